@@ -1,0 +1,60 @@
+"""separatrix: a trained autoencoder read as a dynamical system on its latent space.
+
+>>> import separatrix as sx
+>>> field = sx.LatentField.from_map(lambda z: z.mul(2).tanh(), latent_shape=(1,))
+>>> sx.find_attractors(field, sx.starts.box(100, -1.0, 1.0, seed=0))
+LimitSets(2 fixed points; 2 attract; 100 of 100 starts reached one)
+"""
+
+from separatrix import starts
+from separatrix.check import FieldCheck, check
+from separatrix.cost import Cost
+from separatrix.field import LatentField
+from separatrix.limitsets import (
+    Basins,
+    Kind,
+    LimitSets,
+    Sensitivity,
+    Triviality,
+    basin_entropy,
+    basins,
+    find_attractors,
+    find_fixed_points,
+    sensitivity,
+    triviality,
+)
+from separatrix.models import load
+from separatrix.orbits import Orbits, Status, iterate
+from separatrix.protocol import Protocol
+from separatrix.store import load_result, save_result
+from separatrix.studies.resemblance import Resemblance, resemblance
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Basins",
+    "Cost",
+    "FieldCheck",
+    "Kind",
+    "LatentField",
+    "LimitSets",
+    "Orbits",
+    "Protocol",
+    "Resemblance",
+    "Sensitivity",
+    "Status",
+    "Triviality",
+    "basin_entropy",
+    "basins",
+    "check",
+    "find_attractors",
+    "find_fixed_points",
+    "iterate",
+    "load",
+    "load_result",
+    "resemblance",
+    "save_result",
+    "sensitivity",
+    "starts",
+    "triviality",
+]

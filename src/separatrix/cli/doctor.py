@@ -1,0 +1,197 @@
+"""``separatrix doctor``."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli.options import (
+    STARTS,
+    STARTS_PANEL,
+    Data,
+    Device,
+    Json,
+    LatentShape,
+    Model,
+    Quiet,
+    Seed,
+    Size,
+    Traceback,
+    Weights,
+)
+from separatrix.cli.parsing import parsed_shape, parsed_size, usage_error
+from separatrix.cli.tables import duration, heading, labelled, number, table
+from separatrix.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from separatrix.check import FieldCheck
+    from separatrix.studies.diagnosis import Diagnosis
+
+_MARKS = {True: Text("ok", style="green"), False: Text("FAIL", style="bold red"), None: Text("note", style="yellow")}
+
+
+def doctor(
+    ctx: typer.Context,
+    model: Model,
+    weights: Weights = None,
+    latent_shape: LatentShape = None,
+    device: Device = None,
+    data: Data = None,
+    size: Size = None,
+    samples: Annotated[
+        int,
+        typer.Option("--samples", min=2, metavar="N", help="Points at which the field is measured.",
+                     rich_help_panel=STARTS_PANEL),
+    ] = 256,
+    seed: Seed = 0,
+    _json: Json = False,
+    _quiet: Quiet = False,
+    _traceback: Traceback = False,
+) -> ExitCode:  # fmt: skip
+    """Is this model usable, what kind of field is it, and how should it be searched?
+
+    Tests everything that a latent field must be (closing shapes, finite,
+    deterministic, independent of the batch), measures how strongly it contracts,
+    where a few short orbits go and how fast the network is, and ends with the
+    command to run next. Takes a few thousand evaluations.
+
+    [bold]separatrix doctor my_model.py:load --data mnist.npz#x_test[/bold]
+    """
+    terminal: Terminal = ctx.obj
+    shape, pixels = parsed_shape(ctx, latent_shape), parsed_size(ctx, size)
+    if size is not None and data is None:
+        raise usage_error(ctx, "--size", "there are no images to resize; give --data.")
+
+    from separatrix.data import load_images
+    from separatrix.examination_summary import jsonable
+    from separatrix.models import load
+    from separatrix.studies.diagnosis import diagnose
+
+    field = load(model, weights=weights, latent_shape=shape, device=device)
+    images = None if data is None else load_images(data, limit=samples, size=pixels)
+    terminal.show(repr(field).removeprefix("LatentField(").removesuffix(")"))
+    with terminal.busy("measuring the field, about a minute at most"):
+        found = diagnose(field, images, samples=samples, seed=seed)
+    terminal.show(*_findings(found.checked))
+    record = jsonable(found.to_dict())
+    if not found.checked.ok:
+        terminal.keep(record)
+        found.checked.require()
+    given = (
+        ("--weights", weights),
+        ("--latent-shape", latent_shape),
+        ("--device", device),
+        ("--data", data),
+        ("--size", size),
+    )
+    command = next_command(model, {option: value for option, value in given if value is not None}, found)
+    terminal.show(*_measurements(found), *_advice(found), Text(""))
+    terminal.line(command)
+    terminal.document({**record, "command": command, "exit_code": int(ExitCode.OK)})
+    return ExitCode.OK
+
+
+def next_command(model: str, given: dict[str, str], found: Diagnosis) -> str:
+    """The ``separatrix attractors`` that this diagnosis leads to, ready to be pasted."""
+    advice, speed = found.advice, found.throughput
+    assert advice is not None
+    assert speed is not None
+    words = ["separatrix", "attractors", model]
+    for option, value in given.items():
+        words += [option, value]
+    words += ["--protocol", advice.preset]
+    from separatrix.protocol import Protocol
+
+    preset = Protocol() if advice.preset == "default" else Protocol.paper_foundation()
+    for name in (field.name for field in fields(Protocol)):
+        if getattr(advice.protocol, name) != getattr(preset, name):
+            words += [f"--{name.replace('_', '-')}", str(getattr(advice.protocol, name))]
+    if "--data" not in given:
+        words += ["--noise", str(advice.starts)]
+    elif advice.starts < STARTS:
+        words += ["--starts", str(advice.starts)]
+    return shlex.join([*words, "--batch-size", str(speed.batch_size)])
+
+
+def _findings(checked: FieldCheck) -> list[RenderableType]:
+    rows = [
+        (
+            _MARKS[finding.passed],
+            finding.name,
+            f"{finding.detail} → {finding.remedy}" if finding.remedy else finding.detail,
+        )
+        for finding in checked.findings
+    ]
+    return [heading("Is it a deterministic self-map?"), table(("", "requirement", "finding"), rows, words=(0, 1, 2))]
+
+
+def _measurements(found: Diagnosis) -> list[RenderableType]:
+    assert found.pilot is not None
+    assert found.throughput is not None
+    entries = [
+        (
+            f"σ of {scale.where}",
+            f"{number(scale.sigma_in)} → {number(scale.sigma_out)} by one f: σ_out/σ_in = {number(scale.ratio)}",
+        )
+        for scale in found.scales
+    ]
+    for where in dict.fromkeys(slope.where for slope in found.slopes):
+        here = [slope for slope in found.slopes if slope.where == where]
+        entries.append(
+            (
+                f"{len(here)} point{'s' if len(here) > 1 else ''}, {where}",
+                f"ρ {_range(s.radius for s in here)}, ‖J‖₂ {_range(s.norm for s in here)}",
+            )
+        )
+    pilot = found.pilot
+    ends = ", ".join(f"{count} {status.name.lower()}" for status, count in pilot.statuses.items())
+    settled = f"; those that arrived took {number(pilot.steps_median, '.0f')} steps" if pilot.steps_median > 0 else ""
+    entries += [
+        (
+            f"{sum(pilot.statuses.values())} pilot orbits",
+            f"from {pilot.starts}, at most {pilot.max_steps} steps: {ends}{settled}",
+        ),
+        ("rounding", _rounding_words(found)),
+        (
+            "speed",
+            f"{number(found.throughput.per_second, ',.0f')} map evaluations per second, in batches of {found.throughput.batch_size}",
+        ),
+    ]
+    return [heading("What kind of field is it?"), labelled(entries)]
+
+
+def _rounding_words(found: Diagnosis) -> str:
+    if found.rounding is None:
+        return "unknown: there is no float64 copy of this model to compare with"
+    sizes = f"{number(found.rounding.median, '.1g')} of the spread (at most {number(found.rounding.largest, '.1g')})"
+    return f"moves f(z) by {sizes}, {found.model['dtype']} against float64"
+
+
+def _advice(found: Diagnosis) -> list[RenderableType]:
+    advice = found.advice
+    assert advice is not None
+    predicted = (
+        "unknown, the map does not contract there"
+        if advice.steps is None
+        else f"about {advice.steps:,}, by log ε/log ρ"
+    )
+    entries = [
+        ("protocol", advice.preset),
+        ("steps per orbit", predicted),
+        ("a thousand starts", f"about {duration(advice.seconds)} on this machine"),
+        ("for a first look", f"{advice.starts:,} starts"),
+    ]
+    return [heading("How to search it"), labelled(entries), *(Text(reason) for reason in advice.reasons)]
+
+
+def _range(values: Any) -> str:
+    """``"0.91 to 1.2"``, or one number where they agree."""
+    ordered = sorted(values)
+    low, high = number(ordered[0]), number(ordered[-1])
+    return low if low == high else f"{low} to {high}"

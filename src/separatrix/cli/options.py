@@ -1,0 +1,65 @@
+"""The arguments that several commands share, with their help."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+STARTS = 1000
+"""Starts of a search, where nobody says how many."""
+
+_MODEL, _STARTS, _OUTPUT = "The model", "Where orbits begin", "Output"
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        show_default=False,
+        help="path/to/file.py:factory or package.module:factory (a function without arguments that returns a module with "
+        "encode and decode, a pair of functions, or a LatentField), or a model.safetensors written by separatrix.",
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="FILE", help="Weights for the factory's module: .safetensors, or .pt with tensors only.",
+                 rich_help_panel=_MODEL),
+]  # fmt: skip
+LatentShape = Annotated[
+    str | None,
+    typer.Option("--latent-shape", metavar="4,8,8", help="Shape of one latent, where the model does not say.",
+                 rich_help_panel=_MODEL),
+]  # fmt: skip
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="Compute there, such as cuda; by default where the weights are.",
+                 rich_help_panel=_MODEL),
+]  # fmt: skip
+Data = Annotated[
+    str | None,
+    typer.Option("--data", metavar="SOURCE", rich_help_panel=_STARTS,
+                 help="Start from encoded images: a folder of pictures, .npy, .npz (file.npz#name picks an array), idx."),
+]  # fmt: skip
+Size = Annotated[
+    str | None,
+    typer.Option("--size", metavar="H,W", help="Resize all images to this.", rich_help_panel=_STARTS),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random; the same seed gives the same numbers.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.", rich_help_panel=_OUTPUT)
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="No tables, no progress, no warnings: the last line only.",
+                 rich_help_panel=_OUTPUT),
+]  # fmt: skip
+Traceback = Annotated[
+    bool, typer.Option("--traceback", help="After an error, also show where it happened.", rich_help_panel=_OUTPUT)
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace an earlier run in that folder, and nothing else.", rich_help_panel=_OUTPUT
+    ),
+]
+STARTS_PANEL, OUTPUT_PANEL = _STARTS, _OUTPUT

@@ -1,0 +1,45 @@
+"""Records that hold many items as columns: tensors whose first axis is the item."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any, ClassVar, Self, cast
+
+import torch
+from torch import Tensor
+
+
+class Columnar:
+    """Mixin for frozen dataclasses whose columns (named in ``_columns``) share their first axis.
+
+    Gives `len`, slicing by anything that indexes a tensor, and ``.to()``; all other attributes are carried along.
+    """
+
+    _columns: ClassVar[tuple[str, ...]]
+
+    def __len__(self) -> int:
+        return len(getattr(self, self._columns[0]))
+
+    def __getitem__(self, index: int | slice | Tensor | list[int]) -> Self:
+        """The chosen items, always as the same type; an integer gives a record of one item."""
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"index {index} is out of range for {len(self)} items")
+            index = slice(index, index + 1 or None)
+        elif isinstance(index, list):
+            index = torch.as_tensor(index, dtype=torch.int64)
+        return self._with({name: None if (c := getattr(self, name)) is None else c[index] for name in self._columns})
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Every tensor moved or converted as by `torch.Tensor.to` (a dtype applies to floating columns only)."""
+        changed = {}
+        for field in fields(cast(Any, self)):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                moved = value.to(*args, **kwargs)
+                keep_type = moved.dtype != value.dtype and not value.is_floating_point()
+                changed[field.name] = moved.to(value.dtype) if keep_type else moved
+        return self._with(changed)
+
+    def _with(self, changed: dict[str, Any]) -> Self:
+        return cast(Self, replace(cast(Any, self), **changed))

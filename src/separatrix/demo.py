@@ -1,0 +1,296 @@
+"""The whole way on real data: three small autoencoders of handwritten digits and what they remember.
+
+All three have the same architecture and are trained the same way, to rebuild digits from noisy copies, with
+about the same number of gradient steps. They differ in the number of latent coordinates and in the number of
+training images. So the differences between their fields are the effect of the bottleneck and of the data.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from separatrix import starts
+from separatrix.demo_summary import (
+    FROM_DIGITS,
+    FROM_NOISE,
+    NUMBERS,
+    DemoModel,
+    DemoResult,
+    headline_of,
+    row_of,
+)
+from separatrix.errors import ConvergenceWarning, FileError
+from separatrix.field import LatentField
+from separatrix.limitsets import LimitSets, find_attractors, sensitivity
+from separatrix.models import ConvAutoencoder, save_model, train_autoencoder
+from separatrix.numerics import counter_random
+from separatrix.plots import Plane
+from separatrix.protocol import Protocol
+from separatrix.report.comparison import comparison_page
+from separatrix.report.figures import figures_of
+from separatrix.report.page import Picture
+from separatrix.report.results import GridSearch, ModelResults
+from separatrix.report.tables import versions
+from separatrix.report.write import write_report
+from separatrix.store import new_folder, save_result
+from separatrix.studies.resemblance import resemblance
+
+__all__ = ["DemoModel", "DemoResult", "run_demo"]
+
+_TRAIN = 1400  # of the 1797 digits; the others are never trained on
+_CHANNELS = 16
+_LEARNING_RATE = 5e-3
+_NOISE = 0.2  # standard deviation of the noise on the training inputs
+_FILMED = (3, 5, 8)  # classes of the unseen digits in the films
+_HERO = {"pure noise": "noise 2", "an unseen 3": "an unseen 3"}  # of those, what opens the page
+_SUMMARY = "summary.json"
+_KIND = "separatrix demo"
+
+
+@dataclass(frozen=True)
+class _Effort:
+    """How much work each part gets."""
+
+    epochs: int
+    epochs_on_ten: int
+    starts: int
+    grid: int
+    resolution: int
+    sensitivity: int
+
+
+_FULL = _Effort(epochs=20, epochs_on_ten=400, starts=128, grid=44, resolution=80, sensitivity=24)
+_QUICK = _Effort(epochs=4, epochs_on_ten=150, starts=32, grid=12, resolution=24, sensitivity=6)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One of the models."""
+
+    name: str
+    title: str
+    latent_dim: int
+    only_ten: bool
+
+
+_PLANS = (
+    _Plan("k2", "Two numbers, 1,400 digits", 2, only_ten=False),
+    _Plan("k16", "Sixteen numbers, 1,400 digits", 16, only_ten=False),
+    _Plan("k16-ten-digits", "Sixteen numbers, ten digits", 16, only_ten=True),
+)
+_QUICK_PLANS = (_PLANS[0], _PLANS[2])
+
+
+def run_demo(
+    out: str | Path, *, seed: int = 0, quick: bool = False, overwrite: bool = False, progress: bool = True
+) -> DemoResult:
+    """Train three models, find their attractors from digits and noise, judge them, write a run directory.
+
+    The directory appears whole or not at all: ``report.html``, ``summary.json``, and for each model a folder
+    with the weights, the search results and the figures.
+
+    Args:
+        out: the run directory; must not exist yet.
+        seed: of the split, the initial weights, the training and the noise. The same seed on the same machine
+            gives the same numbers.
+        quick: two of the models and a fifth of the work, to see that everything runs; the models are then not
+            good enough to be read.
+        overwrite: replace an earlier demo at ``out``; anything else there is never touched.
+        progress: show a progress bar.
+
+    Raises:
+        FileError: something that is not to be replaced is at ``out``, or it cannot be written.
+
+    Cost: about a quarter of a million map evaluations and 1300 small training steps; half a minute.
+    """
+    target = Path(out)
+    if overwrite and target.exists():
+        _require_demo(target)
+    began = time.perf_counter()
+    effort, plans = (_QUICK, _QUICK_PLANS) if quick else (_FULL, _PLANS)
+    with (
+        new_folder(target, overwrite=overwrite) as folder,
+        _one_thread(),
+        warnings.catch_warnings(),
+        tqdm(total=3 * len(plans) + 1, disable=not progress, unit="stage") as bar,
+    ):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the page says it, with the reasons
+        digits = _Digits.load(seed)
+        found = [_studied(plan, digits, effort, seed, folder, bar) for plan in plans]
+        bar.set_description("writing the report")
+        results = [result for result, _, _ in found]
+        verdict = headline_of(results)
+        page = comparison_page(
+            f"What {NUMBERS[len(plans)]} autoencoders of handwritten digits remember",
+            verdict,
+            results,
+            [figures for _, figures, _ in found],
+            inputs={words: digits.films[name] for words, name in _HERO.items()},
+        )
+        write_report(folder / "report.html", page)
+        finished = DemoResult(
+            target,
+            target / "report.html",
+            f"{verdict.words} {verdict.sentence}",
+            tuple(row for _, _, row in found),
+            seed,
+            time.perf_counter() - began,
+        )
+        # Times and places change from run to run and would hide whether anything else did.
+        lasting = {
+            key: value for key, value in finished.to_dict().items() if key not in ("seconds", "folder", "report")
+        }
+        summary = {"kind": _KIND, "quick": quick, **lasting, "versions": versions()}
+        (folder / _SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        bar.update()
+    return finished
+
+
+@dataclass(frozen=True)
+class _Digits:
+    """Images ``(n, 1, 8, 8)`` in [0, 1].
+
+    Attributes:
+        train: for training.
+        ten: one of each digit from ``train``.
+        unseen: never trained on.
+        films: unseen digits and images of pure noise, by name, to be fed to the models.
+    """
+
+    train: Tensor
+    ten: Tensor
+    unseen: Tensor
+    films: dict[str, Tensor]
+
+    @classmethod
+    def load(cls, seed: int) -> _Digits:
+        source = load_digits()
+        order = np.random.default_rng(seed).permutation(len(source.images))
+        images = torch.from_numpy(source.images[order, None] / 16).to(torch.float32)
+        labels = source.target[order]
+        train, unseen = images[:_TRAIN], images[_TRAIN:]
+        ten = [int(np.flatnonzero(labels[:_TRAIN] == digit)[0]) for digit in range(10)]
+        films = {f"an unseen {digit}": unseen[int(np.flatnonzero(labels[_TRAIN:] == digit)[0])] for digit in _FILMED}
+        noise = torch.from_numpy(counter_random.uniform(seed, 0, len(_FILMED), 64)).to(torch.float32)
+        films |= {f"noise {row + 1}": pixels.reshape(1, 8, 8) for row, pixels in enumerate(noise)}
+        return cls(train, train[ten], unseen, films)
+
+
+def _studied(
+    plan: _Plan, digits: _Digits, effort: _Effort, seed: int, folder: Path, bar: Any
+) -> tuple[ModelResults, dict[str, Picture], DemoModel]:
+    """Everything about one model; its files are in ``folder / plan.name`` afterwards."""
+    train = digits.ten if plan.only_ten else digits.train
+    place = folder / plan.name
+    place.mkdir()
+    bar.set_description(f"{plan.title}: training")
+    model = _trained(plan, train, effort, seed)
+    save_model(model, place / "model.safetensors")
+    field = model.field(plan.title)
+    bar.update()
+
+    bar.set_description(f"{plan.title}: searching")
+    encoded = starts.encoded(digits.unseen[: effort.starts])
+    latents = field.encode(train).detach()
+    noise = starts.gaussian(effort.starts, seed=seed, std=float(latents.std(correction=0)))
+    searches = {
+        FROM_DIGITS: find_attractors(field, encoded),
+        FROM_NOISE: find_attractors(field, noise),
+    }
+    grid = _grid_search(field, searches[FROM_DIGITS], latents, effort.grid) if plan.latent_dim == 2 else None
+    errors = (_error(field, train), _error(field, digits.unseen))
+    results = ModelResults(
+        title=plan.title,
+        subtitle=(
+            f"a convolutional autoencoder with {plan.latent_dim} latent numbers, trained on {len(train):,} digits"
+        ),
+        latent_field=field,
+        searches=searches,
+        train=train,
+        resemblance=resemblance(field, searches[FROM_DIGITS], train, digits.unseen, seed=seed),
+        sensitivity=sensitivity(field, encoded, limit=effort.sensitivity),
+        grid=grid,
+        inputs=digits.films,
+        facts={
+            "latent numbers": str(plan.latent_dim),
+            "training images": f"{len(train):,}",
+            "error, training / unseen": " / ".join(f"{error:.4f}" for error in errors),
+        },
+    )
+    save_result(searches[FROM_DIGITS], place / "from-digits")
+    save_result(searches[FROM_NOISE], place / "from-noise")
+    if grid is not None:
+        save_result(grid.limits, place / "grid")
+    bar.update()
+
+    bar.set_description(f"{plan.title}: drawing")
+    figures = figures_of(results, resolution=effort.resolution)
+    for name, picture in figures.items():
+        (place / f"{name}.png").write_bytes(picture.png)
+    bar.update()
+    return results, figures, row_of(plan.name, plan.latent_dim, errors, results)
+
+
+def _trained(plan: _Plan, train: Tensor, effort: _Effort, seed: int) -> ConvAutoencoder:
+    """The reference autoencoder, trained to rebuild images from noisy copies."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = ConvAutoencoder(train.shape[1:], plan.latent_dim, base_channels=_CHANNELS)
+    train_autoencoder(
+        model,
+        train,
+        epochs=effort.epochs_on_ten if plan.only_ten else effort.epochs,
+        batch_size=64,
+        learning_rate=_LEARNING_RATE,
+        weight_decay=0.0,
+        noise_std=_NOISE,
+        seed=seed,
+    )
+    return model.eval()
+
+
+def _grid_search(field: LatentField, limits: LimitSets, latents: Tensor, size: int) -> GridSearch:
+    """Which point of the plane ends where. Every end is verified, so a coarse stop loses no certainty."""
+    extent = Plane.of(limits).extent(limits, latents)
+    grid = starts.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(size, size))
+    found = find_attractors(field, grid, replace(Protocol(), tolerance=1e-3))
+    return GridSearch(limits=found, shape=(size, size), extent=extent)
+
+
+def _error(field: LatentField, images: Tensor) -> float:
+    """Mean squared reconstruction error per pixel."""
+    return float((field.reconstruct(images) - images).detach().to(torch.float64).square().mean())
+
+
+def _require_demo(target: Path) -> None:
+    """Refuse to replace anything that is not an earlier demo."""
+    try:
+        summary = json.loads((target / _SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        summary = None
+    if not isinstance(summary, dict) or summary.get("kind") != _KIND:
+        raise FileError(f"{target} exists and is not an earlier demo, so it is not replaced; choose another folder.")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small networks gain nothing from threads, and sums split over threads round differently elsewhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,40 @@
+"""Every exception and warning of separatrix: one sentence that says what is wrong and what to do.
+
+Three kinds of trouble, and only three: the *input* is bad, the *model* breaks the contract of a latent field,
+or a *file* cannot be read or written. What merely does not converge is not an error, it is data
+(:class:`separatrix.orbits.Status`).
+"""
+
+from __future__ import annotations
+
+
+class SeparatrixError(Exception):
+    """Base of all errors raised on purpose. Its message is one sentence with the remedy in it."""
+
+
+class InputError(SeparatrixError, ValueError):
+    """An argument, an option or a data source cannot be used as given."""
+
+
+class FieldError(SeparatrixError):
+    """The encoder and decoder do not form a deterministic self-map of the latent space."""
+
+
+class FileError(SeparatrixError):
+    """A file cannot be read, is not what its name says, or cannot be written."""
+
+
+class NotConvergedError(SeparatrixError):
+    """Raised only on request (``throw=True``): some orbits did not reach a limit set within the budget."""
+
+
+class SeparatrixWarning(UserWarning):
+    """Base of all warnings: the result stands, and this is what to keep in mind when reading it."""
+
+
+class ConvergenceWarning(SeparatrixWarning):
+    """Some orbits did not reach a limit set; the counts per status are in the message."""
+
+
+class ModelWarning(SeparatrixWarning):
+    """The model was usable, but not as it was handed over (train mode, no gradients, low precision)."""

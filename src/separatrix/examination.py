@@ -1,0 +1,216 @@
+"""One model, one kind of starts, the whole way: search, judge, draw, and one folder that holds it all."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from separatrix import starts as starting
+from separatrix.data import ImageSet, load_images
+from separatrix.data.images import shape_words
+from separatrix.errors import ConvergenceWarning, FileError, InputError
+from separatrix.examination_summary import KIND, summary_of
+from separatrix.field import LatentField
+from separatrix.limitsets import LimitSets, find_attractors, sensitivity
+from separatrix.plots import Plane
+from separatrix.protocol import Protocol
+from separatrix.report.chapter import page_of
+from separatrix.report.figures import figures_of
+from separatrix.report.results import GridSearch, ModelResults
+from separatrix.report.write import write_report
+from separatrix.start_rules import Encoded
+from separatrix.starts import Starts, as_starts
+from separatrix.store import new_folder, save_result
+from separatrix.studies.resemblance import resemblance
+
+REPORT, SUMMARY, LIMITS = "report.html", "summary.json", "limits"
+_GRID = 40  # starts per side of the map of basins, for k = 2
+_GRID_TOLERANCE = 1e-3  # every end is verified, so a coarse stop loses no certainty
+_FILMED = 4  # images whose orbits are drawn
+_SENSITIVITY_STARTS = 256
+_SOURCES = {
+    "encoded": "encoded data",
+    "gaussian": "Gaussian noise",
+    "box": "uniform noise",
+    "grid": "a grid",
+    "noise_images": "encoded noise images",
+    "points": "given points",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What was found and where it was written (``folder`` is None if nothing was)."""
+
+    results: ModelResults
+    summary: dict[str, Any]
+    folder: Path | None
+    seconds: float
+
+    @property
+    def limits(self) -> LimitSets:
+        """The limit sets."""
+        return self.results.limits
+
+    @property
+    def report(self) -> Path | None:
+        """The page."""
+        return None if self.folder is None else self.folder / REPORT
+
+
+def examine(
+    field: LatentField,
+    starts: Starts | Tensor,
+    protocol: Protocol | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    train: Any = None,
+    held_out: Any = None,
+    count_by_other_rules: bool = False,
+    batch_size: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Examination:
+    """Find the attractors of a field, compare them with its training images, and write a report.
+
+    The folder appears whole or not at all: ``report.html``, ``summary.json``, the limit sets as `load_result` reads
+    them, and the figures. It is begun before the search, so that a path that cannot be written is not found out after
+    an hour.
+
+    Args:
+        field: the latent field.
+        starts: where orbits begin.
+        protocol: the rules of the count.
+        out: the folder to write; must not exist yet.
+        overwrite: replace an earlier examination at ``out``; anything else there is never touched.
+        train: the images the model was trained on, as `load_images` takes them.
+        held_out: images from the same source that it was not trained on.
+        count_by_other_rules: also count by other thresholds (see `sensitivity`).
+        batch_size: latents per network pass; measured if not given.
+        seed: of the noise images that resemblance is compared with.
+        progress: show progress bars.
+
+    Raises:
+        InputError, FieldError: as `find_attractors` and `resemblance`.
+        FileError: something that is not to be replaced is at ``out``, or it cannot be written.
+
+    Cost: that of `find_attractors`; with k = 2 and a folder to write, another 1600 starts for the map of basins; four
+    more searches of at most 256 starts with ``count_by_other_rules``.
+    """
+    began = time.perf_counter()
+    known = None if train is None else _images(field, train, "training")
+    unseen = None if held_out is None else _images(field, held_out, "held-out")
+    if known is None and unseen is not None:
+        raise InputError("Held-out images are compared with training images; give train too.")
+    source = as_starts(starts)
+    with _folder(out, overwrite) as folder:
+        limits = find_attractors(field, source, protocol, batch_size=batch_size, progress=progress)
+        results = ModelResults(
+            title=field.name,
+            subtitle=f"{field!r}, from {source.describe()}",
+            latent_field=field,
+            searches={_SOURCES[source.provenance["kind"]]: limits},
+            train=None if known is None else known.pixels,
+            resemblance=None if known is None else resemblance(field, limits, known, unseen, seed=seed),
+            sensitivity=_counted(field, source, limits.protocol, batch_size) if count_by_other_rules else None,
+            inputs=_filmed(source),
+        )
+        summary = summary_of(results)
+        if folder is not None:
+            _write(folder, replace(results, grid=_grid(field, limits, batch_size)), summary)
+    return Examination(
+        results=results,
+        summary=summary,
+        folder=None if out is None else Path(out),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _images(field: LatentField, source: Any, which: str) -> ImageSet:
+    """The images, if they have the shape that the model makes: found out now, not after the search."""
+    images = source if isinstance(source, ImageSet) else load_images(source)
+    made = tuple(field.decode(torch.zeros((1, *field.latent_shape), dtype=field.dtype, device=field.device)).shape[1:])
+    if images.image_shape != made:
+        remedy = f"give images of shape {shape_words(made)}"
+        if len(made) == len(images.image_shape) == 3 and made[0] == images.image_shape[0]:
+            remedy = f"resize them with load_images(data, size=({made[1]}, {made[2]}))"
+        raise InputError(
+            f"The {which} images have shape {shape_words(images.image_shape)} and the model makes {shape_words(made)}; "
+            f"{remedy}."
+        )
+    return images
+
+
+@contextmanager
+def _folder(out: str | os.PathLike[str] | None, overwrite: bool) -> Iterator[Path | None]:
+    if out is None:
+        yield None
+        return
+    target = Path(out)
+    if overwrite and target.exists():
+        _require_examination(target)
+    created = [parent for parent in target.parents if not parent.exists()]
+    try:
+        with new_folder(target, overwrite=overwrite) as folder:
+            yield folder
+    except BaseException:
+        for parent in created:  # innermost first; one that somebody else uses by now is not empty and stays
+            with suppress(OSError):
+                parent.rmdir()
+        raise
+
+
+def _require_examination(target: Path) -> None:
+    """Refuse to replace anything that is not an earlier examination."""
+    try:
+        summary = json.loads((target / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        summary = None
+    if not isinstance(summary, dict) or summary.get("kind") != KIND:
+        raise FileError(f"{target} exists and is not an earlier run, so it is not replaced; choose another folder.")
+
+
+def _counted(field: LatentField, source: Starts, rules: Protocol, batch_size: int | None) -> Any:
+    return sensitivity(field, source, rules, limit=_SENSITIVITY_STARTS, batch_size=batch_size)
+
+
+def _filmed(source: Starts) -> dict[str, Tensor]:
+    """The first images, where the starts are encoded images."""
+    if not isinstance(source.rule, Encoded) or len(source.rule.images.image_shape) != 3:
+        return {}
+    images = source.rule.images[source.first : min(source.last, source.first + _FILMED)]
+    names = [f"image {name}" if name.isdigit() else name for name in images.names]  # a bare 3 would read as a label
+    return dict(zip(names, images.pixels, strict=True))
+
+
+def _grid(field: LatentField, limits: LimitSets, batch_size: int | None) -> GridSearch | None:
+    """Which point of a two-dimensional latent space ends where."""
+    if field.latent_dim != 2 or not len(limits):
+        return None
+    extent = Plane.of(limits).extent(limits, limits.orbits.points)
+    grid = starting.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(_GRID, _GRID))
+    rules = replace(Protocol(), tolerance=_GRID_TOLERANCE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the map shows it
+        found = find_attractors(field, grid, rules, batch_size=batch_size)
+    return GridSearch(limits=found, shape=(_GRID, _GRID), extent=extent)
+
+
+def _write(folder: Path, results: ModelResults, summary: dict[str, Any]) -> None:
+    save_result(results.limits, folder / LIMITS)
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    figures = figures_of(results)
+    for name, picture in figures.items():
+        (folder / f"{name}.png").write_bytes(picture.png)
+    write_report(folder / REPORT, page_of(results, figures))

@@ -1,0 +1,273 @@
+"""The latent vector field of a model: f(z) = E(D(z)), v(z) = f(z) − z, and their derivatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from separatrix import derivatives
+from separatrix.errors import FieldError, InputError
+from separatrix.guest import borrowed, fingerprint, modules_behind, transplanted
+
+if TYPE_CHECKING:
+    from separatrix.check import FieldCheck
+
+Map = Callable[[Tensor], Tensor]
+
+
+class LatentField:
+    """A trained encoder E: X→Z and decoder D: Z→X read as a dynamical system on the latent space Z.
+
+    The *latent map* is f = E∘D: Z→Z, the *velocity* v(z) = f(z) − z, and z_{t+1} = f(z_t) an *orbit*
+    (Fumero et al., ICLR 2026). Nothing is trained, and the model is a guest: its parameters, mode, hooks and the global
+    random state are the same after every call as before it, also after an exception. A field never changes:
+    :meth:`to` returns another one.
+
+    Args:
+        encode: maps a batch of data to a batch of latents; an `nn.Module`, a bound method or any function. A variational
+            encoder must return its posterior *mean*.
+        decode: maps a batch of latents to a batch of data, in the value range and size that ``encode`` expects.
+        latent_shape: shape of one latent without the batch axis, such as ``(32,)``, ``(4, 8, 8)`` or ``(196, 768)``.
+        example: instead of ``latent_shape``: one batch of data, which is encoded to see the shape.
+        dtype: of the latents; by default that of the model's parameters, or float32.
+        device: of the latents; by default that of the model's parameters, or the CPU.
+        name: how results call this field.
+        units: what one unit of the latent space is, where the model leaves a choice (such as a scaling factor).
+        modules: the `nn.Module`s behind the callables, if they cannot be found from them.
+
+    Raises:
+        InputError: neither a latent shape nor an example was given, or the latent is empty.
+        FieldError: the example cannot be encoded to a batch of latents.
+
+    >>> field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,))
+    >>> field(torch.zeros(3, 1)).tolist()
+    [[0.0], [0.0], [0.0]]
+    >>> field.velocity(torch.tensor([[0.957504]])).abs().item() < 1e-6
+    True
+    """
+
+    def __init__(
+        self,
+        encode: Callable[..., Any],
+        decode: Callable[..., Any],
+        *,
+        latent_shape: Sequence[int] | int | None = None,
+        example: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        name: str = "model",
+        units: str = "the model's own latent units",
+        modules: Sequence[nn.Module] | None = None,
+    ) -> None:
+        for role, function in (("encode", encode), ("decode", decode)):
+            if not callable(function):
+                raise InputError(
+                    f"{role} must be callable (a module, a method or a function), not {type(function).__name__}."
+                )
+        self._encode = encode
+        self._decode = decode
+        self.modules: tuple[nn.Module, ...] = tuple(modules) if modules is not None else modules_behind(encode, decode)
+        weight = _first_floating(self.modules)
+        self.dtype: torch.dtype = dtype or (torch.float32 if weight is None else weight.dtype)
+        self.device: torch.device = torch.device(device or ("cpu" if weight is None else weight.device))
+        self.name = name
+        self.units = units
+        if latent_shape is None:
+            if example is None:
+                raise InputError(
+                    "LatentField needs latent_shape=(…) or example=x (one batch of data) to know the latent space."
+                )
+            with self.guest():
+                latent_shape = self.encode(example.to(self.device)).shape[1:]
+        self.latent_shape: tuple[int, ...] = (
+            (latent_shape,) if isinstance(latent_shape, int) else tuple(int(size) for size in latent_shape)
+        )
+        if not self.latent_shape or min(self.latent_shape) < 1:
+            raise InputError(
+                f"A latent of shape {self.latent_shape} has no dimensions; "
+                "latent_shape needs at least one axis, each of size 1 or more."
+            )
+
+    @classmethod
+    def from_map(cls, function: Callable[..., Any], latent_shape: Sequence[int] | int, **options: Any) -> LatentField:
+        """Any self-map Z→Z as a field: data space is the latent space and the decoder is the identity."""
+        return cls(function, _identity, latent_shape=latent_shape, **options)
+
+    @property
+    def latent_dim(self) -> int:
+        """Number of latent coordinates k."""
+        return math.prod(self.latent_shape)
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of all weights, or None where no module could be found behind the callables."""
+        return fingerprint(self.modules)
+
+    @contextmanager
+    def guest(self) -> Iterator[None]:
+        """Borrow the model: evaluation mode, no gradients, private random state; all put back at the end.
+
+        Every public method does this by itself; a loop enters it once, around all its evaluations.
+        """
+        with borrowed(self.modules, self.device):
+            yield
+
+    def encode(self, x: Tensor) -> Tensor:
+        """E(x): data ``(n, …)`` to latents ``(n, *latent_shape)``."""
+        with self.guest():
+            return _tensor_from(self._encode(x), "encode")
+
+    def decode(self, z: Tensor) -> Tensor:
+        """D(z): latents ``(n, *latent_shape)`` to data ``(n, …)``."""
+        with self.guest():
+            return _tensor_from(self._decode(z), "decode")
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """F(x) = D(E(x))."""
+        return self.decode(self.encode(x))
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """f(z) = E(D(z)), shape kept. Cost: 1 map evaluation per latent."""
+        with self.guest():
+            return self.bare(z)
+
+    def bare(self, z: Tensor) -> Tensor:
+        """f(z) without the guest context; for loops that hold :meth:`guest` themselves, and for autograd."""
+        return _tensor_from(self._encode(_tensor_from(self._decode(z), "decode")), "encode")
+
+    def velocity(self, z: Tensor) -> Tensor:
+        """v(z) = f(z) − z. Cost: 1 map evaluation per latent."""
+        return self(z) - z
+
+    @cached_property
+    def differentiable(self) -> bool:
+        """False if autograd sees no way from z to f(z) (no_grad inside, ONNX, argmin); derivatives are then differences."""
+        with self.guest():
+            return derivatives.sees_gradient(self)
+
+    def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
+        """J_f(z)·tangent, batched over the first axis. Cost: about 4 map evaluations per latent."""
+        with self.guest():
+            return derivatives.jvp(self, z, tangent)
+
+    def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
+        """J_f(z)ᵀ·cotangent, batched over the first axis. Cost: about 2 map evaluations per latent."""
+        with self.guest():
+            return derivatives.vjp(self, z, cotangent)
+
+    def jacobian(self, z: Tensor) -> Tensor:
+        """Dense Jacobians over flattened latents: ``(n, *latent_shape)`` to ``(n, k, k)``, J[n, i, j] = ∂f_i/∂z_j.
+
+        Cost: about 2k map evaluations per latent. For large k use :meth:`jvp` and :meth:`vjp`.
+
+        >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,))
+        >>> field.jacobian(torch.zeros(1, 2)).tolist()
+        [[[0.5, 0.0], [0.0, 0.5]]]
+        """
+        with self.guest():
+            return derivatives.jacobian(self, z)
+
+    def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> LatentField:
+        """The same field in another number format or on another device; the user's model is copied, never converted.
+
+        Raises:
+            FieldError: the copy does not compute in that format (a cast is hidden inside the callables).
+        """
+        dtype = dtype or self.dtype
+        device = torch.device(device or self.device)
+        if dtype == self.dtype and device == self.device:
+            return self
+        try:
+            encode, decode = transplanted(self._encode, self._decode, dtype=dtype, device=device)
+        except (RuntimeError, TypeError) as error:  # weights computed from others, handles that cannot be copied
+            raise FieldError(
+                f"{self.name} cannot be copied to another format ({_first_line(error)}); "
+                "remove weight parametrisations (torch.nn.utils.parametrize) first."
+            ) from error
+        twin = LatentField(
+            encode,
+            decode,
+            latent_shape=self.latent_shape,
+            dtype=dtype,
+            device=device,
+            name=self.name,
+            units=self.units,
+        )
+        try:
+            output = twin(torch.zeros((1, *self.latent_shape), dtype=dtype, device=device))
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise FieldError(
+                f"{self.name} cannot be evaluated as {dtype} on {device} ({_first_line(error)}); "
+                "pass the modules themselves to LatentField, without casts inside."
+            ) from error
+        if output.dtype != dtype:
+            raise FieldError(
+                f"{self.name} returns {output.dtype} for {dtype} latents; remove the cast inside encode or decode."
+            )
+        return twin
+
+    def check(self, starts: Tensor | None = None) -> FieldCheck:
+        """Is this a deterministic self-map? See :func:`separatrix.check.check`."""
+        from separatrix.check import check
+
+        return check(self, starts)
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-ready identity: name, latent, format, units, weight fingerprint."""
+        return {
+            "name": self.name,
+            "latent_shape": list(self.latent_shape),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "device": str(self.device),
+            "units": self.units,
+            "parameters": sum(p.numel() for module in self.modules for p in module.parameters()),
+            "fingerprint": self.fingerprint,
+        }
+
+    def __repr__(self) -> str:
+        parameters = sum(p.numel() for module in self.modules for p in module.parameters())
+        return (
+            f"LatentField({self.name}: latent {'×'.join(map(str, self.latent_shape))}, "
+            f"{parameters:,} parameters, {str(self.dtype).removeprefix('torch.')} on {self.device})"
+        )
+
+
+def _identity(z: Tensor) -> Tensor:
+    return z
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _first_floating(modules: Sequence[nn.Module]) -> Tensor | None:
+    for module in modules:
+        for tensor in (*module.parameters(), *module.buffers()):
+            if tensor.is_floating_point():
+                return tensor
+    return None
+
+
+def _tensor_from(output: Any, role: str) -> Tensor:
+    """The output if it is a tensor; otherwise one sentence that says how to get one."""
+    if isinstance(output, Tensor):
+        return output
+    kind = type(output).__name__
+    if isinstance(output, (tuple, list)):
+        remedy = f"take the part that is the {'latent (for a VAE the mean)' if role == 'encode' else 'reconstruction'}"
+        remedy += f", for example {role}=lambda x: model.{role}(x)[0]"
+    elif isinstance(output, torch.distributions.Distribution):
+        remedy = f"a field needs one value per input: {role}=lambda x: model.{role}(x).mean"
+    elif hasattr(output, "latent_dist"):
+        remedy = f"use the posterior mean: {role}=lambda x: model.{role}(x).latent_dist.mode()"
+    elif hasattr(output, "sample") and isinstance(output.sample, Tensor):
+        remedy = f"{role}=lambda z: model.{role}(z).sample"
+    else:
+        remedy = f"wrap it so that {role} returns one tensor"
+    raise FieldError(f"{role} returned {'a' if kind[0] not in 'aeiou' else 'an'} {kind} instead of a tensor; {remedy}.")

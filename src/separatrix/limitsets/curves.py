@@ -1,0 +1,149 @@
+"""Closed curves: orbits that never converge because they go round and round on one invariant loop.
+
+Counting their end points as attractors turns one set into hundreds. One orbit is recorded and certified
+(`separatrix.numerics.closed_curve`); the others only have to stay near the certified curve for a while.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from separatrix.cost import Cost
+from separatrix.field import LatentField
+from separatrix.numerics.closed_curve import ClosedCurve, closed_curve, distance_to_curve
+from separatrix.numerics.counter_random import gaussian
+
+TRANSIENT = 200  # steps dropped before recording
+RECORDED = 1000  # steps recorded
+PROBES = 4  # orbits recorded together
+WATCHED = 32  # consecutive steps an orbit must stay near a curve to be counted as moving on it
+NEAR = 5e-3  # "near", as a share of the curve's diameter
+PUSH = 1e-2  # displacement of the stability test, as a share of the diameter
+SAME = 2e-3  # two certified curves closer than this share of the diameter are one
+_PUSHED = 16
+_RETURN_STEPS = 256
+
+
+@dataclass(frozen=True)
+class KnownCurve:
+    """A certified invariant closed curve.
+
+    Attributes:
+        curve: the ordered points.
+        rate: factor per step by which the distance of a displaced point to the curve changes (exp of the second
+            Lyapunov exponent where the curve attracts).
+        stable: 1 if all displaced points came back, 0 if one went away, −1 if neither.
+    """
+
+    curve: ClosedCurve
+    rate: float
+    stable: int
+
+
+class CurveSearch:
+    """Finds closed curves among orbits that keep moving, and tells which orbits move on them."""
+
+    def __init__(self, field: LatentField) -> None:
+        self.field = field
+        self.curves: list[KnownCurve] = []
+        self.cost = Cost()
+
+    def assign(self, points: Tensor) -> Tensor:
+        """Curve number for each of ``(n, *latent)`` moving points, −1 for those on no closed curve.
+
+        New curves are certified from probe orbits until a batch of probes shows nothing new.
+        Cost: (TRANSIENT + RECORDED) evaluations per probe, WATCHED per orbit and round.
+        """
+        labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
+        probed = torch.zeros_like(labels, dtype=torch.bool)
+        while True:
+            rest = ((labels < 0) & ~probed).nonzero().squeeze(1)
+            if not len(rest):
+                break
+            probes = rest[:PROBES]
+            probed[probes] = True
+            if not self._learn(points[probes]):
+                break
+            rest = (labels < 0).nonzero().squeeze(1)
+            labels[rest] = self._watch(points[rest])
+            if all(known.stable != 1 for known in self.curves):
+                break  # a family of neutral loops: every orbit has its own, there is no end to certifying them
+        return labels
+
+    def _learn(self, points: Tensor) -> bool:
+        recorded = self._record(points, TRANSIENT, RECORDED)
+        new = False
+        for path in recorded:
+            curve = closed_curve(path)
+            if curve is None or self._known(curve):
+                continue
+            self.curves.append(self._tested(curve))
+            new = True
+        return new
+
+    def _known(self, curve: ClosedCurve) -> bool:
+        return any(
+            float(distance_to_curve(curve.points, known.curve.points).max()) <= SAME * known.curve.diameter
+            for known in self.curves
+        )
+
+    def _record(self, points: Tensor, skipped: int, kept: int) -> NDArray[np.float64]:
+        """``(n, kept, k)`` consecutive points after a transient."""
+        path = []
+        z = points.to(self.field.device, self.field.dtype)
+        with self.field.guest():
+            for step in range(skipped + kept):
+                if step >= skipped:
+                    path.append(z.flatten(1).to("cpu", torch.float64))
+                z = self.field.bare(z)
+        self.cost += Cost(map=len(points) * (skipped + kept))
+        return torch.stack(path, dim=1).numpy()
+
+    def _tested(self, curve: ClosedCurve) -> KnownCurve:
+        """Displace points of the curve in random directions and see whether they come back."""
+        corners = curve.points[:: max(1, len(curve.points) // _PUSHED)][:_PUSHED]
+        direction = gaussian(seed=0, first=0, count=len(corners), width=corners.shape[1])
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        pushed = torch.from_numpy(corners + PUSH * curve.diameter * direction)
+        paths = self._record(pushed.reshape(len(corners), *self.field.latent_shape), 0, _RETURN_STEPS)
+        if not np.isfinite(paths).all():
+            return KnownCurve(curve, np.inf, 0)
+        distance = np.stack([distance_to_curve(path, curve.points) for path in paths])
+        start, end = distance[:, 0], distance[:, -1]
+        # The part of the return above the curve's own resolution gives the rate.
+        resolution = curve.length / len(curve.points) * max(curve.thinness, 1e-3)
+        falling = distance.max(axis=0) > 10 * resolution
+        steps = max(int(np.argmin(falling)) if not falling.all() else _RETURN_STEPS - 1, 1)
+        worst = distance.max(axis=0)
+        rate = float((max(worst[steps], 1e-300) / worst[0]) ** (1 / steps))
+        if bool((end <= 0.2 * start.max()).all()):
+            return KnownCurve(curve, min(rate, 1.0), 1)
+        return KnownCurve(curve, rate, 0 if bool((end > 2 * start.max()).any()) else -1)
+
+    def _watch(self, points: Tensor) -> Tensor:
+        """Which curve each orbit stays near for WATCHED steps."""
+        labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
+        if not self.curves or not len(points):
+            return labels
+        worst = np.zeros((len(self.curves), len(points)))
+        for first in range(0, len(points), 256):
+            block = slice(first, first + 256)
+            paths = self._record(points[block], 0, WATCHED)
+            flat = paths.reshape(-1, paths.shape[-1])
+            finite = np.isfinite(flat).all(axis=1)
+            for number, known in enumerate(self.curves):
+                distance = np.full(len(flat), np.inf)
+                if finite.any():
+                    distance[finite] = distance_to_curve(flat[finite], known.curve.points)
+                worst[number, block] = distance.reshape(paths.shape[:2]).max(axis=1)
+        for number, known in enumerate(self.curves):
+            gap = known.curve.length / len(known.curve.points)
+            allowed = NEAR * known.curve.diameter if known.stable == 1 else gap
+            near = (worst[number] <= allowed) & (worst.argmin(axis=0) == number)
+            labels[torch.from_numpy(near).to(labels.device)] = number
+        return labels

@@ -1,0 +1,188 @@
+"""Newton's method on f^p(z) = z in float64: from a candidate near a fixed point or cycle to the precision floor.
+
+Only for candidates that plain iteration brought close. From far away Newton ends at unstable points as readily as at
+stable ones and knows nothing of basins (measured: the right basin for 2–79 % of starts).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from separatrix.cost import Cost
+from separatrix.field import LatentField
+from separatrix.protocol import DENSE_LIMIT
+
+MAX_ITERATIONS = 30
+DAMPED_ITERATIONS = 200
+PLAIN_ITERATIONS = 3000  # of the map itself, above DENSE_LIMIT dimensions
+HALVINGS = 10
+REUSE_RATIO = 0.1  # a Jacobian is reused as long as one step still divides the residual by ten
+FLOOR_IN_EPS = 64.0  # residuals below this many rounding units of ‖z‖ cannot be improved
+
+
+@dataclass(frozen=True)
+class Polished:
+    """Refined periodic points, one row per candidate.
+
+    Attributes:
+        points: ``(c, *latent)`` float64.
+        residual: ``(c,)`` ‖f^p(z) − z‖ at exactly these points.
+        moved: ``(c,)`` distance from the candidate.
+        at_floor: ``(c,)`` bool; the residual is rounding noise.
+        jacobian: ``(c, k, k)`` of f^p at the points; None above `DENSE_LIMIT` dimensions.
+        cost: work done.
+    """
+
+    points: Tensor
+    residual: Tensor
+    moved: Tensor
+    at_floor: Tensor
+    jacobian: Tensor | None
+    cost: Cost
+
+
+def polish(field: LatentField, candidates: Tensor, period: int = 1, *, damped: bool = False) -> Polished:
+    """Solve f^p(z) = z from each candidate by Newton steps z ← z + (I − J)⁻¹ (f^p(z) − z).
+
+    Where I − J is singular (a continuum of fixed points) the step of least norm is taken. A step is kept only if it
+    lowers the residual, so the result is never worse than the candidate. With ``damped`` a step that fails is tried
+    again at half its length, up to ten times: for candidates that are not near yet. Above `DENSE_LIMIT` dimensions the map itself
+    is iterated instead, which converges to attracting sets only.
+
+    Cost: per candidate about 2 Jacobians (2·k·p evaluations each) and p evaluations per step.
+
+    >>> field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,), dtype=torch.float64)
+    >>> round(polish(field, torch.tensor([[0.9]], dtype=torch.float64)).points.item(), 6)
+    0.957504
+    """
+    with field.guest():
+        if field.latent_dim > DENSE_LIMIT:
+            return _by_iteration(field, candidates, period)
+        return _newton(field, candidates, period, damped)
+
+
+def orbit_points(field: LatentField, z: Tensor, period: int) -> Tensor:
+    """z, f(z), …, f^p(z): ``(p + 1, n, *latent)``. Cost: p evaluations per latent."""
+    with field.guest():
+        points = [z]
+        for _ in range(period):
+            points.append(field.bare(points[-1]))
+        return torch.stack(points)
+
+
+def cycle_jacobian(field: LatentField, points: Tensor) -> Tensor:
+    """Jacobian of f^p from the p points of the orbit ``(p, n, *latent)``: J(z_{p−1})⋯J(z_0), ``(n, k, k)``."""
+    product = field.jacobian(points[0])
+    for z in points[1:]:
+        product = field.jacobian(z) @ product
+    return product
+
+
+def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool) -> Polished:
+    c, k = len(candidates), field.latent_dim
+    start = candidates.to(torch.float64).reshape(c, k)
+    z = start.clone()
+    orbit = orbit_points(field, _shaped(field, z), period)
+    residual_vector = orbit[-1].reshape(c, k).to(torch.float64) - z
+    residual = residual_vector.norm(dim=1)
+    jacobian = torch.zeros((c, k, k), dtype=torch.float64, device=z.device)
+    cost = Cost(map=c * period)
+    current = torch.zeros(c, dtype=torch.bool, device=z.device)  # the Jacobian stored is that of this very point
+    renew = torch.ones_like(current)
+    halvings = torch.zeros(c, dtype=torch.float64, device=z.device)
+    active = residual.isfinite()
+    for _ in range(DAMPED_ITERATIONS if damped else MAX_ITERATIONS):
+        active &= ~_at_floor(residual, z)
+        rows = active.nonzero().squeeze(1)
+        if not len(rows):
+            break
+        stale = rows[renew[rows]]
+        if len(stale):
+            jacobian[stale] = cycle_jacobian(field, orbit[:-1, stale]).to(torch.float64)
+            current[stale], renew[stale] = True, False
+            cost += Cost(vjp=len(stale) * k * period)
+        step = _newton_step(jacobian[rows], residual_vector[rows]) * (0.5 ** halvings[rows]).unsqueeze(1)
+        trial = z[rows] + step
+        trial_orbit = orbit_points(field, _shaped(field, trial), period)
+        trial_vector = trial_orbit[-1].reshape(len(rows), k).to(torch.float64) - trial
+        trial_residual = trial_vector.norm(dim=1)
+        cost += Cost(map=len(rows) * period)
+        better = trial_residual < residual[rows]
+        slow = ~(trial_residual < REUSE_RATIO * residual[rows])
+        # A Jacobian from an earlier point serves as long as it divides the residual by ten, and is renewed when not.
+        # When even the right one does not lower the residual, the step is halved, or the search ends.
+        failed = rows[~better & current[rows]]
+        renew[rows[slow & ~(~better & current[rows])]] = True
+        kept = rows[better]
+        z[kept], residual[kept], residual_vector[kept] = (
+            trial[better],
+            trial_residual[better],
+            trial_vector[better],
+        )
+        orbit[:, kept] = trial_orbit[:, better]
+        current[kept] = False
+        halvings[kept] = (halvings[kept] - 1).clamp(min=0)
+        halvings[failed] += 1
+        active[failed[halvings[failed] > (HALVINGS if damped else 0)]] = False
+    jacobian = cycle_jacobian(field, orbit[:-1]).to(torch.float64)
+    cost += Cost(vjp=c * k * period)
+    return Polished(
+        points=_shaped(field, z),
+        residual=residual,
+        moved=(z - start).norm(dim=1),
+        at_floor=_at_floor(residual, z, slack=64.0),
+        jacobian=jacobian,
+        cost=cost,
+    )
+
+
+def _newton_step(jacobian: Tensor, residual: Tensor) -> Tensor:
+    # Where autograd gives NaN (a masked branch) the map itself is the step.
+    usable = jacobian.flatten(1).isfinite().all(dim=1)
+    jacobian = torch.where(usable[:, None, None], jacobian, 0.0)
+    system = torch.eye(jacobian.shape[-1], dtype=jacobian.dtype, device=jacobian.device) - jacobian
+    step, info = torch.linalg.solve_ex(system, residual.unsqueeze(-1))
+    singular = (info != 0) | ~step.flatten(1).isfinite().all(dim=1)
+    singular |= torch.linalg.cond(system, p=1) > 1e12
+    if bool(singular.any()):
+        least = torch.linalg.pinv(system[singular], rtol=1e-10) @ residual[singular].unsqueeze(-1)
+        step[singular] = least
+    return step.squeeze(-1)
+
+
+def _by_iteration(field: LatentField, candidates: Tensor, period: int) -> Polished:
+    """f^p itself, until the residual stops falling. Linear convergence, but memory for one latent only."""
+    start = candidates.to(field.dtype)
+    z, cost = start, Cost()
+    residual = torch.full((len(z),), torch.inf, dtype=torch.float64, device=z.device)
+    best = z
+    for _ in range(PLAIN_ITERATIONS):
+        image = orbit_points(field, z, period)[-1]
+        cost += Cost(map=len(z) * period)
+        length = (image - z).flatten(1).norm(dim=1).to(torch.float64)
+        better = length < residual
+        best = torch.where(better.reshape(-1, *[1] * (z.ndim - 1)), z, best)
+        residual = torch.minimum(residual, length)
+        if bool((_at_floor(residual, best.flatten(1)) | ~better).all()):
+            break
+        z = image
+    return Polished(
+        points=best,
+        residual=residual,
+        moved=(best - start).flatten(1).norm(dim=1).to(torch.float64),
+        at_floor=_at_floor(residual, best.flatten(1), slack=64.0),
+        jacobian=None,
+        cost=cost,
+    )
+
+
+def _at_floor(residual: Tensor, z: Tensor, slack: float = 1.0) -> Tensor:
+    unit = torch.finfo(z.dtype).eps * (1.0 + z.norm(dim=1))
+    return residual <= slack * FLOOR_IN_EPS * unit
+
+
+def _shaped(field: LatentField, flat: Tensor) -> Tensor:
+    return flat.to(field.dtype).reshape(len(flat), *field.latent_shape)

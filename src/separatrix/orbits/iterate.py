@@ -1,0 +1,231 @@
+"""z_{t+1} = f(z_t) for many starts, with an active set: a finished orbit costs nothing more."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from separatrix.errors import ConvergenceWarning, InputError, NotConvergedError
+from separatrix.field import LatentField
+from separatrix.numerics.distances import spread as spread_of
+from separatrix.orbits.evaluator import Evaluator
+from separatrix.orbits.judge import Judge, OrbitState, Verdict
+from separatrix.orbits.observers import Observer, Paths
+from separatrix.orbits.result import Orbits
+from separatrix.orbits.status import Status
+from separatrix.protocol import Protocol
+from separatrix.starts import Starts, as_starts
+
+SPREAD_SAMPLE = 4096  # the first starts define the length unit; enough for a few per cent
+_SMALL_RUN = 512  # below this many starts, measuring the best batch size costs more than it gains
+_DEFAULT_BATCH = 128
+
+
+def iterate(
+    field: LatentField,
+    starts: Starts | Tensor,
+    protocol: Protocol | None = None,
+    *,
+    observers: Sequence[Observer] = (),
+    store_paths: bool = False,
+    batch_size: int | None = None,
+    spread: float | None = None,
+    progress: bool = False,
+    throw: bool = False,
+) -> Orbits:
+    """Iterate the latent map from every start until the protocol's stop rule, or its budget, ends the orbit.
+
+    z_{t+1} = f(z_t), t = 0 … N. Finished orbits leave the batch and waiting starts take their place, so the network
+    always sees full batches of orbits that still move.
+
+    Args:
+        field: the latent field.
+        starts: ``(n, *latent)`` points, or `separatrix.starts`.
+        protocol: stop rule and budget; the default ends an orbit when its estimated distance to the limit is small.
+        observers: record statistics along the way (`separatrix.orbits.observers`), or end orbits.
+        store_paths: keep whole orbits in ``Orbits.paths``; for few and short ones.
+        batch_size: latents per network pass; measured if not given, and halved when memory runs out.
+        spread: the length unit of the tolerances; that of the starts if not given.
+        progress: show a progress bar that counts finished orbits.
+        throw: raise if an orbit reached no limit set, instead of warning.
+
+    Returns:
+        One row per start, in the order of the starts.
+
+    Raises:
+        InputError: bad starts or batch size.
+        NotConvergedError: with ``throw=True``.
+
+    Cost: N + 1 map evaluations for an orbit of N steps (the last one gives the residual of the end point).
+
+    >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,), dtype=torch.float64)
+    >>> orbits = iterate(field, torch.ones(3, 2, dtype=torch.float64))
+    >>> orbits.counts
+    {<Status.CONVERGED: 1>: 3}
+    >>> bool((orbits.rate - 0.5).abs().max() < 1e-9)
+    True
+    """
+    protocol = protocol or Protocol()
+    source = as_starts(starts)
+    watching: list[Observer] = [*observers, *([Paths()] if store_paths else [])]
+    names = [observer.name for observer in watching]
+    if len(set(names)) < len(names):
+        raise InputError(f"Observers need different names; these are {', '.join(names)}.")
+    orbits = run_orbits(field, source, protocol, watching, batch_size, spread, progress)
+    report_unfinished(orbits, throw)
+    return orbits
+
+
+@dataclass
+class _Columns:
+    """Results being filled in, one row per start."""
+
+    points: Tensor
+    steps: Tensor
+    residual: Tensor
+    rate: Tensor
+    error: Tensor
+    status: Tensor
+    period: Tensor
+
+    @classmethod
+    def empty(cls, count: int, like: Tensor) -> _Columns:
+        unknown = torch.full((count,), torch.nan, dtype=torch.float64, device=like.device)
+        return cls(
+            points=like.new_zeros((count, *like.shape[1:])),
+            steps=torch.zeros(count, dtype=torch.int64, device=like.device),
+            residual=unknown.clone(),
+            rate=unknown.clone(),
+            error=torch.full_like(unknown, torch.inf),
+            status=torch.zeros(count, dtype=torch.uint8, device=like.device),
+            period=torch.zeros(count, dtype=torch.int64, device=like.device),
+        )
+
+    def put(self, orbit: Tensor, verdict: Verdict, where: Tensor) -> None:
+        chosen = orbit[where]
+        self.points[chosen] = verdict.point[where]
+        self.steps[chosen] = verdict.step[where]
+        for name in ("residual", "rate", "error", "status", "period"):
+            getattr(self, name)[chosen] = getattr(verdict, name)[where]
+
+
+class _Queue:
+    """Starts not yet under way, fetched in blocks so that encoding data also runs in full batches."""
+
+    def __init__(self, field: LatentField, source: Starts, block: int) -> None:
+        self._field, self._source, self._block = field, source, block
+        self._next = 0  # first start not fetched yet
+        self._buffer: Tensor | None = None
+        self.taken = 0
+
+    def take(self, count: int) -> tuple[Tensor, Tensor]:
+        """Up to ``count`` further starts and their indices."""
+        parts: list[Tensor] = []
+        while count > 0 and (self._buffer is not None or self._next < len(self._source)):
+            if self._buffer is None:
+                last = min(self._next + self._block, len(self._source))
+                self._buffer = self._source.block(self._field, self._next, last)
+                self._next = last
+            parts.append(self._buffer[:count])
+            count -= len(parts[-1])
+            rest = self._buffer[len(parts[-1]) :]
+            self._buffer = rest if len(rest) else None
+        z = torch.cat(parts) if parts else torch.zeros((0, *self._field.latent_shape))
+        z = z.to(self._field.device, self._field.dtype)
+        index = torch.arange(self.taken, self.taken + len(z), device=z.device)
+        self.taken += len(z)
+        return index, z
+
+
+def run_orbits(
+    field: LatentField,
+    source: Starts,
+    protocol: Protocol,
+    observers: Sequence[Observer] = (),
+    batch_size: int | None = None,
+    spread: float | None = None,
+    progress: bool = False,
+) -> Orbits:
+    """:func:`iterate` without the warning, for searches that go on with the unfinished orbits."""
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size must be 1 or more, not {batch_size}.")
+    with field.guest():
+        return _run(field, source, protocol, observers, batch_size, spread, progress)
+
+
+def _run(
+    field: LatentField,
+    source: Starts,
+    protocol: Protocol,
+    observers: Sequence[Observer],
+    batch_size: int | None,
+    spread: float | None,
+    progress: bool,
+) -> Orbits:
+    sample = source.block(field, 0, min(len(source), SPREAD_SAMPLE))
+    unit = spread_of(sample) if spread is None else spread
+    finite = sample[sample.flatten(1).isfinite().all(dim=1)]
+    centre = (finite if len(finite) else torch.zeros_like(sample)).flatten(1).mean(dim=0)
+    evaluate = Evaluator(field, batch_size)
+    if batch_size is None:
+        if len(source) >= _SMALL_RUN:
+            batch_size = evaluate.choose_chunk(sample, wanted=len(source))
+        else:
+            batch_size = evaluate.chunk = _DEFAULT_BATCH
+    judge = Judge(protocol, unit, centre)
+    columns = _Columns.empty(len(source), sample)
+    for observer in observers:
+        observer.begin(len(source), sample[:1])
+
+    queue = _Queue(field, source, batch_size)
+    orbit, z = queue.take(batch_size)
+    t = torch.zeros_like(orbit)
+    state = OrbitState.fresh(z)
+    with tqdm(total=len(source), desc="orbits", disable=not progress, unit="") as bar:
+        while len(orbit):
+            f_z = evaluate(z)
+            verdict = judge.step(state, t, z, f_z)
+            for observer in observers:
+                ended = observer.see(orbit, t, z, f_z)
+                if ended is not None:
+                    verdict.status[ended & (verdict.status == int(Status.RUNNING))] = int(Status.CAPTURED)
+            finished = verdict.status != int(Status.RUNNING)
+            if bool(finished.any()):
+                columns.put(orbit, verdict, finished)
+                running = ~finished
+                bar.update(len(orbit) - int(running.sum()))
+                orbit, t, z, state = orbit[running], t[running] + 1, f_z[running], state.keep(running)
+                new_orbit, new_z = queue.take(batch_size - len(orbit))
+                if len(new_orbit):
+                    orbit, z = torch.cat([orbit, new_orbit]), torch.cat([z, new_z])
+                    t = torch.cat([t, torch.zeros_like(new_orbit)])
+                    state = state.joined(OrbitState.fresh(new_z))
+            else:
+                t, z = t + 1, f_z
+    paths = [observer.result() for observer in observers if isinstance(observer, Paths)]
+    observed = {observer.name: observer.result() for observer in observers if not isinstance(observer, Paths)}
+    return Orbits(
+        **vars(columns),
+        spread=unit,
+        protocol=protocol,
+        cost=evaluate.cost,
+        paths=paths[0] if paths else None,
+        observed=observed,
+    )
+
+
+def report_unfinished(orbits: Orbits, throw: bool) -> None:
+    """One warning with the counts per status and their remedies, or an exception if the caller prefers one."""
+    lost = {status: count for status, count in orbits.counts.items() if not status.reached_limit_set}
+    if not lost:
+        return
+    parts = [f"{count} {status.name} ({status.sentence}; {status.remedy})" for status, count in lost.items()]
+    message = f"{sum(lost.values())} of {len(orbits)} orbits reached no limit set: {'; '.join(parts)}."
+    if throw:
+        raise NotConvergedError(message)
+    warnings.warn(message, ConvergenceWarning, stacklevel=3)

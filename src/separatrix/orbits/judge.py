@@ -1,0 +1,231 @@
+"""When is an orbit finished, and how did it end? The stop rules, on all active orbits at once.
+
+The state of an orbit is a few numbers and one earlier point (its *anchor*), never its path:
+
+* the ratio of successive steps over a short window estimates the contraction rate r, and ‖step‖/(1 − r) the distance to
+  the limit; a small step alone is not nearness;
+* a return to the anchor, twice after the same number of steps, is a cycle;
+* far from the starts is divergence, and so is a straight march that does not slow down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from separatrix.orbits.status import Status
+from separatrix.protocol import Protocol
+
+WINDOW = 8  # steps over which the rate is measured: long enough to average an oscillating step length
+PATIENCE = 3  # times that the stop rule must hold, measured where the orbit is now, before it is called converged
+REST_PATIENCE = 3  # consecutive steps at the precision floor, with a small error, that end an orbit at once
+STALL_PATIENCE = 16  # consecutive steps at the precision floor before an orbit is given up as unable to go lower
+FLOOR_IN_EPS = 32.0  # a step below this many rounding units of ‖z‖ is rounding noise
+STALL_ERROR = 1e-3  # at the floor, an estimated error below this share of the spread still counts as converged
+FIRST_ANCHOR_LIFE = 8
+ALGEBRAIC = 3.0  # t·(1 − rate) of a power law t^−p is p; a geometric decay soon exceeds any such bound
+SMALL_STEP = 0.1  # share of the spread above which a step is too long to speak of contraction
+STRAIGHT = 0.9  # displacement over path length of an orbit that marches away
+
+
+@dataclass
+class OrbitState:
+    """Per-orbit memory of the judge, first axis = active orbit; see `Judge`."""
+
+    log_steps: Tensor  # (b, WINDOW) natural logarithms of the last steps, a ring by step number
+    rate: Tensor  # (b,) last rate measured above the precision floor, NaN before
+    streak: Tensor  # (b,) steps of the present quiet stretch that met the stop rule
+    stalled: Tensor  # (b,) consecutive steps at the precision floor
+    anchor: Tensor  # (b, *latent) an earlier point of the orbit
+    anchor_step: Tensor  # (b,) when it was there
+    anchor_log_step: Tensor  # (b,) how long its step was then
+    path: Tensor  # (b,) path length since the anchor
+    period: Tensor  # (b,) time of the last return to an anchor, 0 for none
+    gap: Tensor  # (b,) distance of that return
+
+    @classmethod
+    def fresh(cls, z: Tensor) -> Self:
+        """For orbits at their start."""
+        b = len(z)
+        zeros = torch.zeros(b, dtype=torch.float64, device=z.device)
+        integers = torch.zeros(b, dtype=torch.int64, device=z.device)
+        return cls(
+            log_steps=zeros.new_full((b, WINDOW), torch.nan),
+            rate=torch.full_like(zeros, torch.nan),
+            streak=integers.clone(),
+            stalled=integers.clone(),
+            anchor=z.clone(),
+            anchor_step=integers.clone(),
+            anchor_log_step=torch.full_like(zeros, torch.inf),
+            path=zeros.clone(),
+            period=integers.clone(),
+            gap=torch.full_like(zeros, torch.inf),
+        )
+
+    def keep(self, chosen: Tensor) -> Self:
+        """Only the chosen orbits."""
+        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def joined(self, other: Self) -> Self:
+        """These orbits and the others."""
+        return type(self)(
+            *(torch.cat([getattr(self, field.name), getattr(other, field.name)]) for field in fields(self))
+        )
+
+
+@dataclass
+class Verdict:
+    """What the judge found at one step, per active orbit."""
+
+    status: Tensor  # (b,) uint8
+    point: Tensor  # (b, *latent) what to report if the orbit is finished: z_t, or for a cycle the anchor
+    step: Tensor  # (b,) how many steps after the start that point is
+    residual: Tensor  # (b,) float64, measured at exactly that point
+    rate: Tensor  # (b,) float64
+    error: Tensor  # (b,) float64
+    period: Tensor  # (b,) int64
+
+
+class Judge:
+    """Applies a protocol's stop rule; holds no per-orbit state itself."""
+
+    def __init__(self, protocol: Protocol, spread: float, centre: Tensor) -> None:
+        self.protocol = protocol
+        self.centre = centre
+        self.spread = spread
+        self.tolerance = protocol.tolerance * spread
+
+    def step(self, state: OrbitState, t: Tensor, z: Tensor, f_z: Tensor) -> Verdict:
+        """Update ``state`` in place with the step from z_t to f(z_t) and say which orbits are finished."""
+        rules = self.protocol
+        flat, image = z.flatten(1), f_z.flatten(1)
+        length = (image - flat).norm(dim=1).to(torch.float64)
+        floor = FLOOR_IN_EPS * torch.finfo(z.dtype).eps * flat.norm(dim=1).to(torch.float64)
+        at_floor = length <= floor
+        self._measure_rate(state, t, length, floor)
+        # The rounding of two steps shows in their ratio: near the floor a rate of 1 must not pass for 0.99999.
+        slowest = state.rate + floor / (FLOOR_IN_EPS * WINDOW * length.clamp(min=torch.finfo(torch.float64).tiny))
+        error = torch.where(slowest < 1, length / (1 - slowest), torch.inf)
+        # At rest to the last digit since the start: there is no rate to extrapolate with, and nothing to add.
+        error = torch.where((length == 0) | (at_floor & state.rate.isnan()), length, error)
+
+        status = torch.full_like(t, int(Status.RUNNING), dtype=torch.uint8)
+        period = torch.ones_like(t)
+        residual, point, at = length.clone(), z, t
+        if rules.stop == "squared_step":
+            status[length.square() < rules.tolerance] = int(Status.CONVERGED)
+        else:
+            # A rate measured across a long jump says nothing about the place the orbit has jumped to (an orbit that lands
+            # near an unstable point moves away from it), so the whole window must be quiet. In a quiet window a step
+            # that grows, as non-normal maps make it do, is no evidence either way.
+            quiet = self._longest_recent_step(state) <= self.tolerance
+            # A fast direction that has just died out must not hide a slow one: the last two steps count as well.
+            latest = (length / state.log_steps.gather(1, ((t - 2) % WINDOW).unsqueeze(1)).squeeze(1).exp()).sqrt()
+            met = (error <= self.tolerance) & (length <= self.tolerance * (1 - latest))
+            state.streak = torch.where(quiet, state.streak + met, 0)
+            state.stalled = torch.where(at_floor, state.stalled + 1, 0)
+            at_rest = (length == 0) | ((state.stalled >= REST_PATIENCE) & (error <= self.tolerance))
+            status[(state.streak >= PATIENCE) | at_rest] = int(Status.CONVERGED)
+            stuck = (state.stalled >= STALL_PATIENCE) & (status == int(Status.RUNNING))
+            good = error <= max(STALL_ERROR * self.spread, self.tolerance)
+            status[stuck & good] = int(Status.CONVERGED)
+            status[stuck & ~good] = int(Status.SLOW)
+            returned, gap = self._look_for_cycle(state, t, image, length, floor)
+            returned &= status == int(Status.RUNNING)
+            status[returned] = int(Status.PERIODIC)
+            period = torch.where(returned, state.period, period)
+            if bool(returned.any()):
+                # f^p of the anchor is the point just computed, so the gap is the residual of the anchor.
+                residual, error = torch.where(returned, gap, residual), torch.where(returned, gap, error)
+                point = torch.where(_like(returned, z), state.anchor, z)
+                at = torch.where(returned, state.anchor_step, t)
+        out_of_budget = (t >= rules.max_steps) & (status == int(Status.RUNNING))
+        if bool(out_of_budget.any()):
+            status[out_of_budget] = self._why_unfinished(state, t, image, length)[out_of_budget]
+            period[out_of_budget] = 0
+        self._move_anchor(state, t, z, length)
+        away = (image - self.centre).norm(dim=1) > rules.divergence * self.spread
+        status[away] = int(Status.DIVERGED)
+        status[~length.isfinite()] = int(Status.NONFINITE)
+        period[away | ~length.isfinite()] = 0
+        return Verdict(status, point, at, residual, state.rate.clone(), error, period)
+
+    @staticmethod
+    def _measure_rate(state: OrbitState, t: Tensor, length: Tensor, floor: Tensor) -> None:
+        at_floor = length <= floor
+        log_length = length.clamp(min=torch.finfo(torch.float64).tiny).log()
+        slot = (t % WINDOW).unsqueeze(1)
+        previous = state.log_steps.gather(1, slot).squeeze(1)  # the step WINDOW steps ago, NaN early on
+        first = state.log_steps[:, 0]  # step 0, for orbits younger than the window
+        young = t < WINDOW
+        span = torch.where(young, t, WINDOW).clamp(min=1)
+        rate = ((log_length - torch.where(young, first, previous)) / span).exp()
+        was_above = Judge._longest_recent_step(state) > floor
+        # Below the floor the ratio of steps is noise: the last rate measured above it, if there is one, stays valid.
+        state.rate = torch.where(at_floor & ~(state.rate.isnan() & was_above), state.rate, rate)
+        state.log_steps.scatter_(1, slot, log_length.unsqueeze(1))
+
+    @staticmethod
+    def _longest_recent_step(state: OrbitState) -> Tensor:
+        return state.log_steps.nan_to_num(nan=-torch.inf).amax(dim=1).exp()
+
+    def _look_for_cycle(
+        self, state: OrbitState, t: Tensor, image: Tensor, length: Tensor, floor: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Did f(z) come back to the anchor, for the second time after the same number of steps?"""
+        gap = (image - state.anchor.flatten(1)).norm(dim=1).to(torch.float64)
+        elapsed = t + 1 - state.anchor_step
+        back = gap <= torch.maximum(torch.full_like(floor, self.tolerance), floor)
+        back &= (length > 10 * gap) & (elapsed > 1) & (elapsed <= self.protocol.max_period)
+        confirmed = back & (state.period == elapsed)
+        first_time = back & ~confirmed
+        if bool(first_time.any()):
+            state.period = torch.where(first_time, elapsed, state.period)
+            # Start the second lap from here: the anchor becomes the point of the first return.
+            self._set_anchor(state, first_time, image.reshape(state.anchor.shape), t + 1, length)
+        return confirmed, gap
+
+    def _move_anchor(self, state: OrbitState, t: Tensor, z: Tensor, length: Tensor) -> None:
+        state.path += length
+        life = torch.clamp(state.anchor_step // 4, min=FIRST_ANCHOR_LIFE)
+        old = (t - state.anchor_step >= life) & (t - state.anchor_step >= state.period)
+        old &= t + 2 * WINDOW < self.protocol.max_steps  # what the end is compared with must lie before its window
+        if bool(old.any()):
+            state.period = torch.where(old, 0, state.period)
+            self._set_anchor(state, old, z, t, length)
+            state.path = torch.where(old, length, state.path)  # the anchor's own step belongs to its path
+
+    @staticmethod
+    def _set_anchor(state: OrbitState, where: Tensor, z: Tensor, t: Tensor, length: Tensor) -> None:
+        state.anchor[where] = z[where]
+        state.anchor_step = torch.where(where, t, state.anchor_step)
+        log_length = length.clamp(min=torch.finfo(torch.float64).tiny).log()
+        state.anchor_log_step = torch.where(where, log_length, state.anchor_log_step)
+        state.path = torch.where(where, 0.0, state.path)
+
+    def _why_unfinished(self, state: OrbitState, t: Tensor, image: Tensor, length: Tensor) -> Tensor:
+        """Status of orbits whose budget is used up."""
+        straight = (image - state.anchor.flatten(1)).norm(dim=1) / (state.path + length).clamp(min=1e-300)
+        marching = (straight >= STRAIGHT) & (state.path >= self.spread) & ~(state.rate < 1 - 1e-6)
+        age = (t - state.anchor_step).clamp(min=1)
+        log_length = length.clamp(min=torch.finfo(torch.float64).tiny).log()
+        decay = (log_length - state.anchor_log_step) / age
+        # Contraction shows as: every recent step is shorter than the mean since the anchor, and that than the first.
+        mean = (state.path + length) / (age + 1)
+        recent = self._longest_recent_step(state)
+        shrinking = (recent < mean) & (mean < state.anchor_log_step.exp()) & (state.rate < 1)
+        shrinking &= (length < SMALL_STEP * self.spread) | (t < 2 * WINDOW)
+        algebraic = -decay * t <= ALGEBRAIC
+        status = torch.full_like(t, int(Status.WANDERING), dtype=torch.uint8)
+        status[shrinking & ~algebraic] = int(Status.BUDGET)
+        status[shrinking & algebraic & (length < SMALL_STEP * self.spread)] = int(Status.SLOW)
+        status[marching] = int(Status.DIVERGED)
+        return status
+
+
+def _like(mask: Tensor, z: Tensor) -> Tensor:
+    """The mask ``(b,)`` with as many axes as z, to broadcast over the latent."""
+    return mask.reshape(-1, *[1] * (z.ndim - 1))

@@ -1,0 +1,77 @@
+"""What iterating a batch of starts gives: one row per orbit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from separatrix.columnar import Columnar
+from separatrix.cost import NO_WORK, Cost
+from separatrix.orbits.status import Status
+from separatrix.protocol import Protocol
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Orbits(Columnar):
+    """Outcome of n orbits, column by column.
+
+    Attributes:
+        points: ``(n, *latent)`` end points z_t, exactly the points whose residual is reported.
+        steps: ``(n,)`` int64, t: how many times the map was applied to the start to get the end point. For a periodic
+            orbit that is up to two periods before the last point that observers saw and ``paths`` holds.
+        residual: ``(n,)`` float64 ‖f(z_t) − z_t‖; for a periodic orbit ‖f^p(z_t) − z_t‖.
+        rate: ``(n,)`` float64, measured ratio of successive steps (below 1: contracting), NaN if too few steps.
+        error: ``(n,)`` float64, estimated distance of the end point to its limit, residual/(1 − rate); infinite if not
+            contracting.
+        status: ``(n,)`` uint8, a :class:`~separatrix.orbits.Status` per orbit.
+        period: ``(n,)`` int64, 1 unless PERIODIC; 0 where the orbit reached nothing that repeats.
+        observed: what each observer recorded, by its name, one row per orbit.
+        paths: ``(n, T + 1, *latent)`` the whole orbits if they were asked for, padded with the end point; else None.
+        spread: the length unit of the protocol's tolerances.
+        protocol: the rules the orbits were iterated under.
+        cost: work done.
+    """
+
+    _columns: ClassVar[tuple[str, ...]] = (
+        "points",
+        "steps",
+        "residual",
+        "rate",
+        "error",
+        "status",
+        "period",
+        "paths",
+    )
+
+    points: Tensor
+    steps: Tensor
+    residual: Tensor
+    rate: Tensor
+    error: Tensor
+    status: Tensor
+    period: Tensor
+    spread: float
+    protocol: Protocol
+    cost: Cost = NO_WORK
+    observed: Mapping[str, Any] = field(default_factory=dict)
+    paths: Tensor | None = None
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """How many orbits ended with each status, only those that occur."""
+        values, counts = torch.unique(self.status, return_counts=True)
+        return {list(Status)[int(value)]: int(count) for value, count in zip(values, counts, strict=True)}
+
+    @property
+    def reached(self) -> Tensor:
+        """``(n,)`` bool: the orbit ended on a limit set that can be named."""
+        good = [int(status) for status in Status if status.reached_limit_set]
+        return torch.isin(self.status, torch.tensor(good, dtype=self.status.dtype, device=self.status.device))
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {status.name}" for status, count in self.counts.items())
+        return f"Orbits({len(self)}: {counts or 'none'}; {self.cost.map:,} map evaluations)"

@@ -1,0 +1,66 @@
+"""How an orbit ended. Each member carries the sentence that explains it and the remedy."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """The outcome of one orbit. ``Status.SLOW.sentence`` and ``Status.SLOW.remedy`` are its documentation.
+
+    The integer value is what result tensors hold.
+
+    >>> Status.CONVERGED.reached_limit_set, Status.BUDGET.reached_limit_set
+    (True, False)
+    >>> Status(int(Status.SLOW)).name
+    'SLOW'
+    """
+
+    sentence: str
+    remedy: str
+
+    def __new__(cls, value: int, sentence: str, remedy: str) -> Status:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.sentence = sentence
+        member.remedy = remedy
+        return member
+
+    RUNNING = (0, "the orbit has not been finished yet", "let the iteration end")
+    CONVERGED = (1, "the orbit reached a fixed point within its estimated error", "")
+    CAPTURED = (2, "the orbit entered the verified trapping region of a known limit set", "")
+    PERIODIC = (3, "the orbit repeats itself with a period above 1", "")
+    QUASIPERIODIC = (4, "the orbit moves on a closed curve for ever", "")
+    SLOW = (
+        5,
+        "the steps shrink, but more slowly than any geometric rate within the budget: a neutral direction or a slow manifold",
+        "raise max_steps, and read the end point as a place on a slow manifold, not as an attractor",
+    )
+    WANDERING = (
+        6,
+        "the orbit stays bounded and keeps moving: a closed curve not yet recognised, (transient) chaos or a very long transient",
+        "let find_attractors look for closed curves, or raise max_steps tenfold; report the share that still wanders",
+    )
+    BUDGET = (
+        7,
+        "the orbit was still contracting towards something when its step budget ran out",
+        "raise max_steps",
+    )
+    DIVERGED = (
+        8,
+        "the orbit left every bounded region",
+        "start nearer to encoded data, or check the value range between decoder and encoder",
+    )
+    NONFINITE = (
+        9,
+        "the map returned NaN or infinity",
+        "check the weights and the value range of the starts; float32 may fix overflow in half precision",
+    )
+
+    @property
+    def reached_limit_set(self) -> bool:
+        """True if the orbit ended on a limit set that can be named."""
+        return self in _REACHED
+
+
+_REACHED = frozenset({Status.CONVERGED, Status.CAPTURED, Status.PERIODIC, Status.QUASIPERIODIC})

@@ -1,0 +1,23 @@
+"""Figures from results. Every function returns a matplotlib `Figure` of its own and leaves pyplot alone."""
+
+from separatrix.plots.basin_map import basin_map
+from separatrix.plots.basin_shares import basin_shares
+from separatrix.plots.film import orbit_film
+from separatrix.plots.gallery import attractor_gallery
+from separatrix.plots.null_levels import null_levels
+from separatrix.plots.plane import Plane
+from separatrix.plots.portrait import field_portrait
+from separatrix.plots.spectrum import spectrum
+from separatrix.plots.steps import steps_histogram
+
+__all__ = [
+    "Plane",
+    "attractor_gallery",
+    "basin_map",
+    "basin_shares",
+    "field_portrait",
+    "null_levels",
+    "orbit_film",
+    "spectrum",
+    "steps_histogram",
+]

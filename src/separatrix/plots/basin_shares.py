@@ -1,0 +1,104 @@
+"""How large the basins are, for one or several kinds of starts side by side: bars with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from separatrix.errors import InputError
+from separatrix.limitsets.basins import basins
+from separatrix.limitsets.sets import LimitSets
+from separatrix.plots.naming import names_of
+from separatrix.plots.style import FAINT, INK, MUTED, PAPER, UNRESOLVED, colour, new_figure, percent, styled
+
+_MOST_SETS = 10
+
+
+@styled
+def basin_shares(results: Mapping[str, LimitSets], *, title: str | None = None) -> Figure:
+    """The share of starts that ended on each set, with 95 % intervals; one bar per search.
+
+    Args:
+        results: search by name; names and colours are those of the first.
+        title: above the figure.
+
+    Raises:
+        InputError: no results.
+    """
+    if not results:
+        raise InputError("basin_shares needs at least one search, such as {'data': limits}.")
+    first = next(iter(results.values()))
+    rows: dict[str, dict[str, tuple[float, float, float]]] = {}
+    hues = {"unresolved": UNRESOLVED}
+    for source, limits in results.items():
+        found = basins(limits)
+        columns = (found.fractions.tolist(), found.low.tolist(), found.high.tolist())
+        for name, *interval in zip(names_of(limits, first), *columns, strict=True):
+            rows.setdefault(name.label, {})[source] = (interval[0], interval[1], interval[2])
+            hues[name.label] = colour(name.rank)
+        if found.unresolved > 0:
+            rows.setdefault("unresolved", {})[source] = (found.unresolved, found.unresolved, found.unresolved)
+    left_out = list(rows)[_MOST_SETS:]
+    shown = list(rows)[:_MOST_SETS]
+
+    figure = new_figure(1.5 + 0.22 * len(shown) * (len(results) + 0.6), title or "Where the starts end")
+    axes = figure.subplots()
+    step = len(results) + 0.6
+    for row, label in enumerate(shown):
+        for place, source in enumerate(results):
+            share, low, high = rows[label].get(source, (0.0, 0.0, 0.0))
+            y = row * step + place
+            face, hatch = (hues[label], "") if place == 0 else (PAPER, "////")
+            axes.barh(
+                y,
+                share,
+                height=0.82,
+                edgecolor=hues[label],
+                linewidth=1.0,
+                gid=f"share:{label}:{source}",
+                facecolor=face,
+                hatch=hatch,
+            )
+            axes.plot([low, high], [y, y], color=INK, linewidth=1.1, solid_capstyle="butt", zorder=3)
+            axes.annotate(
+                percent(share),
+                (max(share, high), y),
+                (5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color=MUTED,
+            )
+    axes.set_yticks([row * step + (len(results) - 1) / 2 for row in range(len(shown))], shown)
+    for tick, label in zip(axes.get_yticklabels(), shown, strict=True):
+        tick.set(color=hues[label], fontweight="bold", fontsize=10.5)
+    axes.invert_yaxis()
+    axes.set_xlim(0, None)
+    axes.margins(x=0.12)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    axes.set_xlabel(
+        "share of starts, with 95 % interval" + (f"; {len(left_out)} smaller sets left out" if left_out else "")
+    )
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    if len(results) > 1:
+        handles = [
+            Patch(
+                facecolor=MUTED if place == 0 else PAPER,
+                edgecolor=MUTED,
+                hatch="" if place == 0 else "////",
+                label=source,
+            )
+            for place, source in enumerate(results)
+        ]
+        axes.legend(
+            handles=handles,
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=len(handles),
+            borderaxespad=0.2,
+        )
+    return figure

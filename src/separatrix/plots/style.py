@@ -1,0 +1,120 @@
+"""One look for all figures: colours, type, and the frame of an empty figure.
+
+Figures are made with the object-oriented interface of matplotlib and a local `rc_context`; pyplot, its list
+of open figures and the user's own settings are never touched.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+import matplotlib
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+P = ParamSpec("P")
+
+WIDTH = 7.6  # inches; all figures of a page are equally wide
+
+INK = "#1f2a36"
+MUTED = "#66727e"
+FAINT = "#d5dbe0"
+PAPER = "#ffffff"
+UNRESOLVED = "#c4cad0"
+
+# Nine hues that stay apart for the common forms of colour blindness (after Paul Tol's "muted" scheme), in an
+# order in which neighbours differ in lightness too.
+HUES = ("#3b4ba3", "#d9697a", "#35a394", "#dbbb52", "#8d2a5c", "#7cc4e8", "#1d7a3d", "#a94fa0", "#95952f")
+_SHADES = (
+    (1.0, 0.0),
+    (0.62, 0.0),
+    (0.5, 0.5),
+)  # (share of the hue, share of white): three rounds through the hues
+
+SPEED = LinearSegmentedColormap.from_list("separatrix_speed", ("#101c2e", "#1d3450", "#325a7a", "#5b87a3", "#98b6c6"))
+
+RC: dict[Any, Any] = {
+    "figure.facecolor": PAPER,
+    "figure.dpi": 100,
+    "savefig.facecolor": PAPER,
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "text.color": INK,
+    "text.usetex": False,
+    "axes.facecolor": PAPER,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9.5,
+    "axes.linewidth": 0.8,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9.5,
+    "axes.titlecolor": MUTED,
+    "axes.titlepad": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "image.interpolation": "nearest",
+}
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Run a figure function under :data:`RC`, and put the caller's settings back."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with matplotlib.rc_context(RC):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def colour(rank: int) -> str:
+    """The colour of the rank-th attractor in every figure; −1 (an unstable set) is ink.
+
+    >>> colour(0), colour(0) == colour(27), colour(0) == colour(9)
+    ('#3b4ba3', True, False)
+    """
+    if rank < 0:
+        return INK
+    hue, white = _SHADES[rank // len(HUES) % len(_SHADES)]
+    red, green, blue = (hue * part + white for part in to_rgb(HUES[rank % len(HUES)]))
+    return to_hex((red, green, blue))
+
+
+def readable_on(background: str) -> str:
+    """Ink or white, whichever can be read on a background colour (relative luminance of WCAG 2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(background)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return INK if luminance > 0.30 else PAPER
+
+
+def new_figure(height: float, title: str) -> Figure:
+    """An empty figure of :data:`WIDTH` × ``height`` inches with a left-aligned title; constrained layout."""
+    figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
+    figure.suptitle(title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
+    return figure
+
+
+def percent(share: float) -> str:
+    """A share as it is written in figures and pages; never "0 %" or "100 %" for what is not exactly that.
+
+    >>> [percent(share) for share in (0.0, 0.0004, 0.004, 0.1234, 0.9996, 1.0)]
+    ['0 %', '<0.1 %', '0.4 %', '12 %', '>99.9 %', '100 %']
+    """
+    value = 100 * share
+    if value <= 0 or value >= 100:
+        return f"{value:.0f} %"
+    if value < 0.1:
+        return "<0.1 %"
+    if value > 99.9:
+        return ">99.9 %"
+    return f"{value:.1f} %" if value < 9.95 or value >= 99 else f"{value:.0f} %"

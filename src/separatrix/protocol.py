@@ -1,0 +1,124 @@
+"""The protocol: every choice on which "the number of attractors" depends, in one frozen record.
+
+A count without its protocol means nothing (the stop rule, the budget, the merge rule and the starts each change it),
+so a `Protocol` is stored inside every result and compared when results are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+from separatrix.errors import InputError
+
+StopRule = Literal["error", "squared_step"]
+MergeRule = Literal["distance", "cosine"]
+Precision = Literal["native", "float64"]
+
+DENSE_LIMIT = 512
+"""Latents up to this many dimensions get dense float64 Jacobians; above, everything is matrix-free."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How orbits are iterated, when they stop, and when two end points are the same limit set.
+
+    All lengths are relative to the *spread* of the starts, √(mean ‖z₀ − mean z₀‖²), so that a protocol means the same
+    in any units of the latent space.
+
+    Attributes:
+        stop: ``"error"`` ends an orbit when its *estimated distance to the limit*, ‖step‖/(1 − rate), is below
+            ``tolerance`` × spread; ``"squared_step"`` ends it when ‖z_{t+1} − z_t‖² < ``tolerance`` in absolute units,
+            as in the paper (a small step is not nearness: on tanh(z) this rule stops at 0.143 instead of 0).
+        tolerance: see ``stop``.
+        max_steps: budget of map evaluations per orbit.
+        probe_steps: orbits still moving after this many steps are examined for closed curves before they are given
+            the rest of the budget.
+        max_period: longest cycle that is looked for, under ``stop="error"`` (``"squared_step"`` knows no cycles).
+        polish: refine every candidate by Newton's method in float64 and reject what is not a limit set.
+        merge: ``"distance"`` (relative to spread and to the points' own errors) or ``"cosine"`` (the paper's).
+        merge_tolerance: for ``"distance"`` a share of the spread; for ``"cosine"`` the similarity above which two end
+            points count as one.
+        divergence: an orbit farther from the starts than this many spreads has diverged.
+        precision: number format of the transit: the model's own, or float64 throughout.
+        spectrum: compute the eigenvalues at every limit set (needed for stability).
+
+    >>> Protocol.paper().merge_tolerance
+    0.99
+    >>> Protocol(max_steps=0)
+    Traceback (most recent call last):
+    ...
+    separatrix.errors.InputError: Protocol.max_steps must be at least 1, not 0.
+    """
+
+    stop: StopRule = "error"
+    tolerance: float = 1e-5
+    max_steps: int = 20_000
+    probe_steps: int = 1_000
+    max_period: int = 64
+    polish: bool = True
+    merge: MergeRule = "distance"
+    merge_tolerance: float = 1e-6
+    divergence: float = 1e6
+    precision: Precision = "native"
+    spectrum: bool = True
+
+    def __post_init__(self) -> None:
+        for field_name, choices in (("stop", StopRule), ("merge", MergeRule), ("precision", Precision)):
+            value = getattr(self, field_name)
+            if value not in get_args(choices):
+                allowed = ", ".join(repr(choice) for choice in get_args(choices))
+                raise InputError(f"Protocol.{field_name} must be one of {allowed}, not {value!r}.")
+        for field_name in ("polish", "spectrum"):
+            value = getattr(self, field_name)
+            if not isinstance(value, bool):
+                raise InputError(f"Protocol.{field_name} must be True or False, not {value!r}.")
+        for field_name in ("max_steps", "probe_steps", "max_period"):
+            value = getattr(self, field_name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"Protocol.{field_name} must be at least 1, not {value!r}.")
+        for field_name in ("tolerance", "merge_tolerance", "divergence"):
+            value = getattr(self, field_name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                raise InputError(f"Protocol.{field_name} must be a positive number, not {value!r}.")
+
+    @classmethod
+    def paper(cls) -> Protocol:
+        """The paper's rule for convolutional autoencoders: squared step < 1e-6 or 3000 steps, cosine > 0.99 is one."""
+        return cls(
+            stop="squared_step",
+            tolerance=1e-6,
+            max_steps=3000,
+            probe_steps=3000,
+            polish=False,
+            merge="cosine",
+            merge_tolerance=0.99,
+        )
+
+    @classmethod
+    def paper_foundation(cls) -> Protocol:
+        """The paper's rule for foundation models: squared step < 1e-5 or 500 steps, cosine > 0.99 is one."""
+        return replace(cls.paper(), tolerance=1e-5, max_steps=500, probe_steps=500)
+
+    def tightened(self, factor: float) -> Protocol:
+        """The same protocol with every tolerance ``factor`` times smaller (a trustworthy count does not change)."""
+        if not factor > 0:
+            raise InputError(f"tightened needs a positive factor, not {factor!r}.")
+        merge_tolerance = (
+            self.merge_tolerance / factor if self.merge == "distance" else 1 - (1 - self.merge_tolerance) / factor
+        )
+        return replace(self, tolerance=self.tolerance / factor, merge_tolerance=merge_tolerance)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Protocol:
+        """Inverse of :meth:`to_dict`; an unknown key is an error."""
+        unknown = set(values) - set(cls.__dataclass_fields__)
+        if unknown:
+            raise InputError(
+                f"A protocol has no option {sorted(unknown)[0]!r}; it has {', '.join(cls.__dataclass_fields__)}."
+            )
+        return cls(**values)

@@ -1,0 +1,226 @@
+"""From the results of one model to its chapter, and to a page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from separatrix.limitsets.sets import Kind, LimitSets
+from separatrix.limitsets.triviality import triviality
+from separatrix.orbits.status import Status
+from separatrix.plots.naming import names_of
+from separatrix.plots.pictures import decoded_pictures, to_pixels, value_range
+from separatrix.plots.style import colour, percent
+from separatrix.report.figures import figures_of
+from separatrix.report.page import (
+    Block,
+    Bullets,
+    Card,
+    Cards,
+    Chapter,
+    Facts,
+    Page,
+    Picture,
+    Prose,
+    Section,
+    Tile,
+    Verdict,
+)
+from separatrix.report.results import ModelResults
+from separatrix.report.tables import (
+    limit_set_table,
+    protocol_facts,
+    provenance_facts,
+    sensitivity_table,
+    versions,
+)
+from separatrix.studies.resemblance import Outcome
+
+INTRODUCTION = (
+    "An autoencoder squeezes an image into a few numbers, its latent, and rebuilds the image from them. Do "
+    "that again and again "
+    "to its own output, and the latent drifts along a vector field that nobody trained.",
+    "Where the drift ends are the attractors of the model. Which images they are tells what the model has "
+    "stored: single "
+    "training images, or prototypes of its own.",
+)
+_TONES = {Outcome.EVIDENCE: "alarm", Outcome.NO_EVIDENCE: "calm"}
+_MOST_CARDS = 48
+
+
+def page_of(results: ModelResults, figures: Mapping[str, Picture] | None = None) -> Page:
+    """A report on one model.
+
+    Args:
+        results: what is known about it.
+        figures: by name, if they were rendered before.
+    """
+    chapter = chapter_of(results, figures)
+    return Page(
+        f"The latent dynamics of {results.title}",
+        chapter.verdict,
+        INTRODUCTION,
+        (),
+        (chapter,),
+        (versions_section(),),
+    )
+
+
+def chapter_of(results: ModelResults, figures: Mapping[str, Picture] | None = None) -> Chapter:
+    """All sections about one model."""
+    drawn = figures_of(results) if figures is None else figures
+    limits = results.limits
+    sections = [
+        _section("What it does to an image", drawn, "film"),
+        _section("The field", drawn, "field"),
+        Section("What it settles on", [*_cards(results), *_chosen(drawn, "nulls")]),
+        Section("Which start ends where", [*_chosen(drawn, "basins", "shares")]),
+        Section("How long it takes", [*_chosen(drawn, "steps"), *_unfinished(limits)]),
+        Section("Every limit set", [limit_set_table(results.searches), *_chosen(drawn, "spectrum")]),
+    ]
+    if results.sensitivity is not None:
+        stable = "does not change" if results.sensitivity.stable else "CHANGES"
+        words = f"The verified count {stable} when every tolerance is ten times tighter or looser."
+        sections.append(
+            Section(
+                "How much the count depends on the rules",
+                [Prose((words,)), sensitivity_table(results.sensitivity)],
+            )
+        )
+    sections.append(Section("What would change this verdict", [Bullets(_would_change(results))]))
+    sections.append(Section("Protocol and provenance", [protocol_facts(limits), provenance_facts(results.searches)]))
+    return Chapter(results.title, results.subtitle, verdict_of(results), [part for part in sections if part.blocks])
+
+
+def verdict_of(results: ModelResults) -> Verdict:
+    """The strongest statement that these results allow."""
+    found = results.resemblance
+    if found is not None:
+        words = f"{found.outcome[0].upper()}{found.outcome[1:]}"
+        sentence = found.verdict.removeprefix(f"{words}: ")
+        return Verdict(words, f"{sentence[0].upper()}{sentence[1:]}", _TONES.get(found.outcome, "open"))
+    trivial = triviality(results.limits)
+    if trivial.trivial:
+        return Verdict("Trivial field", trivial.sentence)
+    return Verdict(summary_of(results.limits), trivial.sentence)
+
+
+def summary_of(limits: LimitSets) -> str:
+    """``"3 attractors"``, with what they are if they are not all fixed points, and what is left over.
+
+    Never a bare count: starts that reached nothing are named in the same breath.
+    """
+    attractors = limits.attractors
+    curves = int((attractors.kind == int(Kind.CLOSED_CURVE)).sum())
+    cycles = int((attractors.kind == int(Kind.CYCLE)).sum())
+    words = f"{len(attractors)} attractor{'' if len(attractors) == 1 else 's'}"
+    special = [
+        f"{count} {what}{'' if count == 1 else 's'}"
+        for count, what in ((cycles, "cycle"), (curves, "closed curve"))
+        if count
+    ]
+    if special:
+        words += f" ({' and '.join(special)} among them)"
+    lost = float((attractors.labels < 0).to(torch.float64).mean())
+    return f"{words}, {percent(lost)} of the starts reached none" if lost else words
+
+
+def versions_section() -> Section:
+    """With which software the page was made."""
+    return Section("Made with", [Facts(tuple(versions().items()))])
+
+
+def _section(title: str, drawn: Mapping[str, Picture], name: str) -> Section:
+    return Section(title, _chosen(drawn, name))
+
+
+def _chosen(drawn: Mapping[str, Picture], *names: str) -> list[Block]:
+    return [drawn[name] for name in names if name in drawn]
+
+
+def _cards(results: ModelResults) -> list[Block]:
+    """Attractors as images beside their nearest training images; a sentence where they are no images."""
+    limits = results.limits
+    shown = (limits.stable == 1).nonzero().squeeze(1).tolist()[:_MOST_CARDS]
+    if not shown:
+        return [Prose(("No attractor was found.",))]
+    images = decoded_pictures(results.latent_field, limits.points[shown])
+    if images is None:
+        return [
+            Prose(
+                (
+                    "The decoder returns no images, so the attractors are not drawn; their numbers are in "
+                    "the table below.",
+                )
+            )
+        ]
+    names = names_of(limits)
+    rows = {} if results.resemblance is None else {s: row for row, s in enumerate(results.resemblance.sets.tolist())}
+    partners = None
+    if results.train is not None and results.resemblance is not None:
+        chosen = results.resemblance.nearest[[rows[index] for index in shown]]
+        partners = results.train[chosen].detach().to("cpu", torch.float64)
+    shades = value_range(images) if partners is None else value_range(images, partners)
+    decoded = to_pixels(images, shades)
+    nearest = None if partners is None else to_pixels(partners, shades)
+    cards = []
+    for place, index in enumerate(shown):
+        name = names[index]
+        lines, badge = _resemblance_lines(results, rows[index]) if rows else ((), "")
+        cards.append(
+            Card(
+                name.label,
+                colour(name.rank),
+                Tile.of(decoded[place], f"Attractor {name.label}, decoded"),
+                None
+                if nearest is None
+                else Tile.of(nearest[place], f"The training image nearest to attractor {name.label}"),
+                f"{percent(float(limits.fractions[index]))} of starts",
+                lines,
+                badge,
+            )
+        )
+    total = int((limits.stable == 1).sum())
+    more = f" The {len(shown)} largest of {total} are shown." if total > len(shown) else ""
+    return [
+        Cards(
+            tuple(cards),
+            f"Each attractor, decoded, beside the training image it is most like.{more}"
+            if nearest is not None
+            else more,
+        )
+    ]
+
+
+def _resemblance_lines(results: ModelResults, row: int) -> tuple[tuple[str, ...], str]:
+    found = results.resemblance
+    assert found is not None
+    lines = [f"cosine {float(found.coefficient[row]):.3f}"]
+    if len(found.held_out):
+        lines = [
+            f"{lines[0]}, unseen {float(found.held_out.quantile(0.5)):.3f}",
+            f"p = {float(found.p_value[row]):.2g}",
+        ]
+    return tuple(lines), "closer than unseen" if bool(found.significant[row]) else ""
+
+
+def _unfinished(limits: LimitSets) -> list[Block]:
+    """Why some orbits have no set, with the remedy, from their status."""
+    lost = limits.orbits.status[limits.labels < 0].tolist()
+    known = {int(status): status for status in Status}
+    items = []
+    for value in sorted(set(lost)):
+        status = known[value]
+        remedy = f" Remedy: {status.remedy}." if status.remedy else ""
+        items.append(f"{lost.count(value):,} × {status.name}: {status.sentence}.{remedy}")
+    return [Bullets(tuple(items))] if items else []
+
+
+def _would_change(results: ModelResults) -> tuple[str, ...]:
+    reasons = results.resemblance.would_change if results.resemblance is not None else (
+        f"Other starts: an attractor that none of these {len(results.limits.labels):,} starts reached is not "
+        "in the table.",
+        "Training and held-out images: without them it cannot be said whether the attractors are copies.",
+    )  # fmt: skip
+    return (*results.limits.notes, *reasons)

@@ -1,0 +1,129 @@
+"""Several models on one page: the same inputs through all, one row of numbers each, a chapter each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from separatrix.errors import InputError
+from separatrix.numerics.neighbours import most_similar
+from separatrix.plots.film import arrived, filmed
+from separatrix.plots.naming import names_of
+from separatrix.plots.pictures import to_pixels, value_range
+from separatrix.plots.style import percent
+from separatrix.report.chapter import INTRODUCTION, chapter_of, summary_of, versions_section
+from separatrix.report.page import Block, Cell, Film, Page, Picture, Section, Strip, Table, Tile, Verdict
+from separatrix.report.results import ModelResults
+
+TIMES = (1, 2, 4, 16, 256)
+
+
+def comparison_page(
+    title: str,
+    verdict: Verdict,
+    models: Sequence[ModelResults],
+    figures: Sequence[Mapping[str, Picture]],
+    *,
+    introduction: Sequence[str] = INTRODUCTION,
+    inputs: Mapping[str, Tensor],
+) -> Page:
+    """One page on several models of the same kind of images.
+
+    Args:
+        title: of the page.
+        verdict: the headline.
+        models: the results of each, with resemblance to their training images.
+        figures: of each, by name, as from `figures_of`.
+        introduction: what this is.
+        inputs: images by name; each is fed to every model.
+
+    Cost: n·256 map evaluations per model for n inputs.
+    """
+    if len(models) != len(figures):
+        raise InputError(f"{len(models)} models and {len(figures)} sets of figures; pass one set per model.")
+    if any(results.train is None for results in models):
+        raise InputError("A comparison shows the nearest training images; pass train= for every model.")
+    opening = [
+        Section("The same image through every model, again and again", list(_films(models, inputs))),
+        Section("At a glance", [_overview(models)]),
+    ]
+    chapters = [chapter_of(results, drawn) for results, drawn in zip(models, figures, strict=True)]
+    return Page(title, verdict, tuple(introduction), opening, chapters, (versions_section(),))
+
+
+def _films(models: Sequence[ModelResults], inputs: Mapping[str, Tensor]) -> list[Block]:
+    """One film per input, one row per model; the last frame is the training image nearest to the end."""
+    images = torch.stack(list(inputs.values()))
+    orbits = [filmed(results.latent_field, images, TIMES) for results in models]
+    heads = ("input", *(f"{time}×" for time in TIMES), "nearest in training")
+    films: list[Block] = []
+    for place, name in enumerate(inputs):
+        strips = []
+        for results, (frames, latents) in zip(models, orbits, strict=True):
+            assert results.train is not None
+            owner = arrived(latents[-1], results.limits)[place]
+            end = frames[-1, place : place + 1]
+            if owner >= 0:
+                end = results.latent_field.decode(results.limits.points[owner : owner + 1].to(latents[-1]))
+            near = most_similar(end, results.train)
+            partner = results.train[near.index].to(frames)
+            pixels = to_pixels(torch.cat((frames[:, place], partner)), value_range(frames, partner))
+            strips.append(_strip(results, name, pixels, owner, float(near.similarity)))
+        films.append(Film(heads, tuple(strips), f"Input: {name}. n×: after n round trips through encoder and decoder."))
+    return films
+
+
+def _strip(results: ModelResults, name: str, pixels: NDArray[np.uint8], owner: int, similarity: float) -> Strip:
+    """The row of one model: ``owner`` is the limit set that the orbit reached, −1 if none."""
+    words = ("the input", *(f"after {time} round trips" for time in TIMES), "nearest training image")
+    frames = [Tile.of(frame, f"{name}, {results.title}: {word}") for frame, word in zip(pixels, words, strict=True)]
+    found = results.resemblance
+    called = found is not None and owner in found.sets[found.significant].tolist()
+    ending = "still moving" if owner < 0 else f"attractor {names_of(results.limits)[owner].label}"
+    return Strip(
+        results.title,
+        tuple(frames),
+        f"{ending}, cosine {similarity:.3f}",
+        "closer than unseen" if called else "",
+    )
+
+
+def _overview(models: Sequence[ModelResults]) -> Table:
+    facts = list(dict.fromkeys(key for results in models for key in results.facts))
+    rows = []
+    for results in models:
+        found = results.resemblance
+        closest = "–" if found is None or not len(found) else f"{float(found.coefficient.max()):.3f}"
+        unseen = "–" if found is None or not len(found.held_out) else f"{float(found.held_out.median()):.3f}"
+        called = "–" if found is None else f"{int(found.significant.sum())} of {len(found)}"
+        lost = float((results.limits.labels < 0).to(torch.float64).mean())
+        rows.append(
+            (
+                Cell(results.title),
+                *(Cell(results.facts.get(key, "–")) for key in facts),
+                Cell(summary_of(results.limits).split(" ", 1)[0]),
+                Cell(percent(lost)),
+                Cell(closest),
+                Cell(unseen),
+                Cell(called),
+            )
+        )
+    return Table(
+        (
+            "model",
+            *facts,
+            "attractors",
+            "unresolved starts",
+            "closest cosine",
+            "median unseen",
+            "closer than unseen",
+        ),
+        tuple(rows),
+        "Closest cosine: of an attractor to a training image. Median unseen: what images reach that the "
+        "model has never seen. "
+        "Closer than unseen: attractors that beat unseen images (false discovery rate 5 %).",
+    )

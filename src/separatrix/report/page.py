@@ -1,0 +1,203 @@
+"""What a report is made of: a page has chapters, a chapter sections, a section blocks. All text is plain."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+_DPI = 125
+
+
+@dataclass(frozen=True)
+class Prose:
+    """Paragraphs."""
+
+    block: ClassVar[str] = "prose"
+    paragraphs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of sentences."""
+
+    block: ClassVar[str] = "bullets"
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Terms and their values."""
+
+    block: ClassVar[str] = "facts"
+    entries: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, already rendered, so that the same bytes go into the page and into a file.
+
+    Attributes:
+        png: the image.
+        alt: what a reader who cannot see it must know.
+        caption: below it.
+        width: in CSS pixels at which it is sharp on a screen of double density.
+    """
+
+    block: ClassVar[str] = "picture"
+    png: bytes
+    alt: str
+    caption: str
+    width: int
+
+    @classmethod
+    def of(cls, figure: Figure, *, alt: str, caption: str = "") -> Picture:
+        """Render a figure."""
+        buffer = io.BytesIO()
+        # Without the Software entry the bytes depend on the figure alone.
+        figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+        return cls(buffer.getvalue(), alt, caption, round(figure.get_figwidth() * 100))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A small image with its description."""
+
+    png: bytes
+    alt: str
+
+    @classmethod
+    def of(cls, pixels: NDArray[np.uint8], alt: str) -> Tile:
+        """From ``(h, w, 3)`` bytes, stored at their own size; the page enlarges them without blurring."""
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, format="png", optimize=True)
+        return cls(buffer.getvalue(), alt)
+
+
+@dataclass(frozen=True)
+class Card:
+    """An attractor beside its nearest training image.
+
+    Attributes:
+        name: its letter.
+        hue: its colour, ``#rrggbb``.
+        decoded: D(z*).
+        nearest: the training image; None if there are no training images.
+        headline: such as the share of starts.
+        lines: numbers below.
+        badge: one or two words, or empty.
+    """
+
+    name: str
+    hue: str
+    decoded: Tile
+    nearest: Tile | None
+    headline: str
+    lines: tuple[str, ...]
+    badge: str = ""
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Attractors as images."""
+
+    block: ClassVar[str] = "cards"
+    cards: tuple[Card, ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One row of a film: what it shows, its frames, where it ends, and a word or two that stand out."""
+
+    label: str
+    frames: tuple[Tile, ...]
+    ending: str
+    badge: str = ""
+
+
+@dataclass(frozen=True)
+class Film:
+    """Rows of frames under common column heads."""
+
+    block: ClassVar[str] = "film"
+    heads: tuple[str, ...]
+    strips: tuple[Strip, ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell; ``hue`` makes it a lettered disc, ``muted`` sets it back."""
+
+    text: str
+    hue: str = ""
+    muted: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells. Columns whose index is in ``words`` are left-aligned, all others are numbers."""
+
+    block: ClassVar[str] = "table"
+    heads: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    caption: str = ""
+    words: frozenset[int] = frozenset({0})
+
+
+Block = Prose | Bullets | Facts | Picture | Cards | Film | Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A conclusion: a few words, the numbers, and a tone (``"alarm"``, ``"calm"`` or ``"open"``)."""
+
+    words: str
+    sentence: str
+    tone: str = "open"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """All about one model."""
+
+    title: str
+    subtitle: str
+    verdict: Verdict
+    sections: Sequence[Section]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report.
+
+    Attributes:
+        title: of the page.
+        verdict: the headline, in plain words.
+        introduction: what this is, before anything else.
+        opening: sections before the chapters.
+        chapters: one per model.
+        closing: sections after them, such as provenance.
+    """
+
+    title: str
+    verdict: Verdict
+    introduction: tuple[str, ...]
+    opening: Sequence[Section] = field(default_factory=tuple)
+    chapters: Sequence[Chapter] = field(default_factory=tuple)
+    closing: Sequence[Section] = field(default_factory=tuple)

@@ -1,0 +1,65 @@
+"""Everything that is known about one model, gathered for its figures and its chapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from separatrix.errors import InputError
+from separatrix.field import LatentField
+from separatrix.limitsets.sensitivity import Sensitivity
+from separatrix.limitsets.sets import LimitSets
+from separatrix.plots.plane import Extent
+from separatrix.studies.resemblance import Resemblance
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GridSearch:
+    """A search from ``starts.grid``: its result, the grid's shape (h, w) and extent (x, x, y, y)."""
+
+    limits: LimitSets
+    shape: tuple[int, int]
+    extent: Extent
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelResults:
+    """What a report on one model is made from. Beyond the field and one search, each part adds a section.
+
+    Attributes:
+        title: the model in a few words.
+        subtitle: in one line.
+        latent_field: the latent vector field.
+        searches: results by the kind of their starts, such as ``{"encoded digits": …, "Gaussian noise": …}``;
+            names and colours follow the first, and so do the figures.
+        train: training images, to stand beside the attractors.
+        resemblance: of the first search.
+        sensitivity: of its starts.
+        grid: a search over a grid of a two-dimensional latent space, for the map of basins.
+        inputs: a few images whose orbits are shown, by name.
+        facts: what else is known about the model, in words.
+    """
+
+    title: str
+    subtitle: str
+    latent_field: LatentField
+    searches: Mapping[str, LimitSets]
+    train: Tensor | None = None
+    resemblance: Resemblance | None = None
+    sensitivity: Sensitivity | None = None
+    grid: GridSearch | None = None
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.searches:
+            raise InputError(
+                "A report needs at least one search, such as searches={'data': find_attractors(field, starts)}."
+            )
+
+    @property
+    def limits(self) -> LimitSets:
+        """The first search, which all names and colours follow."""
+        return next(iter(self.searches.values()))

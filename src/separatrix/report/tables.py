@@ -1,0 +1,155 @@
+"""Results as rows: the limit sets, the sensitivity of their count, and where the numbers come from."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from separatrix.limitsets.basins import basins
+from separatrix.limitsets.sensitivity import VERIFIED, Sensitivity, SensitivityRow
+from separatrix.limitsets.sets import Kind, LimitSets
+from separatrix.plots.naming import names_of
+from separatrix.plots.style import colour, percent
+from separatrix.report.page import Cell, Facts, Table
+
+_STABILITY = {1: "attracts", 0: "does not attract", -1: "unknown"}
+_MOST_ROWS = 60
+_LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
+
+
+def limit_set_table(searches: Mapping[str, LimitSets]) -> Table:
+    """One row per limit set that any search found; the numbers are from the first search that found it."""
+    first = next(iter(searches.values()))
+    rows: dict[str, list[Cell]] = {}
+    shares: dict[str, dict[str, str]] = {}
+    for source, limits in searches.items():
+        found = basins(limits)
+        for index, name in enumerate(names_of(limits, first)):
+            rows.setdefault(name.label, _set_cells(limits, index, name.label, colour(name.rank)))
+            low, high = float(found.low[index]), float(found.high[index])
+            share = f"{percent(float(found.fractions[index]))} ({percent(low)} – {percent(high)})"
+            shares.setdefault(name.label, {})[source] = share
+    heads = (
+        "set",
+        "kind",
+        "stability",
+        *(f"share of {source}" for source in searches),
+        "ρ",
+        "‖J‖₂",
+        "residual",
+        "steps",
+    )
+    body = [
+        (*cells[:3], *(Cell(shares[label].get(source, "–")) for source in searches), *cells[3:])
+        for label, cells in list(rows.items())[:_MOST_ROWS]
+    ]
+    left_out = f" {len(rows) - _MOST_ROWS} more sets are in the result files." if len(rows) > _MOST_ROWS else ""
+    return Table(
+        heads,
+        tuple(body),
+        "Shares with 95 % intervals (Wilson). ρ: spectral radius of the Jacobian, below 1 the set attracts. "
+        "‖J‖₂: spectral norm, "
+        "below 1 the map contracts there. Residual: ‖f(z) − z‖. Steps: median over the starts that end "
+        f"there.{left_out}",
+        words=frozenset({0, 1, 2}),
+    )
+
+
+def _set_cells(limits: LimitSets, index: int, name: str, hue: str) -> list[Cell]:
+    kind = Kind(int(limits.kind[index]))
+    words = f"{kind.words}, period {int(limits.period[index])}" if kind is Kind.CYCLE else kind.words
+    steps = limits.orbits.steps[limits.labels == index]
+    return [
+        Cell(name, hue=hue),
+        Cell(words),
+        Cell(_STABILITY[int(limits.stable[index])]),
+        Cell(_number(float(limits.spectral_radius[index]), ".4f")),
+        Cell(_number(float(limits.spectral_norm[index]), ".4f")),
+        Cell(_number(float(limits.residual[index]), ".1e")),
+        Cell(f"{int(steps.median()):,}" if len(steps) else "–"),
+    ]
+
+
+def sensitivity_table(sensitivity: Sensitivity) -> Table:
+    """The count by rule (columns) and stop threshold (rows)."""
+    rules = list(dict.fromkeys(_rule(row) for row in sensitivity.rows))
+    counts = {(row.stop, _rule(row)): row for row in sensitivity.rows}
+    body = []
+    for stop in sorted({row.stop for row in sensitivity.rows}, reverse=True):
+        cells = [
+            _count(counts.get((stop, rule)), sensitivity.starts, muted=place > 0) for place, rule in enumerate(rules)
+        ]
+        body.append((Cell(f"{stop:.0e}"), *cells))
+    return Table(
+        ("stop at", *rules),
+        tuple(body),
+        "Number of attractors that each way of counting finds from the same starts. First column: with every "
+        "tolerance as asked "
+        "for, ten times tighter and ten times looser. The others: what a loop reports that stops at a small "
+        "step and merges end "
+        "points without checking them. Stop and merge thresholds are shares of the spread of the starts, or "
+        "a cosine.",
+    )
+
+
+def _rule(row: SensitivityRow) -> str:
+    """The head of a column; the merge threshold of the verified count follows its stop threshold."""
+    return row.rule if row.rule == VERIFIED else f"{row.rule}, {row.merge:g}"
+
+
+def _count(row: SensitivityRow | None, starts: int, *, muted: bool) -> Cell:
+    if row is None:
+        return Cell("")
+    return Cell(f"{row.count}" + (f" ({row.counted} of {starts} starts)" if row.counted < starts else ""), muted=muted)
+
+
+def protocol_facts(limits: LimitSets) -> Facts:
+    """Every choice on which the count depends."""
+    entries = [("spread of the starts", f"{limits.spread:.6g} (the unit of all lengths)")]
+    entries += [
+        (key.replace("_", " "), f"{value:g}" if isinstance(value, float) else str(value))
+        for key, value in limits.protocol.to_dict().items()
+    ]
+    return Facts(tuple(entries))
+
+
+def provenance_facts(searches: Mapping[str, LimitSets]) -> Facts:
+    """Model, starts, cost and versions."""
+    first = next(iter(searches.values()))
+    entries = list(_flattened({key: value for key, value in first.provenance.items() if key != "starts"}))
+    for source, limits in searches.items():
+        cost = limits.cost
+        described = ", ".join(f"{key} {value}" for key, value in _flattened(limits.provenance.get("starts", {})))
+        entries.append((f"starts: {source}", f"{len(limits.labels):,}" + (f" ({described})" if described else "")))
+        entries.append(
+            (
+                f"cost: {source}",
+                f"{cost.map:,} map evaluations, {cost.vjp:,} vjp, {cost.jvp:,} jvp (together "
+                f"{cost.total:,.0f} evaluations)",
+            )
+        )
+    return Facts(tuple(entries))
+
+
+def versions() -> dict[str, str]:
+    """Of this package and what the numbers rest on."""
+    found = {"separatrix": metadata.version("separatrix"), "python": platform.python_version()}
+    return found | {library: metadata.version(library) for library in _LIBRARIES}
+
+
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, str]]:
+    entries: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{prefix}{str(key).replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            entries += _flattened(value, f"{name}: ")
+        elif value is not None:
+            entries.append((name, str(value)))
+    return entries
+
+
+def _number(value: float, pattern: str) -> str:
+    return f"{value:{pattern}}" if math.isfinite(value) else "unknown"

@@ -1,0 +1,143 @@
+"""From a few measurements to a protocol: rules in plain sight, each with the sentence that gives its reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from separatrix.orbits.status import Status
+from separatrix.protocol import Protocol
+
+PATIENCE = 3600.0  # seconds for a thousand starts; a search that would take longer is to be tried small first
+_STARTS = 1000
+_FIRST_LOOK = 600.0  # seconds that a first search may take
+_FEWEST_STARTS = 20
+_MARGIN = 2  # a budget is this many times the predicted number of steps
+_LARGEST_BUDGET = 1_000_000
+_LOST = (Status.DIVERGED, Status.NONFINITE)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """How to search a field.
+
+    Attributes:
+        preset: ``"default"`` or ``"paper-foundation"``.
+        protocol: the suggested rules, complete.
+        steps: T = log ε/log ρ, the steps in which a distance of one spread shrinks to the tolerance ε at the
+            largest ρ where the pilot orbits ended; None if that is 1 or more, or unknown.
+        seconds: for the orbits of a thousand starts on this machine, roughly.
+        starts: a thousand, or as many as take about ten minutes.
+        reasons: sentences.
+    """
+
+    preset: str
+    protocol: Protocol
+    steps: int | None
+    seconds: float
+    starts: int
+    reasons: tuple[str, ...]
+
+
+def predicted_steps(radius: float, tolerance: float) -> int | None:
+    """T = log ε/log ρ; None where ρ ≥ 1 or unknown.
+
+    >>> predicted_steps(0.5, 1e-5), predicted_steps(0.0, 1e-5), predicted_steps(1.01, 1e-5)
+    (17, 1, None)
+    """
+    if not 0 <= radius < 1:
+        return None
+    return 1 if radius < tolerance else math.ceil(math.log(tolerance) / math.log(radius))
+
+
+def advise(
+    rules: Protocol,
+    *,
+    radii: Sequence[float],
+    statuses: Mapping[Status, int],
+    pilot_steps: int,
+    steps_median: float,
+    per_second: float,
+    rounding: float | None,
+) -> Advice:
+    """A protocol from what a pilot saw.
+
+    Args:
+        rules: the protocol to begin with.
+        radii: ρ(J) where the pilot orbits ended.
+        statuses: how many of them ended how.
+        pilot_steps: the pilot's budget.
+        steps_median: of the pilot orbits that reached a limit set; NaN if none did.
+        per_second: map evaluations per second.
+        rounding: typical error of f as a share of the spread; None if unknown.
+
+    >>> advice = advise(Protocol(), radii=[0.999], statuses={Status.BUDGET: 16}, pilot_steps=200,
+    ...                 steps_median=float("nan"), per_second=1e4, rounding=1e-7)
+    >>> advice.preset, advice.steps, advice.protocol.max_steps
+    ('default', 11508, 25000)
+    """
+    orbits = sum(statuses.values())
+    reached = sum(count for status, count in statuses.items() if status.reached_limit_set)
+    lost = sum(statuses.get(status, 0) for status in _LOST)
+    moving = orbits - reached - lost
+    slowest = max(radii, default=math.nan)
+    steps = predicted_steps(slowest, rules.tolerance)
+    preset, per_orbit = "default", float(rules.max_steps)
+    reasons = [f"{reached} of {orbits} pilot orbits reached a limit set within {pilot_steps} steps."]
+    if lost:
+        which = max(_LOST, key=lambda status: statuses.get(status, 0))
+        reasons.append(f"{lost} were lost ({which.sentence}): {which.remedy}.")
+    if moving and steps is not None:
+        per_orbit = min(steps, _LARGEST_BUDGET)
+        reasons.append(f"{moving} still move and contract: ρ = {slowest:.4g} predicts about {steps:,} steps.")
+        if _MARGIN * per_orbit > rules.max_steps:
+            rules = replace(rules, max_steps=_rounded_up(int(_MARGIN * per_orbit)))
+            reasons.append(f"That needs a larger budget: {rules.max_steps:,} steps.")
+    elif moving and _seconds(moving / orbits * rules.max_steps, per_second) > PATIENCE:
+        hours = _seconds(moving / orbits * rules.max_steps, per_second) / 3600
+        preset, rules = "paper-foundation", Protocol.paper_foundation()
+        per_orbit = rules.max_steps
+        reasons.append(
+            f"{moving} still move and do not contract (ρ up to {slowest:.4g}); to follow them to the default budget "
+            f"would take {hours:,.0f} hours for a thousand starts: look at {rules.max_steps} steps of a few starts "
+            "first, and at the status of every orbit, before believing any count."
+        )
+    elif moving:
+        reasons.append(
+            f"{moving} still move and do not contract (ρ up to {slowest:.4g}); the budget of {rules.max_steps:,} steps is "
+            "affordable and will show whether they ever do."
+        )
+    if rounding is None:
+        reasons.append(
+            "No float64 copy of the model can be made, so limit sets are polished only to its own precision."
+        )
+    elif rounding > rules.tolerance and rules.stop == "error":
+        rules = replace(rules, precision="float64")
+        reasons.append(
+            f"Rounding moves f(z) by {rounding:.1g} of the spread, more than the tolerance {rules.tolerance:g}: "
+            "iterate in float64."
+        )
+    settled = reached * (0.0 if math.isnan(steps_median) else steps_median)
+    seconds = _seconds((settled + moving * per_orbit) / orbits, per_second)
+    return Advice(preset, rules, steps, seconds, _affordable(seconds), tuple(reasons))
+
+
+def _seconds(steps: float, per_second: float) -> float:
+    """For a thousand starts that take so many steps on average."""
+    return _STARTS * steps / per_second
+
+
+def _affordable(seconds: float) -> int:
+    """Starts for a first look, to one significant digit, given the time for a thousand."""
+    if seconds <= _FIRST_LOOK:
+        return _STARTS
+    count = max(_FEWEST_STARTS, int(_STARTS * _FIRST_LOOK / seconds))
+    unit = int(10 ** (len(str(count)) - 1))
+    return count // unit * unit
+
+
+def _rounded_up(number: int) -> int:
+    """To two significant digits, halves of the first: 23 016 becomes 25 000."""
+    unit = 5 * int(10 ** max(len(str(number)) - 2, 0))
+    return -(-number // unit) * unit

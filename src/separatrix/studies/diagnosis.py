@@ -1,0 +1,275 @@
+"""What kind of field is this, and how should it be searched? A few thousand evaluations before an hour of them.
+
+Nothing here counts attractors. It measures how strongly the map contracts, where a few short orbits go, what
+rounding costs and how fast the network is, and :mod:`separatrix.studies.advice` turns that into a protocol.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from separatrix.check import FieldCheck, check
+from separatrix.cost import NO_WORK, VJP_WEIGHT, Cost
+from separatrix.errors import FieldError, InputError
+from separatrix.field import LatentField
+from separatrix.limitsets.spectrum import spectrum_matrix_free, spectrum_of
+from separatrix.numerics.distances import spread
+from separatrix.orbits.evaluator import Evaluator
+from separatrix.orbits.iterate import run_orbits
+from separatrix.orbits.result import Orbits
+from separatrix.orbits.status import Status
+from separatrix.protocol import DENSE_LIMIT, Protocol
+from separatrix.starts import as_starts, encoded, gaussian
+from separatrix.studies.advice import Advice, advise
+
+NOISE, DATA, ENDS = "N(0, I)", "encoded data", "where the pilot orbits ended"
+_SLOPES = 4  # points per kind at which the Jacobian is taken
+_MATRIX_FREE_COST = 1000  # map evaluations that an Arnoldi iteration and a norm take, roughly
+_FEWEST_STEPS = 20  # of a pilot orbit, however slow the network is
+_SMALLEST_BATCH = 64
+_TIMINGS = 3
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What one application of f does to the size of a cloud: σ = √(mean ‖z − mean z‖²/k), per coordinate."""
+
+    where: str
+    samples: int
+    sigma_in: float
+    sigma_out: float
+
+    @property
+    def ratio(self) -> float:
+        """σ_out/σ_in: below 1 the map draws the cloud together."""
+        return self.sigma_out / self.sigma_in if self.sigma_in > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class Slope:
+    """ρ(J) and ‖J‖₂ at one point. ρ is a rate of convergence only where orbits end."""
+
+    where: str
+    radius: float
+    norm: float
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """A few short orbits: how many ended how, and the median steps of those that arrived (NaN if none did)."""
+
+    starts: str
+    statuses: Mapping[Status, int]
+    max_steps: int
+    steps_median: float
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """The fastest batch size on this machine, and map evaluations per second with it."""
+
+    batch_size: int
+    per_second: float
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """‖f(z) − f₆₄(z)‖ as a share of the spread, f₆₄ the same map in float64: median and largest over the points."""
+
+    median: float
+    largest: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What a short look at a field shows. If ``checked`` is not ok, nothing else was measured.
+
+    Attributes:
+        model: identity of the field, as by ``LatentField.describe``.
+        checked: is it a deterministic self-map?
+        scales: of N(0, I), and of encoded data if data were given.
+        slopes: at the first starts, and where the first pilot orbits ended.
+        pilot: a few short orbits from encoded data, else from N(0, I).
+        rounding: at the starts; None where no float64 copy can be made.
+        throughput: speed.
+        advice: protocol, predicted steps, reasons.
+        cost: work done.
+    """
+
+    model: Mapping[str, Any]
+    checked: FieldCheck
+    scales: tuple[Scale, ...] = ()
+    slopes: tuple[Slope, ...] = ()
+    pilot: Pilot | None = None
+    rounding: Rounding | None = None
+    throughput: Throughput | None = None
+    advice: Advice | None = None
+    cost: Cost = NO_WORK
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, but for floats that are not finite."""
+        record = asdict(self)
+        record["checked"]["ok"] = self.checked.ok
+        record["scales"] = [{**asdict(scale), "ratio": scale.ratio} for scale in self.scales]
+        if self.pilot is not None:
+            record["pilot"]["statuses"] = {status.name: count for status, count in self.pilot.statuses.items()}
+        return record
+
+
+def diagnose(
+    field: LatentField,
+    data: Any = None,
+    *,
+    protocol: Protocol | None = None,
+    samples: int = 256,
+    orbits: int = 16,
+    max_steps: int = 200,
+    seconds: float = 60.0,
+    seed: int = 0,
+) -> Diagnosis:
+    """Check a field, measure it at a few points, and suggest how to search it.
+
+    Args:
+        field: the field.
+        data: where orbits are to start, as `load_images` takes it; without data they start at N(0, I).
+        protocol: whose tolerance and budget the predictions are about; the default one if not given.
+        samples: points at which the change of scale and the rounding are measured.
+        orbits: number of pilot orbits.
+        max_steps: budget of each.
+        seconds: about how long this may take; on a slow network the pilot gets fewer steps and the Jacobian is taken at
+            fewer points.
+        seed: of the Gaussian points.
+
+    Raises:
+        InputError: data that the model does not take, or options out of range.
+
+    Cost: at most about 4·samples + orbits·max_steps evaluations, some timings, and the spectrum at eight points (2k
+    evaluations each up to k = 512, above about a thousand each).
+
+    >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(3,), dtype=torch.float64)
+    >>> found = diagnose(field)
+    >>> round(found.scales[0].ratio, 9), round(found.slopes[0].radius, 9), found.advice.steps
+    (0.5, 0.5, 17)
+    """
+    for name, value in (("samples", samples), ("orbits", orbits), ("max_steps", max_steps)):
+        if value < 2:
+            raise InputError(f"{name} must be at least 2, not {value}.")
+    checked = check(field)
+    if not checked.ok:
+        return Diagnosis(model=field.describe(), checked=checked)
+    rules = protocol or Protocol()
+    clouds = _clouds(field, data, samples, seed)
+    where, z = list(clouds.items())[-1]
+    unit = spread(z)
+    with field.guest():
+        evaluate = Evaluator(field)
+        throughput = _throughput(evaluate, z)
+        scales = tuple(_scale(name, cloud, evaluate) for name, cloud in clouds.items())
+    affordable = throughput.per_second * seconds / 3  # evaluations for each of pilot, starts and ends
+    max_steps = min(max_steps, max(_FEWEST_STEPS, int(affordable / orbits)))
+    slopes = min(_SLOPES, max(1, int(affordable / _slope_cost(field))))
+    short = Protocol(tolerance=rules.tolerance, max_steps=max_steps, probe_steps=max_steps)
+    ended = run_orbits(field, as_starts(z[:orbits]), short, batch_size=throughput.batch_size, spread=unit)
+    at_starts, cost_at_starts = _slopes(field, where, z[:slopes])
+    at_ends, cost_at_ends = _slopes(field, ENDS, _end_points(ended)[:slopes])
+    rounding = _rounding(field, z, unit)
+    pilot = Pilot(where, ended.counts, max_steps, _median(ended.steps[ended.reached]))
+    advice = advise(
+        rules,
+        radii=[slope.radius for slope in at_ends if math.isfinite(slope.radius)],
+        statuses=ended.counts,
+        pilot_steps=max_steps,
+        steps_median=pilot.steps_median,
+        per_second=throughput.per_second,
+        rounding=None if rounding is None else rounding.median,
+    )
+    return Diagnosis(
+        model=field.describe(),
+        checked=checked,
+        scales=scales,
+        slopes=(*at_starts, *at_ends),
+        pilot=pilot,
+        rounding=rounding,
+        throughput=throughput,
+        advice=advice,
+        cost=evaluate.cost + ended.cost + cost_at_starts + cost_at_ends + Cost(map=2 * len(z)),
+    )
+
+
+def _clouds(field: LatentField, data: Any, samples: int, seed: int) -> dict[str, Tensor]:
+    """Points of the latent space by where they come from; where orbits are to start stands last."""
+    clouds = {NOISE: gaussian(samples, seed=seed).block(field, 0, samples)}
+    if data is not None:
+        source = encoded(data, limit=samples)
+        clouds[DATA] = source.block(field, 0, len(source))
+    return clouds
+
+
+def _throughput(evaluate: Evaluator, z: Tensor) -> Throughput:
+    """The best of a few timings: whatever else the machine does can only slow them down."""
+    size = evaluate.choose_chunk(z, wanted=max(_SMALLEST_BATCH, len(z)))
+    batch = z[torch.arange(size, device=z.device) % len(z)]
+    seconds = []
+    for _ in range(_TIMINGS):
+        begin = time.perf_counter()
+        evaluate(batch)
+        if batch.device.type == "cuda":
+            torch.cuda.synchronize(batch.device)
+        seconds.append(time.perf_counter() - begin)
+    return Throughput(size, size / max(min(seconds), 1e-9))
+
+
+def _scale(where: str, z: Tensor, evaluate: Evaluator) -> Scale:
+    root = math.sqrt(z[0].numel())
+    return Scale(where, len(z), _width(z) / root, _width(evaluate(z)) / root)
+
+
+def _width(z: Tensor) -> float:
+    """√(mean ‖z − mean z‖²); unlike :func:`spread` zero for a cloud of one point."""
+    flat = z.flatten(1).to(torch.float64)
+    return float((flat - flat.mean(dim=0)).square().sum(dim=1).mean().sqrt())
+
+
+def _end_points(ended: Orbits) -> Tensor:
+    """Finite end points, those that arrived first: they are where ρ is a rate."""
+    order = ended.reached.logical_not().to(torch.int8).argsort(stable=True)
+    points = ended.points[order]
+    return points[points.flatten(1).isfinite().all(dim=1)]
+
+
+def _slope_cost(field: LatentField) -> float:
+    """Map evaluations per point."""
+    return VJP_WEIGHT * field.latent_dim if field.latent_dim <= DENSE_LIMIT else _MATRIX_FREE_COST
+
+
+def _slopes(field: LatentField, where: str, z: Tensor) -> tuple[list[Slope], Cost]:
+    if field.latent_dim <= DENSE_LIMIT:
+        found, cost = spectrum_of(field.jacobian(z)), Cost(vjp=len(z) * field.latent_dim)
+    else:
+        found = spectrum_matrix_free(field, z)
+        cost = found.cost
+    rows = zip(found.radius.tolist(), found.norm.tolist(), strict=True)
+    return [Slope(where, radius, norm) for radius, norm in rows], cost
+
+
+def _rounding(field: LatentField, z: Tensor, unit: float) -> Rounding | None:
+    try:
+        twin = field.to(dtype=torch.float64)
+    except FieldError:
+        return None
+    with field.guest(), twin.guest():
+        parts = torch.split(z, _SMALLEST_BATCH)
+        apart = torch.cat([twin.bare(part.to(torch.float64)) - field.bare(part) for part in parts])
+    drift = apart.flatten(1).norm(dim=1).nan_to_num() / unit
+    return Rounding(float(drift.quantile(0.5)), float(drift.max()))
+
+
+def _median(steps: Tensor) -> float:
+    return float(steps.to(torch.float64).quantile(0.5)) if len(steps) else math.nan

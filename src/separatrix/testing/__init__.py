@@ -1,0 +1,10 @@
+"""Shipped for your own tests: maps with known answers, and the contract every latent field must keep.
+
+- :mod:`separatrix.testing.oracles`: latent maps whose limit sets, multipliers and basins are known in closed
+  form.
+- :mod:`separatrix.testing.contracts`: :func:`assert_is_latent_field`, to be run on any adapter you write.
+"""
+
+from separatrix.testing.contracts import assert_is_latent_field, assert_model_untouched
+
+__all__ = ["assert_is_latent_field", "assert_model_untouched"]

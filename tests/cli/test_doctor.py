@@ -1,0 +1,111 @@
+"""``separatrix doctor``: what it measures on maps with known answers, and the command it ends with."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from separatrix.cli.doctor import next_command
+from separatrix.protocol import Protocol
+from separatrix.studies.advice import Advice
+from separatrix.studies.diagnosis import Throughput
+
+
+def test_a_contraction_is_measured_exactly(program):
+    found = program("doctor", "toy.py:contraction", "--json").json
+    assert found["checked"]["ok"] is True
+    (scale,) = found["scales"]
+    assert scale["ratio"] == pytest.approx(0.5, abs=1e-6)
+    assert scale["sigma_in"] == pytest.approx(1.0, abs=0.1)
+    assert [slope["radius"] for slope in found["slopes"]] == pytest.approx([0.5] * 8, abs=1e-6)
+    assert [slope["norm"] for slope in found["slopes"]] == pytest.approx([0.5] * 8, abs=1e-6)
+    assert found["pilot"]["statuses"] == {"CONVERGED": 16}
+    assert found["advice"]["preset"] == "default"
+    assert found["advice"]["steps"] == 17  # log 1e-5/log 0.5 = 16.6
+    assert found["exit_code"] == 0
+
+
+def test_what_people_see(program):
+    answer = program("doctor", "toy.py:contraction")
+    assert answer.code == 0
+    assert answer.stderr == ""
+    words = " ".join(answer.stdout.split())
+    assert "ok deterministic" in words
+    assert "σ_out/σ_in = 0.5" in words
+    assert "16 of 16 pilot orbits reached a limit set within 200 steps." in words
+    assert "about 17, by log ε/log ρ" in words
+    last = answer.stdout.splitlines()[-1]
+    assert last.startswith("separatrix attractors toy.py:contraction --protocol default --noise 1000 --batch-size ")
+
+
+def test_the_suggested_command_runs(program, monkeypatch, digits):
+    monkeypatch.setattr("separatrix.examination.figures_of", lambda _results: {})
+    monkeypatch.setattr("separatrix.examination._grid", lambda *_: None)
+    advice = program("doctor", "toy.py:small", "--data", f"{digits}#test", "--size", "4,4", "--latent-shape", "2", "-q")
+    assert advice.code == 0
+    words = shlex.split(advice.stdout)
+    assert words[:2] == ["separatrix", "attractors"]
+    assert ["--data", f"{digits}#test"] == words[words.index("--data") :][:2]
+    answer = program(*words[1:], "--json")
+    assert answer.code == 0
+    assert answer.json["starts"]["last"] == 20
+
+
+def test_data_are_measured_beside_noise(program, digits):
+    found = program("doctor", "toy.py:small", "--data", f"{digits}#train", "--json").json
+    assert [(scale["where"], scale["samples"]) for scale in found["scales"]] == [("N(0, I)", 256), ("encoded data", 40)]
+    assert found["pilot"]["starts"] == "encoded data"
+
+
+def test_a_bad_model_shows_what_was_found_and_ends_with_the_remedy(program):
+    answer = program("doctor", "toy.py:Stochastic")
+    assert answer.code == 1
+    assert "FAIL" in answer.stdout
+    assert "posterior mean instead of a sample" in answer.sentence
+    document = program("doctor", "toy.py:Stochastic", "--json").json
+    assert document["error"] == answer.sentence
+    assert document["exit_code"] == 1
+    failed = [finding["name"] for finding in document["checked"]["findings"] if finding["passed"] is False]
+    assert failed == ["deterministic"]
+    assert document["advice"] is None
+
+
+def test_a_field_that_goes_nowhere_is_told_so(program):
+    found = program("doctor", "toy.py:drift", "--json").json
+    assert set(found["pilot"]["statuses"]) == {"DIVERGED"}
+    assert any("left every bounded region" in reason for reason in found["advice"]["reasons"])
+
+
+class _Found:
+    def __init__(self, advice: Advice) -> None:
+        self.advice, self.throughput = advice, Throughput(64, 100.0)
+
+
+def test_the_command_names_what_differs_from_the_preset_and_quotes_what_needs_it():
+    rules = Protocol(max_steps=50_000, precision="float64")
+    found = _Found(Advice("default", rules, 20_000, 60.0, 1000, ()))
+    words = next_command("my model.py:load", {"--data": "x.npz#a"}, found)  # type: ignore[arg-type]
+    assert words == (
+        "separatrix attractors 'my model.py:load' --data 'x.npz#a' --protocol default --max-steps 50000 "
+        "--precision float64 --batch-size 64"
+    )
+    slow = _Found(Advice("paper-foundation", Protocol.paper_foundation(), None, 1e4, 50, ()))
+    assert "--data x --protocol paper-foundation --starts 50" in next_command("m:f", {"--data": "x"}, slow)  # type: ignore[arg-type]
+    assert "--protocol paper-foundation --noise 50" in next_command("m:f", {}, slow)  # type: ignore[arg-type]
+
+
+@pytest.mark.real
+def test_a_real_model(program, real_data, tmp_path):
+    (tmp_path / "burgess.py").write_text(
+        "from separatrix.models import load_burgess_vae\ndef make():\n"
+        f"    return load_burgess_vae({str(real_data / 'weights/burgess_vae/betaB_mnist.safetensors')!r})\n"
+    )
+    source = f"{real_data / 'data/mnist.npz'}#x_test"
+    found = program("doctor", "burgess.py:make", "--data", source, "--size", "32", "--samples", "64", "--json").json
+    noise, data = found["scales"]
+    assert 0.3 < noise["ratio"] < 0.7  # far from the data the map contracts
+    assert 0.95 < data["ratio"] < 1.05  # on the data it keeps what it must rebuild
+    ends = [slope["radius"] for slope in found["slopes"] if slope["where"] == "where the pilot orbits ended"]
+    assert max(ends) < 1
+    assert found["advice"]["preset"] == "default"

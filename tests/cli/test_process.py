@@ -1,0 +1,81 @@
+"""The program as a process of its own: its entry points, its startup, and how it is stopped."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import entry_points, version
+from pathlib import Path
+
+import separatrix
+from separatrix.cli import main
+
+PROGRAM = [sys.executable, "-m", "separatrix"]
+SOURCE = Path(separatrix.__file__).parent
+
+# The package without its public names: what remains is what the command line itself imports.
+_HELP_WITHOUT_THE_LIBRARY = f"""
+import contextlib, io, sys, types
+package = types.ModuleType("separatrix")
+package.__path__ = [{str(SOURCE)!r}]
+sys.modules["separatrix"] = package
+from separatrix.cli.app import app
+for arguments in (["--help"], ["attractors", "--help"], ["demo", "--help"], ["doctor", "--help"], ["attractors", "--nois"]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        app(arguments, standalone_mode=False)
+print(*sorted({{"torch", "numpy", "matplotlib", "scipy"}} & set(sys.modules)))
+"""
+
+
+def test_help_and_usage_errors_do_not_wait_for_torch():
+    answer = subprocess.run(
+        [sys.executable, "-c", _HELP_WITHOUT_THE_LIBRARY], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == ""
+
+
+def test_the_console_script_is_this_program():
+    (script,) = entry_points(group="console_scripts", name="separatrix")
+    assert script.load() is main
+
+
+def test_version_and_module():
+    answer = subprocess.run([*PROGRAM, "--version"], capture_output=True, text=True)
+    assert answer.returncode == 0
+    assert answer.stdout == f"separatrix {version('separatrix')}\n"
+    assert answer.stderr == ""
+
+
+def test_a_usage_error_of_the_process():
+    answer = subprocess.run([*PROGRAM, "attractors"], capture_output=True, text=True)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr == "error: Missing argument 'MODEL'; separatrix attractors --help explains the options.\n"
+
+
+def test_ctrl_c_leaves_one_sentence_and_nothing_else(program, tmp_path):
+    begun = tmp_path / "begun"
+    command = [*PROGRAM, "attractors", "toy.py:endless", "--noise", "50", "--out", "deep/here"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (begun.exists() and list((tmp_path / "deep").glob(".here.*"))):
+        assert time.monotonic() < deadline, "the search never began"
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr == "error: Interrupted (Ctrl-C); nothing half-written is left.\n"
+    left = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}
+    assert left == {"toy.py", "begun"}
+
+
+def test_a_reader_who_has_seen_enough_is_no_news(program, tmp_path):
+    process = subprocess.Popen([*PROGRAM, "--help"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=60) != 0

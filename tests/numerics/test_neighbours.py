@@ -1,0 +1,73 @@
+"""The most similar item is exact in float64, whatever the chunks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from separatrix.errors import InputError
+from separatrix.numerics import neighbours
+from separatrix.numerics.neighbours import most_similar
+
+
+def _random(count: int, width: int, seed: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def test_agrees_with_the_whole_table():
+    queries, items = _random(37, 20, 0), _random(211, 20, 1)
+    table = torch.nn.functional.cosine_similarity(queries[:, None], items[None], dim=2)
+    found = most_similar(queries, items)
+    assert torch.equal(found.index, table.argmax(dim=1))
+    assert torch.allclose(found.similarity, table.amax(dim=1), atol=1e-14, rtol=0)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    queries, items = _random(37, 20, 0), _random(211, 20, 1)
+    whole = most_similar(queries, items)
+    monkeypatch.setattr(neighbours, "_ELEMENTS_AT_ONCE", 60)
+    pieces = most_similar(queries, items)
+    assert torch.equal(pieces.index, whole.index)
+    assert torch.allclose(pieces.similarity, whole.similarity, atol=1e-15, rtol=0)
+
+
+def test_an_item_finds_itself_with_cosine_one_and_its_scale_does_not_matter():
+    items = _random(50, 30, 2, torch.float32)
+    found = most_similar(items[[7, 31]] * 1e-3, items)
+    assert found.index.tolist() == [7, 31]
+    assert float((1 - found.similarity).abs().max()) < 1e-12
+
+
+def test_float32_neighbours_closer_than_float32_rounding_are_told_apart():
+    base = torch.ones(1, 64, dtype=torch.float64)
+    direction = torch.eye(64, dtype=torch.float64)[:1]
+    items = torch.cat((base + 2e-5 * direction, base + 1e-5 * direction))
+    assert most_similar(base, items).index.item() == 1  # their cosines differ by 1e-12
+
+
+def test_the_first_of_equal_items_wins_also_across_chunks(monkeypatch):
+    items = torch.ones(9, 4)
+    assert most_similar(items[:1], items).index.item() == 0
+    monkeypatch.setattr(neighbours, "_ELEMENTS_AT_ONCE", 8)
+    assert most_similar(items[:1], items).index.item() == 0
+
+
+def test_extreme_lengths_do_not_overflow_and_zero_has_no_direction():
+    tiny, huge = (
+        torch.full((1, 3), 1e-200, dtype=torch.float64),
+        torch.full((1, 3), 1e200, dtype=torch.float64),
+    )
+    assert most_similar(tiny, huge).similarity.item() == pytest.approx(1.0, abs=1e-15)
+    assert most_similar(torch.zeros(1, 3), huge).similarity.item() == 0.0
+
+
+def test_images_are_compared_as_vectors():
+    images = _random(5, 48, 3).reshape(5, 3, 4, 4)
+    assert most_similar(images[2:3], images).index.item() == 2
+
+
+def test_nothing_to_compare_with_and_other_shapes_are_refused():
+    with pytest.raises(InputError, match="at least one item"):
+        most_similar(torch.zeros(1, 3), torch.zeros(0, 3))
+    with pytest.raises(InputError, match="one shape"):
+        most_similar(torch.zeros(1, 3), torch.zeros(2, 4))

@@ -1,0 +1,88 @@
+"""Basins as a map and as bars: colours, shares and what is unresolved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+
+from separatrix.errors import InputError
+from separatrix.plots import basin_map, basin_shares
+from separatrix.plots.style import UNRESOLVED, colour
+
+EXTENT = (-1.0, 1.0, -1.0, 1.0)
+
+
+def _hue_of(pixel: np.ndarray) -> int:
+    """The attractor whose colour, lightened, a pixel has."""
+    white = np.ones(3)
+    pixel = np.asarray(pixel)
+    distances = []
+    for rank in range(4):
+        hue = np.array(to_rgb(colour(rank)))
+        direction = (hue - white) / np.linalg.norm(hue - white)
+        offset = pixel - white
+        distances.append(np.linalg.norm(offset - (offset @ direction) * direction))
+    return int(np.argmin(distances))
+
+
+def test_every_cell_has_the_colour_of_the_set_it_ends_on(product_limits):
+    figure = basin_map(product_limits, shape=(10, 10), extent=EXTENT)
+    painted = next(image for image in figure.axes[0].images if image.get_gid() == "basins").get_array()
+    assert np.allclose(painted[0, 0], to_rgb(UNRESOLVED), atol=1e-12)
+    labels = product_limits.labels.reshape(10, 10)
+    assert all(_hue_of(painted[r, c]) == int(labels[r, c]) for r in range(10) for c in range(10) if r or c)
+
+
+def test_more_steps_deepen_the_colour(product_limits):
+    painted = basin_map(product_limits, shape=(10, 10), extent=EXTENT).axes[0].images[0].get_array()
+    steps = product_limits.orbits.steps.reshape(10, 10)
+    quick, slow = painted[8, 9], painted[9, 9]
+    assert (steps[8, 9], steps[9, 9]) == (10, 20)
+    assert slow.sum() < quick.sum()
+
+
+def test_the_legend_gives_shares_with_intervals_and_the_unresolved(product_limits, marked):
+    figure = basin_map(product_limits, shape=(10, 10), extent=EXTENT)
+    entries = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert entries[0] == "A  25 %  (18 % – 34 %)"  # Wilson, 25 of 100
+    assert entries[3].startswith("D  24 %")
+    assert entries[-1] == "unresolved  1.0 %"
+    assert marked(figure, "attractor:") == ["attractor:A", "attractor:B", "attractor:C", "attractor:D"]
+
+
+def test_the_shape_must_be_that_of_the_grid(product_limits):
+    with pytest.raises(InputError, match="10×11 has 110 starts and the result has 100"):
+        basin_map(product_limits, shape=(10, 11), extent=EXTENT)
+
+
+def test_bars_have_the_length_of_the_shares(product_limits, reordered):
+    other = reordered(product_limits, [3, 2, 1, 0])
+    figure = basin_shares({"data": product_limits[[0, 1, 2, 3]], "noise": other})
+    lengths = {bar.get_gid(): bar.get_width() for bar in figure.axes[0].patches if bar.get_gid()}
+    assert lengths["share:A:data"] == pytest.approx(0.25)
+    assert lengths["share:D:data"] == pytest.approx(0.24)
+    assert lengths["share:D:noise"] == pytest.approx(0.24)  # the same set, although it comes first there
+    assert lengths["share:unresolved:data"] == pytest.approx(0.01)
+
+
+def test_bars_carry_their_intervals(product_limits):
+    figure = basin_shares({"data": product_limits[[0]]})
+    low, high = figure.axes[0].lines[0].get_xdata()
+    assert (low, high) == pytest.approx((0.1755, 0.3430), abs=2e-4)
+
+
+def test_many_sets_are_not_drawn_but_counted(product_limits):
+    many = product_limits[[0, 1, 2, 3] * 4]
+    many = replace(many, points=torch.arange(32, dtype=torch.float64).reshape(16, 2))
+    figure = basin_shares({"data": many})
+    assert "6 smaller sets left out" in figure.axes[0].get_xlabel()
+    assert len(figure.axes[0].get_yticklabels()) == 10
+
+
+def test_no_results_are_refused():
+    with pytest.raises(InputError, match="at least one search"):
+        basin_shares({})

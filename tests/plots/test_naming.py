@@ -1,0 +1,65 @@
+"""Names and colours: the same set has the same letter everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from separatrix.errors import InputError
+from separatrix.limitsets.sets import Kind
+from separatrix.plots.naming import matched, names_of
+
+
+def test_attractors_get_letters_and_unstable_sets_do_not(product_limits):
+    assert [name.label for name in names_of(product_limits)] == [
+        "A",
+        "B",
+        "C",
+        "D",
+        "s1",
+        "s2",
+        "s3",
+        "s4",
+        "s5",
+    ]
+    assert [name.rank for name in names_of(product_limits)] == [0, 1, 2, 3, -1, -1, -1, -1, -1]
+
+
+def test_names_do_not_depend_on_whether_saddles_are_in_the_result(product_limits, reordered):
+    mixed = reordered(product_limits, [4, 0, 5, 1])
+    assert [name.label for name in names_of(mixed)] == ["s1", "A", "s2", "B"]
+    assert [name.label for name in names_of(mixed.attractors)] == ["A", "B"]
+
+
+def test_sets_found_again_keep_their_names(product_limits, reordered):
+    other = reordered(product_limits, [2, 0, 8, 3])
+    assert [name.label for name in names_of(other, product_limits)] == ["C", "A", "s5", "D"]
+
+
+def test_sets_found_only_elsewhere_get_the_next_free_letters(product_limits, reordered):
+    known = reordered(product_limits, [0, 1])
+    other = reordered(product_limits, [3, 1, 4])
+    assert [name.label for name in names_of(other, known)] == ["C", "B", "s1"]
+
+
+def test_matching_tolerance_is_a_share_of_the_spread(product_limits):
+    def shifted(distance: float):
+        return replace(product_limits, points=product_limits.points + torch.tensor([distance, 0.0]))
+
+    assert matched(shifted(0.9e-3), product_limits).tolist() == list(range(9))
+    assert matched(shifted(1.1e-3), product_limits).tolist() == [-1] * 9
+
+
+def test_sets_of_another_kind_or_stability_are_other_sets(product_limits):
+    curves = replace(product_limits, kind=torch.full((9,), int(Kind.CLOSED_CURVE), dtype=torch.uint8))
+    assert matched(curves, product_limits).tolist() == [-1] * 9
+    unknown = replace(product_limits, stable=torch.full((9,), -1, dtype=torch.int8))
+    assert matched(unknown, product_limits).tolist() == [-1] * 9
+
+
+def test_results_of_different_latent_spaces_are_refused(product_limits):
+    other = replace(product_limits, points=torch.zeros(9, 3))
+    with pytest.raises(InputError, match="same field"):
+        names_of(other, product_limits)

@@ -1,0 +1,187 @@
+"""From results to pages: every number in the page is the number of the result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from separatrix.errors import InputError
+from separatrix.orbits.status import Status
+from separatrix.plots import spectrum
+from separatrix.report import ModelResults, chapter_of, figures_of, page_of, write_report
+from separatrix.report.chapter import summary_of, verdict_of
+from separatrix.report.comparison import comparison_page
+from separatrix.report.page import Bullets, Cards, Facts, Film, Picture, Table, Verdict
+from separatrix.report.tables import limit_set_table, sensitivity_table
+from separatrix.studies.resemblance import Outcome
+
+
+@pytest.fixture(scope="module")
+def figures(results):
+    return figures_of(results, resolution=12)
+
+
+def blocks(chapter, kind):
+    return [block for section in chapter.sections for block in section.blocks if isinstance(block, kind)]
+
+
+def test_all_results_give_all_figures_with_words_for_each(figures):
+    names = {"film", "field", "nulls", "attractors", "basins", "shares", "steps", "spectrum"}
+    assert set(figures) == names
+    assert all(picture.png.startswith(b"\x89PNG") for picture in figures.values())
+    assert all(len(picture.alt) > 40 for picture in figures.values())
+
+
+def test_the_same_figure_gives_the_same_bytes(results):
+    first, second = (Picture.of(spectrum(results.limits), alt="") for _ in range(2))
+    assert first.png == second.png
+
+
+def test_one_card_per_attractor_with_its_numbers(results, figures):
+    cards = blocks(chapter_of(results, figures), Cards)[0].cards
+    found, limits = results.resemblance, results.limits
+    assert [card.name for card in cards] == ["A", "B", "C", "D"]
+    for place, card in enumerate(cards):
+        assert f"cosine {float(found.coefficient[place]):.3f}" in card.lines[0]
+        assert f"p = {float(found.p_value[place]):.2g}" in card.lines[1]
+        assert card.headline == f"{100 * float(limits.fractions[place]):.0f} % of starts"
+        assert bool(card.badge) == bool(found.significant[place])
+
+
+def test_the_table_holds_every_set_and_both_searches(results):
+    table = limit_set_table(results.searches)
+    assert len(table.rows) == 4
+    column = dict(zip(table.heads, range(20), strict=False))
+    limits = results.limits
+    for index, row in enumerate(table.rows):
+        assert row[column["kind"]].text == "fixed point"
+        assert row[column["stability"]].text == "attracts"
+        assert row[column["ρ"]].text == f"{float(limits.spectral_radius[index]):.4f}"
+        assert row[column["ρ"]].text == "0.1664"
+        assert row[column["share of a box"]].text.startswith(f"{100 * float(limits.fractions[index]):.0f} % (")
+    # The second search has its own order; its shares must stand in the rows of the same points.
+    noise = results.searches["noise"]
+    for row, point in zip(table.rows, limits.points, strict=True):
+        partner = int((noise.points - point).norm(dim=1).argmin())
+        share = 100 * float(noise.fractions[partner])
+        assert float(row[column["share of noise"]].text.split(" ")[0]) == pytest.approx(share, abs=0.5)
+
+
+def test_unknown_is_a_word_in_the_table(results):
+    limits = replace(
+        results.limits,
+        stable=torch.full((4,), -1, dtype=torch.int8),
+        unstable_directions=torch.full((4,), -1),
+        spectral_radius=torch.full((4,), torch.nan),
+    )
+    row = [cell.text for cell in limit_set_table({"x": limits}).rows[0]]
+    assert row.count("unknown") == 2
+    assert not any("nan" in text.lower() for text in row)
+
+
+def test_the_sensitivity_matrix_has_every_count_in_its_place(results):
+    table = sensitivity_table(results.sensitivity)
+    counts = {
+        (row[0].text, head): cell.text
+        for row in table.rows
+        for head, cell in zip(table.heads[1:], row[1:], strict=True)
+        if cell.text
+    }
+    assert len(counts) == len(results.sensitivity.rows)
+    for row in results.sensitivity.rows:
+        texts = [text for (stop, _), text in counts.items() if stop == f"{row.stop:.0e}"]
+        assert any(text.split(" ")[0] == str(row.count) for text in texts)
+
+
+def test_protocol_provenance_and_cost_are_there(results, figures):
+    facts = {term: value for block in blocks(chapter_of(results, figures), Facts) for term, value in block.entries}
+    assert facts["merge"] == "distance"
+    assert facts["cost: a box"].startswith(f"{results.limits.cost.map:,} map evaluations")
+    assert "seed 1" in facts["starts: a box"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "tone"),
+    [
+        (Outcome.EVIDENCE, "alarm"),
+        (Outcome.NO_EVIDENCE, "calm"),
+        (Outcome.CANNOT_SAY, "open"),
+        (Outcome.TRIVIAL, "open"),
+    ],
+)
+def test_the_verdict_is_that_of_the_study(results, outcome, tone):
+    found = replace(results.resemblance, outcome=outcome, verdict=f"{outcome.capitalize()}: it has numbers.")
+    verdict = verdict_of(replace(results, resemblance=found))
+    assert verdict.words == outcome.capitalize()
+    assert verdict.sentence == "It has numbers."
+    assert verdict.tone == tone
+
+
+def test_without_a_study_the_headline_is_the_count_and_nothing_about_memorization(results):
+    verdict = verdict_of(replace(results, resemblance=None))
+    assert verdict.words == "4 attractors"
+    assert "memor" not in verdict.sentence
+
+
+def test_a_count_never_hides_what_did_not_converge(results):
+    labels = results.limits.labels.clone()
+    labels[:16] = -1
+    assert summary_of(replace(results.limits, labels=labels)) == "4 attractors, 25 % of the starts reached none"
+
+
+def test_orbits_that_did_not_arrive_come_with_their_remedy(results, figures):
+    labels, status = results.limits.labels.clone(), results.limits.orbits.status.clone()
+    labels[:3], status[:3] = -1, int(Status.SLOW)
+    limits = replace(results.limits, labels=labels, orbits=replace(results.limits.orbits, status=status))
+    chapter = chapter_of(replace(results, searches={"a box": limits}), figures)
+    items = [item for block in blocks(chapter, Bullets) for item in block.items]
+    assert any(item.startswith("3 × SLOW") and Status.SLOW.remedy in item for item in items)
+
+
+def test_what_would_change_the_verdict_is_said_and_notes_come_first(results, figures):
+    noted = replace(results, searches={"a box": replace(results.limits, notes=("Lost precision.",))})
+    section = next(s for s in chapter_of(noted, figures).sections if s.title == "What would change this verdict")
+    assert section.blocks[0].items[0] == "Lost precision."
+    assert len(section.blocks[0].items) >= 4
+
+
+def test_field_and_one_search_are_enough(results, tmp_path):
+    least = ModelResults(title="t", subtitle="s", latent_field=results.latent_field, searches={"box": results.limits})
+    page = page_of(least, figures_of(least, resolution=8))
+    text = write_report(tmp_path / "report.html", page).read_text(encoding="utf-8")
+    assert "4 attractors" in text
+    assert "nearest in training" not in text
+
+
+def test_a_report_needs_a_search(results):
+    with pytest.raises(InputError, match="at least one search"):
+        ModelResults(title="t", subtitle="s", latent_field=results.latent_field, searches={})
+
+
+def test_a_comparison_feeds_every_input_to_every_model(results, figures):
+    inputs = {"first": results.train[0], "noise": torch.rand(1, 4, 4, dtype=torch.float64)}
+    twin = replace(results, title="Twin")
+    page = comparison_page("t", Verdict("v", "s"), [results, twin], [figures, figures], inputs=inputs)
+    films = [block for block in page.opening[0].blocks if isinstance(block, Film)]
+    assert len(films) == 2
+    for film in films:
+        assert [strip.label for strip in film.strips] == ["Halves", "Twin"]
+        assert all(len(strip.frames) == len(film.heads) for strip in film.strips)
+        assert all(strip.ending.startswith("attractor ") for strip in film.strips)
+    table = page.opening[1].blocks[0]
+    assert isinstance(table, Table)
+    assert [row[table.heads.index("attractors")].text for row in table.rows] == ["4", "4"]
+    assert len(page.chapters) == 2
+
+
+def test_a_comparison_needs_training_images_and_figures(results, figures):
+    with pytest.raises(InputError, match="one set per model"):
+        comparison_page("t", Verdict("v", "s"), [results], [], inputs={"x": results.train[0]})
+    with pytest.raises(InputError, match="train="):
+        comparison_page("t", Verdict("v", "s"), [replace(results, train=None)], [figures], inputs={})
+
+
+def test_pictures_say_how_wide_they_are(figures):
+    assert all(isinstance(picture, Picture) and picture.width == 760 for picture in figures.values())
