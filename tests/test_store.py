@@ -387,6 +387,8 @@ def test_a_record_with_a_piece_missing_or_replaced_is_refused_or_read(saved, dat
         parent[path[-1]] = data.draw(
             st.sampled_from([None, 3, "x", [], {}, {"tensor": "no"}, {"tensor": 5}, {"odd": 1}])
         )
+    if data.draw(st.booleans()):  # by somebody who also wrote new checksums
+        record["sha256"] = store._checksums(record, saved / "tensors.safetensors")
     try:
         (saved / "result.json").write_text(json.dumps(record))
         try:
@@ -403,6 +405,38 @@ def test_a_number_changed_in_the_record_is_noticed(saved):
     assert '"tolerance": 1e-05' in text
     (saved / "result.json").write_text(text.replace('"tolerance": 1e-05', '"tolerance": 1e-03'))
     refused(saved, "damaged")
+
+
+def test_the_layout_of_the_record_does_not_matter(found, saved):
+    record = json.loads((saved / "result.json").read_text())
+    (saved / "result.json").write_text(json.dumps(dict(reversed(record.items())), indent=4))
+    same(found, load_result(saved))
+
+
+def test_where_the_old_result_went_is_said_if_it_cannot_be_given_back(found, tmp_path, monkeypatch):
+    save_result(found.orbits, tmp_path / "r")
+    real, calls = Path.rename, []
+
+    def only_first_works(self, target):
+        calls.append(1)
+        if len(calls) > 1:
+            raise FULL
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", only_first_works)
+        with pytest.raises(FileError, match="rename it back") as caught:
+            save_result(found, tmp_path / "r", overwrite=True)
+    (kept,) = tmp_path.iterdir()
+    assert str(kept) in str(caught.value)
+    same(found.orbits, load_result(kept))
+
+
+def test_a_file_is_not_overwritten_by_a_folder(found, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(FileError, match="is a file"):
+        save_result(found, tmp_path / "file", overwrite=True)
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_record_is_not_a_pickle(saved):

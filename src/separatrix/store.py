@@ -29,7 +29,6 @@ from separatrix.protocol import Protocol
 
 FORMAT = 1
 _TENSORS, _JSON = "tensors.safetensors", "result.json"
-_COMPLEX = ":complex"  # safetensors has no complex128: stored as pairs of float64 under a marked name
 
 Result = Orbits | LimitSets
 
@@ -44,6 +43,8 @@ def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iter
     target = Path(path)
     if target.exists() and not overwrite:
         raise FileError(f"{target} already exists; choose another folder, or remove it first.")
+    if target.is_file():
+        raise FileError(f"{target} is a file; choose another folder.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -54,11 +55,7 @@ def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iter
         ) from error
     try:
         yield building
-        replaced = building.with_name(building.name + ".replaced")
-        if target.exists():
-            target.rename(replaced)
-        building.rename(target)
-        shutil.rmtree(replaced, ignore_errors=True)
+        _put_in_place(building, target, overwrite=overwrite)
     except OSError as error:
         raise FileError(
             f"Writing {target} failed ({error.strerror or error}); free some space or choose another disk."
@@ -67,16 +64,41 @@ def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iter
         shutil.rmtree(building, ignore_errors=True)
 
 
+def _put_in_place(building: Path, target: Path, *, overwrite: bool) -> None:
+    """Rename ``building`` to ``target``. A folder cannot be renamed onto a full one, so the old one moves away first."""
+    replaced = building.with_name(building.name + ".replaced")
+    try:
+        if overwrite and target.exists():
+            target.rename(replaced)
+        building.rename(target)
+    except BaseException:  # also Ctrl-C: between the two renames there is nothing at ``target``
+        if replaced.exists() and not target.exists():
+            try:
+                replaced.rename(target)
+            except OSError as error:
+                raise FileError(
+                    f"Writing {target} failed ({error.strerror or error}) after the old result had been moved to "
+                    f"{replaced}; rename it back."
+                ) from error
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
 def save_result(result: Result, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write orbits or limit sets to the folder ``path``; :func:`load_result` gives them back bit for bit.
 
-    What observers recorded is kept where it is a tensor.
+    What observers recorded is kept where it is made of tensors, numbers and strings.
 
     Raises:
         FileError: the folder exists or cannot be written.
+        InputError: an observer recorded something else.
     """
     tensors: dict[str, Tensor] = {}
-    record = {"format": FORMAT, "type": type(result).__name__, "content": _flatten(result, "", tensors)}
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        "type": type(result).__name__,
+        "content": _flatten(result, "", tensors),
+    }
     with new_folder(path, overwrite=overwrite) as folder:
         try:
             save_file(
@@ -85,26 +107,26 @@ def save_result(result: Result, path: str | os.PathLike[str], *, overwrite: bool
             )
         except SafetensorError as error:
             raise FileError(f"Writing {path} failed ({error}); free some space or choose another disk.") from error
-        record["sha256"] = hashlib.sha256((folder / _TENSORS).read_bytes()).hexdigest()
+        record["sha256"] = _checksums(record, folder / _TENSORS)
         (folder / _JSON).write_text(json.dumps(record, indent=1, allow_nan=True), encoding="utf-8")
     return Path(path)
 
 
 def load_result(path: str | os.PathLike[str]) -> Result:
-    """Read what :func:`save_result` wrote; damage is detected by checksum.
+    """Read what :func:`save_result` wrote; damage and edits, also of single numbers, are detected by checksums.
 
     Raises:
-        FileError: no result there, a newer format, or a damaged file.
+        FileError: no result there, a newer format, or a damaged or edited file.
     """
     folder = Path(path)
     try:
         record = json.loads((folder / _JSON).read_text(encoding="utf-8"))
-        digest = hashlib.sha256((folder / _TENSORS).read_bytes()).hexdigest()
+        checksums = _checksums(record, folder / _TENSORS)
     except FileNotFoundError as error:
         raise FileError(
             f"{folder} holds no saved result ({Path(error.filename).name} is missing); check the path."
         ) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise FileError(
             f"{folder / _JSON} cannot be read ({error}); the result is damaged, compute it again."
         ) from error
@@ -112,15 +134,31 @@ def load_result(path: str | os.PathLike[str]) -> Result:
         raise FileError(
             f"{folder} was not written by this version of separatrix (format {FORMAT}); upgrade and try again."
         )
-    if record.get("sha256") != digest:
-        raise FileError(f"{folder / _TENSORS} does not match its checksum; the result is damaged, compute it again.")
-    types = {"Orbits": Orbits, "LimitSets": LimitSets}
-    if record.get("type") not in types:
+    kind = next((known for known in (Orbits, LimitSets) if known.__name__ == record.get("type")), None)
+    if kind is None:
         raise FileError(f"{folder} holds a {record.get('type')!r}, which this version cannot read; upgrade separatrix.")
+    expected = record.get("sha256")
+    for part, file in (("tensors", _TENSORS), ("record", _JSON)):
+        if not isinstance(expected, dict) or expected.get(part) != checksums[part]:
+            raise FileError(
+                f"{folder / file} does not match its checksum; the result is damaged or was edited, compute it again."
+            )
     try:
-        return _rebuild(types[record["type"]], record["content"], load_file(folder / _TENSORS))
-    except (KeyError, TypeError, SafetensorError, InputError) as error:
-        raise FileError(f"{folder} is incomplete ({error}); the result is damaged, compute it again.") from error
+        rebuilt: Result = _rebuild(kind, record["content"], load_file(folder / _TENSORS))
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError, InputError) as error:
+        words = " ".join(str(error).split())
+        raise FileError(f"{folder} is incomplete ({words}); the result is damaged, compute it again.") from error
+    return rebuilt
+
+
+def _checksums(record: Any, tensors: Path) -> dict[str, str]:
+    """SHA-256 of the tensor file, and of the record's meaning: its values in a fixed order, whatever the layout."""
+    values = {key: record[key] for key in record if key != "sha256"} if isinstance(record, dict) else record
+    text = json.dumps(values, sort_keys=True)
+    return {
+        "tensors": hashlib.sha256(tensors.read_bytes()).hexdigest(),
+        "record": hashlib.sha256(text.encode()).hexdigest(),
+    }
 
 
 def _flatten(result: Result, prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
@@ -134,9 +172,10 @@ def _flatten(result: Result, prefix: str, tensors: dict[str, Tensor]) -> dict[st
 
 def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
-        key = name + _COMPLEX if value.is_complex() else name
-        tensors[key] = torch.view_as_real(value.to(torch.complex128).resolve_conj()) if value.is_complex() else value
-        return {"tensor": key}
+        key = _free(name, tensors)
+        # safetensors knows no complex128: pairs of real numbers instead
+        tensors[key] = torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
+        return {"complex tensor" if value.is_complex() else "tensor": key}
     if isinstance(value, Orbits):
         return {"orbits": _flatten(value, f"{name}.", tensors)}
     if isinstance(value, Protocol):
@@ -157,6 +196,15 @@ def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     )
 
 
+def _free(name: str, taken: Mapping[str, Tensor]) -> str:
+    """The name, or the name with a number: an observer called "a.0" and the first part of one called "a" are two."""
+    key, number = name, 1
+    while key in taken:
+        number += 1
+        key = f"{name} ({number})"
+    return key
+
+
 def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, list):
         return [_unpack(item, tensors) for item in value]
@@ -164,8 +212,9 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return value
     ((kind, content),) = value.items()
     if kind == "tensor":
-        tensor = tensors[content]
-        return torch.view_as_complex(tensor) if content.endswith(_COMPLEX) else tensor
+        return tensors[content]
+    if kind == "complex tensor":
+        return torch.view_as_complex(tensors[content])
     if kind == "orbits":
         return _rebuild(Orbits, content, tensors)
     if kind == "protocol":
@@ -174,7 +223,9 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return Cost(**content)
     if kind == "mapping":
         return {key: _unpack(item, tensors) for key, item in content}
-    return tuple(_unpack(item, tensors) for item in content)
+    if kind == "tuple":
+        return tuple(_unpack(item, tensors) for item in content)
+    raise ValueError(f"a {kind!r} is no part of a result")
 
 
 def _rebuild(kind: type[Any], content: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
