@@ -62,7 +62,7 @@ def check(field: LatentField, starts: Tensor | None = None) -> FieldCheck:
         field: the field.
         starts: ``(n, *latent)`` points to test at; a few N(0, I) points if not given.
 
-    Cost: about 40 map evaluations.
+    Cost: about 100 map evaluations.
 
     >>> print(check(LatentField.from_map(torch.tanh, latent_shape=(2,))).ok)
     True
@@ -217,7 +217,8 @@ def _mode(field: LatentField) -> Finding:
 def _gradients(field: LatentField) -> Finding:
     if field.differentiable:
         return Finding("gradients", True, "autograd reaches from f(z) to z")
-    return Finding("gradients", None, "autograd does not reach from f(z) to z", "derivatives are taken by differences")
+    words = "autograd does not see the derivative of f, or only a part of it"
+    return Finding("gradients", None, words, "derivatives are taken by differences")
 
 
 def _double(field: LatentField, z: Tensor, image: Tensor) -> Finding:

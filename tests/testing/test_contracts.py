@@ -135,6 +135,8 @@ class Bad(nn.Module):
                 return y
             case "partly detached":
                 return y + torch.tanh(y.detach())
+            case "detached here and there":
+                return y + torch.where(z[:, :1] < -0.8, torch.tanh(y.detach()), torch.tanh(y))
             case "swallows":
                 try:
                     return torch.tanh(self.linear(z))
@@ -159,7 +161,7 @@ class Bad(nn.Module):
         ("python", "Python's random state"),
         ("requires grad", "requires_grad of weight of linear"),
         ("weights", "weight of linear"),
-        ("partly detached", "not the derivative"),
+        ("detached here and there", "not the derivative"),
         ("swallows", "swallowed"),
     ],
 )
@@ -168,6 +170,13 @@ def test_each_fault_is_named(fault, sentence):
     bad.eval()
     with pytest.raises(AssertionError, match=sentence):
         assert_is_latent_field(LatentField.from_map(bad, latent_shape=3, dtype=torch.float32))
+
+
+def test_a_partly_detached_model_is_differentiated_by_differences():
+    """Which is no fault: the field notices that autograd's derivative is not that of the map."""
+    field = LatentField.from_map(Bad("partly detached").eval(), latent_shape=3, dtype=torch.float32)
+    assert not field.differentiable
+    assert_is_latent_field(field)
 
 
 def test_tiny_faults_are_found_by_the_single_checks():
