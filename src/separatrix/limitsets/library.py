@@ -70,9 +70,8 @@ class Library:
         if not len(points):
             return labels
         if self.field.latent_dim > DENSE_LIMIT:
-            return self._recognise_by_distance(points, period)
-        regions = self._regions_for(period)
-        if regions is not None:
+            labels = self._recognise_by_distance(points, period)
+        elif (regions := self._regions_for(period)) is not None:
             labels = self._follow(points, period, *regions)
         continuum = self._continuum(period)
         if continuum is not None:
@@ -234,7 +233,9 @@ class Library:
         self.cost += spectrum.cost
         return spectrum
 
-    def _described(self, polished: Polished, spectrum: Spectrum, row: int, period: int) -> KnownSet:
+    def _described(
+        self, polished: Polished, spectrum: Spectrum, row: int, period: int, *, any_phase: bool = True
+    ) -> KnownSet:
         z = polished.points[row : row + 1]
         jacobian = None if polished.jacobian is None else polished.jacobian[row]
         residual = float(polished.residual[row])
@@ -244,6 +245,12 @@ class Library:
             again = polish(self.field, z, minimal)
             self.cost += again.cost
             return self._described(again, self._spectrum(again, minimal), 0, minimal)
+        first = _first_phase(orbit[:-1, 0], self.spread)
+        if first and any_phase:
+            # Which point of a cycle an orbit came to first must not show in the result.
+            again = polish(self.field, orbit[first], period)
+            self.cost += again.cost
+            return self._described(again, self._spectrum(again, period), 0, period, any_phase=False)
         known = KnownSet(
             kind=Kind.FIXED_POINT if period == 1 else Kind.CYCLE,
             period=period,
@@ -289,6 +296,12 @@ class Library:
                 return
         self.sets.append(known)
         self._regions.clear()
+
+
+def _first_phase(points: Tensor, spread: float) -> int:
+    """Where a cycle ``(p, *latent)`` begins: at its smallest point, compared coordinate by coordinate to six digits."""
+    rounded = (points.flatten(1) / spread * 1e6).round().tolist()
+    return min(range(len(rounded)), key=rounded.__getitem__)
 
 
 def _sensitivity(jacobian: Tensor | None, radius: float) -> float:

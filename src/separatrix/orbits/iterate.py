@@ -61,7 +61,8 @@ def iterate(
         InputError: bad starts or batch size.
         NotConvergedError: with ``throw=True``.
 
-    Cost: N + 1 map evaluations for an orbit of N steps (the last one gives the residual of the end point).
+    Cost: N + 1 map evaluations for an orbit of N steps (the last one gives the residual of the end point), and p more at the end
+    of one that is on a cycle of period p.
 
     >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,), dtype=torch.float64)
     >>> orbits = iterate(field, torch.ones(3, 2, dtype=torch.float64))
@@ -106,10 +107,10 @@ class _Columns:
             period=torch.zeros(count, dtype=torch.int64, device=like.device),
         )
 
-    def put(self, orbit: Tensor, verdict: Verdict, where: Tensor) -> None:
+    def put(self, orbit: Tensor, t: Tensor, z: Tensor, verdict: Verdict, where: Tensor) -> None:
         chosen = orbit[where]
-        self.points[chosen] = verdict.point[where]
-        self.steps[chosen] = verdict.step[where]
+        self.points[chosen] = z[where]
+        self.steps[chosen] = t[where]
         for name in ("residual", "rate", "error", "status", "period"):
             getattr(self, name)[chosen] = getattr(verdict, name)[where]
 
@@ -196,7 +197,7 @@ def _run(
                     verdict.status[ended & (verdict.status == int(Status.RUNNING))] = int(Status.CAPTURED)
             finished = verdict.status != int(Status.RUNNING)
             if bool(finished.any()):
-                columns.put(orbit, verdict, finished)
+                columns.put(orbit, t, z, verdict, finished)
                 running = ~finished
                 bar.update(len(orbit) - int(running.sum()))
                 orbit, t, z, state = orbit[running], t[running] + 1, f_z[running], state.keep(running)
@@ -207,6 +208,7 @@ def _run(
                     state = state.joined(OrbitState.fresh(new_z))
             else:
                 t, z = t + 1, f_z
+    _measure_cycles(columns, evaluate)
     paths = [observer.result() for observer in observers if isinstance(observer, Paths)]
     observed = {observer.name: observer.result() for observer in observers if not isinstance(observer, Paths)}
     return Orbits(
@@ -217,6 +219,18 @@ def _run(
         paths=paths[0] if paths else None,
         observed=observed,
     )
+
+
+def _measure_cycles(columns: _Columns, evaluate: Evaluator) -> None:
+    """The residual of a point on a cycle is ‖f^p(z) − z‖, at exactly the reported point: p more evaluations for each."""
+    rows = (columns.status == int(Status.PERIODIC)).nonzero().squeeze(1)
+    z = columns.points[rows]
+    left = columns.period[rows].clone()
+    while bool((left > 0).any()):
+        going = left > 0
+        z[going] = evaluate(z[going])
+        left[going] -= 1
+    columns.residual[rows] = (z - columns.points[rows]).flatten(1).norm(dim=1).to(torch.float64)
 
 
 def report_unfinished(orbits: Orbits, throw: bool) -> None:

@@ -4,7 +4,8 @@ The state of an orbit is a few numbers and one earlier point (its *anchor*), nev
 
 * the ratio of successive steps over a short window estimates the contraction rate r, and ‖step‖/(1 − r) the distance to
   the limit; a small step alone is not nearness;
-* a return to the anchor, twice after the same number of steps, is a cycle;
+* returns to the anchor, lap after lap in the same number of steps, are a cycle once the ratio of their gaps says that it
+  is near; a point approached from alternating sides returns as well, but not closer than it is to itself half a lap on;
 * far from the starts is divergence, and so is a straight march that does not slow down.
 """
 
@@ -26,8 +27,11 @@ STALL_PATIENCE = 16  # consecutive steps at the precision floor before an orbit 
 FLOOR_IN_EPS = 32.0  # a step below this many rounding units of ‖z‖ is rounding noise
 STALL_ERROR = 1e-3  # at the floor, an estimated error below this share of the spread still counts as converged
 FIRST_ANCHOR_LIFE = 8
-ALGEBRAIC = 3.0  # t·(1 − rate) of a power law t^−p is p; a geometric decay soon exceeds any such bound
+# Towards a neutral point, steps decay like t^−p with p = 1 + 1/m ≤ 2. Measured from an anchor at 0.8 t or later, −t·d(log
+# step)/dt reads up to 5 ln(1.25) p ≤ 2.24; a geometric decay soon exceeds any such bound.
+ALGEBRAIC = 2.3
 SMALL_STEP = 0.1  # share of the spread above which a step is too long to speak of contraction
+APART = 10.0  # within a lap a cycle stays this many times farther from its anchor than its error
 STRAIGHT = 0.9  # displacement over path length of an orbit that marches away
 
 
@@ -45,6 +49,7 @@ class OrbitState:
     path: Tensor  # (b,) path length since the anchor
     period: Tensor  # (b,) time of the last return to an anchor, 0 for none
     gap: Tensor  # (b,) distance of that return
+    closest: Tensor  # (b,) nearest that the orbit has come to its anchor since, before returning to it
 
     @classmethod
     def fresh(cls, z: Tensor) -> Self:
@@ -63,6 +68,7 @@ class OrbitState:
             path=zeros.clone(),
             period=integers.clone(),
             gap=torch.full_like(zeros, torch.inf),
+            closest=torch.full_like(zeros, torch.inf),
         )
 
     def keep(self, chosen: Tensor) -> Self:
@@ -81,9 +87,7 @@ class Verdict:
     """What the judge found at one step, per active orbit."""
 
     status: Tensor  # (b,) uint8
-    point: Tensor  # (b, *latent) what to report if the orbit is finished: z_t, or for a cycle the anchor
-    step: Tensor  # (b,) how many steps after the start that point is
-    residual: Tensor  # (b,) float64, measured at exactly that point
+    residual: Tensor  # (b,) float64 ‖f(z_t) − z_t‖
     rate: Tensor  # (b,) float64
     error: Tensor  # (b,) float64
     period: Tensor  # (b,) int64
@@ -114,7 +118,6 @@ class Judge:
 
         status = torch.full_like(t, int(Status.RUNNING), dtype=torch.uint8)
         period = torch.ones_like(t)
-        residual, point, at = length.clone(), z, t
         if rules.stop == "squared_step":
             status[length.square() < rules.tolerance] = int(Status.CONVERGED)
         else:
@@ -133,15 +136,11 @@ class Judge:
             good = error <= max(STALL_ERROR * self.spread, self.tolerance)
             status[stuck & good] = int(Status.CONVERGED)
             status[stuck & ~good] = int(Status.SLOW)
-            returned, gap = self._look_for_cycle(state, t, image, length, floor)
+            returned, cycle_error = self._look_for_cycle(state, t, image, length, floor)
             returned &= status == int(Status.RUNNING)
             status[returned] = int(Status.PERIODIC)
             period = torch.where(returned, state.period, period)
-            if bool(returned.any()):
-                # f^p of the anchor is the point just computed, so the gap is the residual of the anchor.
-                residual, error = torch.where(returned, gap, residual), torch.where(returned, gap, error)
-                point = torch.where(_like(returned, z), state.anchor, z)
-                at = torch.where(returned, state.anchor_step, t)
+            error = torch.where(returned, cycle_error, error)
         out_of_budget = (t >= rules.max_steps) & (status == int(Status.RUNNING))
         if bool(out_of_budget.any()):
             status[out_of_budget] = self._why_unfinished(state, t, image, length)[out_of_budget]
@@ -151,7 +150,7 @@ class Judge:
         status[away] = int(Status.DIVERGED)
         status[~length.isfinite()] = int(Status.NONFINITE)
         period[away | ~length.isfinite()] = 0
-        return Verdict(status, point, at, residual, state.rate.clone(), error, period)
+        return Verdict(status, length, state.rate.clone(), error, period)
 
     @staticmethod
     def _measure_rate(state: OrbitState, t: Tensor, length: Tensor, floor: Tensor) -> None:
@@ -175,18 +174,29 @@ class Judge:
     def _look_for_cycle(
         self, state: OrbitState, t: Tensor, image: Tensor, length: Tensor, floor: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Did f(z) come back to the anchor, for the second time after the same number of steps?"""
+        """Is f(z), back at the anchor lap after lap, on a cycle? And how far is it from it?
+
+        Gaps that shrink by r per lap leave the cycle at gap/(1 − r). It is a cycle of this period, and not of a divisor of it
+        or a point, only if the orbit does not come nearly as close to the anchor within a lap.
+        """
         gap = (image - state.anchor.flatten(1)).norm(dim=1).to(torch.float64)
         elapsed = t + 1 - state.anchor_step
-        back = gap <= torch.maximum(torch.full_like(floor, self.tolerance), floor)
-        back &= (length > 10 * gap) & (elapsed > 1) & (elapsed <= self.protocol.max_period)
-        confirmed = back & (state.period == elapsed)
-        first_time = back & ~confirmed
-        if bool(first_time.any()):
-            state.period = torch.where(first_time, elapsed, state.period)
-            # Start the second lap from here: the anchor becomes the point of the first return.
-            self._set_anchor(state, first_time, image.reshape(state.anchor.shape), t + 1, length)
-        return confirmed, gap
+        back = (gap <= self.tolerance) | (gap <= floor)
+        back &= (elapsed > 1) & (elapsed <= self.protocol.max_period) & (APART * gap < state.closest)
+        again = back & (state.period == elapsed)
+        ratio = gap / state.gap.clamp(min=torch.finfo(torch.float64).tiny)
+        error = torch.where(ratio < 1, gap / (1 - ratio), torch.inf)
+        error = torch.where((gap <= floor) & (state.gap <= floor), gap, error)
+        confirmed = again & (error <= torch.maximum(floor, floor.new_tensor(self.tolerance)))
+        confirmed &= APART * error < state.closest
+        state.closest = torch.where(back, state.closest, torch.minimum(state.closest, gap))
+        next_lap = back & ~confirmed
+        if bool(next_lap.any()):
+            state.period = torch.where(next_lap, elapsed, state.period)
+            state.gap = torch.where(next_lap, gap, state.gap)
+            # The next lap starts here: the anchor becomes the point of this return.
+            self._set_anchor(state, next_lap, image.reshape(state.anchor.shape), t + 1, length)
+        return confirmed, error
 
     def _move_anchor(self, state: OrbitState, t: Tensor, z: Tensor, length: Tensor) -> None:
         state.path += length
@@ -197,6 +207,7 @@ class Judge:
             state.period = torch.where(old, 0, state.period)
             self._set_anchor(state, old, z, t, length)
             state.path = torch.where(old, length, state.path)  # the anchor's own step belongs to its path
+            state.closest = torch.where(old, length, state.closest)
 
     @staticmethod
     def _set_anchor(state: OrbitState, where: Tensor, z: Tensor, t: Tensor, length: Tensor) -> None:
@@ -205,6 +216,7 @@ class Judge:
         log_length = length.clamp(min=torch.finfo(torch.float64).tiny).log()
         state.anchor_log_step = torch.where(where, log_length, state.anchor_log_step)
         state.path = torch.where(where, 0.0, state.path)
+        state.closest = torch.where(where, torch.inf, state.closest)
 
     def _why_unfinished(self, state: OrbitState, t: Tensor, image: Tensor, length: Tensor) -> Tensor:
         """Status of orbits whose budget is used up."""
@@ -224,8 +236,3 @@ class Judge:
         status[shrinking & algebraic & (length < SMALL_STEP * self.spread)] = int(Status.SLOW)
         status[marching] = int(Status.DIVERGED)
         return status
-
-
-def _like(mask: Tensor, z: Tensor) -> Tensor:
-    """The mask ``(b,)`` with as many axes as z, to broadcast over the latent."""
-    return mask.reshape(-1, *[1] * (z.ndim - 1))
