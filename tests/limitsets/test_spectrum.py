@@ -165,3 +165,36 @@ def test_matrix_free_in_few_dimensions(k):
     free = spectrum_matrix_free(linear_field(a), torch.zeros(1, k, dtype=torch.float64))
     assert free.radius.item() == pytest.approx(1.5, abs=1e-6)
     assert free.stable.tolist() == [0]
+
+
+def test_matrix_free_of_nilpotent_and_of_one_direction():
+    """J² = 0 with J ≠ 0, and J of rank one: nothing to iterate with after one or two products."""
+    for entries, radius, norm in (({(0, 1): 3.0}, 0.0, 3.0), ({(0, 0): 0.7, (0, 1): 2.0}, 0.7, (0.49 + 4) ** 0.5)):
+        a = torch.zeros(12, 12, dtype=torch.float64)
+        for place, value in entries.items():
+            a[place] = value
+        free = spectrum_matrix_free(linear_field(a), torch.zeros(1, 12, dtype=torch.float64))
+        assert free.radius.item() == pytest.approx(radius, abs=1e-6)
+        assert free.norm.item() == pytest.approx(norm, rel=1e-6)
+
+
+def test_matrix_free_of_a_derivative_that_is_not_finite_is_unknown():
+    field = LatentField.from_map(lambda z: z.sqrt(), latent_shape=10, dtype=torch.float64)
+    free = spectrum_matrix_free(field, torch.zeros(1, 10, dtype=torch.float64))
+    assert free.radius.isnan().all()
+    assert free.norm.isnan().all()
+    assert free.stable.tolist() == free.unstable_directions.tolist() == [-1]
+
+
+def test_without_gradients_a_large_latent_has_a_radius_but_no_norm():
+    field = LatentField.from_map(torch.no_grad()(lambda z: 0.5 * torch.tanh(z)), latent_shape=600, dtype=torch.float64)
+    free = spectrum_matrix_free(field, torch.zeros(1, 600, dtype=torch.float64))
+    assert free.radius.item() == pytest.approx(0.5, abs=1e-6)
+    assert free.norm.isnan().all()
+    assert free.stable.tolist() == [1]
+
+
+def test_matrix_free_of_no_points():
+    free = spectrum_matrix_free(linear_field(MATRICES["random"]), torch.zeros(0, 12, dtype=torch.float64))
+    assert free.eigenvalues.shape == (0, 6)
+    assert free.radius.shape == free.norm.shape == (0,)

@@ -6,22 +6,24 @@ normal. Both are always reported, neither as the other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigs, eigsh
 from torch import Tensor
 
 from separatrix.cost import NO_WORK, Cost
 from separatrix.field import LatentField
 from separatrix.limitsets.polish import orbit_points
+from separatrix.protocol import DENSE_LIMIT
 
 MARGIN = 1e-7  # |ρ − 1| below this is called neutral: rounding in J cannot tell
 LEADING = 6  # eigenvalues computed where the Jacobian is too large to be formed
-_NORM_ITERATIONS = 200
-_NORM_TOLERANCE = 1e-6
+_ARNOLDI_VECTORS = 64  # for the second attempt, where eigenvalues lie too close together for the usual 20
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Spectrum:
     Attributes:
         eigenvalues: ``(m, e)`` complex128, largest modulus first; multipliers of f^p for a cycle.
         radius: ``(m,)`` ρ = max |λ|.
-        norm: ``(m,)`` ‖J‖₂.
+        norm: ``(m,)`` ‖J‖₂; NaN where unknown.
         cost: work done (0 where the Jacobians were given).
     """
 
@@ -50,7 +52,7 @@ class Spectrum:
 
     @property
     def unstable_directions(self) -> Tensor:
-        """``(m,)`` int64: eigenvalues outside the unit circle; −1 where unknown."""
+        """``(m,)`` int64: eigenvalues outside the unit circle, among those computed; −1 where unknown."""
         count = (self.eigenvalues.abs() > 1 + MARGIN).sum(dim=1)
         return torch.where(self.radius.isnan(), -1, count)
 
@@ -77,26 +79,36 @@ def spectrum_of(jacobian: Tensor) -> Spectrum:
 
 
 def spectrum_matrix_free(field: LatentField, points: Tensor, period: int = 1, *, leading: int = LEADING) -> Spectrum:
-    """The ``leading`` largest eigenvalues by Arnoldi (ARPACK) and ‖J‖₂ by Golub–Kahan power iteration on JᵀJ.
+    """The ``leading`` largest eigenvalues by Arnoldi, and ‖J‖₂ by Lanczos on JᵀJ (ARPACK both; Lehoucq et al. 1998).
 
-    Uses J·t and Jᵀ·u only; memory for a few latents. Deterministic: the starting vectors are fixed.
-    Cost: a few dozen jvp for the eigenvalues, one jvp and one vjp per norm iteration (at most 200).
+    Uses J·t and Jᵀ·u only; memory for some dozens of latents. Deterministic: the starting vectors are fixed. What does
+    not converge is NaN, also when other eigenvalues did: they need not be the largest. Where all but one or none of the
+    eigenvalues are asked for, which ARPACK cannot do, J is formed from k products. ‖J‖₂ needs Jᵀ·u, so it is NaN for
+    large latents without gradients.
+
+    Cost: 20 to 100 jvp for the eigenvalues, 20 to 60 pairs of jvp and vjp for the norm, per point and period.
     """
-    values, norms, cost = [], [], Cost()
-    for z in points.to(field.dtype):
-        operator = _CycleOperator(field, orbit_points(field, z.unsqueeze(0), period)[:-1])
-        values.append(operator.eigenvalues(leading))
-        norms.append(operator.norm())
-        cost += operator.cost + Cost(map=period)
-    eigenvalues = torch.from_numpy(np.stack(values)) if values else torch.zeros((0, leading), dtype=torch.complex128)
-    return Spectrum(eigenvalues, eigenvalues.abs().amax(dim=1), torch.tensor(norms, dtype=torch.float64), cost)
+    points = points.to(field.dtype)
+    operators = [
+        _CycleOperator(field, orbit_points(field, z.unsqueeze(0), period)[:-1], min(leading, field.latent_dim))
+        for z in points
+    ]
+    small = leading > field.latent_dim - 2
+    parts = [spectrum_of(operator.dense()) if small else operator.spectrum() for operator in operators]
+    parts = parts or [spectrum_of(torch.zeros((0, field.latent_dim, field.latent_dim)))]
+    return Spectrum(
+        torch.cat([part.eigenvalues[:, :leading] for part in parts]),
+        torch.cat([part.radius for part in parts]),
+        torch.cat([part.norm for part in parts]),
+        sum((operator.cost for operator in operators), Cost(map=len(points) * period)),
+    )
 
 
 class _CycleOperator:
     """The Jacobian of f^p along one orbit ``(p, 1, *latent)`` as an operator."""
 
-    def __init__(self, field: LatentField, orbit: Tensor) -> None:
-        self.field, self.orbit, self.cost = field, orbit, Cost()
+    def __init__(self, field: LatentField, orbit: Tensor, leading: int) -> None:
+        self.field, self.orbit, self.leading, self.cost = field, orbit, leading, Cost()
         self._start = np.random.Generator(np.random.Philox(key=0)).standard_normal(field.latent_dim)
 
     def forward(self, direction: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -113,30 +125,58 @@ class _CycleOperator:
         self.cost += Cost(vjp=len(self.orbit))
         return self._array(cotangent)
 
-    def eigenvalues(self, leading: int) -> NDArray[np.complex128]:
-        k = self.field.latent_dim
-        wanted = min(leading, k - 2)
-        operator = LinearOperator((k, k), matvec=self.forward, dtype=np.float64)
-        try:
-            found = eigs(operator, k=wanted, which="LM", v0=self._start, return_eigenvectors=False, tol=1e-8)
-        except ArpackNoConvergence as partial:
-            found = partial.eigenvalues  # those that did converge; the rest stay unknown
-        values = np.full(leading, np.nan + 1j * np.nan, dtype=np.complex128)
-        found = found[np.argsort(-np.abs(found))]
-        values[: len(found)] = found
-        return values
+    def dense(self) -> Tensor:
+        """``(1, k, k)``, one product per column."""
+        columns = [self.forward(unit) for unit in np.eye(self.field.latent_dim)]
+        return torch.from_numpy(np.stack(columns, axis=1)).unsqueeze(0)
 
-    def norm(self) -> float:
-        direction, estimate = self._start / np.linalg.norm(self._start), 0.0
-        for _ in range(_NORM_ITERATIONS):
-            image = self.forward(direction)
-            previous, estimate = estimate, float(np.linalg.norm(image))
-            back = self.adjoint(image)
-            size = np.linalg.norm(back)
-            if size == 0 or abs(estimate - previous) <= _NORM_TOLERANCE * estimate:
-                break
-            direction = back / size
-        return estimate
+    def spectrum(self) -> Spectrum:
+        image = self.forward(self._start)
+        if not np.isfinite(image).all():
+            values, norm = self._unknown(), np.nan
+        elif not image.any():  # J = 0, which ARPACK calls an error: no other J maps a vector drawn at random to 0
+            values, norm = np.zeros(self.leading, dtype=np.complex128), 0.0
+        else:
+            values, norm = self._eigenvalues(), self._norm()
+        eigenvalues = torch.from_numpy(values).unsqueeze(0)
+        radius = eigenvalues.abs().amax(dim=1)
+        # Lanczos approaches the norm from below; it cannot be below the radius.
+        return Spectrum(eigenvalues, radius, torch.maximum(torch.tensor([norm], dtype=torch.float64), radius))
+
+    def _eigenvalues(self) -> NDArray[np.complex128]:
+        operator = self._linear(self.forward)
+        for vectors in (None, min(_ARNOLDI_VECTORS, self.field.latent_dim)):
+            try:
+                found = eigs(
+                    operator, self.leading, which="LM", v0=self._start, ncv=vectors, tol=self._tolerance,
+                    return_eigenvectors=False,
+                )  # fmt: skip
+            except ArpackError:
+                continue
+            return found[np.argsort(-np.abs(found), kind="stable")]
+        return self._unknown()
+
+    def _unknown(self) -> NDArray[np.complex128]:
+        return np.full(self.leading, complex(np.nan, np.nan))
+
+    def _norm(self) -> float:
+        if not self.field.differentiable and self.field.latent_dim > DENSE_LIMIT:
+            return np.nan
+        squared = self._linear(lambda direction: self.adjoint(self.forward(direction)))
+        try:
+            (largest,) = eigsh(squared, 1, which="LM", v0=self._start, tol=self._tolerance, return_eigenvectors=False)
+        except ArpackError:
+            return np.nan
+        return float(np.sqrt(max(largest, 0.0)))
+
+    def _linear(self, product: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Any:
+        k = self.field.latent_dim
+        return LinearOperator((k, k), matvec=product, dtype=np.float64)
+
+    @property
+    def _tolerance(self) -> float:
+        # An eigenvalue 1 must come out within 1e-9 to be recognised as a neutral direction.
+        return max(1e-10, 100 * torch.finfo(self.orbit.dtype).eps)
 
     def _tensor(self, flat: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(flat)).to(self.orbit).reshape(1, *self.field.latent_shape)
