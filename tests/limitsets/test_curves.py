@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from separatrix import LatentField
-from separatrix.limitsets.curves import CurveSearch
+from separatrix.limitsets.curves import PATIENCE, RECORDED, TRANSIENT, CurveSearch
 
 GOLDEN = 2 * math.pi * (math.sqrt(5) - 1) / 2
 
@@ -138,6 +138,27 @@ def test_a_curve_behind_many_chaotic_orbits_is_found():
     search = CurveSearch(LatentField.from_map(function, latent_shape=2, dtype=torch.float64))
     labels = search.assign(torch.cat([chaotic, ring(1.0, 1.0, 1.0, 1.0, 1.0, 1.0)]))
     assert labels.tolist() == [-1] * 12 + [0] * 6
+
+
+def test_the_order_of_the_orbits_does_not_matter():
+    field = radial_field(lambda r: r - 0.4 * (r - 1) * (r - 1.5) * (r - 2))
+    points = ring(1.0, 1.001, 2.0, 2.001, 1.0, 2.0, 1.0, 2.0, 1.0)
+    first = CurveSearch(field)
+    labels = first.assign(points)
+    for seed in range(3):
+        order = torch.randperm(len(points), generator=torch.Generator().manual_seed(seed))
+        second = CurveSearch(field)
+        assert torch.equal(second.assign(points[order]), labels[order])
+        assert second.cost == first.cost
+        for one, other in zip(first.curves, second.curves, strict=True):
+            assert (one.curve.points == other.curve.points).all()
+
+
+def test_chaos_is_not_probed_for_ever():
+    search = CurveSearch(NOT_CURVES["chaos"])
+    labels = search.assign(torch.linspace(0.1, 0.9, 100, dtype=torch.float64)[:, None])
+    assert (labels == -1).all()
+    assert search.cost.map == PATIENCE * (TRANSIENT + RECORDED)
 
 
 def test_float32_orbits_have_curves_too():

@@ -21,6 +21,7 @@ from separatrix.numerics.counter_random import gaussian
 TRANSIENT = 200  # steps dropped before recording
 RECORDED = 1000  # steps recorded
 PROBES = 4  # orbits recorded together
+PATIENCE = 24  # probes in a row that show no new curve before the search is given up
 WATCHED = 32  # consecutive steps an orbit must stay near a curve to be counted as moving on it
 NEAR = 5e-3  # "near", as a share of the curve's diameter
 PUSH = 1e-2  # displacement of the stability test, as a share of the diameter
@@ -56,23 +57,27 @@ class CurveSearch:
     def assign(self, points: Tensor) -> Tensor:
         """Curve number for each of ``(n, *latent)`` moving points, −1 for those on no closed curve.
 
-        New curves are certified from probe orbits until a batch of probes shows nothing new.
-        Cost: (TRANSIENT + RECORDED) evaluations per probe, WATCHED per orbit and round.
+        New curves are certified from probe orbits, each as far from the earlier ones as possible, until PATIENCE probes
+        in a row show nothing new. Which orbits are probed depends on where they are, not on their order.
+        Cost: (TRANSIENT + RECORDED) evaluations per probe, WATCHED per orbit and curve-finding round.
         """
         labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
-        probed = torch.zeros_like(labels, dtype=torch.bool)
-        while True:
-            rest = ((labels < 0) & ~probed).nonzero().squeeze(1)
-            if not len(rest):
-                break
-            probes = rest[:PROBES]
-            probed[probes] = True
-            if not self._learn(points[probes]):
-                break
-            rest = (labels < 0).nonzero().squeeze(1)
-            labels[rest] = self._watch(points[rest])
-            if all(known.stable != 1 for known in self.curves):
-                break  # a family of neutral loops: every orbit has its own, there is no end to certifying them
+        flat = points.flatten(1).to("cpu", torch.float64).numpy()
+        free = _sorted_finite(flat)
+        probed: list[int] = []
+        fruitless = 0
+        while fruitless < PATIENCE and len(free):
+            probes = _far_apart(flat, free, probed)
+            probed += probes
+            if self._learn(points[probes]):
+                fruitless = 0
+                rest = (labels < 0).nonzero().squeeze(1)
+                labels[rest] = self._watch(points[rest])
+                if all(known.stable != 1 for known in self.curves):
+                    break  # a family of neutral loops: every orbit has its own, there is no end to certifying them
+            else:
+                fruitless += len(probes)
+            free = free[(labels.cpu().numpy()[free] < 0) & ~np.isin(free, probed)]
         return labels
 
     def _learn(self, points: Tensor) -> bool:
@@ -147,3 +152,23 @@ class CurveSearch:
             near = (worst[number] <= allowed) & (worst.argmin(axis=0) == number)
             labels[torch.from_numpy(near).to(labels.device)] = number
         return labels
+
+
+def _sorted_finite(flat: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Indices of the finite rows, by their coordinates: an order that does not depend on that of the rows."""
+    finite = np.flatnonzero(np.isfinite(flat).all(axis=1))
+    return finite[np.lexsort(flat[finite].T[::-1])] if len(finite) else finite
+
+
+def _far_apart(flat: NDArray[np.float64], free: NDArray[np.intp], probed: list[int]) -> list[int]:
+    """Up to PROBES of the ``free`` rows, each the farthest from all before it (Gonzalez 1985); the first from the centre."""
+    earlier = flat[probed] if probed else flat[free].mean(axis=0, keepdims=True)
+    gap = np.min([np.linalg.norm(flat[free] - point, axis=1) for point in earlier], axis=0)
+    chosen: list[int] = []
+    while len(chosen) < min(PROBES, len(free)):
+        place = int(gap.argmax())
+        chosen.append(int(free[place]))
+        after = np.linalg.norm(flat[free] - flat[chosen[-1]], axis=1)
+        gap = np.minimum(gap, after) if probed or len(chosen) > 1 else after
+        gap[place] = -1  # never twice, also where all points are one
+    return chosen
