@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ class LatentField:
         name: how results call this field.
         units: what one unit of the latent space is, where the model leaves a choice (such as a scaling factor).
         modules: the `nn.Module`s behind the callables, if they cannot be found from them.
+        details: what else was decided when the model was loaded (family, revision, preprocessing); JSON-ready.
 
     Raises:
         InputError: neither a latent shape nor an example was given, or the latent is empty.
@@ -64,6 +65,7 @@ class LatentField:
         name: str = "model",
         units: str = "the model's own latent units",
         modules: Sequence[nn.Module] | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         for role, function in (("encode", encode), ("decode", decode)):
             if not callable(function):
@@ -78,6 +80,7 @@ class LatentField:
         self.device: torch.device = torch.device(device or ("cpu" if weight is None else weight.device))
         self.name = name
         self.units = units
+        self.details: Mapping[str, Any] = dict(details or {})
         if latent_shape is None:
             if example is None:
                 raise InputError(
@@ -147,7 +150,7 @@ class LatentField:
 
     @cached_property
     def differentiable(self) -> bool:
-        """False if autograd sees no way from z to f(z) (no_grad inside, ONNX, argmin); derivatives are then differences."""
+        """False if autograd sees no way from z to f(z), or only a part (no_grad, detach); derivatives are then differences."""
         with self.guest():
             return derivatives.sees_gradient(self)
 
@@ -198,6 +201,7 @@ class LatentField:
             device=device,
             name=self.name,
             units=self.units,
+            details=self.details,
         )
         try:
             output = twin(torch.zeros((1, *self.latent_shape), dtype=dtype, device=device))
@@ -219,8 +223,8 @@ class LatentField:
         return check(self, starts)
 
     def describe(self) -> dict[str, Any]:
-        """JSON-ready identity: name, latent, format, units, weight fingerprint."""
-        return {
+        """JSON-ready identity: name, latent, format, units, weight fingerprint, and what loading decided."""
+        identity = {
             "name": self.name,
             "latent_shape": list(self.latent_shape),
             "dtype": str(self.dtype).removeprefix("torch."),
@@ -229,6 +233,7 @@ class LatentField:
             "parameters": sum(p.numel() for module in self.modules for p in module.parameters()),
             "fingerprint": self.fingerprint,
         }
+        return {**identity, "details": dict(self.details)} if self.details else identity
 
     def __repr__(self) -> str:
         parameters = sum(p.numel() for module in self.modules for p in module.parameters())

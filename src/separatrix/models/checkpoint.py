@@ -64,7 +64,7 @@ def save_model(model: ReferenceAutoencoder, path: str | os.PathLike[str]) -> Pat
         "config": json.dumps(model.config),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    _write_atomically(path, safetensors.torch.save(tensors, metadata=header))
+    write_atomically(path, safetensors.torch.save(tensors, metadata=header))
     return path
 
 
@@ -107,7 +107,7 @@ def _config(header: dict[str, str]) -> dict[str, Any]:
     return config
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Writes to a sibling and renames it, so that ``path`` is never half-written."""
     sibling = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -141,4 +141,10 @@ def _load_saved(request: LoadRequest) -> LatentField:
     return model.field()
 
 
-SAVED = Family(name="saved by separatrix", form="path/to/model.safetensors", load=_load_saved, suffixes=(_SUFFIX,))
+SAVED = Family(
+    name="saved by separatrix",
+    form="path/to/model.safetensors",
+    load=_load_saved,
+    suffixes=(_SUFFIX,),
+    verified="the reference autoencoders, trained",
+)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from separatrix.errors import FieldError, InputError
 from separatrix.field import LatentField
+from separatrix.models.backbones import BACKBONE
 from separatrix.models.base import positive
 from separatrix.models.checkpoint import SAVED
+from separatrix.models.diffusers_models import DIFFUSERS
+from separatrix.models.folders import find_folder
+from separatrix.models.language_models import LANGUAGE_MODEL
+from separatrix.models.onnx_pairs import ONNX
+from separatrix.models.presets import BURGESS_PRESETS, TAEF2_PRESET
+from separatrix.models.programs import PROGRAM
 from separatrix.models.python_objects import PYTHON
 from separatrix.models.registry import FAMILIES, Family, LoadRequest
-from separatrix.models.weights import PICKLED_SUFFIXES, unusable_weight
+from separatrix.models.sparse_autoencoders import SPARSE
+from separatrix.models.vit_mae import VIT_MAE
+from separatrix.models.weights import unusable_weight
 
 
 def load(
@@ -22,22 +32,32 @@ def load(
     *,
     weights: str | os.PathLike[str] | None = None,
     latent_shape: Sequence[int] | int | None = None,
+    decoder: str | os.PathLike[str] | None = None,
+    options: Mapping[str, object] | None = None,
+    allow_code: bool = False,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> LatentField:
     """A latent field from a spec.
 
-    ============================  ========================================================================
-    spec                          meaning
-    ============================  ========================================================================
-    ``package.module:factory``    imported, from the current directory too, and called without arguments
-    ``path/to/file.py:factory``   the same from a file
-    ``model.safetensors``         a model written by :func:`separatrix.models.save_model`
-    ============================  ========================================================================
+    =================================  ===================================================================
+    spec                               meaning
+    =================================  ===================================================================
+    ``package.module:factory``         imported, from the current directory too, and called without arguments
+    ``path/to/file.py:factory``        the same from a file
+    ``model.safetensors``              a model written by :func:`separatrix.models.save_model`
+    ``hf:org/name@revision#subfolder`` a model of the Hugging Face hub, or of its cache
+    ``path/to/folder``                 the same files in a folder: an autoencoder of diffusers, ViTMAE, a vision encoder
+                                       (with ``decoder``), a causal language model, a sparse autoencoder, an ONNX pair
+    ``encoder.onnx``                   an ONNX pair with ``decoder="decoder.onnx"``
+    ``model.pt2``, ``model.pt``        a program, with ``allow_code=True`` only
+    ``taef2``, ``burgess/VAE_mnist``   published models by name
+    =================================  ===================================================================
 
     A factory returns a LatentField, a pair ``(encode, decode)``, or an `nn.Module` with the methods
-    ``encode`` and ``decode`` and the attribute ``latent_shape`` or ``latent_dim``. Further families register
-    in :data:`separatrix.models.FAMILIES`.
+    ``encode`` and ``decode`` and the attribute ``latent_shape`` or ``latent_dim``; a distribution stands for its mean, a
+    tuple for its first entry. A function of one argument with ``latent_shape`` given is a self-map Z→Z. Further families
+    register in :data:`separatrix.models.FAMILIES`; docs/models.md shows each.
 
     Args:
         spec: which model.
@@ -45,6 +65,10 @@ def load(
             two modules its names begin with ``encoder.`` and ``decoder.``. Names and shapes must agree
             exactly.
         latent_shape: shape of one latent, where the model does not say.
+        decoder: the decoder of an encoder without one: a file of ``separatrix train-decoder``, a factory, or the second
+            file of a pair.
+        options: choices of the family, such as ``{"latent": "mean"}``; a wrong name lists them.
+        allow_code: run what only files from a trusted author should: pickles, TorchScript, .pt2, code in a hub folder.
         dtype: compute in this floating number format; by default that of the weights.
         device: compute there; by default where the weights are.
 
@@ -65,8 +89,18 @@ def load(
         latent_shape = (latent_shape,)
     if latent_shape is not None:
         latent_shape = tuple(positive("Every size in latent_shape", size) for size in latent_shape)
-    request = LoadRequest(spec=spec, weights=None if weights is None else Path(weights), latent_shape=latent_shape)
-    field = FAMILIES.find(spec).load(request)
+    request = LoadRequest(
+        spec=spec,
+        weights=None if weights is None else Path(weights),
+        latent_shape=latent_shape,
+        decoder=None if decoder is None else os.fspath(decoder),
+        allow_code=allow_code,
+        options={name: str(value) for name, value in (options or {}).items()},
+    )
+    family = FAMILIES.find(spec)
+    if not family.takes_folders:
+        family.require_options(request.options)
+    field = family.load(request)
     for module in field.modules:
         if trouble := unusable_weight(module):
             raise FieldError(f"{spec} has {trouble}, so every orbit would be lost; give it other weights.")
@@ -82,19 +116,34 @@ def _require_device(device: torch.device | str) -> None:
         ) from error
 
 
-def _refuse_bare_weights(request: LoadRequest) -> LatentField:
-    raise InputError(
-        f"{request.spec} holds weights without their model; give the model as package.module:factory "
-        f"and the file as its weights: weights={Path(request.spec).name!r}."
-    )
+def _load_folder(request: LoadRequest) -> LatentField:
+    folder = find_folder(request.spec)
+    family = FAMILIES.recognise(folder)
+    family.require_options(request.options)
+    return family.load(replace(request, folder=folder))
 
 
-WEIGHTS_ALONE = Family(
-    name="weights alone",
-    form='package.module:factory with weights="model.pt"',
-    load=_refuse_bare_weights,
-    suffixes=PICKLED_SUFFIXES,
+FOLDER = Family(
+    name="model folder",
+    form="hf:org/name@revision#subfolder or path/to/folder",
+    load=_load_folder,
+    schemes=("hf",),
+    takes_folders=True,
+    verified="local folders and the hub's cache layout; no download was possible where this was tested",
 )
 
-for _family in (PYTHON, SAVED, WEIGHTS_ALONE):
+for _family in (
+    PYTHON,
+    SAVED,
+    PROGRAM,
+    FOLDER,
+    DIFFUSERS,
+    VIT_MAE,
+    BACKBONE,
+    LANGUAGE_MODEL,
+    SPARSE,
+    ONNX,
+    TAEF2_PRESET,
+    BURGESS_PRESETS,
+):
     FAMILIES.register(_family)

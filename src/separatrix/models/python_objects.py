@@ -24,6 +24,7 @@ from torch import nn
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.models.base import ReferenceAutoencoder
+from separatrix.models.outputs import Unwrapping, is_plain_module
 from separatrix.models.registry import Family, LoadRequest
 from separatrix.models.weights import fill, first_line, read_weights
 
@@ -31,20 +32,38 @@ _RETURNS = "a LatentField, a pair (encode, decode) or an nn.Module with the meth
 
 
 def _load_python(request: LoadRequest) -> LatentField:
-    place, _, name = request.spec.rpartition(":")
+    if request.decoder is not None:
+        raise InputError(
+            f"{request.spec} returns encoder and decoder together, so decoder= does not apply; leave it out."
+        )
+    return _field(object_from(request.spec, self_map_of=request.latent_shape), request)
+
+
+def object_from(spec: str, *, self_map_of: tuple[int, ...] | None = None) -> Any:
+    """What the factory of a spec returns.
+
+    Args:
+        spec: ``package.module:factory`` or ``path/to/file.py:factory``.
+        self_map_of: if given, a function of one argument is taken as a self-map of latents of this shape.
+
+    Raises:
+        InputError: it cannot be found, imported or called.
+    """
+    place, _, name = spec.rpartition(":")
     if not place or not name:
-        raise InputError(f"{request.spec!r} lacks the factory; give package.module:factory or path/to/file.py:factory.")
+        raise InputError(f"{spec!r} lacks the factory; give package.module:factory or path/to/file.py:factory.")
     if not all(part.isidentifier() for part in name.split(".")):
         raise InputError(
-            f"{name!r} in {request.spec!r} is no name of a factory; "
+            f"{name!r} in {spec!r} is no name of a factory; "
             f"no family of models has the scheme {place!r}, so give package.module:factory."
         )
     path = Path(place)
     is_file = path.suffix == ".py"
     with _importable(path.resolve().parent if is_file else Path.cwd()):
-        found = _attribute(_module_from_file(path) if is_file else _module(place), name, request.spec)
-        model = _called(found, request.spec)
-    return _field(model, request)
+        found = _attribute(_module_from_file(path) if is_file else _module(place), name, spec)
+        if self_map_of is not None and inspect.isfunction(found) and len(_required(found)) == 1:
+            return LatentField.from_map(found, self_map_of, name=spec)
+        return _called(found, spec)
 
 
 @contextmanager
@@ -130,8 +149,8 @@ def _called(factory: Any, spec: str) -> Any:
         )
     if required := _required(factory):
         raise InputError(
-            f"{spec} cannot be called without arguments (it needs {', '.join(required)}); "
-            "write a function without arguments that makes the model, and name that."
+            f"{spec} cannot be called without arguments (it needs {', '.join(required)}); write a function without "
+            "arguments that makes the model, and name that; for a self-map Z→Z give latent_shape=(…)."
         )
     try:
         return factory()
@@ -162,7 +181,10 @@ def _field(model: Any, request: LoadRequest) -> LatentField:
                 "leave latent_shape out."
             )
     else:
-        encode, decode = _pair(model, request.spec)
+        encode, decode = (
+            function if is_plain_module(function) else Unwrapping(function, role)
+            for function, role in zip(_pair(model, request.spec), ("encode", "decode"), strict=True)
+        )
         field = LatentField(encode, decode, latent_shape=_latent_shape(model, request), name=request.spec)
     if request.weights is not None:
         _fill_modules(field, request)
@@ -221,4 +243,5 @@ PYTHON = Family(
     load=_load_python,
     schemes=("",),
     suffixes=(".py",),
+    verified="autoencoders in every usual form of output, in the tests",
 )

@@ -69,7 +69,7 @@ def _read_pickled(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise FileError(
             f"{path} holds pickled objects, which could run code, and is refused; "
-            f"where you trust it, write {_CONVERT} and load that file."
+            f"where you trust it, write {_CONVERT} and load that file, or give it as the model itself with --allow-code."
         ) from error
     # A stranger's file can fail inside the reader in any way; each of them means the same to the user.
     except Exception as error:
@@ -78,9 +78,7 @@ def _read_pickled(path: Path) -> dict[str, Tensor]:
             f"copy it again, or write {_CONVERT} and load that file."
         ) from error
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        inside = (
-            f"a dictionary of {_listed(content)}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
-        )
+        inside = f"a dictionary of {listed(content)}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
         raise FileError(
             f"{path} holds {inside} instead of named tensors; save the state dict alone, "
             'for example safetensors.torch.save_file(checkpoint["state_dict"], "model.safetensors").'
@@ -97,7 +95,8 @@ def _inspect_archive(path: Path) -> None:
         raise FileError(f"{path} is damaged ({first_line(error)}); copy or download it again.") from error
     if any(member.filename.endswith("/constants.pkl") for member in members):
         raise FileError(
-            f"{path} is a TorchScript program, which is code, and is refused; where you trust it, write {_CONVERT}."
+            f"{path} is a TorchScript program, which is code, and is refused; where you trust it, write {_CONVERT}, "
+            "or give it as the model itself with --allow-code (allow_code=True)."
         )
     # torch.save stores its members as they are, so together they cannot be larger than the file.
     if sum(member.file_size for member in members) > path.stat().st_size:
@@ -107,8 +106,12 @@ def _inspect_archive(path: Path) -> None:
         )
 
 
-def _require_content(path: Path, wanted: str) -> None:
-    """Refuses what is missing, and what its first bytes show to be something else than ``wanted``."""
+def require_present(path: Path) -> bytes:
+    """The first bytes of a file.
+
+    Raises:
+        FileError: it is missing, empty or cannot be read.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(_SNIFFED)
@@ -118,6 +121,12 @@ def _require_content(path: Path, wanted: str) -> None:
         raise FileError(f"{path} cannot be read ({error.strerror}); give a readable file.") from error
     if not start:
         raise FileError(f"{path} is empty; copy or download it again.")
+    return start
+
+
+def _require_content(path: Path, wanted: str) -> None:
+    """Refuses what is missing, and what its first bytes show to be something else than ``wanted``."""
+    start = require_present(path)
     found = _content(start)
     if found is not None and found != wanted:
         remedy = {
@@ -161,7 +170,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: Path, mode
     missing, unexpected = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
     if missing or unexpected:
         parts = [
-            f"{label} {_listed(names)}" for label, names in (("missing", missing), ("unexpected", unexpected)) if names
+            f"{label} {listed(names)}" for label, names in (("missing", missing), ("unexpected", unexpected)) if names
         ]
         raise FileError(
             f"{source} does not fit {model} ({'; '.join(parts)}); "
@@ -218,7 +227,7 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _listed(names: Any) -> str:
+def listed(names: Any) -> str:
     """The first few names, and how many more there are."""
     ordered = sorted(map(str, names))
     rest = len(ordered) - _SHOWN

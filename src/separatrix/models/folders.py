@@ -1,0 +1,248 @@
+"""Folders of model files as Hugging Face libraries write them: found or fetched, and looked at before any is loaded.
+
+Only safetensors and JSON are fetched and read. A folder may come from anyone: nothing in it is executed, names in it
+do not lead out of it, and what a library would silently fill with random weights is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from functools import cached_property
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from separatrix.errors import FileError, InputError
+from separatrix.models.weights import first_line, listed
+
+_HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?:#(?P<subfolder>[\w./-]+))?")
+_LARGEST_JSON = 20_000_000  # bytes; a tokenizer's file is the largest honest one
+_CONVERT = 'load it where you trust it and write it again with model.save_pretrained("folder", safe_serialization=True)'
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder with a model's files.
+
+    Attributes:
+        path: where it lies.
+        origin: the spec it was found by.
+        revision: the hub's commit, None for folders of the user.
+    """
+
+    path: Path
+    origin: str
+    revision: str | None = None
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """``config.json``, empty if there is none."""
+        return self.read_json("config.json") if (self.path / "config.json").is_file() else {}
+
+    @property
+    def model_type(self) -> str:
+        """transformers' word for the architecture, empty where there is none."""
+        return str(self.config.get("model_type", ""))
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Class names in a transformers config."""
+        named = self.config.get("architectures")
+        return tuple(map(str, named)) if isinstance(named, list) else ()
+
+    @property
+    def diffusers_class(self) -> str:
+        """Class name in a diffusers config, empty where there is none."""
+        return str(self.config.get("_class_name", ""))
+
+    def has(self, *names: str) -> bool:
+        """Whether all these files are there."""
+        return all((self.path / name).is_file() for name in names)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON object from a file of the folder.
+
+        Raises:
+            FileError: it is missing, damaged, huge or no object.
+        """
+        path = self.path / name
+        try:
+            if path.stat().st_size > _LARGEST_JSON:
+                raise FileError(f"{path} is larger than any honest JSON file here; copy or download it again.")
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise FileError(f"{path} cannot be read ({error.strerror}); copy or download the whole folder.") from error
+        except (ValueError, RecursionError) as error:
+            raise FileError(f"{path} is no JSON ({first_line(error)}); copy or download it again.") from error
+        if not isinstance(content, dict):
+            raise FileError(f"{path} holds a {type(content).__name__}, not an object; copy or download it again.")
+        return content
+
+    def words(self) -> str:
+        """What it is, for a sentence about a folder that nobody recognises."""
+        if self.diffusers_class:
+            return f"holds a {self.diffusers_class}"
+        if self.model_type or self.architectures:
+            return f"holds a {' or '.join(self.architectures) or self.model_type}"
+        if self.has("model_index.json"):
+            return "holds a whole pipeline"
+        return "holds no config.json that names a model"
+
+    def remedy(self) -> str:
+        """What to do about it."""
+        if self.has("model_index.json"):
+            hub = "#vae" if self.origin.startswith("hf:") else "/vae"
+            return f"name the autoencoder in it, such as {self.origin}{hub}"
+        return "write a factory for it and give path/to/file.py:factory"
+
+
+def find_folder(spec: str) -> ModelFolder:
+    """The folder of a spec: ``hf:org/name@revision#subfolder`` from the hub or its cache, else a directory.
+
+    From the hub only ``*.safetensors`` and ``*.json`` are fetched, and the commit is recorded, whatever name the revision
+    was given by.
+
+    Raises:
+        InputError: the spec is malformed, or huggingface_hub is not installed.
+        FileError: there is no such directory, repository, revision or subfolder.
+    """
+    if not spec.startswith("hf:"):
+        path = Path(spec)
+        if not path.is_dir():
+            raise FileError(f"{spec} is no folder; check the path (the current directory is {Path.cwd()}).")
+        return ModelFolder(path, spec)
+    parts = _HUB.fullmatch(spec)
+    if parts is None or ".." in spec:
+        raise InputError(f"{spec!r} is no model of the hub; write hf:org/name, hf:org/name@revision#subfolder.")
+    inside = parts["subfolder"] or ""
+    root = Path(_fetched(parts["name"], parts["revision"], inside, spec))
+    folder = root / inside
+    if not folder.is_dir():
+        raise FileError(f"{spec} has no subfolder {inside!r} with safetensors or JSON files; check its name.")
+    return ModelFolder(folder, spec, revision=root.name)
+
+
+def _fetched(name: str, revision: str | None, inside: str, spec: str) -> str:
+    with optional("huggingface_hub", "transformers"):
+        from huggingface_hub import snapshot_download
+    prefix = f"{inside}/" if inside else ""
+    try:
+        return snapshot_download(
+            name, revision=revision, allow_patterns=[f"{prefix}*.safetensors", f"{prefix}*.json"], max_workers=4
+        )
+    # The client raises errors of several HTTP libraries; each of them means that the files are not to be had.
+    except Exception as error:
+        raise FileError(
+            f"{spec} could not be fetched ({type(error).__name__}: {first_line(error)}); check the name and the "
+            "connection, or download the folder and give its path."
+        ) from error
+
+
+@contextmanager
+def optional(package: str, extra: str) -> Iterator[None]:
+    """Around the import of a package that is an extra: one sentence if it is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(
+            f'This model needs {package} ({first_line(error)}); install it with pip install "separatrix[{extra}]".'
+        ) from error
+
+
+def require_safetensors(folder: ModelFolder) -> list[Path]:
+    """The safetensors files of a folder, each with a header that is true and an index that stays in the folder.
+
+    Raises:
+        FileError: there are none, one is damaged, or an index names files elsewhere.
+    """
+    files = sorted(folder.path.glob("*.safetensors"))
+    if not files:
+        pickled = [
+            path.name for path in sorted(folder.path.iterdir()) if path.suffix in (".bin", ".pt", ".pth", ".ckpt")
+        ]
+        if pickled:
+            raise FileError(f"{folder.origin} has its weights as pickles only ({listed(pickled)}); {_CONVERT}.")
+        raise FileError(f"{folder.origin} holds no .safetensors weights; copy or download the whole folder.")
+    for index in folder.path.glob("*.safetensors.index.json"):
+        places = folder.read_json(index.name).get("weight_map")
+        if not isinstance(places, dict):
+            raise FileError(f"{index} has no weight_map; copy or download it again.")
+        names = {str(place) for place in places.values()}
+        if foreign := [name for name in sorted(names) if Path(name).name != name]:
+            raise FileError(f"{index} points outside of its folder ({listed(foreign)}) and is refused.")
+        if missing := sorted(names - {path.name for path in files}):
+            raise FileError(f"{folder.origin} lacks {listed(missing)}; copy or download the whole folder.")
+    for path in files:
+        try:
+            with safe_open(path, framework="pt", device="cpu") as file:
+                file.keys()
+        except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+            raise FileError(f"{path} is damaged or incomplete ({first_line(error)}); copy it again.") from error
+    return files
+
+
+def refuse_code(folder: ModelFolder, allow_code: bool) -> None:
+    """Raises a FileError if the folder brings its own Python code, which would have to be run, unless that is allowed."""
+    if folder.config.get("auto_map") and not allow_code:
+        raise FileError(
+            f"{folder.origin} brings its own Python code (auto_map in config.json), which would run here; "
+            "where you trust its author, give --allow-code (allow_code=True)."
+        )
+
+
+def load_pretrained(kind: Any, folder: ModelFolder, **options: Any) -> Any:
+    """``kind.from_pretrained`` on a folder: offline, safetensors only, float32, and every weight from the file.
+
+    Args:
+        kind: a model class of diffusers or transformers.
+        folder: the files.
+        options: for from_pretrained.
+
+    Raises:
+        FileError: a file is damaged, or weights are missing or of another shape.
+    """
+    require_safetensors(folder)
+    try:
+        with silenced(), torch.random.fork_rng(devices=[]):
+            model, report = kind.from_pretrained(
+                str(folder.path),
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                torch_dtype=torch.float32,
+                **options,
+            )
+    # A stranger's folder can fail inside these libraries in any way; each of them means the same to the user.
+    except Exception as error:
+        raise FileError(
+            f"{folder.origin} cannot be loaded as {kind.__name__} ({first_line(error)}); copy or download the whole "
+            "folder, or check that its config.json belongs to its weights."
+        ) from error
+    absent = [*report.get("missing_keys", ()), *report.get("mismatched_keys", ())]
+    if absent:
+        raise FileError(
+            f"{folder.origin} lacks weights of its {kind.__name__} ({listed(absent)}), which would be random; give the "
+            "folder of the complete model."
+        )
+    return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Nothing that a library prints or warns about while loading reaches the user: what matters is raised here."""
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def origin_details(folder: ModelFolder) -> dict[str, Any]:
+    """What a result records about where the files came from."""
+    return {"origin": folder.origin, "revision": folder.revision}

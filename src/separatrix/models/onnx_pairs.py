@@ -1,0 +1,209 @@
+"""Encoder and decoder as two ONNX files, run by onnxruntime; no gradients, and no path out of their folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from separatrix.errors import FileError, InputError
+from separatrix.field import LatentField
+from separatrix.models.adapter import ModelAdapter
+from separatrix.models.folders import optional
+from separatrix.models.registry import Family, LoadRequest
+from separatrix.models.weights import first_line
+
+ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
+_LARGEST = 2**31  # bytes of one ONNX file, by its format
+
+
+class OnnxPair(ModelAdapter):
+    """Two onnxruntime sessions on the CPU with one input and one output each.
+
+    There are no gradients: derivatives are central differences, dense up to 512 latent dimensions. Above that ρ comes
+    from differences too and ‖J‖₂, which needs Jᵀ, is unknown. There is no float64 copy.
+
+    Args:
+        encoder, decoder: the files, checked by :func:`require_contained`.
+        latent_shape: where the decoder's file leaves it open.
+
+    Raises:
+        FileError: a file cannot be run, or has several inputs.
+        InputError: the shape of a latent is neither in the file nor given.
+    """
+
+    family = "ONNX"
+    digest: Tensor
+
+    def __init__(self, encoder: Path, decoder: Path, latent_shape: tuple[int, ...] | None = None) -> None:
+        super().__init__()
+        self.sessions = {"encode": _session(encoder), "decode": _session(decoder)}
+        content = hashlib.sha256()
+        for path in (encoder, decoder):
+            for file in (path, *require_contained(path)):
+                content.update(file.read_bytes())
+        # What the field's fingerprint is of: the files, since a session shows no weights.
+        self.register_buffer("digest", torch.tensor(list(content.digest()), dtype=torch.uint8))
+        declared = self.sessions["decode"].get_inputs()[0].shape[1:]
+        if all(isinstance(size, int) and size > 0 for size in declared) and declared:
+            self.latent_shape = tuple(declared)
+            if latent_shape not in (None, self.latent_shape):
+                raise InputError(f"{decoder} takes latents of shape {self.latent_shape}; leave latent_shape out.")
+        elif latent_shape is not None:
+            self.latent_shape = latent_shape
+        else:
+            raise InputError(f"{decoder} leaves the shape of its latents open ({declared}); give latent_shape=(…).")
+        self.notes = ("No gradients reach through ONNX: derivatives are differences, and ‖J‖₂ is known up to k = 512.",)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """E(x) by the encoder's session."""
+        return self._run("encode", x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """D(z) by the decoder's session."""
+        return self._run("decode", z)
+
+    def _run(self, role: str, batch: Tensor) -> Tensor:
+        session = self.sessions[role]
+        given = session.get_inputs()[0]
+        fixed = given.shape[0] if given.shape and isinstance(given.shape[0], int) else None
+        rows = batch.detach().cpu().to(torch.float32).numpy()
+        # A file exported for a batch of one is run row by row.
+        parts = np.split(rows, len(rows)) if fixed == 1 and len(rows) > 1 else [rows]
+        outputs = [session.run(None, {given.name: np.ascontiguousarray(part)})[0] for part in parts]
+        return torch.from_numpy(np.concatenate(outputs)).to(batch.device)
+
+    def __deepcopy__(self, _memo: Any) -> OnnxPair:
+        raise TypeError("an ONNX session computes in the format it was exported in")
+
+
+def require_contained(path: Path) -> list[Path]:
+    """Reads an ONNX file without its external data, and refuses it if these would be read from outside its folder.
+
+    Returns:
+        The files of its external data.
+
+    Raises:
+        FileError: the file is missing, damaged, uses operators from a library of its own, or points out of its folder.
+        InputError: onnx is not installed.
+    """
+    with optional("onnx", "onnx"):
+        import onnx
+    if not path.is_file():
+        raise FileError(f"{path} does not exist; check the path (the current directory is {Path.cwd()}).")
+    try:
+        if path.stat().st_size >= _LARGEST:
+            raise FileError(f"{path} is larger than an ONNX file can be (2 GiB); export it with external data.")
+        model = onnx.load_model_from_string(path.read_bytes())
+    except FileError:
+        raise
+    # Parsing a stranger's protobuf can fail in any way; each of them means the same to the user.
+    except Exception as error:
+        raise FileError(f"{path} is no ONNX file, or damaged ({first_line(error)}); export it again.") from error
+    if not model.HasField("graph") or not model.graph.output:
+        raise FileError(f"{path} is no ONNX file, or holds no graph; export it again.")
+    folder, external = path.parent.resolve(), set()
+    for tensor in _tensors(model):
+        for entry in tensor.external_data:
+            if entry.key != "location":
+                continue
+            place = PurePosixPath(entry.value.replace("\\", "/"))
+            outside = place.is_absolute() or ".." in place.parts or ":" in entry.value
+            if outside or not (folder / place).resolve().is_relative_to(folder):
+                raise FileError(
+                    f"{path} reads its weights from {entry.value!r}, outside of its folder, and is refused."
+                )
+            if not (folder / place).is_file():
+                raise FileError(f"{path} needs {entry.value!r} beside it, which is missing; copy both files.")
+            external.add(folder / place)
+    foreign = sorted({node.domain for node in _nodes(model.graph)} - _known_domains(model))
+    if foreign:
+        raise FileError(
+            f"{path} uses operators of {', '.join(foreign)}, which need a library of their own and are refused; "
+            "export it with standard operators."
+        )
+    return sorted(external)
+
+
+def _known_domains(model: Any) -> set[str]:
+    functions = {function.domain for function in model.functions}
+    return {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"} | functions
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _tensors(model: Any) -> Iterator[Any]:
+    yield from _graph_tensors(model.graph)
+    for function in model.functions:
+        yield from _node_tensors(function.node)
+
+
+def _graph_tensors(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: Iterable[Any]) -> Iterator[Any]:
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _graph_tensors(inner)
+
+
+def _session(path: Path) -> Any:
+    require_contained(path)
+    with optional("onnxruntime", "onnx"):
+        import onnxruntime
+    quiet = onnxruntime.SessionOptions()
+    quiet.log_severity_level = 4
+    quiet.intra_op_num_threads = torch.get_num_threads()
+    try:
+        session = onnxruntime.InferenceSession(str(path), quiet, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise FileError(f"{path} cannot be run by onnxruntime ({first_line(error)}); export it again.") from error
+    if len(session.get_inputs()) != 1:
+        names = ", ".join(given.name for given in session.get_inputs())
+        raise FileError(f"{path} has several inputs ({names}); export a model with one.")
+    return session
+
+
+def _load(request: LoadRequest) -> LatentField:
+    request.refuse_weights("holds its own weights")
+    if request.folder is not None:
+        encoder, decoder = request.folder.path / ENCODER, request.folder.path / DECODER
+    else:
+        encoder = Path(request.spec)
+        decoder = Path(request.decoder) if request.decoder else encoder.with_name(DECODER)
+        if request.decoder is None and (encoder.name == DECODER or not decoder.is_file()):
+            raise InputError(
+                f"{request.spec} is one half of a pair; give the encoder as the model and the decoder as "
+                f'--decoder decoder.onnx (decoder="decoder.onnx").'
+            )
+    adapter = OnnxPair(encoder, decoder, request.latent_shape)
+    return adapter.field(f"ONNX {encoder.name} + {decoder.name}", origin=request.spec)
+
+
+ONNX = Family(
+    name="ONNX",
+    form="encoder.onnx with decoder=decoder.onnx, or a folder with both",
+    load=_load,
+    suffixes=(".onnx",),
+    recognises=lambda folder: folder.has(ENCODER, DECODER),
+    verified="exports of small networks, with and without external data",
+)
