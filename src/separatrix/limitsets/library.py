@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from separatrix.cost import Cost
 from separatrix.field import LatentField
+from separatrix.limitsets.approach import Approach
 from separatrix.limitsets.polish import Polished, orbit_points, polish
-from separatrix.limitsets.regions import IN_A_ROW, TrappingRegions, nearest_region
+from separatrix.limitsets.regions import CLOSENESS, TrappingRegions
 from separatrix.limitsets.sets import Kind
 from separatrix.limitsets.spectrum import Spectrum, spectrum_matrix_free, spectrum_of
 from separatrix.numerics.distances import nearest
-from separatrix.protocol import DENSE_LIMIT, Protocol
+from separatrix.protocol import Protocol
 
 NEARBY = 1e-2  # polishing may move a candidate by this share of the spread, or by LEEWAY times its own error
 LEEWAY = 20.0
 _LEADERS = 32  # candidates polished together
+_LONGEST_FOLLOWED = 5000  # steps; what falls tenfold more slowly does not converge within a budget of 20,000 either
 _FRUITLESS = 4  # batches of leaders without a new set before the search for more is given up
 _DISTINCT = 1e-4  # leaders closer than this share of the spread are not polished twice in one batch
 
@@ -57,6 +60,8 @@ class Library:
         self.residual_floor = max(1e-9, 64 * torch.finfo(field.dtype).eps)
         self.sets: list[KnownSet] = []
         self.cost = Cost()
+        self.closeness = CLOSENESS
+        self.version = 0  # grows whenever the regions change
         self._regions: dict[int, tuple[TrappingRegions, Tensor]] = {}
 
     # -- recognising -------------------------------------------------------------------------------------------------
@@ -64,14 +69,13 @@ class Library:
     def recognise(self, points: Tensor, period: int = 1) -> Tensor:
         """Set number for every point that is verifiably on its way into a known set of this period, −1 for the others.
 
-        Cost: 3·p evaluations per point (the consistency of three successive steps).
+        Cost: p evaluations per step followed: three, or as many as a tenfold approach takes if that is more.
         """
         labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
         if not len(points):
             return labels
-        if self.field.latent_dim > DENSE_LIMIT:
-            labels = self._recognise_by_distance(points, period)
-        elif (regions := self._regions_for(period)) is not None:
+        regions = self.regions_for(period)
+        if regions is not None:
             labels = self._follow(points, period, *regions)
         continuum = self._continuum(period)
         if continuum is not None:
@@ -90,33 +94,20 @@ class Library:
         return labels
 
     def _follow(self, points: Tensor, period: int, regions: TrappingRegions, numbers: Tensor) -> Tensor:
+        """Apply f^p as long as every step speaks for one region, until that suffices."""
         z = points.to(self.field.dtype).flatten(1)
-        region = nearest_region(regions, z)
-        consistent = torch.ones(len(z), dtype=torch.bool, device=z.device)
+        orbit = torch.arange(len(z), device=z.device)
+        evidence = Approach.none(len(z), z.device)
+        labels = torch.full_like(orbit, -1)
         with self.field.guest():
-            for _ in range(IN_A_ROW):
+            for _ in range(_LONGEST_FOLLOWED):
                 image = self._apply(z, period)
-                consistent &= regions.consistent(z.to(torch.float64), image.to(torch.float64), region)
-                z = image
-        return torch.where(consistent, numbers[region], -1)
-
-    def _recognise_by_distance(self, points: Tensor, period: int) -> Tensor:
-        """Without a Jacobian: close to one set only, and closer at each of three steps."""
-        numbers, centres = self._centres(period, lambda known: known.stable == 1)
-        labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
-        if not len(numbers):
-            return labels
-        z = points.to(self.field.dtype).flatten(1)
-        first = nearest(z, centres)
-        floor = 1e3 * torch.finfo(z.dtype).eps * (z.norm(dim=1) + self.spread)
-        good, before = first.distance <= 1e-2 * self.spread, first.distance
-        with self.field.guest():
-            for _ in range(IN_A_ROW):
-                z = self._apply(z, period)
-                now = (z - centres.flatten(1)[first.index]).norm(dim=1).to(torch.float64)
-                good &= (now < before) | (now <= floor)
-                before = now
-        labels[good] = numbers[first.index[good]]
+                accepted, good = evidence.see(regions, orbit, z, image)
+                labels[orbit[accepted]] = numbers[evidence.region[orbit[accepted]]]
+                going_on = good & ~accepted
+                orbit, z = orbit[going_on], image[going_on]
+                if not len(orbit):
+                    break
         return labels
 
     def _rests(self, points: Tensor, period: int) -> Tensor:
@@ -132,21 +123,37 @@ class Library:
         parts = [orbit_points(self.field, part, period)[-1].flatten(1) for part in shaped.split(256)]
         return torch.cat(parts) if parts else flat
 
-    def _regions_for(self, period: int) -> tuple[TrappingRegions, Tensor] | None:
+    def regions_for(self, period: int) -> tuple[TrappingRegions, Tensor] | None:
+        """The trapping regions of all attracting sets of this period, and their set numbers; None if there are none."""
         if period not in self._regions:
             numbers, centres = self._centres(period, lambda known: known.stable == 1)
             if not len(numbers):
                 return None
             owners = [self.sets[number] for number in numbers.tolist()]
-            jacobian = torch.stack([known.jacobian for known in owners if known.jacobian is not None])
+            dense = [known.jacobian for known in owners if known.jacobian is not None]
             # All points of a cycle share the multipliers of f^p, but each has its own Jacobian: follow the first only.
             everything = torch.cat([known.points.flatten(1) for known in self.sets]).to(torch.float64)
-            radius = torch.tensor([known.radius for known in owners], dtype=torch.float64, device=centres.device)
+            as_column = partial(torch.tensor, dtype=torch.float64, device=centres.device)
             regions = TrappingRegions.around(
-                centres.flatten(1).to(torch.float64), jacobian, radius, everything, self.spread
+                centres.flatten(1).to(torch.float64),
+                torch.stack(dense) if dense else None,
+                as_column([known.radius for known in owners]),
+                everything,
+                self.spread,
+                closeness=self.closeness,
+                error=as_column([known.error for known in owners]),
             )
             self._regions[period] = (regions, numbers)
         return self._regions[period]
+
+    def shrink_regions(self, factor: float) -> None:
+        """Make all trapping regions smaller: an audit has found an orbit in the wrong one."""
+        self.closeness *= factor
+        self._changed()
+
+    def _changed(self) -> None:
+        self._regions.clear()
+        self.version += 1
 
     def _centres(self, period: int, wanted: Callable[[KnownSet], bool]) -> tuple[Tensor, Tensor]:
         chosen = [n for n, known in enumerate(self.sets) if known.period == period and wanted(known)]
@@ -293,9 +300,10 @@ class Library:
             if neutral and also_neutral:
                 # Two distinct neutral points: what is being sampled is a family, not a list.
                 self.sets[number] = replace(other, kind=Kind.CONTINUUM, stable=-1, unstable_directions=0)
+                self._changed()
                 return
         self.sets.append(known)
-        self._regions.clear()
+        self._changed()
 
 
 def _first_phase(points: Tensor, spread: float) -> int:

@@ -2,25 +2,36 @@
 
 At an attractor a with Jacobian J, ρ(J) < 1, let q = (1 + ρ)/2 and P solve the Stein (discrete Lyapunov) equation
 (J/q)ᵀP(J/q) − P = −I. In the norm ‖d‖_P = √(dᵀPd) the linearised map contracts by q per step, however non-normal J is.
-An orbit is accepted if for three steps in a row it is close in that norm, the map is nearly linear there, and the
-distance shrinks at least as fast as (1 + q)/2.
+A step z → f(z) speaks for the attractor if z is close in that norm, the map is nearly linear there, and the distance shrinks
+at least as fast as (1 + q)/2. How many such steps it takes is decided in `separatrix.limitsets.approach`.
+
+Where J is too large to be formed, ‖·‖ takes the place of ‖·‖_P and the test of linearity is left out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from separatrix.numerics.distances import nearest
-
 CLOSENESS = 0.05  # largest ‖z − a‖_P, as a share of the distance to the nearest other set and of the spread
 LINEARITY = 0.2  # largest ‖f(z) − a − J(z − a)‖_P as a share of ‖z − a‖_P
-IN_A_ROW = 3
 FLOOR = 1e-12  # distances below this share of ‖a‖ + spread are rounding noise: the orbit is there
-_BLOCK = 1024
+FLOOR_IN_ERRORS = 10.0  # … and so are this many times the error of the attractor itself
+_ROWS_PER_PRODUCT = 16
 _DOUBLINGS = 60
+_LIFTS = 16
+
+
+class StepEvidence(NamedTuple):
+    """What one step says, per point."""
+
+    good: Tensor  # (n,) bool: close, nearly linear and contracting, or already there
+    arrived: Tensor  # (n,) bool: at the attractor to the last digit
+    before: Tensor  # (n,) float64 ‖z − a‖_P
+    after: Tensor  # (n,) float64 ‖f(z) − a‖_P
 
 
 @dataclass(frozen=True)
@@ -29,63 +40,122 @@ class TrappingRegions:
 
     Attributes:
         points: ``(m, k)`` float64.
-        jacobian: ``(m, k, k)`` of f^p.
-        factor: ``(m, k, k)`` upper triangular R with P = RᵀR.
+        jacobian: ``(m, k, k)`` of f^p, or None.
+        factor: ``(m, k, k)`` upper triangular R with P = RᵀR, or None.
         shrink: ``(m,)`` (1 + q)/2, the slowest acceptable contraction per p steps.
-        radius: ``(m,)`` largest ‖z − a‖_P.
+        radius: ``(m,)`` largest ‖z − a‖_P. Since P ≥ I no point outside the Euclidean ball of this radius qualifies.
         floor: ``(m,)`` distance that counts as arrived.
     """
 
     points: Tensor
-    jacobian: Tensor
-    factor: Tensor
+    jacobian: Tensor | None
+    factor: Tensor | None
     shrink: Tensor
     radius: Tensor
     floor: Tensor
 
     @classmethod
     def around(
-        cls, points: Tensor, jacobian: Tensor, radius_spectral: Tensor, others: Tensor, spread: float
+        cls,
+        points: Tensor,
+        jacobian: Tensor | None,
+        radius_spectral: Tensor,
+        others: Tensor,
+        spread: float,
+        *,
+        closeness: float = CLOSENESS,
+        error: Tensor | float = 0.0,
     ) -> TrappingRegions:
-        """Regions for attractors ``(m, k)``; ``others`` are all other known limit points, from which to keep away."""
+        """Regions for attractors ``(m, k)`` known to within ``error``; ``others`` are all known limit points, from which
+        to keep away."""
         q = (1 + radius_spectral) / 2
-        p = _stein_solution(jacobian / q[:, None, None])
-        factor = torch.linalg.cholesky(p).mT
+        factor = None
+        if jacobian is not None:
+            factor = _cholesky(_stein_solution(jacobian / q[:, None, None]))
         separation = _distance_to_others(points, others)
         return cls(
             points=points,
             jacobian=jacobian,
             factor=factor,
             shrink=(1 + q) / 2,
-            radius=CLOSENESS * separation.clamp(max=spread),
-            floor=FLOOR * (points.norm(dim=1) + spread),
+            radius=closeness * separation.clamp(max=spread),
+            floor=FLOOR * (points.norm(dim=1) + spread) + FLOOR_IN_ERRORS * error,
         )
+
+    def nearest(self, z: Tensor) -> Tensor:
+        """Index of the Euclidean-nearest centre for flat points ``(n, k)``, NaN rows included."""
+        centre = self.points.mean(dim=0)
+        offsets = (self.points - centre).to(z)
+        half = 0.5 * offsets.square().sum(dim=1)
+        return torch.addmm(half, z - centre.to(z), offsets.T, alpha=-1.0).argmin(dim=1)
 
     def distance(self, z: Tensor, region: Tensor) -> Tensor:
         """‖z − a‖_P for flat points ``(n, k)`` and the region of each."""
-        return self._norm(z - self.points[region], region)
+        return self._norm(z.to(torch.float64) - self.points[region], region)
 
-    def consistent(self, z: Tensor, f_z: Tensor, region: Tensor) -> Tensor:
-        """Does the step z → f^p(z) look like the linearised contraction of its region? ``(n,)`` bool."""
-        before, after = z - self.points[region], f_z - self.points[region]
-        size = self._norm(before, region)
-        predicted = _per_region(self.jacobian, before, region)
+    def inside(self, z: Tensor, region: Tensor) -> Tensor:
+        """``(n,)`` bool: is the point within the radius of its region, or at its centre to the last digit?"""
+        arrived = (z.to(torch.float64) - self.points[region]).norm(dim=1) <= self.floor[region]
+        return arrived | (self.distance(z, region) <= self.radius[region])
+
+    def evidence(self, z: Tensor, f_z: Tensor, region: Tensor) -> StepEvidence:
+        """What the step z → f^p(z), flat ``(n, k)``, says about the region of each point."""
+        before, after = z.to(torch.float64) - self.points[region], f_z.to(torch.float64) - self.points[region]
+        size, new_size = self._norm(before, region), self._norm(after, region)
         arrived = before.norm(dim=1) <= self.floor[region]
-        linear = self._norm(after - predicted, region) <= LINEARITY * size
-        shrinking = self._norm(after, region) <= self.shrink[region] * size
-        return arrived | ((size <= self.radius[region]) & linear & shrinking)
+        good = (size <= self.radius[region]) & (new_size <= self.shrink[region] * size)
+        if self.jacobian is not None:
+            predicted = _per_region(self.jacobian, before, region)
+            good &= self._norm(after - predicted, region) <= LINEARITY * size
+        # Rounding may move a point that has arrived by as much as its distance; NaN fails both.
+        arrived &= after.norm(dim=1) <= 2 * self.floor[region]
+        return StepEvidence(good | arrived, arrived, size, new_size)
 
     def _norm(self, difference: Tensor, region: Tensor) -> Tensor:
+        if self.factor is None:
+            return difference.norm(dim=1)
         return _per_region(self.factor, difference, region).norm(dim=1)
 
 
 def _per_region(matrices: Tensor, vectors: Tensor, region: Tensor) -> Tensor:
-    """matrices[region[i]] @ vectors[i], in blocks so that no ``(n, k, k)`` gather is formed at once."""
-    parts = [
-        (matrices[region[i : i + _BLOCK]] @ vectors[i : i + _BLOCK].unsqueeze(-1)).squeeze(-1)
-        for i in range(0, len(vectors), _BLOCK)
-    ]
-    return torch.cat(parts) if parts else vectors
+    """matrices[region[i]] @ vectors[i]. Rows of one region share each copy of its matrix, 16 at a time.
+
+    A plain gather would copy a k×k matrix per row, which costs more than the network from k = 100 on.
+    """
+    if not len(vectors):
+        return vectors
+    if len(matrices) == 1:
+        return vectors @ matrices[0].T
+    order = region.argsort(stable=True)
+    sorted_region = region[order]
+    counts = torch.bincount(region, minlength=len(matrices))
+    place = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[sorted_region]
+    products = (counts + _ROWS_PER_PRODUCT - 1) // _ROWS_PER_PRODUCT
+    product = (products.cumsum(0) - products)[sorted_region] + place // _ROWS_PER_PRODUCT
+    slot = place % _ROWS_PER_PRODUCT
+    owner = torch.repeat_interleave(torch.arange(len(matrices), device=region.device), products)
+    padded = vectors.new_zeros((len(owner), _ROWS_PER_PRODUCT, vectors.shape[1]))
+    padded[product, slot] = vectors[order]
+    result = torch.empty_like(vectors)
+    result[order] = torch.bmm(padded, matrices[owner].mT)[product, slot]
+    return result
+
+
+def _cholesky(p: Tensor) -> Tensor:
+    """Upper triangular R with P = RᵀR. Where float64 cannot hold P (strong shear), P is raised by its own rounding error,
+    which makes the norm longer, so that a region only shrinks."""
+    factor, failed = torch.linalg.cholesky_ex(p)
+    eye = torch.eye(p.shape[-1], dtype=p.dtype, device=p.device)
+    lift = p.diagonal(dim1=1, dim2=2).sum(dim=1) * torch.finfo(p.dtype).eps
+    for _ in range(_LIFTS):
+        if not bool((failed > 0).any()):
+            break
+        lift = torch.where(failed > 0, 10 * lift, lift)
+        raised = torch.where((failed > 0)[:, None, None], p + lift[:, None, None] * eye, p)
+        factor, still = torch.linalg.cholesky_ex(raised)
+        failed = torch.where(failed > 0, still, 0)
+    factor[failed > 0] = torch.nan  # no norm, no region: only what is already there is accepted
+    return factor.mT
 
 
 def _stein_solution(a: Tensor) -> Tensor:
@@ -110,8 +180,3 @@ def _distance_to_others(points: Tensor, others: Tensor) -> Tensor:
         apart = apart[apart > 0]
         result.append(apart.min() if len(apart) else torch.tensor(torch.inf, dtype=torch.float64, device=points.device))
     return torch.stack(result)
-
-
-def nearest_region(regions: TrappingRegions, z: Tensor) -> Tensor:
-    """Index of the Euclidean-nearest region centre for flat points ``(n, k)``."""
-    return nearest(z, regions.points).index
