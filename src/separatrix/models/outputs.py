@@ -36,7 +36,7 @@ def unwrapped(output: Any, role: str) -> Tensor:
         return output
     if isinstance(output, torch.distributions.Distribution):
         return output.mean
-    if hasattr(output, "latent_dist"):
+    if getattr(output, "latent_dist", None) is not None:
         return unwrapped(output.latent_dist, role)
     if callable(getattr(output, "mode", None)) and isinstance(getattr(output, "mean", None), Tensor):
         return output.mean  # diffusers' DiagonalGaussianDistribution, which is no torch distribution
