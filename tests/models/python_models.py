@@ -45,7 +45,7 @@ class Autoencoder(nn.Module):
         return self.up(z)
 
 
-class with_latent_dist(Autoencoder):  # noqa: N801 — the classes stand for factories here
+class with_latent_dist(Autoencoder):
     def encode(self, x: Tensor) -> Any:
         return Record(latent_dist=Posterior(self.down(x)))
 
@@ -53,12 +53,12 @@ class with_latent_dist(Autoencoder):  # noqa: N801 — the classes stand for fac
         return Record(sample=self.up(z))
 
 
-class with_distribution(Autoencoder):  # noqa: N801
+class with_distribution(Autoencoder):
     def encode(self, x: Tensor) -> Any:
         return torch.distributions.Normal(self.down(x), 1.0, validate_args=False)
 
 
-class with_tuple(Autoencoder):  # noqa: N801
+class with_tuple(Autoencoder):
     def encode(self, x: Tensor) -> Any:
         mean = self.down(x)
         return mean, mean.exp()
@@ -67,7 +67,7 @@ class with_tuple(Autoencoder):  # noqa: N801
         return (self.up(z),)
 
 
-class with_records(Autoencoder):  # noqa: N801
+class with_records(Autoencoder):
     def encode(self, x: Tensor) -> Any:
         return Record(latents=self.down(x))
 
@@ -75,7 +75,7 @@ class with_records(Autoencoder):  # noqa: N801
         return Record(sample=self.up(z))
 
 
-class with_logits(Autoencoder):  # noqa: N801
+class with_logits(Autoencoder):
     def decode(self, z: Tensor) -> Any:
         return Record(logits=self.up(z))
 
