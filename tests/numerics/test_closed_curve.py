@@ -101,6 +101,13 @@ def test_circles_with_any_rotation_that_fills_them(rotation, skew):
         assert curve is None, "a loop with a hole in it, or a cycle"
 
 
+def test_a_rotation_whose_half_leaves_long_chords():
+    """The later half lies in the gaps of the earlier one, on the bow of the circle over chords of ten median gaps."""
+    curve = closed_curve(circle(0.8474671100890087))
+    assert curve is not None
+    assert same_rotation(curve.rotation, 0.8474671100890087)
+
+
 @pytest.mark.parametrize("noise", [0.0, 1e-9, 1e-7])
 def test_rounding_of_the_transit_does_no_harm(noise):
     orbit = circle(GOLDEN) + noise * np.random.default_rng(0).standard_normal((T, 2))
@@ -185,6 +192,19 @@ def test_a_higher_harmonic_may_be_the_strongest():
     curve = closed_curve(orbit)
     assert curve is not None
     assert same_rotation(curve.rotation, GOLDEN)
+
+
+@pytest.mark.parametrize("laps", [3.4, 3.55, 3.84, 4.14, 4.36, 4.96, 9.3])
+@pytest.mark.parametrize("creep", [0.0, 0.5, 0.8, 0.9])
+def test_a_few_laps_of_creeping_and_jumping(creep, laps):
+    """θ → θ + a(1 − c·cos θ) creeps where cos θ is near 1: many strong harmonics, and few laps to tell them apart."""
+    step = 2 * math.pi * laps / T / math.sqrt(1 - creep**2)
+    angle = iterated(lambda x: x + step * (1 - creep * np.cos(x)), [0.3])[:, 0]
+    curve = closed_curve(np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    assert curve is not None
+    long = iterated(lambda x: x + step * (1 - creep * np.cos(x)), [0.3], 100_000)[:, 0]
+    assert same_rotation(curve.rotation, (long[-1] - long[0]) / (2 * math.pi) / 99_999, tolerance=5e-6)
+    assert curve.length == pytest.approx(2 * math.pi, rel=5e-3)
 
 
 def test_distance_to_a_polygon_is_exact():

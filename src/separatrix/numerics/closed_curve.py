@@ -4,7 +4,8 @@ On an invariant closed curve with irrational rotation number α the orbit is z_t
 So: find α, sort the points by phase αt mod 1, and look whether neighbours in *phase* are neighbours in *space* along a
 smooth loop. A spiral, a torus of higher dimension and chaos all fail, because points of nearly equal phase then lie apart.
 α comes from numerical analysis of the fundamental frequency (Laskar 1993): the maximum of the windowed Fourier power,
-whose error falls like T⁻⁴, far below the T⁻² that sorting needs.
+whose error falls like T⁻⁴, far below the T⁻² that sorting needs. With three or four laps it does not fall fast enough;
+slow rotation is then timed by its returns.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ HARMONICS = 6  # the strongest Fourier peak may be any of the first harmonics of
 THINNESS = 0.05  # median distance from a point to the chord of its neighbours, as a share of the median gap
 LARGEST_GAP = 0.05  # largest gap between neighbours, as a share of the length: a larger one tears the loop
 CLUMPED = 1e-3  # median gap, as a share of the mean gap, below which the points sit in clumps: a long cycle
+NEARLY_CLUMPED = 0.05  # the same, below which half the points are nearly a cycle and no bow of the loop can be known
+LONGEST_BOW = 0.02  # longest chord, as a share of the length, whose bow is taken into account
 LEAST_LAPS = 3.0  # fewer laps cannot show that a lap repeats the one before: a slow spiral looks the same
 MIN_POINTS = 256
+SLOW = 0.05  # turns per step up to which the steps of an orbit follow the curve, so that returns can be timed
+_RETURNS = 64
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,35 @@ def closed_curve(orbit: NDArray[np.float64]) -> ClosedCurve | None:
     best = min(candidates, key=lambda alpha: _tour_length(orbit, alpha))
     if min(best, 1 - best) * count < LEAST_LAPS:
         return None
-    return _verified(orbit, best)
+    return _verified(orbit, min(best, _from_returns(orbit, best), key=lambda alpha: _tour_length(orbit, alpha)))
+
+
+def _from_returns(orbit: NDArray[np.float64], rotation: float) -> float:
+    """The rotation number from the last return to each of the first points, laps over time; for slow rotation only.
+
+    With few laps, or a shape of many strong harmonics (slow creep, quick jump), the spectral peak is pulled aside by
+    its neighbours. The time of a return is read between steps, on the chord nearest to the first point.
+    """
+    slow, count = min(rotation, 1 - rotation), len(orbit)
+    if slow > SLOW:
+        return rotation
+    lap = 1 / slow
+    rates = []
+    for start in range(0, int(lap), max(1, int(lap) // _RETURNS)):
+        laps = int((count - 2 - start) / lap - 0.25)
+        if laps < 1:
+            break
+        middle = start + laps * lap
+        first, last = int(middle - lap / 4), min(int(middle + lap / 4), count - 2)
+        begin, end = orbit[first : last + 1], orbit[first + 1 : last + 2]
+        along = end - begin
+        share = np.sum((orbit[start] - begin) * along, axis=1) / np.maximum(np.sum(along**2, axis=1), 1e-300)
+        share = np.clip(share, 0, 1)
+        nearest = int(np.linalg.norm(orbit[start] - begin - share[:, None] * along, axis=1).argmin())
+        rates.append(laps / (first + nearest + share[nearest] - start))
+    if not rates:
+        return rotation
+    return float(np.median(rates)) if rotation < 0.5 else 1 - float(np.median(rates))
 
 
 def _order(count: int, rotation: float) -> NDArray[np.intp]:
@@ -94,12 +127,18 @@ def _drift(orbit: NDArray[np.float64], rotation: float) -> float:
     """Median distance of the later half of an orbit to the loop of its earlier half, over that loop's median gap.
 
     A spiral whose rotation number is nearly rational lines its points up radially and passes for thin; but its later
-    points lie inside its earlier ones.
+    points lie inside its earlier ones. The bow of a smooth loop over the chord where a point lies is no drift: a
+    rotation number near a rational leaves chords much longer than the median gap. It is taken as twice that of a circle,
+    2·c²·2π/8L for a chord c of a loop of length L, unless the chords are so long that a slow spiral hides in their bows.
     """
     half = len(orbit) // 2
     early = orbit[:half][_order(half, rotation)]
-    gap = float(np.median(np.linalg.norm(np.roll(early, -1, axis=0) - early, axis=1)))
-    return float(np.median(distance_to_curve(orbit[half:], early))) / max(gap, 1e-300)
+    gaps = np.linalg.norm(np.roll(early, -1, axis=0) - early, axis=1)
+    gap, length = max(float(np.median(gaps)), 1e-300), gaps.sum()
+    distance, chord = _nearest_chord(orbit[half:], early)
+    if gap > NEARLY_CLUMPED * gaps.mean():
+        distance = distance - np.square(np.minimum(chord, LONGEST_BOW * length)) * np.pi / (2 * length)
+    return float(np.median(np.maximum(distance, 0))) / gap
 
 
 def _distance_to_chord(
@@ -122,13 +161,21 @@ def distance_to_curve(points: NDArray[np.float64], curve: NDArray[np.float64]) -
     >>> distance_to_curve(np.array([[0.4, -0.25]]), square).tolist()
     [0.25]
     """
+    return _nearest_chord(points, curve)[0]
+
+
+def _nearest_chord(
+    points: NDArray[np.float64], curve: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distance of each point to the nearer of the two chords at its nearest corner, and the length of that chord."""
     from sklearn.neighbors import NearestNeighbors
 
     corner = NearestNeighbors(n_neighbors=1).fit(curve).kneighbors(points, return_distance=False)[:, 0]
-    count = len(curve)
-    after = _distance_to_chord(points, curve[corner], curve[(corner + 1) % count])
-    before = _distance_to_chord(points, curve[corner], curve[(corner - 1) % count])
-    return np.minimum(after, before)
+    here, after, before = (curve[(corner + shift) % len(curve)] for shift in (0, 1, -1))
+    ahead, behind = _distance_to_chord(points, here, after), _distance_to_chord(points, here, before)
+    other = np.where((ahead <= behind)[:, None], after, before)
+    length: NDArray[np.float64] = np.linalg.norm(other - here, axis=1)
+    return np.minimum(ahead, behind), length
 
 
 def _strongest_frequency(centred: NDArray[np.float64]) -> float:
