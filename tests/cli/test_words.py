@@ -45,6 +45,14 @@ def _sentences(tmp_path: Path) -> list[tuple[str, str]]:
         with new_folder(tmp_path / "exists"):
             pass
 
+    half = tmp_path / "encoder.onnx"
+    half.touch()
+
+    def load_from_nowhere() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("SEPARATRIX_DATA", raising=False)
+            sx.load("taef2")
+
     return [
         (_provoked(lambda: sx.load(_silent(tmp_path))), "give --latent-shape, such as --latent-shape 4,8,8"),
         (_provoked(lambda: sx.load(saved, latent_shape=(3,))), "leave --latent-shape out"),
@@ -54,6 +62,10 @@ def _sentences(tmp_path: Path) -> list[tuple[str, str]]:
         (_provoked(lambda: sx.starts.encoded(torch.zeros(3, 1, 8, 8)).block(misfit, 0, 3)), "with separatrix doctor"),
         (_provoked(lambda: sx.load("weights.pt")), "--weights weights.pt"),
         (_provoked(lambda: sx.load(saved, weights="x.pt")), "so --weights does not apply"),
+        (_provoked(lambda: sx.load("math:sin", decoder="x")), "so --decoder does not apply"),
+        (_provoked(lambda: sx.load(half)), "decoder as --decoder decoder.onnx."),
+        (_provoked(lambda: sx.load("model.pt2")), "give --allow-code, or"),
+        (_provoked(load_from_nowhere), "give their place with --weights,"),
         (
             _provoked(lambda: sx.load(tmp_path / "foreign.safetensors")),
             "package.module:factory --weights foreign.safetensors",

@@ -12,6 +12,7 @@ from separatrix.cli.doctor import doctor
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.group import OneSentenceGroup
 from separatrix.cli.options import Traceback
+from separatrix.cli.train_decoder import train_decoder
 
 # Typer makes a line of every paragraph of an epilog.
 _EXIT_CODES = "\n\n".join(["Exit codes:", *(f"{int(code):>3}  {code.sentence}" for code in ExitCode)])
@@ -53,5 +54,5 @@ def separatrix(
         print(ctx.get_help())
 
 
-for _command in (demo, attractors, doctor):
+for _command in (demo, attractors, doctor, train_decoder):
     app.command()(_command)

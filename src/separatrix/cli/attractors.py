@@ -23,7 +23,9 @@ from separatrix.cli.options import (
     OUTPUT_PANEL,
     STARTS,
     STARTS_PANEL,
+    AllowCode,
     Data,
+    Decoder,
     Device,
     Json,
     LatentShape,
@@ -31,11 +33,12 @@ from separatrix.cli.options import (
     Overwrite,
     Quiet,
     Seed,
+    Set,
     Size,
     Traceback,
     Weights,
 )
-from separatrix.cli.parsing import parsed_box, parsed_shape, parsed_size, usage_error
+from separatrix.cli.parsing import parsed_box, parsed_settings, parsed_shape, parsed_size, usage_error
 from separatrix.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -64,6 +67,9 @@ def attractors(
     model: Model,
     weights: Weights = None,
     latent_shape: LatentShape = None,
+    decoder: Decoder = None,
+    settings: Set = None,
+    allow_code: AllowCode = False,
     device: Device = None,
     data: Data = None,
     size: Size = None,
@@ -166,7 +172,15 @@ def attractors(
     from separatrix.models import load
 
     rules = _rules(protocol, max_steps, tolerance, precision)
-    field = load(model, weights=weights, latent_shape=shape, device=device)
+    field = load(
+        model,
+        weights=weights,
+        latent_shape=shape,
+        decoder=decoder,
+        options=parsed_settings(ctx, settings),
+        allow_code=allow_code,
+        device=device,
+    )
     if data is not None:
         source = starting.encoded(load_images(data, limit=starts or STARTS, size=pixels))
     elif intervals is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,18 +15,21 @@ from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.options import (
     STARTS,
     STARTS_PANEL,
+    AllowCode,
     Data,
+    Decoder,
     Device,
     Json,
     LatentShape,
     Model,
     Quiet,
     Seed,
+    Set,
     Size,
     Traceback,
     Weights,
 )
-from separatrix.cli.parsing import parsed_shape, parsed_size, usage_error
+from separatrix.cli.parsing import parsed_settings, parsed_shape, parsed_size, usage_error
 from separatrix.cli.tables import duration, heading, labelled, number, table
 from separatrix.cli.terminal import Terminal
 
@@ -41,6 +45,9 @@ def doctor(
     model: Model,
     weights: Weights = None,
     latent_shape: LatentShape = None,
+    decoder: Decoder = None,
+    settings: Set = None,
+    allow_code: AllowCode = False,
     device: Device = None,
     data: Data = None,
     size: Size = None,
@@ -73,7 +80,15 @@ def doctor(
     from separatrix.models import load
     from separatrix.studies.diagnosis import diagnose
 
-    field = load(model, weights=weights, latent_shape=shape, device=device)
+    field = load(
+        model,
+        weights=weights,
+        latent_shape=shape,
+        decoder=decoder,
+        options=parsed_settings(ctx, settings),
+        allow_code=allow_code,
+        device=device,
+    )
     images = None if data is None else load_images(data, limit=samples, size=pixels)
     terminal.show(repr(field).removeprefix("LatentField(").removesuffix(")"))
     with terminal.busy("measuring the field, about a minute at most"):
@@ -86,18 +101,24 @@ def doctor(
     given = (
         ("--weights", weights),
         ("--latent-shape", latent_shape),
+        ("--decoder", decoder),
         ("--device", device),
         ("--data", data),
         ("--size", size),
     )
-    command = next_command(model, {option: value for option, value in given if value is not None}, found)
+    command = next_command(
+        model,
+        {option: value for option, value in given if value is not None},
+        found,
+        [*(word for text in settings or () for word in ("--set", text)), *(["--allow-code"] if allow_code else [])],
+    )
     terminal.show(*_measurements(found), *_advice(found), Text(""))
     terminal.line(command)
     terminal.document({**record, "command": command, "exit_code": int(ExitCode.OK)})
     return ExitCode.OK
 
 
-def next_command(model: str, given: dict[str, str], found: Diagnosis) -> str:
+def next_command(model: str, given: dict[str, str], found: Diagnosis, more: Sequence[str] = ()) -> str:
     """The ``separatrix attractors`` that this diagnosis leads to, ready to be pasted."""
     advice, speed = found.advice, found.throughput
     assert advice is not None
@@ -105,6 +126,7 @@ def next_command(model: str, given: dict[str, str], found: Diagnosis) -> str:
     words = ["separatrix", "attractors", model]
     for option, value in given.items():
         words += [option, value]
+    words += more
     words += ["--protocol", advice.preset]
     from separatrix.protocol import Protocol
 

@@ -17,7 +17,9 @@ Model = Annotated[
         metavar="MODEL",
         show_default=False,
         help="path/to/file.py:factory or package.module:factory (a function without arguments that returns a module with "
-        "encode and decode, a pair of functions, or a LatentField), or a model.safetensors written by separatrix.",
+        "encode and decode, a pair of functions, or a LatentField); a model.safetensors written by separatrix; "
+        "hf:org/name@revision#subfolder or a folder of diffusers, ViTMAE, a vision encoder, a language model or a sparse "
+        "autoencoder; encoder.onnx; taef2.",
     ),
 ]
 Weights = Annotated[
@@ -29,6 +31,21 @@ LatentShape = Annotated[
     str | None,
     typer.Option("--latent-shape", metavar="4,8,8", help="Shape of one latent, where the model does not say.",
                  rich_help_panel=_MODEL),
+]  # fmt: skip
+Decoder = Annotated[
+    str | None,
+    typer.Option("--decoder", metavar="SOURCE", rich_help_panel=_MODEL,
+                 help="The other half: a file of train-decoder, path/to/file.py:factory, or decoder.onnx."),
+]  # fmt: skip
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", rich_help_panel=_MODEL,
+                 help="A choice of the model's family, such as latent=mean; a wrong name lists them."),
+]  # fmt: skip
+AllowCode = Annotated[
+    bool,
+    typer.Option("--allow-code", rich_help_panel=_MODEL,
+                 help="Run code that comes with the model's files (pickles, TorchScript, .pt2). Only for authors you trust."),
 ]  # fmt: skip
 Device = Annotated[
     str | None,

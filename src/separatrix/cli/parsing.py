@@ -35,6 +35,17 @@ def parsed_size(ctx: typer.Context, text: str | None) -> tuple[int, int] | None:
     return sides[0], sides[-1]
 
 
+def parsed_settings(ctx: typer.Context, texts: list[str] | None) -> dict[str, str]:
+    """``["latent=mean", "size=64"]`` to a dictionary."""
+    settings: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise usage_error(ctx, "--set", f"{text!r} is no setting; give NAME=VALUE, such as latent=mean.")
+        settings[name] = value
+    return settings
+
+
 def parsed_box(ctx: typer.Context, texts: list[str]) -> tuple[list[float], list[float]]:
     """``["-1,1", "0,2"]`` to lows ``[-1, 0]`` and highs ``[1, 2]``."""
     low, high = [], []

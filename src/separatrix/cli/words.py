@@ -13,6 +13,10 @@ _TRANSLATIONS = (
     (r"resize them with load_images\(data, size=\((\d+), (\d+)\)\)", r"add --size \1,\2"),
     (r"weights='([^']*)'", r"--weights \1"),
     (r"so weights= does not apply", "so --weights does not apply"),
+    (r"so decoder= does not apply", "so --decoder does not apply"),
+    (r" \(decoder=\"[^\"]*\"\)", ""),
+    (r" \(allow_code=True\)", ""),
+    (r"give their place with weights=,", "give their place with --weights,"),
     (
         r"sx\.load\(\"package\.module:factory\", weights=\"([^\"]*)\"\)",
         r"separatrix attractors package.module:factory --weights \1",
