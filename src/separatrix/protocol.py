@@ -42,6 +42,9 @@ class Protocol:
         divergence: an orbit farther from the starts than this many spreads has diverged.
         precision: number format of the transit: the model's own, or float64 throughout.
         spectrum: compute the eigenvalues at every limit set (needed for stability).
+        capture: end an orbit as soon as it is certain, by a verified trapping region, which set it ends on. Without, every
+            orbit runs to its stop rule.
+        audit: share of the captured orbits that is followed to the end all the same, to see whether they were judged right.
 
     >>> Protocol.paper().merge_tolerance
     0.99
@@ -62,6 +65,8 @@ class Protocol:
     divergence: float = 1e6
     precision: Precision = "native"
     spectrum: bool = True
+    capture: bool = True
+    audit: float = 0.01
 
     def __post_init__(self) -> None:
         for field_name, choices in (("stop", StopRule), ("merge", MergeRule), ("precision", Precision)):
@@ -69,7 +74,7 @@ class Protocol:
             if value not in get_args(choices):
                 allowed = ", ".join(repr(choice) for choice in get_args(choices))
                 raise InputError(f"Protocol.{field_name} must be one of {allowed}, not {value!r}.")
-        for field_name in ("polish", "spectrum"):
+        for field_name in ("polish", "spectrum", "capture"):
             value = getattr(self, field_name)
             if not isinstance(value, bool):
                 raise InputError(f"Protocol.{field_name} must be True or False, not {value!r}.")
@@ -81,6 +86,9 @@ class Protocol:
             value = getattr(self, field_name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
                 raise InputError(f"Protocol.{field_name} must be a positive number, not {value!r}.")
+
+        if isinstance(self.audit, bool) or not isinstance(self.audit, (int, float)) or not 0 <= self.audit <= 1:
+            raise InputError(f"Protocol.audit must be a share between 0 and 1, not {self.audit!r}.")
 
     @classmethod
     def paper(cls) -> Protocol:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from separatrix.cost import Cost
 from separatrix.errors import FileError, InputError
+from separatrix.limitsets.audit import Audit
 from separatrix.limitsets.sets import LimitSets
 from separatrix.orbits.result import Orbits
 from separatrix.protocol import Protocol
@@ -182,6 +183,8 @@ def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         return {"protocol": value.to_dict()}
     if isinstance(value, Cost):
         return {"cost": asdict(value)}
+    if isinstance(value, Audit):
+        return {"audit": asdict(value)}
     if isinstance(value, Mapping):
         items = [[key, _pack(item, f"{name}.{key}", tensors)] for key, item in value.items()]
         return {"mapping": items}
@@ -221,6 +224,8 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return Protocol.from_dict(content)
     if kind == "cost":
         return Cost(**content)
+    if kind == "audit":
+        return Audit(**content)
     if kind == "mapping":
         return {key: _unpack(item, tensors) for key, item in content}
     if kind == "tuple":

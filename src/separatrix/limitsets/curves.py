@@ -72,7 +72,7 @@ class CurveSearch:
             if self._learn(points[probes]):
                 fruitless = 0
                 rest = (labels < 0).nonzero().squeeze(1)
-                labels[rest] = self._watch(points[rest])
+                labels[rest] = self.watch(points[rest])
                 if all(known.stable != 1 for known in self.curves):
                     break  # a family of neutral loops: every orbit has its own, there is no end to certifying them
             else:
@@ -130,15 +130,15 @@ class CurveSearch:
             return KnownCurve(curve, min(rate, 1.0), 1)
         return KnownCurve(curve, rate, 0 if bool((end > 2 * start.max()).any()) else -1)
 
-    def _watch(self, points: Tensor) -> Tensor:
-        """Which curve each orbit stays near for WATCHED steps."""
+    def watch(self, points: Tensor, later: int = 0) -> Tensor:
+        """Which curve each orbit stays near for WATCHED steps, beginning ``later`` steps from here; −1 for none."""
         labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
         if not self.curves or not len(points):
             return labels
         worst = np.zeros((len(self.curves), len(points)))
         for first in range(0, len(points), 256):
             block = slice(first, first + 256)
-            paths = self._record(points[block], 0, WATCHED)
+            paths = self._record(points[block], later, WATCHED)
             flat = paths.reshape(-1, paths.shape[-1])
             finite = np.isfinite(flat).all(axis=1)
             for number, known in enumerate(self.curves):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from separatrix.columnar import Columnar
 from separatrix.cost import NO_WORK, Cost
+from separatrix.limitsets.audit import Audit
 from separatrix.orbits.result import Orbits
 from separatrix.protocol import Protocol
 
@@ -58,6 +59,7 @@ class LimitSets(Columnar):
             cycles and in the order along the curve for closed curves.
         notes: sentences a reader must see before reading a number (triviality, lost precision, …).
         provenance: field, weight fingerprint, starts, versions.
+        audit: how often capture was right on a sample; None if the protocol captures nothing.
         protocol, spread, cost: as in :class:`~separatrix.orbits.Orbits`, for the whole search.
     """
 
@@ -91,6 +93,7 @@ class LimitSets(Columnar):
     traces: Mapping[int, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    audit: Audit | None = None
     cost: Cost = NO_WORK
 
     def __getitem__(self, index: int | slice | Tensor | list[int]) -> LimitSets:

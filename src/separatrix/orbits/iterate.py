@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol as Interface
 
 import torch
 from torch import Tensor
@@ -24,6 +25,16 @@ from separatrix.starts import Starts, as_starts
 SPREAD_SAMPLE = 4096  # the first starts define the length unit; enough for a few per cent
 _SMALL_RUN = 512  # below this many starts, measuring the best batch size costs more than it gains
 _DEFAULT_BATCH = 128
+
+
+class Catcher(Interface):
+    """A search that watches a run and ends orbits whose fate it knows (`separatrix.limitsets.capture`)."""
+
+    def see(self, orbit: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
+        """The active orbits ``orbit`` go from z to f_z; ``(b,)`` bool: end this one as CAPTURED."""
+
+    def finished(self, orbit: Tensor, z: Tensor, verdict: Verdict) -> None:
+        """These orbits have ended, at z."""
 
 
 def iterate(
@@ -151,12 +162,13 @@ def run_orbits(
     batch_size: int | None = None,
     spread: float | None = None,
     progress: bool = False,
+    catcher: Catcher | None = None,
 ) -> Orbits:
     """:func:`iterate` without the warning, for searches that go on with the unfinished orbits."""
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size must be 1 or more, not {batch_size}.")
     with field.guest():
-        return _run(field, source, protocol, observers, batch_size, spread, progress)
+        return _run(field, source, protocol, observers, batch_size, spread, progress, catcher)
 
 
 def _run(
@@ -167,6 +179,7 @@ def _run(
     batch_size: int | None,
     spread: float | None,
     progress: bool,
+    catcher: Catcher | None,
 ) -> Orbits:
     sample = source.block(field, 0, min(len(source), SPREAD_SAMPLE))
     unit = spread_of(sample) if spread is None else spread
@@ -195,9 +208,13 @@ def _run(
                 ended = observer.see(orbit, t, z, f_z)
                 if ended is not None:
                     verdict.status[ended & (verdict.status == int(Status.RUNNING))] = int(Status.CAPTURED)
+            if catcher is not None:
+                verdict.status[catcher.see(orbit, z, f_z)] = int(Status.CAPTURED)
             finished = verdict.status != int(Status.RUNNING)
             if bool(finished.any()):
                 columns.put(orbit, t, z, verdict, finished)
+                if catcher is not None:
+                    catcher.finished(orbit[finished], z[finished], verdict.where(finished))
                 running = ~finished
                 bar.update(len(orbit) - int(running.sum()))
                 orbit, t, z, state = orbit[running], t[running] + 1, f_z[running], state.keep(running)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -21,8 +21,7 @@ class Orbits(Columnar):
 
     Attributes:
         points: ``(n, *latent)`` end points z_t, exactly the points whose residual is reported.
-        steps: ``(n,)`` int64, t: how many times the map was applied to the start to get the end point. For a periodic
-            orbit that is up to two periods before the last point that observers saw and ``paths`` holds.
+        steps: ``(n,)`` int64, t: how many times the map was applied to the start to get the end point.
         residual: ``(n,)`` float64 ‖f(z_t) − z_t‖; for a periodic orbit ‖f^p(z_t) − z_t‖.
         rate: ``(n,)`` float64, measured ratio of successive steps (below 1: contracting), NaN if too few steps.
         error: ``(n,)`` float64, estimated distance of the end point to its limit, residual/(1 − rate); infinite if not
@@ -71,6 +70,13 @@ class Orbits(Columnar):
         """``(n,)`` bool: the orbit ended on a limit set that can be named."""
         good = [int(status) for status in Status if status.reached_limit_set]
         return torch.isin(self.status, torch.tensor(good, dtype=self.status.dtype, device=self.status.device))
+
+    def followed_by(self, others: Orbits) -> Orbits:
+        """These orbits, then the others (of the same protocol and spread); nothing observed is kept."""
+        columns: dict[str, Any] = {
+            name: torch.cat([getattr(self, name), getattr(others, name)]) for name in self._columns if name != "paths"
+        }
+        return replace(self, **columns, paths=None, observed={}, cost=self.cost + others.cost)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {status.name}" for status, count in self.counts.items())

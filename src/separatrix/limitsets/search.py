@@ -1,0 +1,234 @@
+"""The search behind `find_attractors`: iterate, polish each set once, confirm every orbit, name what does not converge.
+
+The orbit itself is never touched. What is cut short is only the last stretch, and only where a verified region says
+where it leads. In order:
+
+1. iterate a few pilot starts, then all others, in the model's own precision, for at most ``probe_steps``. An orbit ends
+   when it is captured by a known attractor or closed curve (`Capture`), or when its estimated error is small;
+2. while they run, polish the claimed limits in float64 (`Library`), keep what is a limit set, and confirm every claim by
+   following it into the trapping region of an *attracting* set. A slow passage near a saddle looks exactly like
+   convergence, so orbits whose claim is not confirmed go on, in float64;
+3. orbits that still move: look for closed curves (`CurveSearch`), give the others four times the budget, repeat until
+   the budget of the protocol is used up;
+4. audit a sample of the captured orbits by following them to the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from separatrix.cost import Cost
+from separatrix.field import LatentField
+from separatrix.limitsets.assemble import assemble
+from separatrix.limitsets.audit import Audit, audited
+from separatrix.limitsets.capture import Capture
+from separatrix.limitsets.curves import CurveSearch
+from separatrix.limitsets.library import Library
+from separatrix.limitsets.sets import LimitSets
+from separatrix.numerics.distances import spread as spread_of
+from separatrix.orbits.iterate import SPREAD_SAMPLE, run_orbits
+from separatrix.orbits.result import Orbits
+from separatrix.orbits.status import Status
+from separatrix.protocol import Protocol
+from separatrix.starts import Starts, as_starts
+
+FINE_TOLERANCE = 1e-10  # estimated error, as a share of the spread, of the second look in float64
+PILOT = 64  # starts that are followed first, so that most of the others can be captured
+_PILOT_PAYS = 256  # starts from which a separate pilot saves evaluations
+_AUDIT_ROUNDS = 3
+_SHRINK = 0.25  # what an audit that finds a disagreement does to the regions
+_LATER = 256  # steps after which an orbit captured by a closed curve must still be on it
+_STAGE_GROWTH = 4  # moving orbits are examined again each time their budget has grown by this factor
+_MOVING = (Status.WANDERING, Status.BUDGET, Status.SLOW)
+AT_UNSTABLE = 1e-7  # an orbit at rest this near (share of the spread) to an unstable set is on it
+
+
+class Search:
+    """One search: orbits, the sets known so far, and who belongs where."""
+
+    def __init__(
+        self,
+        transit: LatentField,
+        fine: LatentField,
+        protocol: Protocol,
+        batch_size: int | None,
+        progress: bool,
+    ) -> None:
+        self.transit, self.fine, self.protocol = transit, fine, protocol
+        self.batch_size, self.progress = batch_size, progress
+
+    def run(self, source: Starts) -> LimitSets:
+        rules = self.protocol
+        self.spread = spread_of(source.block(self.transit, 0, min(len(source), SPREAD_SAMPLE)))
+        self.library = Library(self.fine, rules, self.spread, torch.finfo(self.transit.dtype).eps)
+        self.curve_search = CurveSearch(self.transit)
+        budget = min(rules.probe_steps, rules.max_steps)
+        pilot = PILOT if rules.capture and len(source) >= _PILOT_PAYS else len(source)
+        self.orbits, seen = self._look(source[:pilot], budget)
+        self.labels, self.curve_labels, self.captured = seen.labels, seen.curve_labels, seen.captured
+        self._take_in(0)
+        if pilot < len(source):
+            others, seen = self._look(source[pilot:], budget)
+            self.orbits = self.orbits.followed_by(others)
+            self.labels = torch.cat([self.labels, seen.labels])
+            self.curve_labels = torch.cat([self.curve_labels, seen.curve_labels])
+            self.captured = torch.cat([self.captured, seen.captured])
+            self._take_in(pilot)
+        while budget < rules.max_steps and len(moving := self._pending(*_MOVING)):
+            budget = min(_STAGE_GROWTH * budget, rules.max_steps)
+            self._continue(moving, self.transit, rules.tolerance, budget)
+            self._settle()
+            self._look_for_curves()
+        claims = self._pending(Status.CONVERGED, Status.PERIODIC, Status.SLOW)
+        self._continue(claims, self.fine, FINE_TOLERANCE, rules.max_steps)
+        self._settle()
+        self._settle_at_rest()
+        audit = self._audit() if rules.capture else None
+        limits = assemble(self.library, self.curve_search, self._finished_orbits(), self.labels, self.curve_labels)
+        return replace(limits, audit=audit)
+
+    def _look(self, source: Starts, budget: int) -> tuple[Orbits, Capture]:
+        """Orbits from new starts; what the starts before them have shown is used to end them early."""
+        rules = replace(self.protocol, max_steps=budget)
+        capture = Capture(self.library, self.curve_search, len(source), ending=rules.capture)
+        orbits = run_orbits(
+            self.transit, source, rules, (), self.batch_size, self.spread, self.progress, catcher=capture
+        )
+        capture.close()
+        return orbits, capture
+
+    def _take_in(self, first: int) -> None:
+        """Name what the orbits from ``first`` on have shown, so that later ones can be captured by it."""
+        self._note_errors(torch.arange(first, len(self.orbits), device=self.labels.device))
+        self._settle()
+        self._look_for_curves()
+
+    def _continue(
+        self, chosen: Tensor, field: LatentField, tolerance: float, budget: int, *, ending: bool = True
+    ) -> None:
+        """Iterate the chosen orbits further from where they are, up to ``budget`` steps in all."""
+        chosen = chosen[self.orbits.steps[chosen] < budget]
+        if not len(chosen):
+            return
+        done = self.orbits.steps[chosen]
+        rules = replace(self.protocol, tolerance=tolerance, max_steps=budget - int(done.max()))
+        starts = as_starts(self.orbits.points[chosen])
+        capture = Capture(self.library, self.curve_search, len(chosen), ending=ending and self.protocol.capture)
+        further = run_orbits(field, starts, rules, (), self.batch_size, self.spread, self.progress, catcher=capture)
+        capture.close()
+        self.orbits = _updated(self.orbits, chosen, further)
+        self.labels[chosen], self.curve_labels[chosen] = capture.labels, capture.curve_labels
+        self.captured[chosen] = capture.captured
+        self._note_errors(chosen)
+
+    def _note_errors(self, rows: Tensor) -> None:
+        """The distance of a captured orbit to its attractor is known, not estimated."""
+        rows = rows[self.captured[rows] & (self.labels[rows] >= 0)]
+        if len(rows):
+            ends = torch.stack([known.points[0] for known in self.library.sets])[self.labels[rows]]
+            self.orbits.error[rows] = (
+                (self.orbits.points[rows].to(ends) - ends).flatten(1).norm(dim=1).to(torch.float64)
+            )
+
+    def _pending(self, *statuses: Status) -> Tensor:
+        """Indices of orbits without a set whose status is one of these."""
+        wanted = torch.tensor([int(status) for status in statuses], dtype=torch.uint8, device=self.labels.device)
+        free = (self.labels < 0) & (self.curve_labels < 0)
+        return (free & torch.isin(self.orbits.status, wanted)).nonzero().squeeze(1)
+
+    def _settle(self) -> None:
+        """Polish and confirm cycles; recognise what is on its way without claiming it. (Fixed points: see `Capture`.)"""
+        claims = self._pending(Status.PERIODIC)
+        periods = self.orbits.period[claims]
+        for period in sorted(set(periods.tolist())):
+            chosen = claims[periods == period]
+            self.labels[chosen] = self.library.absorb(self.orbits.points[chosen], self.orbits.error[chosen], period)
+            # A point approached from alternating sides returns every second step without being a cycle.
+            for divisor in (d for d in range(1, period) if period % d == 0):
+                rest = chosen[self.labels[chosen] < 0]
+                self.labels[rest] = self.library.recognise(self.orbits.points[rest], divisor)
+        others = self._pending(*_MOVING)
+        if self.library.sets and len(others):
+            self.labels[others] = self.library.recognise(self.orbits.points[others])
+            self.orbits.status[others[self.labels[others] >= 0]] = int(Status.CAPTURED)
+
+    def _settle_at_rest(self) -> None:
+        """Orbits that sit on a set that does not attract: started there, or on its stable manifold to all digits."""
+        for status in (Status.CONVERGED, Status.PERIODIC, Status.SLOW):
+            resting = self._pending(status)
+            for period in sorted(set(self.orbits.period[resting].clamp(min=1).tolist())):
+                chosen = resting[self.orbits.period[resting].clamp(min=1) == period]
+                at = self.library.at_unstable(self.orbits.points[chosen], period, AT_UNSTABLE * self.spread)
+                self.labels[chosen] = at
+
+    def _look_for_curves(self) -> None:
+        moving = self._pending(*_MOVING)
+        if len(moving):
+            self.curve_labels[moving] = self.curve_search.assign(self.orbits.points[moving])
+
+    def _audit(self) -> Audit:
+        """Follow a sample of captured orbits to the end. A disagreement shrinks all regions, and what was captured outside
+        of them goes on; so does what was captured in a region that later shrank because a neighbour was found."""
+        for rounds in range(1, _AUDIT_ROUNDS + 1):
+            self._release_outsiders()
+            captured = self.captured & ((self.labels >= 0) | (self.curve_labels >= 0))
+            rows = audited(captured, self.protocol.audit)
+            given = torch.where(self.curve_labels >= 0, -2 - self.curve_labels, self.labels)[rows]
+            points = self.orbits.points[rows].clone()
+            on_curve = given <= -2
+            found = torch.full_like(given, -1)
+            if bool(on_curve.any()):
+                found[on_curve] = -2 - self.curve_search.watch(points[on_curve], later=_LATER)
+                found[on_curve & (found == -1)] = -1
+            self._continue(rows[~on_curve], self.fine, FINE_TOLERANCE, self.protocol.max_steps, ending=False)
+            found[~on_curve] = self.labels[rows[~on_curve]]
+            agreed = found == given
+            if bool(agreed.all()) or rounds == _AUDIT_ROUNDS:
+                break
+            self.library.shrink_regions(_SHRINK)
+        return Audit(captured=int(captured.sum()), checked=len(rows), agreed=int(agreed.sum()), rounds=rounds)
+
+    def _release_outsiders(self) -> None:
+        """Orbits that today's regions would not have captured where they were go on."""
+        known = self.library.regions_for(1)
+        rows = (self.captured & (self.labels >= 0)).nonzero().squeeze(1)
+        if known is None or not len(rows):
+            return
+        regions, numbers = known
+        place = torch.full((len(self.library.sets),), -1, dtype=torch.int64, device=rows.device)
+        place[numbers] = torch.arange(len(numbers), device=rows.device)
+        region = place[self.labels[rows]]
+        rows, region = rows[region >= 0], region[region >= 0]
+        outside = rows[~regions.inside(self.orbits.points[rows].flatten(1), region)]
+        self._continue(outside, self.transit, self.protocol.tolerance, self.protocol.max_steps)
+
+    def _finished_orbits(self) -> Orbits:
+        status = self.orbits.status.clone()
+        status[self.curve_labels >= 0] = int(Status.QUASIPERIODIC)
+        # A claim that no limit set confirms is a place where the orbit lingers, not a limit.
+        unconfirmed = (self.labels < 0) & (self.curve_labels < 0)
+        claims = [int(Status.CONVERGED), int(Status.PERIODIC), int(Status.CAPTURED)]
+        status[unconfirmed & torch.isin(status, torch.tensor(claims, dtype=torch.uint8, device=status.device))] = int(
+            Status.SLOW
+        )
+        work = self.orbits.cost + self.library.cost + self.curve_search.cost
+        return replace(self.orbits, status=status, protocol=self.protocol, cost=work)
+
+
+def _updated(orbits: Orbits, chosen: Tensor, further: Orbits) -> Orbits:
+    """The same orbits with the chosen ones continued; step counts add up."""
+    changed = {}
+    for name in ("points", "residual", "rate", "error", "status", "period"):
+        column = getattr(orbits, name).clone()
+        column[chosen] = getattr(further, name).to(column.dtype)
+        changed[name] = column
+    if further.points.dtype != orbits.points.dtype and further.points.dtype == torch.float64:
+        points = orbits.points.to(torch.float64)  # keep the digits that the continuation found
+        points[chosen] = further.points
+        changed["points"] = points
+    steps = orbits.steps.clone()
+    steps[chosen] += further.steps
+    return replace(orbits, **changed, steps=steps, cost=orbits.cost + Cost(further.cost.map))
