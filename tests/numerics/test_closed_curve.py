@@ -168,6 +168,13 @@ def test_a_spiral_is_no_curve_at_any_speed(rate, rotation):
     assert closed_curve(circle(rotation) * (rate ** np.arange(T))[:, None]) is None
 
 
+@pytest.mark.parametrize("rate", [0.5, 0.9, 0.95, 0.98, 0.99, 0.995, 1.001])
+def test_quick_spirals_are_no_curves_at_any_rotation(rate):
+    """The later half lies close to the innermost turns of the earlier half, but not the other way round."""
+    for rotation in np.random.default_rng(0).uniform(0.005, 0.995, 25):
+        assert closed_curve(circle(rotation) * (rate ** np.arange(T))[:, None]) is None
+
+
 def test_a_rotation_that_looks_like_a_cycle_is_not_certified():
     """π − 3 is within 3e-7 of 16/113: in 1000 steps such an orbit is 113 clumps, and nobody can tell it from a cycle."""
     assert closed_curve(circle(math.pi - 3)) is None

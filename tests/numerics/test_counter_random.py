@@ -75,3 +75,7 @@ def test_values_are_pinned():
     """Stored results name (seed, index); these numbers may never change."""
     assert uniform(7, 3, 1, 2).tolist() == PINNED_UNIFORM
     assert gaussian(0, 0, 1, 3)[0] == pytest.approx(PINNED_GAUSSIAN, rel=1e-14)
+
+
+def test_no_rows_is_a_table_without_rows():
+    assert uniform(1, 5, 0, 3).shape == gaussian(1, 5, 0, 3).shape == (0, 3)

@@ -124,18 +124,29 @@ def _verified(orbit: NDArray[np.float64], rotation: float) -> ClosedCurve | None
 
 
 def _drift(orbit: NDArray[np.float64], rotation: float) -> float:
-    """Median distance of the later half of an orbit to the loop of its earlier half, over that loop's median gap.
+    """Median distance of each half of an orbit to the loop of the other half, over that loop's median gap; the larger.
 
     A spiral whose rotation number is nearly rational lines its points up radially and passes for thin; but its later
-    points lie inside its earlier ones. The bow of a smooth loop over the chord where a point lies is no drift: a
-    rotation number near a rational leaves chords much longer than the median gap. It is taken as twice that of a circle,
-    2·c²·2π/8L for a chord c of a loop of length L, unless the chords are so long that a slow spiral hides in their bows.
+    points lie inside its earlier ones.
     """
     half = len(orbit) // 2
-    early = orbit[:half][_order(half, rotation)]
-    gaps = np.linalg.norm(np.roll(early, -1, axis=0) - early, axis=1)
-    gap, length = max(float(np.median(gaps)), 1e-300), gaps.sum()
-    distance, chord = _nearest_chord(orbit[half:], early)
+    early, late = orbit[:half], orbit[half:]
+    return max(
+        _distance_in_gaps(late, early[_order(len(early), rotation)]),
+        _distance_in_gaps(early, late[_order(len(late), rotation)]),
+    )
+
+
+def _distance_in_gaps(points: NDArray[np.float64], loop: NDArray[np.float64]) -> float:
+    """Median distance of the points to a loop over its median gap, less the bow of a smooth loop over its chords.
+
+    A rotation number near a rational leaves chords much longer than the median gap, and the bow over them is no drift.
+    It is taken as twice that of a circle, 2·c²·2π/8L for a chord c of a loop of length L, unless the chords are so long
+    that a slow spiral hides in their bows.
+    """
+    gaps = np.linalg.norm(np.roll(loop, -1, axis=0) - loop, axis=1)
+    gap, length = max(float(np.median(gaps)), 1e-300), max(float(gaps.sum()), 1e-300)
+    distance, chord = _nearest_chord(points, loop)
     if gap > NEARLY_CLUMPED * gaps.mean():
         distance = distance - np.square(np.minimum(chord, LONGEST_BOW * length)) * np.pi / (2 * length)
     return float(np.median(np.maximum(distance, 0))) / gap
