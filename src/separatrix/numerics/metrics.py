@@ -1,0 +1,262 @@
+"""How well a score separates: AUROC, AUPR, false positives at 95 %, their uncertainty, and the difference of two.
+
+Every function takes the scores of in-distribution (ID) and of out-of-distribution (OOD) inputs, **higher = more OOD**.
+Scores are used through their ranks in float64 only, never through a sigmoid or a grid of thresholds: a strictly increasing
+map of the scores (a factor of 1e6, a logarithm) changes nothing. ±inf are legal scores; NaN is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri
+from torch import Tensor
+
+from separatrix.errors import InputError
+from separatrix.numerics.counter_random import uniform
+
+Scores = Tensor | ArrayLike
+Metric = Callable[[Scores, Scores], float]
+
+
+class Interval(NamedTuple):
+    """A value with the ends of its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class PairedTest(NamedTuple):
+    """Two AUROCs on the same inputs: values, their difference (first − second) with interval, z and two-sided p."""
+
+    first: float
+    second: float
+    difference: Interval
+    z: float
+    p_value: float
+
+
+def auroc(id_scores: Scores, ood_scores: Scores) -> float:
+    """P(s_OOD > s_ID) + ½ P(s_OOD = s_ID): the Mann–Whitney statistic, which is the area under the ROC curve.
+
+    Symmetric in what is called positive: swapping ID and OOD *and* the sign of the scores changes nothing. 0.5 is chance,
+    below it the score is inverted. Cost O(n log n).
+
+    Raises:
+        InputError: one of the two is empty, not one-dimensional, or contains NaN.
+
+    >>> auroc([0.0, 1.0, 2.0], [1.0, 3.0])
+    0.75
+    """
+    inside, outside = _scores(id_scores, ood_scores)
+    return float(_placements(outside, inside).mean())
+
+
+def aupr_ood_positive(id_scores: Scores, ood_scores: Scores) -> float:
+    """Average precision with OOD as the positive class: Σ (R_t − R_{t−1}) P_t over the distinct thresholds t from above.
+
+    The step-wise sum (scikit-learn's ``average_precision_score``), not the trapezoid, which is too optimistic (Davis &
+    Goadrich 2006). Tied scores enter at once. Chance level is the share of OOD inputs, n_OOD/(n_ID + n_OOD).
+
+    >>> round(aupr_ood_positive([0.0, 1.0, 2.0], [1.0, 3.0]), 12)
+    0.75
+    """
+    inside, outside = _scores(id_scores, ood_scores)
+    return _average_precision(outside, inside)
+
+
+def aupr_id_positive(id_scores: Scores, ood_scores: Scores) -> float:
+    """Average precision with ID as the positive class and −score as its score; chance level n_ID/(n_ID + n_OOD).
+
+    >>> round(aupr_id_positive([0.0, 1.0, 2.0], [1.0, 3.0]), 12)
+    0.805555555556
+    """
+    inside, outside = _scores(id_scores, ood_scores)
+    return _average_precision(-inside, -outside)
+
+
+def fpr95_id_kept(id_scores: Scores, ood_scores: Scores, kept: float = 0.95) -> float:
+    """Share of OOD inputs accepted when 95 % of the **ID** inputs are kept: the convention of the paper (METHOD, section 6).
+
+    ID is the positive class: the threshold is the smallest ID score s with #{ID ≤ s} ≥ 0.95 n_ID, an input is accepted if
+    its score is ≤ s. For ID N(0, 1), OOD N(2, 3²) it is Φ((z₀.₉₅ − 2)/3) = 0.453.
+
+    >>> fpr95_id_kept(list(range(100)), [50.0, 94.0, 94.5, 200.0])
+    0.5
+    """
+    inside, outside = _scores(id_scores, ood_scores)
+    return float((outside <= _order_statistic(inside, kept)).mean())
+
+
+def fpr95_ood_caught(id_scores: Scores, ood_scores: Scores, caught: float = 0.95) -> float:
+    """Share of ID inputs rejected when 95 % of the **OOD** inputs are caught: the convention of OpenOOD and pytorch-ood.
+
+    OOD is the positive class: the threshold is the largest OOD score s with #{OOD ≥ s} ≥ 0.95 n_OOD, an input is rejected
+    if its score is ≥ s. For ID N(0, 1), OOD N(2, 3²) it is Φ(3 z₀.₉₅ − 2) = 0.998.
+
+    >>> fpr95_ood_caught([4.0, 5.0, 5.5, 90.0], list(range(100)))
+    0.75
+    """
+    inside, outside = _scores(id_scores, ood_scores)
+    return float((-inside <= _order_statistic(-outside, caught)).mean())
+
+
+def bootstrap_interval(
+    metric: Metric,
+    id_scores: Scores,
+    ood_scores: Scores,
+    *,
+    level: float = 0.95,
+    repeats: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Percentile bootstrap (Efron 1979): ID and OOD inputs are drawn anew with replacement, each within its group.
+
+    For a *difference* of two detectors on the same inputs pass two-column scores ``(n, 2)`` and a metric of them: rows are
+    drawn, so pairs stay together. Deterministic in ``seed``; the i-th draw does not depend on ``repeats``. The interval
+    expresses the uncertainty from the finite test set only, not from training. Cost: ``repeats`` evaluations of the metric.
+
+    >>> interval = bootstrap_interval(auroc, np.arange(50.0), np.arange(25.0, 75.0), repeats=200)
+    >>> interval.low < interval.value < interval.high
+    True
+    """
+    inside, outside = _array(id_scores, "ID"), _array(ood_scores, "OOD")
+    if not 0 < level < 1 or repeats < 1:
+        raise InputError(
+            f"A bootstrap needs a level between 0 and 1 and at least one repeat, not {level} and {repeats}."
+        )
+    n, m = len(inside), len(outside)
+    values = np.empty(repeats)
+    for repeat in range(repeats):
+        draws = uniform(seed, repeat, 1, n + m)[0]
+        values[repeat] = metric(inside[(draws[:n] * n).astype(np.int64)], outside[(draws[n:] * m).astype(np.int64)])
+    low, high = np.quantile(values, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(metric(inside, outside), float(low), float(high))
+
+
+def auroc_interval(id_scores: Scores, ood_scores: Scores, *, level: float = 0.95) -> Interval:
+    """AUROC with DeLong's standard error, on the logit scale, so that the interval stays in [0, 1].
+
+    At an AUROC of exactly 0 or 1 the estimated variance is 0; the interval then comes from the exact probability of no
+    inversion among min(n_ID, n_OOD) independent pairs (the "rule of three").
+
+    >>> interval = auroc_interval(np.arange(50.0), np.arange(25.0, 75.0))
+    >>> interval.low < interval.value < interval.high
+    True
+    """
+    inside, outside = _scores(id_scores, ood_scores)
+    z = _normal_quantile(level)
+    value = float(_placements(outside, inside).mean())
+    if value in (0.0, 1.0):
+        width = 1 - (0.5 - level / 2) ** (1 / min(len(inside), len(outside)))
+        return Interval(value, 0.0 if value == 0 else 1 - width, width if value == 0 else 1.0)
+    error = float(np.sqrt(_delong_covariance(inside[:, None], outside[:, None])[0, 0]))
+    logit, spread = np.log(value / (1 - value)), z * error / (value * (1 - value))
+    return Interval(value, float(1 / (1 + np.exp(spread - logit))), float(1 / (1 + np.exp(-spread - logit))))
+
+
+def delong_test(
+    id_first: Scores, ood_first: Scores, id_second: Scores, ood_second: Scores, *, level: float = 0.95
+) -> PairedTest:
+    """Do two detectors, scored on the same inputs, have different AUROCs? (DeLong, DeLong & Clarke-Pearson 1988)
+
+    With V₁₀(i) the share of ID scores below OOD score i and V₀₁(j) the share of OOD scores above ID score j, both with
+    ties as ½, the covariance of the AUROCs is S₁₀/n_OOD + S₀₁/n_ID, S the sample covariances of the V over both detectors
+    (by ranks: Sun & Xu 2014). z is the difference over its standard error; p two-sided normal. If both detectors order the
+    inputs in the same way, the difference is exactly 0 and p = 1.
+
+    Args:
+        id_first, id_second: ``(n_ID,)``, entry i of both belongs to the same input; likewise the OOD scores.
+
+    Raises:
+        InputError: the two detectors were scored on different numbers of inputs, or fewer than two of either kind.
+
+    >>> result = delong_test([0, 1, 2, 3], [2.5, 3.5, 4], [0, 1, 2, 3], [0.5, 3.5, 1.5])
+    >>> round(result.first, 4), round(result.second, 4), round(result.p_value, 4)
+    (0.9167, 0.5833, 0.1213)
+    """
+    inside_first, outside_first = _scores(id_first, ood_first)
+    inside_second, outside_second = _scores(id_second, ood_second)
+    if len(inside_first) != len(inside_second) or len(outside_first) != len(outside_second):
+        raise InputError("A paired test compares two scores of the same inputs; pass as many of one as of the other.")
+    z_level = _normal_quantile(level)
+    covariance = _delong_covariance(
+        np.stack([inside_first, inside_second], axis=1), np.stack([outside_first, outside_second], axis=1)
+    )
+    first = float(_placements(outside_first, inside_first).mean())
+    second = float(_placements(outside_second, inside_second).mean())
+    difference = first - second
+    error = float(np.sqrt(max(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1], 0.0)))
+    rounding = 1e-14  # placements are ratios of integers: what is below is not a difference
+    if error <= rounding:
+        z = 0.0 if abs(difference) <= rounding else float(np.copysign(np.inf, difference))
+    else:
+        z = difference / error
+    interval = Interval(difference, difference - z_level * error, difference + z_level * error)
+    return PairedTest(first, second, interval, z, float(2 * ndtr(-abs(z))))
+
+
+def _delong_covariance(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance matrix of the AUROCs of several scores, one per column."""
+    if len(inside) < 2 or len(outside) < 2:
+        raise InputError("A variance needs at least two ID and two OOD inputs.")
+    of_outside = np.stack([_placements(o, i) for i, o in zip(inside.T, outside.T, strict=True)])
+    of_inside = np.stack([1 - _placements(i, o) for i, o in zip(inside.T, outside.T, strict=True)])
+    spread: NDArray[np.float64] = np.atleast_2d(np.cov(of_outside)) / len(outside)
+    return spread + np.atleast_2d(np.cov(of_inside)) / len(inside)
+
+
+def _placements(values: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each value the share of ``among`` below it, ties as ½."""
+    ordered = np.sort(among)
+    twice = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
+    share: NDArray[np.float64] = twice / (2 * len(ordered))
+    return share
+
+
+def _average_precision(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
+    thresholds = np.unique(positive)  # a threshold at which no positive enters adds no recall
+    at_least = len(positive) - np.searchsorted(np.sort(positive), thresholds, side="left")
+    false = len(negative) - np.searchsorted(np.sort(negative), thresholds, side="left")
+    entering = at_least - np.append(at_least[1:], 0)
+    return float((entering * at_least / (at_least + false)).sum() / len(positive))
+
+
+def _order_statistic(values: NDArray[np.float64], share: float) -> float:
+    """The smallest value v with #{values ≤ v} ≥ share · n."""
+    if not 0 < share <= 1:
+        raise InputError(f"The share to keep lies above 0 and at most at 1, not at {share}.")
+    needed = int(np.ceil(share * len(values) * (1 - 1e-12)))  # 0.95 · 20 must not round up to 20
+    return float(np.sort(values)[max(needed, 1) - 1])
+
+
+def _normal_quantile(level: float) -> float:
+    if not 0 < level < 1:
+        raise InputError(f"A confidence level lies between 0 and 1, not at {level}.")
+    return float(ndtri(0.5 + level / 2))
+
+
+def _scores(id_scores: Scores, ood_scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    inside, outside = _array(id_scores, "ID"), _array(ood_scores, "OOD")
+    if inside.ndim != 1 or outside.ndim != 1:
+        raise InputError(
+            f"Scores are one number per input, not of shapes {inside.shape} (ID) and {outside.shape} (OOD)."
+        )
+    return inside, outside
+
+
+def _array(scores: Scores, kind: str) -> NDArray[np.float64]:
+    plain = scores.detach().cpu() if isinstance(scores, Tensor) else scores
+    if isinstance(plain, Tensor) and plain.dtype == torch.bfloat16:  # NumPy has no such type
+        plain = plain.to(torch.float64)
+    values: NDArray[np.float64] = np.asarray(plain, dtype=np.float64)
+    if not values.size:
+        raise InputError(f"There are no {kind} scores; a metric needs at least one of each kind.")
+    if np.isnan(values).any():
+        raise InputError(f"{int(np.isnan(values).sum())} {kind} scores are NaN; drop or count them before ranking.")
+    return values
