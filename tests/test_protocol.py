@@ -44,7 +44,7 @@ def test_choices_are_listed(name, value, allowed):
         Protocol(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["polish", "spectrum"])
+@pytest.mark.parametrize("name", ["polish", "spectrum", "capture"])
 @pytest.mark.parametrize("value", ["no", 2, None])
 def test_switches_are_on_or_off(name, value):
     with pytest.raises(InputError, match=rf"Protocol\.{name}"):

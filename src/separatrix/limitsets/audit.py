@@ -49,7 +49,7 @@ class Audit:
         if not self.checked:
             return f"Audit: none of {self.captured:,} captured orbits was followed to its end."
         low, high = self.interval
-        again = f", after shrinking the regions {self.rounds - 1} times" if self.rounds > 1 else ""
+        again = f", regions shrunk {self.rounds - 1}×" if self.rounds > 1 else ""
         return (
             f"Audit: {self.agreed} of {self.checked} captured orbits, followed to their end, reached the set they were given "
             f"(95 % interval {low:.1%} to {high:.1%}; {self.captured:,} captured{again})."

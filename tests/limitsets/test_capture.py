@@ -1,0 +1,206 @@
+"""Capture, approach and audit: what ends early ends where the orbit would have ended, and the sample that checks it can fail."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import separatrix as sx
+from separatrix import Kind, LatentField, Protocol, Status
+from separatrix.limitsets import search
+from separatrix.limitsets.approach import Approach
+from separatrix.limitsets.audit import LEAST, Audit, audited
+from separatrix.limitsets.capture import Capture
+from separatrix.limitsets.curves import CurveSearch
+from separatrix.limitsets.library import Library
+from separatrix.limitsets.regions import TrappingRegions
+from separatrix.testing import oracles
+
+pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
+EPS = torch.finfo(torch.float64).eps
+
+
+def wells(dim=3):
+    return LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=dim, dtype=torch.float64)
+
+
+def regions(*centres, rho=0.5):
+    points = torch.tensor(centres, dtype=torch.float64)
+    count, k = points.shape
+    return TrappingRegions.around(
+        points,
+        rho * torch.eye(k, dtype=torch.float64).expand(count, k, k),
+        torch.full((count,), rho, dtype=torch.float64),
+        points,
+        1.0,
+    )
+
+
+def accepted_after(region_set, path):
+    """The first step of the path ``(t, k)`` at which it is accepted, or None."""
+    approach, orbit = Approach.none(1, torch.device("cpu")), torch.zeros(1, dtype=torch.int64)
+    for t, (z, f_z) in enumerate(zip(path[:-1], path[1:], strict=True)):
+        if bool(approach.see(region_set, orbit, z[None], f_z[None])[0]):
+            return t
+    return None
+
+
+@pytest.mark.parametrize(("rho", "steps"), [(0.5, 4), (0.1, 3), (0.9, 22)])
+def test_three_steps_and_a_tenfold_fall(rho, steps):
+    """From z within the region: ρ^steps ≤ 1/10, and never fewer than three."""
+    path = 0.001 * rho ** torch.arange(40, dtype=torch.float64)[:, None] * torch.ones(1, 2, dtype=torch.float64)
+    assert accepted_after(regions([0.0, 0.0], rho=rho), path) == steps - 1
+
+
+def test_a_step_that_does_not_fit_starts_the_count_again():
+    rho = 0.5
+    path = 0.001 * rho ** torch.arange(40, dtype=torch.float64)[:, None] * torch.ones(1, 1, dtype=torch.float64)
+    broken = torch.cat([path[:3], path[2:3] * 0.99, path[3:]])
+    assert accepted_after(regions([0.0]), path) == 3
+    assert accepted_after(regions([0.0]), broken) > 3 + 1
+
+
+def test_an_orbit_that_changes_regions_starts_again():
+    two = regions([0.0], [1.0])
+    towards_zero = 0.02 * 0.5 ** torch.arange(4, dtype=torch.float64)[:, None]
+    jump = torch.cat([towards_zero[:3], 1 + towards_zero[:3]])
+    assert accepted_after(two, towards_zero[:4]) is None
+    assert accepted_after(two, jump) is None
+
+
+@pytest.mark.parametrize("name", ["product_of_wells", "hopfield", "newton"])
+def test_captured_orbits_end_where_the_others_do(name):
+    oracle = {
+        "product_of_wells": lambda: oracles.tanh_product(dim=3),
+        "hopfield": lambda: oracles.hopfield(beta=4.0),
+        "newton": oracles.newton_cube_roots,
+    }[name]()
+    plain = sx.find_attractors(oracle.field, oracle.starts, Protocol(capture=False))
+    quick = sx.find_attractors(oracle.field, oracle.starts, Protocol())
+    assert torch.equal(plain.labels, quick.labels)
+    assert (plain.points - quick.points).abs().max() <= 1e-12
+    assert plain.audit is None
+    assert quick.audit.fidelity == 1.0
+
+
+def test_capture_saves_evaluations_and_says_so():
+    field, starts = wells(), sx.starts.gaussian(1000, seed=2)
+    plain = sx.find_attractors(field, starts, Protocol(capture=False))
+    quick = sx.find_attractors(field, starts)
+    assert quick.orbits.counts[Status.CAPTURED] >= 800
+    assert Status.CAPTURED not in plain.orbits.counts
+    assert quick.cost.map < 0.8 * plain.cost.map
+    assert torch.equal(plain.labels, quick.labels)
+
+
+def test_the_error_of_a_captured_orbit_is_its_distance_to_the_set():
+    limits = sx.find_attractors(wells(), sx.starts.gaussian(600, seed=3))
+    captured = limits.orbits.status == int(Status.CAPTURED)
+    away = (limits.orbits.points - limits.points[limits.labels]).norm(dim=1)
+    assert torch.allclose(limits.orbits.error[captured], away[captured], rtol=1e-9, atol=1e-15)
+    assert (away[captured] <= 0.1 * limits.spread).all()
+
+
+def test_a_set_found_late_makes_earlier_regions_smaller_and_its_neighbours_are_asked_again():
+    """Two attractors 0.02 apart, one with a small basin: captured far out by the first, orbits of the second would be lost."""
+
+    def near_twins(z):
+        # z ← z − 0.5·(z−0)(z−0.01)(z−0.02)·(scale): attractors at 0 and 0.02, a repeller at 0.01 between them
+        inner = z - 2000 * z * (z - 0.01) * (z - 0.02)
+        return torch.where((z > -0.005) & (z < 0.025), inner, torch.where(z < 0.01, 0.6 * z, 0.02 + 0.6 * (z - 0.02)))
+
+    field = LatentField.from_map(near_twins, latent_shape=1, dtype=torch.float64)
+    starts = torch.linspace(-1, 0.012, 400, dtype=torch.float64)[:, None]
+    limits = sx.find_attractors(field, starts)
+    plain = sx.find_attractors(field, starts, Protocol(capture=False))
+    assert torch.equal(limits.labels, plain.labels)
+    assert limits.points.flatten().sort().values.tolist() == pytest.approx([0.0, 0.02], abs=1e-9)
+
+
+def test_a_closed_curve_captures_what_comes_to_it():
+    angle = 2 * math.pi * 0.6180339887
+    field = LatentField.from_map(lambda z: _turn(z, angle), latent_shape=2, dtype=torch.float64)
+    starts = sx.starts.gaussian(600, seed=1)
+    limits = sx.find_attractors(field, starts)
+    assert limits.of_kind(Kind.CLOSED_CURVE).hits.tolist() == [600]
+    steps = limits.orbits.steps[search.PILOT :]
+    assert steps.max() < 200, "the pilot's curve captures the others long before the probe is over"
+    assert limits.audit.captured >= 500
+    assert limits.audit.fidelity == 1.0
+
+
+def _turn(z, angle):
+    c, s = math.cos(angle), math.sin(angle)
+    r = z.norm(dim=1, keepdim=True)
+    turned = z @ torch.tensor([[c, s], [-s, c]], dtype=z.dtype)
+    return turned / r * (1 + 0.5 * (r - 1))
+
+
+def test_watching_costs_no_evaluations():
+    field = wells(1)
+    library = Library(field, Protocol(), 1.0, EPS)
+    library.absorb(torch.tensor([[0.957]], dtype=torch.float64), torch.tensor([1e-3], dtype=torch.float64))
+    spent = library.cost
+    capture = Capture(library, CurveSearch(field), 2)
+    z = torch.tensor([[0.95], [0.5]], dtype=torch.float64)
+    caught = torch.zeros(2, dtype=torch.bool)
+    for _ in range(6):
+        image = field(z)
+        caught |= capture.see(torch.arange(2), z, image)
+        z = image
+    assert library.cost == spent
+    assert caught.tolist() == [True, True]
+    assert capture.labels.tolist() == [0, 0]
+
+
+def test_an_audit_that_disagrees_shrinks_the_regions(monkeypatch):
+    """A capture that labels everything 0 is caught by the audit, and the labels are right in the end."""
+    field, starts = wells(1), sx.starts.gaussian(400, seed=5)
+    honest = sx.find_attractors(field, starts)
+
+    genuine = Capture.see
+    lies = iter([True] * 10_000)
+
+    def lying(self, orbit, z, f_z):
+        caught = genuine(self, orbit, z, f_z)
+        if len(self.labels) > 100 and next(lies) and self.library.closeness > 0.01:
+            self.labels[orbit[caught]] = 0
+        return caught
+
+    monkeypatch.setattr(Capture, "see", lying)
+    limits = sx.find_attractors(field, starts, Protocol(audit=0.1))
+    assert limits.audit.rounds > 1
+    assert limits.audit.fidelity == 1.0
+    assert (limits.labels == honest.labels).double().mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("share", "captured", "expected"), [(0.01, 1000, 10), (0.01, 50, LEAST), (1.0, 30, 30), (0, 50, 0)]
+)
+def test_the_share_that_is_audited(share, captured, expected):
+    mask = torch.zeros(2000, dtype=torch.bool)
+    mask[torch.randperm(2000, generator=torch.Generator().manual_seed(1))[:captured]] = True
+    rows = audited(mask, share)
+    assert len(rows) == len(set(rows.tolist())) == expected
+    assert mask[rows].all()
+    assert torch.equal(rows, audited(mask, share))
+
+
+def test_the_sentence_of_an_audit():
+    audit = Audit(captured=1000, checked=20, agreed=19, rounds=2)
+    assert audit.fidelity == pytest.approx(0.95)
+    low, high = audit.interval
+    assert low == pytest.approx(0.7639, abs=1e-3)
+    assert high == pytest.approx(0.9911, abs=1e-3)
+    assert "19 of 20" in audit.sentence
+    assert "regions shrunk 1×" in audit.sentence
+    assert math.isnan(Audit(captured=5, checked=0, agreed=0).fidelity)
+    assert "none of 5" in Audit(captured=5, checked=0, agreed=0).sentence
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), "all", True])
+def test_the_audited_share_is_a_share(value):
+    with pytest.raises(sx.errors.InputError, match=r"Protocol\.audit must be a share"):
+        Protocol(audit=value)
