@@ -173,6 +173,8 @@ def test_a_real_search_comes_back_with_its_views(found, tmp_path):
     same(found, again)
     same(found.attractors, again.attractors)
     assert repr(found) == repr(again)
+    for versions in (found.provenance["versions"], again.provenance["versions"]):
+        assert {type(version) for version in versions.values()} == {str}
     assert torch.equal(sx.basins(found).fractions, sx.basins(again).fractions)
     assert sorted(p.name for p in (tmp_path / "deep" / "er" / "limits").iterdir()) == [
         "result.json",

@@ -94,6 +94,10 @@ def guarded(run: Callable[[], Any], terminal: Terminal) -> ExitCode:
 
 def _failed(terminal: Terminal, sentence: str, error: BaseException, code: ExitCode) -> ExitCode:
     terminal.fail(sentence, error, code)
+    try:
+        sys.stdout.flush()
+    except OSError:  # the exit code is that of the failure, not of what could not be printed about it
+        _abandon_stdout()
     return code
 
 

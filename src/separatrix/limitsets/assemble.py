@@ -169,7 +169,7 @@ def versions() -> dict[str, Any]:
     """What a number depends on besides its inputs."""
     return {
         "separatrix": version("separatrix"),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a subclass of str that compares as a version
         "numpy": version("numpy"),
         "python": platform.python_version(),
     }

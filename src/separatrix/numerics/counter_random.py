@@ -22,7 +22,8 @@ def uniform(seed: int, first: int, count: int, width: int) -> NDArray[np.float64
     """
     blocks = -(-width // _DRAWS_PER_COUNTER)
     generator = np.random.Philox(key=seed, counter=first * blocks)
-    words = generator.random_raw(count * blocks * _DRAWS_PER_COUNTER).reshape(count, blocks * _DRAWS_PER_COUNTER)[:, :width]
+    drawn = blocks * _DRAWS_PER_COUNTER
+    words = generator.random_raw(count * drawn).reshape(count, drawn)[:, :width]
     # The top 53 bits, centred in their cell: never 0 or 1, so the inverse normal is finite.
     return ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
