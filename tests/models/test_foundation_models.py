@@ -75,8 +75,8 @@ def test_a_quantised_model_says_so_and_shows_no_false_derivative(tmp_path: Path)
     assert "Jacobian is 0 almost everywhere" in field.details["notes"][0]
     assert not field.differentiable
     z = field.encode(images(2))
-    assert torch.equal(field(z + 1e-6), field(z))  # the same cell
-    assert not torch.equal(field(-z), field(z))
+    assert torch.allclose(field(z + 1e-4), field(z), atol=1e-6)  # the same cell
+    assert not torch.allclose(field(-z), field(z), atol=1e-3)
 
 
 def test_vit_mae_sees_every_patch_in_its_place(tmp_path: Path) -> None:

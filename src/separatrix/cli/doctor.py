@@ -156,7 +156,8 @@ def _findings(checked: FieldCheck) -> list[RenderableType]:
 def _measurements(found: Diagnosis) -> list[RenderableType]:
     assert found.pilot is not None
     assert found.throughput is not None
-    entries = [
+    entries = [*_model_entries(found)]
+    entries += [
         (
             f"σ of {scale.where}",
             f"{number(scale.sigma_in)} → {number(scale.sigma_out)} by one f: σ_out/σ_in = {number(scale.ratio)}",
@@ -168,7 +169,9 @@ def _measurements(found: Diagnosis) -> list[RenderableType]:
         entries.append(
             (
                 f"{len(here)} point{'s' if len(here) > 1 else ''}, {where}",
-                f"ρ {_range(s.radius for s in here)}, ‖J‖₂ {_range(s.norm for s in here)}",
+                f"ρ {'about ' if here[0].rough else ''}{_range(s.radius for s in here)}, "
+                f"‖J‖₂ {'at least ' if here[0].rough else ''}{_range(s.norm for s in here)}"
+                + (" (a short power iteration: more would take too long here)" if here[0].rough else ""),
             )
         )
     pilot = found.pilot
@@ -180,6 +183,8 @@ def _measurements(found: Diagnosis) -> list[RenderableType]:
             f"from {pilot.starts}, at most {pilot.max_steps} steps: {ends}{settled}",
         ),
         ("rounding", _rounding_words(found)),
+        ("bfloat16", _coarse_words(found)),
+        ("memory", "unknown" if found.memory is None else f"{_bytes(found.memory)} per orbit at the peak of one step"),
         (
             "speed",
             f"{number(found.throughput.per_second, ',.0f')} map evaluations per second, in batches of {found.throughput.batch_size}",
@@ -193,6 +198,45 @@ def _rounding_words(found: Diagnosis) -> str:
         return "unknown: there is no float64 copy of this model to compare with"
     sizes = f"{number(found.rounding.median, '.1g')} of the spread (at most {number(found.rounding.largest, '.1g')})"
     return f"moves f(z) by {sizes}, {found.model['dtype']} against float64"
+
+
+def _coarse_words(found: Diagnosis) -> str:
+    if found.model["dtype"] == "bfloat16":
+        return "the model's own format"
+    if found.bfloat16 is None:
+        return "unknown: there is no bfloat16 copy of this model"
+    return f"would move f(z) by {number(found.bfloat16.median, '.1g')} of the spread"
+
+
+def _bytes(count: int) -> str:
+    """``"1.2 MB"``."""
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}"
+
+
+def _model_entries(found: Diagnosis) -> list[tuple[str, str]]:
+    """What loading decided, and how decoder and encoder meet."""
+    details = found.model.get("details", {})
+    entries = []
+    if details:
+        version = next((f", {name} {details[name]}" for name in ("diffusers", "transformers") if name in details), "")
+        entries.append(("family", f"{details.get('family', 'unknown')}: {details.get('class', 'unknown')}{version}"))
+        if details.get("revision"):
+            entries.append(("revision", str(details["revision"])))
+    entries.append(("units", str(found.model["units"])))
+    loop = found.loop
+    if loop is not None:
+        entries.append(("decoder to encoder", loop.words))
+        seen = f"decoded values {number(loop.low)} to {number(loop.high)} (1 to 99 %)"
+        if loop.slope == loop.slope:
+            seen += f"; D(E(x)) is about {number(loop.slope, '.2f')}·x {number(loop.intercept, '+.2f')}, correlation "
+            seen += number(loop.correlation, ".2f")
+        entries.append(("range", f"{seen}; {'MISMATCH: ' + loop.mismatch if loop.mismatch else 'no mismatch seen'}"))
+    return entries + [("note", note) for note in details.get("notes", ())]
 
 
 def _advice(found: Diagnosis) -> list[RenderableType]:

@@ -123,7 +123,7 @@ def _load(request: LoadRequest) -> LatentField:
             f"{folder.origin} holds a {folder.diffusers_class}, which diffusers {diffusers.__version__} does not know as "
             "an autoencoder; install the version that its config.json names."
         )
-    model = load_pretrained(kind, folder)
+    model = load_pretrained(kind, folder, low_cpu_mem_usage=False)
     side = _default_side(folder)
     size = (request.number("height", side), request.number("width", side))
     adapter = DiffusersAutoencoder(model, size, request.choice("units", "scaled", ("scaled", "raw")) == "scaled")

@@ -7,6 +7,7 @@ do not lead out of it, and what a library would silently fill with random weight
 from __future__ import annotations
 
 import json
+import logging
 import re
 import warnings
 from collections.abc import Iterator
@@ -238,9 +239,14 @@ def load_pretrained(kind: Any, folder: ModelFolder, **options: Any) -> Any:
 @contextmanager
 def silenced() -> Iterator[None]:
     """Nothing that a library prints or warns about while loading reaches the user: what matters is raised here."""
-    with redirect_stdout(StringIO()), redirect_stderr(StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def origin_details(folder: ModelFolder) -> dict[str, Any]:

@@ -16,25 +16,29 @@ import torch
 from torch import Tensor
 
 from separatrix.check import FieldCheck, check
-from separatrix.cost import NO_WORK, VJP_WEIGHT, Cost
-from separatrix.errors import FieldError, InputError
+from separatrix.cost import NO_WORK, Cost
+from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets.spectrum import spectrum_matrix_free, spectrum_of
 from separatrix.numerics.distances import spread
 from separatrix.orbits.evaluator import Evaluator
 from separatrix.orbits.iterate import run_orbits
 from separatrix.orbits.result import Orbits
 from separatrix.orbits.status import Status
-from separatrix.protocol import DENSE_LIMIT, Protocol
+from separatrix.protocol import Protocol
 from separatrix.starts import as_starts, encoded, gaussian
 from separatrix.studies.advice import Advice, advise
+from separatrix.studies.footprint import Rounding, drift, memory_per_orbit
+from separatrix.studies.loop_closure import LoopClosure, as_images, loop_closure
+from separatrix.studies.slopes import Slope, slopes_at
 
 NOISE, DATA, ENDS = "N(0, I)", "encoded data", "where the pilot orbits ended"
-_SLOPES = 4  # points per kind at which the Jacobian is taken
-_MATRIX_FREE_COST = 1000  # map evaluations that an Arnoldi iteration and a norm take, roughly
 _FEWEST_STEPS = 20  # of a pilot orbit, however slow the network is
-_SMALLEST_BATCH = 64
+_LARGEST_BATCH = 64
 _TIMINGS = 3
+_FEWEST_SAMPLES = 16
+_SHARE = 12  # each measurement over the samples may take this part of the time
+_FORMAT_COST = 8  # evaluations in float64 or bfloat16 count as so many on a CPU
+_IMAGES = 16  # data on which the way from decoder to encoder is tested
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,6 @@ class Scale:
     def ratio(self) -> float:
         """σ_out/σ_in: below 1 the map draws the cloud together."""
         return self.sigma_out / self.sigma_in if self.sigma_in > 0 else math.nan
-
-
-@dataclass(frozen=True)
-class Slope:
-    """ρ(J) and ‖J‖₂ at one point. ρ is a rate of convergence only where orbits end."""
-
-    where: str
-    radius: float
-    norm: float
 
 
 @dataclass(frozen=True)
@@ -79,14 +74,6 @@ class Throughput:
     per_second: float
 
 
-@dataclass(frozen=True)
-class Rounding:
-    """‖f(z) − f₆₄(z)‖ as a share of the spread, f₆₄ the same map in float64: median and largest over the points."""
-
-    median: float
-    largest: float
-
-
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
     """What a short look at a field shows. If ``checked`` is not ok, nothing else was measured.
@@ -97,7 +84,10 @@ class Diagnosis:
         scales: of N(0, I), and of encoded data if data were given.
         slopes: at the first starts, and where the first pilot orbits ended.
         pilot: a few short orbits from encoded data, else from N(0, I).
-        rounding: at the starts; None where no float64 copy can be made.
+        rounding: at the starts, against float64; None where no float64 copy can be made.
+        bfloat16: what computing in bfloat16 instead would do; None where no such copy can be made.
+        loop: do the decoder's output and the encoder's input agree in range and size?
+        memory: bytes per orbit at the peak of one evaluation; None where it cannot be seen.
         throughput: speed.
         advice: protocol, predicted steps, reasons.
         cost: work done.
@@ -109,6 +99,9 @@ class Diagnosis:
     slopes: tuple[Slope, ...] = ()
     pilot: Pilot | None = None
     rounding: Rounding | None = None
+    bfloat16: Rounding | None = None
+    loop: LoopClosure | None = None
+    memory: int | None = None
     throughput: Throughput | None = None
     advice: Advice | None = None
     cost: Cost = NO_WORK
@@ -140,18 +133,18 @@ def diagnose(
         field: the field.
         data: where orbits are to start, as `load_images` takes it; without data they start at N(0, I).
         protocol: whose tolerance and budget the predictions are about; the default one if not given.
-        samples: points at which the change of scale and the rounding are measured.
+        samples: points at which the change of scale and the rounding are measured; fewer on a slow network.
         orbits: number of pilot orbits.
         max_steps: budget of each.
-        seconds: about how long this may take; on a slow network the pilot gets fewer steps and the Jacobian is taken at
-            fewer points.
+        seconds: about how long this may take; on a slow network the pilot gets fewer steps, and the Jacobian is taken at
+            fewer points, or ρ and ‖J‖₂ are estimated roughly.
         seed: of the Gaussian points.
 
     Raises:
         InputError: data that the model does not take, or options out of range.
 
-    Cost: at most about 4·samples + orbits·max_steps evaluations, some timings, and the spectrum at eight points (2k
-    evaluations each up to k = 512, above about a thousand each).
+    Cost: at most about 6·samples + orbits·max_steps evaluations, some timings, and the spectrum at eight points (2k
+    evaluations each up to k = 512, above about a thousand each), all limited by ``seconds``.
 
     >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(3,), dtype=torch.float64)
     >>> found = diagnose(field)
@@ -165,21 +158,25 @@ def diagnose(
     if not checked.ok:
         return Diagnosis(model=field.describe(), checked=checked)
     rules = protocol or Protocol()
+    rate = _rate(field)
+    samples = min(samples, max(_FEWEST_SAMPLES, int(rate * seconds / _SHARE)))
     clouds = _clouds(field, data, samples, seed)
     where, z = list(clouds.items())[-1]
     unit = spread(z)
     with field.guest():
         evaluate = Evaluator(field)
-        throughput = _throughput(evaluate, z)
+        throughput = _throughput(evaluate, z, min(_LARGEST_BATCH, samples))
         scales = tuple(_scale(name, cloud, evaluate) for name, cloud in clouds.items())
     affordable = throughput.per_second * seconds / 3  # evaluations for each of pilot, starts and ends
     max_steps = min(max_steps, max(_FEWEST_STEPS, int(affordable / orbits)))
-    slopes = min(_SLOPES, max(1, int(affordable / _slope_cost(field))))
     short = Protocol(tolerance=rules.tolerance, max_steps=max_steps, probe_steps=max_steps)
     ended = run_orbits(field, as_starts(z[:orbits]), short, batch_size=throughput.batch_size, spread=unit)
-    at_starts, cost_at_starts = _slopes(field, where, z[:slopes])
-    at_ends, cost_at_ends = _slopes(field, ENDS, _end_points(ended)[:slopes])
-    rounding = _rounding(field, z, unit)
+    at_starts, cost_at_starts = slopes_at(field, where, z, affordable)
+    at_ends, cost_at_ends = slopes_at(field, ENDS, _end_points(ended), affordable)
+    few = z[: max(_FEWEST_SAMPLES // 2, min(samples, int(rate * seconds / _SHARE / _FORMAT_COST)))]
+    rounding = drift(field, torch.float64, few, unit)
+    coarse = drift(field, torch.bfloat16, few, unit) if field.dtype != torch.bfloat16 else None
+    loop = loop_closure(field, z[:_IMAGES], None if data is None else as_images(data, _IMAGES))
     pilot = Pilot(where, ended.counts, max_steps, _median(ended.steps[ended.reached]))
     advice = advise(
         rules,
@@ -197,9 +194,12 @@ def diagnose(
         slopes=(*at_starts, *at_ends),
         pilot=pilot,
         rounding=rounding,
+        bfloat16=coarse,
+        loop=loop,
+        memory=memory_per_orbit(field, z),
         throughput=throughput,
         advice=advice,
-        cost=evaluate.cost + ended.cost + cost_at_starts + cost_at_ends + Cost(map=2 * len(z)),
+        cost=evaluate.cost + ended.cost + cost_at_starts + cost_at_ends + Cost(map=4 * len(few) + _IMAGES),
     )
 
 
@@ -212,9 +212,23 @@ def _clouds(field: LatentField, data: Any, samples: int, seed: int) -> dict[str,
     return clouds
 
 
-def _throughput(evaluate: Evaluator, z: Tensor) -> Throughput:
+def _rate(field: LatentField) -> float:
+    """Map evaluations per second, from one batch of a few after another that pays for lazy initialisation."""
+    z = gaussian(_FEWEST_SAMPLES, seed=0).block(field, 0, _FEWEST_SAMPLES)
+    field(z[:2])
+    begin = time.perf_counter()
+    field(z)
+    if field.device.type == "cuda":
+        torch.cuda.synchronize(field.device)
+    return len(z) / max(time.perf_counter() - begin, 1e-9)
+
+
+def _throughput(evaluate: Evaluator, z: Tensor, least: int) -> Throughput:
     """The best of a few timings: whatever else the machine does can only slow them down."""
-    size = evaluate.choose_chunk(z, wanted=max(_SMALLEST_BATCH, len(z)))
+    if len(z) >= _LARGEST_BATCH:
+        size = evaluate.choose_chunk(z, wanted=max(_LARGEST_BATCH, len(z)))
+    else:  # so slow that larger batches would take longer to try than they could ever save
+        size = evaluate.chunk = least
     batch = z[torch.arange(size, device=z.device) % len(z)]
     seconds = []
     for _ in range(_TIMINGS):
@@ -242,33 +256,6 @@ def _end_points(ended: Orbits) -> Tensor:
     order = ended.reached.logical_not().to(torch.int8).argsort(stable=True)
     points = ended.points[order]
     return points[points.flatten(1).isfinite().all(dim=1)]
-
-
-def _slope_cost(field: LatentField) -> float:
-    """Map evaluations per point."""
-    return VJP_WEIGHT * field.latent_dim if field.latent_dim <= DENSE_LIMIT else _MATRIX_FREE_COST
-
-
-def _slopes(field: LatentField, where: str, z: Tensor) -> tuple[list[Slope], Cost]:
-    if field.latent_dim <= DENSE_LIMIT:
-        found, cost = spectrum_of(field.jacobian(z)), Cost(vjp=len(z) * field.latent_dim)
-    else:
-        found = spectrum_matrix_free(field, z)
-        cost = found.cost
-    rows = zip(found.radius.tolist(), found.norm.tolist(), strict=True)
-    return [Slope(where, radius, norm) for radius, norm in rows], cost
-
-
-def _rounding(field: LatentField, z: Tensor, unit: float) -> Rounding | None:
-    try:
-        twin = field.to(dtype=torch.float64)
-    except FieldError:
-        return None
-    with field.guest(), twin.guest():
-        parts = torch.split(z, _SMALLEST_BATCH)
-        apart = torch.cat([twin.bare(part.to(torch.float64)) - field.bare(part) for part in parts])
-    drift = apart.flatten(1).norm(dim=1).nan_to_num() / unit
-    return Rounding(float(drift.quantile(0.5)), float(drift.max()))
 
 
 def _median(steps: Tensor) -> float:
