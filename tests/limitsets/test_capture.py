@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -41,7 +42,7 @@ def regions(*centres, rho=0.5):
 def accepted_after(region_set, path):
     """The first step of the path ``(t, k)`` at which it is accepted, or None."""
     approach, orbit = Approach.none(1, torch.device("cpu")), torch.zeros(1, dtype=torch.int64)
-    for t, (z, f_z) in enumerate(zip(path[:-1], path[1:], strict=True)):
+    for t, (z, f_z) in enumerate(itertools.pairwise(path)):
         if bool(approach.see(region_set, orbit, z[None], f_z[None])[0]):
             return t
     return None

@@ -72,7 +72,7 @@ def find_attractors(
         limits = assemble_unpolished(fine, orbits)
     provenance = {"field": field.describe(), "starts": dict(source.provenance)}
     verdict = triviality(limits)
-    notes += (verdict.sentence,) if verdict.trivial else ()
+    notes += limits.notes + ((verdict.sentence,) if verdict.trivial else ())
     limits = replace(limits, notes=notes, provenance={**provenance, **limits.provenance})
     report_unfinished(limits.orbits, throw)
     return limits

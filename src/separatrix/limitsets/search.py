@@ -20,13 +20,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from separatrix.cost import Cost
+from separatrix.cost import JVP_WEIGHT, Cost
 from separatrix.field import LatentField
 from separatrix.limitsets.assemble import assemble
 from separatrix.limitsets.audit import Audit, audited
 from separatrix.limitsets.capture import Capture
 from separatrix.limitsets.curves import CurveSearch
 from separatrix.limitsets.library import Library
+from separatrix.limitsets.motion import LEAST_STEPS, motion
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.distances import spread as spread_of
 from separatrix.orbits.iterate import SPREAD_SAMPLE, run_orbits
@@ -38,6 +39,9 @@ from separatrix.starts import Starts, as_starts
 FINE_TOLERANCE = 1e-10  # estimated error, as a share of the spread, of the second look in float64
 PILOT = 64  # starts that are followed first, so that most of the others can be captured
 _PILOT_PAYS = 256  # starts from which a separate pilot saves evaluations
+_NAMED = 4  # moving orbits whose motion is measured
+_NAMING_STEPS = 256
+_NAMING_SHARE = 0.05  # of the evaluations spent so far
 _AUDIT_ROUNDS = 3
 _SHRINK = 0.25  # what an audit that finds a disagreement does to the regions
 _LATER = 256  # steps after which an orbit captured by a closed curve must still be on it
@@ -87,8 +91,9 @@ class Search:
         self._settle()
         self._settle_at_rest()
         audit = self._audit() if rules.capture else None
+        notes = self._name_what_moves()
         limits = assemble(self.library, self.curve_search, self._finished_orbits(), self.labels, self.curve_labels)
-        return replace(limits, audit=audit)
+        return replace(limits, audit=audit, notes=notes)
 
     def _look(self, source: Starts, budget: int) -> tuple[Orbits, Capture]:
         """Orbits from new starts; what the starts before them have shown is used to end them early."""
@@ -205,6 +210,20 @@ class Search:
         outside = rows[~regions.inside(self.orbits.points[rows].flatten(1), region)]
         self._continue(outside, self.transit, self.protocol.tolerance, self.protocol.max_steps)
 
+    def _name_what_moves(self) -> tuple[str, ...]:
+        """How some of the orbits move that found no limit set, at a small share of what they have cost."""
+        rows = self._pending(*_MOVING)
+        affordable = int(_NAMING_SHARE * self._work().map / (1 + JVP_WEIGHT))
+        steps = min(_NAMING_STEPS, affordable)
+        if not len(rows) or steps < LEAST_STEPS:
+            return ()
+        followed = motion(self.transit, self.orbits.points[rows[: min(_NAMED, affordable // steps)]], steps=steps)
+        self.library.cost += followed.cost
+        return (followed.sentence,)
+
+    def _work(self) -> Cost:
+        return self.orbits.cost + self.library.cost + self.curve_search.cost
+
     def _finished_orbits(self) -> Orbits:
         status = self.orbits.status.clone()
         status[self.curve_labels >= 0] = int(Status.QUASIPERIODIC)
@@ -214,8 +233,7 @@ class Search:
         status[unconfirmed & torch.isin(status, torch.tensor(claims, dtype=torch.uint8, device=status.device))] = int(
             Status.SLOW
         )
-        work = self.orbits.cost + self.library.cost + self.curve_search.cost
-        return replace(self.orbits, status=status, protocol=self.protocol, cost=work)
+        return replace(self.orbits, status=status, protocol=self.protocol, cost=self._work())
 
 
 def _updated(orbits: Orbits, chosen: Tensor, further: Orbits) -> Orbits:

@@ -1,0 +1,106 @@
+"""Lyapunov exponents and returns of orbits, against maps where both are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import separatrix as sx
+from separatrix import LatentField
+from separatrix.limitsets.motion import LEAST_STEPS, Motion, motion
+from separatrix.testing import oracles
+
+
+def planar(matrix):
+    m = torch.tensor(matrix, dtype=torch.float64)
+    return LatentField.from_map(lambda z: z @ m.to(z).T, latent_shape=2, dtype=torch.float64)
+
+
+def turn(angle, factor=1.0):
+    c, s = factor * math.cos(angle), factor * math.sin(angle)
+    return [[c, -s], [s, c]]
+
+
+def test_full_chaos_stretches_by_ln_2():
+    """Logistic r = 4: the exponent is ln 2 for almost every orbit."""
+    oracle = oracles.logistic(4.0, count=16)
+    found = motion(oracle.field, oracle.starts, steps=2000)
+    assert (found.exponent - math.log(2)).abs().max() < 0.05
+    assert float(found.exponent.mean()) == pytest.approx(math.log(2), abs=0.01)
+    assert ((found.exponent - math.log(2)).abs() <= 4 * found.standard_error + 1e-3).all()
+    assert set(found.words) == {"stretching (chaos, perhaps transient)"}
+    assert "16 stretching" in found.sentence
+
+
+def test_the_henon_map_has_its_published_exponent():
+    """0.419 for a = 1.4, b = 0.3 (e.g. Sprott 2003)."""
+    field = oracles.henon().field
+    z = torch.tensor([[0.1, 0.1]], dtype=torch.float64)
+    for _ in range(100):
+        z = field(z)
+    assert motion(field, z, steps=4000).exponent.item() == pytest.approx(0.419, abs=0.02)
+
+
+@pytest.mark.parametrize("turns", [0.6180339887, 0.05, 0.41421356])
+def test_a_rotation_is_neutral_and_returns(turns):
+    found = motion(planar(turn(2 * math.pi * turns)), torch.ones(2, 2, dtype=torch.float64))
+    assert found.exponent.abs().max() < 1e-12
+    assert (found.step_ratio - 1).abs().max() < 1e-12
+    assert found.recurrence.max() < 0.05
+    assert set(found.words) == {"neutral and returning (a closed curve)"}
+
+
+@pytest.mark.parametrize("rho", [0.5, 0.9, 0.98])
+def test_a_contraction_contracts_at_its_rate(rho):
+    found = motion(planar(turn(1.0, rho)), torch.ones(1, 2, dtype=torch.float64))
+    assert found.exponent.item() == pytest.approx(math.log(rho), abs=1e-9)
+    assert found.step_ratio.item() == pytest.approx(rho, rel=1e-9)
+    assert found.words == ["contracting"]
+
+
+def test_a_march_never_returns():
+    field = LatentField.from_map(lambda z: z + 0.1, latent_shape=3, dtype=torch.float64)
+    found = motion(field, torch.zeros(1, 3, dtype=torch.float64))
+    assert found.exponent.item() == pytest.approx(0.0, abs=1e-12)
+    assert found.recurrence.item() == pytest.approx(0.5, abs=0.01)
+    assert found.words == ["neutral (a slow manifold or a continuum)"]
+
+
+def test_a_map_that_forgets_everything_has_no_exponent_but_no_crash():
+    field = LatentField.from_map(lambda z: 0 * z + 1, latent_shape=2, dtype=torch.float64)
+    found = motion(field, torch.ones(1, 2, dtype=torch.float64))
+    assert found.exponent.item() < -100
+    assert found.words == ["contracting"] or "contracting" in found.words[0]
+
+
+def test_costs_and_shapes():
+    field = planar(turn(1.0))
+    found = motion(field, torch.ones(3, 2, dtype=torch.float64), steps=64)
+    assert (found.cost.map, found.cost.jvp) == (192, 192)
+    assert len(found) == 3
+    assert len(found[1:]) == 2
+    empty = motion(field, torch.ones(0, 2, dtype=torch.float64), steps=64)
+    assert len(empty) == 0
+    assert empty.sentence == "No orbit was followed."
+
+
+def test_bad_input():
+    field = planar(turn(1.0))
+    with pytest.raises(sx.errors.InputError, match=f"at least {LEAST_STEPS} steps"):
+        motion(field, torch.ones(3, 2), steps=3)
+    with pytest.raises(sx.errors.InputError, match="whose latents are"):
+        motion(field, torch.ones(3, 5))
+
+
+@pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
+def test_a_search_names_what_keeps_moving():
+    oracle = oracles.logistic(4.0, count=32)
+    limits = sx.find_attractors(oracle.field, oracle.starts, sx.Protocol(max_steps=2000))
+    assert any("stretching" in note for note in limits.notes)
+
+
+def test_exported():
+    assert sx.motion is motion
+    assert sx.Motion is Motion
