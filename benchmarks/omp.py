@@ -152,6 +152,8 @@ def markdown(rows: list[Row], about: dict[str, object]) -> str:
         f"float64, given the Gram matrix ({about['products_seconds']:.1f} s) and the correlations.",
         f"{about['machine']}, {about['threads']} thread(s), {about['device']}, torch {about['torch']}, scikit-learn "
         f"{about['sklearn']}. Load average at the end: {about['load']} (1, 5, 15 min). Times are per signal.",
+        "Where the load is above the number of cores, the wall-clock columns include waiting for other work and the ratio of "
+        "processor times is the one to read.",
         "",
         "| atoms chosen | signals | separatrix | scikit-learn (row-major Gram) | ratio | processor time, ratio | supports "
         "equal | coefficients differ by at most | working memory (+ Gram) |",
