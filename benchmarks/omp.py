@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--signals", type=int, default=500)
     parser.add_argument(
-        "--last-signals", type=int, default=60, help="signals at the largest sparsity, where one takes 1 s"
+        "--last-signals", type=int, default=30, help="signals at the largest sparsity, where one takes 1 s"
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path)
