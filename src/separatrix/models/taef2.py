@@ -118,7 +118,7 @@ def load_taef2(folder: Path, image_size: tuple[int, int] = (64, 64)) -> TAEF2:
     for name in ("encoder", "decoder"):
         path = folder / f"{name}.safetensors"
         fill(getattr(model, name), read_weights(path), source=path, model=f"the {name} of TAEF2")
-    return model
+    return model.eval()
 
 
 def _conv(ins: int = _WIDTH, *, out: int = _WIDTH, stride: int = 1, bias: bool = True) -> nn.Conv2d:
