@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from python_models import Autoencoder
 from tiny_models import MODELS, halves
 
+import separatrix as sx
 from separatrix.field import LatentField
 from separatrix.models import FAMILIES, load
 from separatrix.models.adapter import adapter_of
@@ -50,6 +51,20 @@ def test_what_was_decided_is_recorded(name: str, fields: dict[str, LatentField])
     assert json.loads(json.dumps(field.describe()))["details"]["class"] == MODELS[name].class_name
     if adapter_of(field) is not None and field.details["family"] != "ONNX":
         assert field.to(dtype=torch.float64).details == field.details
+
+
+def test_an_onnx_pair_is_searched_without_gradients(fields: dict[str, LatentField]) -> None:
+    """The same attractor as of the network it was exported from; no float64 copy, and no error because of it."""
+    encoder, decoder = halves()
+    starts = sx.starts.gaussian(30, seed=0)
+    found = sx.find_attractors(fields["ONNX"], starts)
+    expected = sx.find_attractors(LatentField(encoder, decoder, latent_shape=3), starts)
+    assert len(found.attractors) == len(expected.attractors) == 1
+    assert bool((found.labels == 0).all())
+    assert torch.allclose(found.attractors.points.double(), expected.attractors.points.double(), atol=1e-4)
+    for column in ("spectral_radius", "spectral_norm"):
+        measured, exact = getattr(found.attractors, column), getattr(expected.attractors, column)
+        assert float(measured) == pytest.approx(float(exact), rel=1e-2)
 
 
 def test_the_halves_are_the_same_function_in_every_form(fields: dict[str, LatentField]) -> None:

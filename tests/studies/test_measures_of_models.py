@@ -12,7 +12,7 @@ from separatrix.field import LatentField
 from separatrix.studies.diagnosis import diagnose
 from separatrix.studies.footprint import drift, memory_per_orbit
 from separatrix.studies.loop_closure import loop_closure
-from separatrix.studies.slopes import slopes_at
+from separatrix.studies.slopes import slope_by_differences, slopes_at
 
 DTYPE = torch.float64
 
@@ -59,6 +59,20 @@ def test_constant_maps_and_maps_without_gradients_have_rough_slopes_too():
     assert slope.radius == pytest.approx(0.5, abs=1e-4)
     assert math.isnan(slope.norm)
     assert slopes_at(still, "here", torch.ones(0, 700, dtype=DTYPE), budget=50) == ([], Cost())
+
+
+def test_a_norm_without_gradients_is_to_be_had_on_request():
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(600, 600, dtype=DTYPE, generator=generator) / 60
+    blind = LatentField.from_map(
+        lambda z: torch.from_numpy(z.detach().flatten(1).numpy() @ matrix.T.numpy()).reshape(z.shape),
+        latent_shape=(6, 100),
+        dtype=DTYPE,
+    )
+    slope, cost = slope_by_differences(blind, "here", torch.ones(1, 6, 100, dtype=DTYPE))
+    assert slope.norm == pytest.approx(float(torch.linalg.matrix_norm(matrix, 2)), rel=1e-6)
+    assert slope.radius == pytest.approx(float(torch.linalg.eigvals(matrix).abs().max()), rel=1e-6)
+    assert cost == Cost(map=1200)
 
 
 def test_memory_is_the_peak_of_what_is_alive():
