@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from separatrix.cli.doctor import next_command
 from separatrix.protocol import Protocol
@@ -37,6 +40,43 @@ def test_what_people_see(program):
     assert "about 17, by log ε/log ρ" in words
     last = answer.stdout.splitlines()[-1]
     assert last.startswith("separatrix attractors toy.py:contraction --protocol default --noise 1000 --batch-size ")
+
+
+def test_settings_are_checked(program):
+    answer = program("doctor", "toy.py:small", "--set", "latent")
+    assert answer.code == 2
+    assert "'latent' is no setting; give NAME=VALUE" in answer.stderr
+    answer = program("doctor", "toy.py:small", "--set", "latent=mean")
+    assert answer.code == 1
+    assert "'Python factory' has no option 'latent'; it takes none" in answer.sentence
+
+
+def test_what_loading_decided_is_shown_and_handed_on(program, tmp_path):
+    folder = tmp_path / "sae"
+    folder.mkdir()
+    (folder / "cfg.json").write_text(json.dumps({"d_in": 4, "d_sae": 6, "hook_name": "blocks.3"}), encoding="utf-8")
+    shapes = {"W_enc": (4, 6), "W_dec": (6, 4), "b_enc": (6,), "b_dec": (4,)}
+    save_file({name: torch.full(shape, 0.1) for name, shape in shapes.items()}, folder / "sae_weights.safetensors")
+    answer = program("doctor", "sae", "--set", "space=activations", "--samples", "8")
+    assert answer.code == 0
+    words = " ".join(answer.stdout.split())
+    assert "family sparse autoencoder: SparseAutoencoder" in words
+    assert "units activations of the sparse autoencoder at blocks.3" in words
+    assert "no mismatch seen" in words
+    assert "would move f(z) by" in words
+    assert "per orbit at the peak of one step" in words
+    assert answer.stdout.splitlines()[-1].startswith("separatrix attractors sae --set space=activations --protocol")
+
+
+def test_a_mismatch_of_ranges_is_shown(program, digits, tmp_path):
+    (tmp_path / "crossed.py").write_text(
+        "import torch, separatrix as sx\n"
+        "def make():\n"
+        "    return sx.LatentField(lambda x: x.flatten(1), lambda z: 2 * z.reshape(-1, 1, 4, 4) - 1, latent_shape=16)\n"
+    )
+    answer = program("doctor", "crossed.py:make", "--data", f"{digits}#train", "--samples", "8")
+    assert answer.code == 0
+    assert "MISMATCH: reconstructions are about 2.00·x -1.00" in " ".join(answer.stdout.split())
 
 
 def test_the_suggested_command_runs(program, monkeypatch, digits):
