@@ -29,11 +29,11 @@ def seeded(build: Callable[[], Any]) -> Any:
         return build()
 
 
-def _diffusers(name: str, **config: Any) -> Callable[[Path], dict[str, Any]]:
+def _diffusers(name: str, side: int = 16, **config: Any) -> Callable[[Path], dict[str, Any]]:
     def write(folder: Path) -> dict[str, Any]:
         diffusers = pytest.importorskip("diffusers")
         seeded(lambda: getattr(diffusers, name)(**config)).save_pretrained(folder)
-        return {"spec": str(folder), "options": {"height": 16, "width": 16}}
+        return {"spec": str(folder), "options": {"height": side, "width": side}}
 
     return write
 
@@ -306,6 +306,23 @@ MODELS: dict[str, Tiny] = {
         ),
         (4, 8, 8),
         "AutoencoderDC",
+    ),
+    "AutoencoderRAE": Tiny(
+        _diffusers(
+            "AutoencoderRAE",
+            side=8,
+            encoder_hidden_size=64,
+            encoder_num_hidden_layers=1,
+            decoder_hidden_size=16,
+            decoder_num_hidden_layers=1,
+            decoder_num_attention_heads=2,
+            decoder_intermediate_size=16,
+            patch_size=4,
+            encoder_input_size=28,
+            image_size=8,
+        ),
+        (64, 2, 2),
+        "AutoencoderRAE",
     ),
     "ViTMAE": Tiny(write_mae, (16, 16), "ViTMAEForPreTraining"),
     "ViTMAE all": Tiny(lambda f: write_mae(f) | {"options": {"latent": "all"}}, (17, 16), "ViTMAEForPreTraining"),

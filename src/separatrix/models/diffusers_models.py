@@ -152,5 +152,5 @@ DIFFUSERS = Family(
         "width": "pixels",
         "units": "scaled (as the diffusion model takes them; the default) or raw",
     },
-    verified="random weights of AutoencoderKL, AsymmetricAutoencoderKL, AutoencoderTiny, VQModel, AutoencoderDC",
+    verified="random weights: AutoencoderKL, AsymmetricAutoencoderKL, -Tiny, -DC, -RAE and VQModel",
 )
