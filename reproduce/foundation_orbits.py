@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import time
@@ -149,8 +150,10 @@ def table(record: dict[str, Any]) -> str:
 def verdict(record: dict[str, Any]) -> str:
     reached = sum(record["reached"].values())
     growth = record["twins"][-1] / record["twins"][0]
+    early = record["twins"][: len(record["twins"]) // 2 + 1]
+    exponent = math.log(early[-1] / early[0]) / (len(early) - 1)
     together = (
-        "twins separate, so where an orbit goes depends on rounding: no claim about limit sets can rest on single orbits"
+        f"twins separate (by a factor of about e^{exponent:.2f} per step at first, as on a chaotic set), so where an orbit goes depends on rounding: no claim about limit sets can rest on single orbits"
         if growth > 10
         else "twins draw together: the orbits contract towards each other slowly"
         if growth < 0.1
@@ -161,6 +164,15 @@ def verdict(record: dict[str, Any]) -> str:
         f"**Said plainly.** {end} within {record['steps']} steps; the field stays large where the orbits are, and {together}. "
         "A count of attractors of this model at this budget would be a statement about the budget."
     )
+
+
+def rounded(value: Any) -> Any:
+    """The record with five significant digits, which is more than the medians are worth."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list) else value
 
 
 def main() -> None:
@@ -215,7 +227,7 @@ def main() -> None:
     record["seconds"] = time.perf_counter() - begin
     record["verdict"] = verdict(record)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "foundation_orbits.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (options.out / "foundation_orbits.json").write_text(json.dumps(rounded(record)) + "\n", encoding="utf-8")
     (options.out / "foundation_orbits.md").write_text(table(record), encoding="utf-8")
     draw(record, options.out / "foundation_orbits.png")
     print(table(record))
