@@ -26,12 +26,3 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs the real models and images: set SEPARATRIX_DATA to their folder")
     return Path(folder)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of known faults, listed in known_failures.txt with their causes, are reported as expected failures."""
-    listed = (Path(__file__).parent / "known_failures.txt").read_text(encoding="utf-8").splitlines()
-    known = [line.strip() for line in listed if line.strip() and not line.startswith("#")]
-    for item in items:
-        if any(item.nodeid.startswith(name) for name in known):
-            item.add_marker(pytest.mark.xfail(reason="known fault, see tests/known_failures.txt", strict=False))

@@ -156,25 +156,27 @@ def test_watching_costs_no_evaluations():
     assert capture.labels.tolist() == [0, 0]
 
 
-def test_an_audit_that_disagrees_shrinks_the_regions(monkeypatch):
-    """A capture that labels everything 0 is caught by the audit, and the labels are right in the end."""
+@pytest.mark.parametrize(("lies", "abandoned"), [(40, False), (10_000, True)])
+def test_an_audit_that_disagrees_makes_everything_right(monkeypatch, lies, abandoned):
+    """A capture that labels everything 0: for a while, then the regions notice; for ever, then the audit. Labels end right."""
     field, starts = wells(1), sx.starts.gaussian(400, seed=5)
     honest = sx.find_attractors(field, starts)
-
     genuine = Capture.see
-    lies = iter([True] * 10_000)
+    lying_steps = itertools.chain([True] * lies, itertools.repeat(False))
 
     def lying(self, orbit, z, f_z):
         caught = genuine(self, orbit, z, f_z)
-        if len(self.labels) > 100 and next(lies) and self.library.closeness > 0.01:
+        if len(self.labels) > 100 and next(lying_steps):
             self.labels[orbit[caught]] = 0
         return caught
 
     monkeypatch.setattr(Capture, "see", lying)
     limits = sx.find_attractors(field, starts, Protocol(audit=0.1))
-    assert limits.audit.rounds > 1
-    assert limits.audit.fidelity == 1.0
-    assert (limits.labels == honest.labels).double().mean() > 0.9
+    assert limits.audit.rounds == (3 if abandoned else 1)
+    assert limits.audit.abandoned is abandoned
+    assert (limits.audit.fidelity == 1.0) is not abandoned
+    assert ("followed to their end as well" in limits.audit.sentence) is abandoned
+    assert torch.allclose(limits.points[limits.labels], honest.points[honest.labels], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(

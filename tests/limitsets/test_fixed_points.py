@@ -117,3 +117,28 @@ def test_what_it_cannot_do_it_refuses():
         sx.find_fixed_points(field_of(torch.tanh), column(1.0), period=0)
     with pytest.raises(FieldError, match="shape"):
         sx.find_fixed_points(field_of(lambda z: z[:, :1], 2), sx.starts.gaussian(4))
+
+
+@pytest.mark.parametrize(("dim", "starts"), [(3, 30), (4, 150)])
+def test_deflation_finds_what_few_starts_miss(dim, starts):
+    """From starts of which plain Newton misses a quarter of the 3^d points."""
+    field, box = field_of(lambda z: torch.tanh(2 * z), dim), sx.starts.box(starts, -1.3, 1.3, seed=3)
+    without = sx.find_fixed_points(field, box, deflation=0)
+    found = sx.find_fixed_points(field, box, deflation=16)
+    assert len(without) < 0.9 * 3**dim
+    assert 0.95 * 3**dim < len(found) <= 3**dim
+    assert found.residual.max() < 1e-13
+    assert torch.equal(found.labels >= 0, without.labels >= 0), "labels are those of the plain Newton method"
+
+
+def test_all_eighty_one_points_in_four_dimensions():
+    found = sx.find_fixed_points(field_of(lambda z: torch.tanh(2 * z), 4), sx.starts.box(2000, -1.3, 1.3, seed=2))
+    assert [int((found.unstable_directions == d).sum()) for d in range(5)] == [16, 32, 24, 8, 1]
+
+
+def test_deflation_invents_nothing():
+    field = field_of(lambda z: 0.5 * z + 1)
+    found = sx.find_fixed_points(field, column(-3, 0, 5))
+    assert found.points.flatten().tolist() == pytest.approx([2.0], abs=1e-12)
+    with pytest.raises(InputError, match="deflation"):
+        sx.find_fixed_points(field, column(1.0), deflation=-1)

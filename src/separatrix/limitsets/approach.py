@@ -33,10 +33,6 @@ class Approach:
         integers = torch.zeros(count, dtype=torch.int64, device=device)
         return cls(integers, integers.clone(), torch.zeros(count, dtype=torch.float64, device=device))
 
-    def forget(self) -> None:
-        """Start again for all orbits: the regions have changed."""
-        self.streak.zero_()
-
     def see(self, regions: TrappingRegions, orbit: Tensor, z: Tensor, f_z: Tensor) -> tuple[Tensor, Tensor]:
         """One step z → f^p(z), flat ``(b, k)``, of the orbits with these indices.
 

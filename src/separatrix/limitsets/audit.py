@@ -12,7 +12,6 @@ from separatrix.numerics.counter_random import uniform
 from separatrix.numerics.intervals import wilson
 
 LEAST = 4  # orbits audited, however few were captured
-_SEED = 20_250_522
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,14 @@ class Audit:
         agreed: how many of those ended on the set they had been given.
         rounds: 1, or more if a disagreement made the regions shrink and the audit start again. The counts are those of
             the last round.
+        abandoned: the last round still disagreed, so all captured orbits were followed to their end and none was believed.
     """
 
     captured: int
     checked: int
     agreed: int
     rounds: int = 1
+    abandoned: bool = False
 
     @property
     def fidelity(self) -> float:
@@ -50,15 +51,16 @@ class Audit:
             return f"Audit: none of {self.captured:,} captured orbits was followed to its end."
         low, high = self.interval
         again = f", regions shrunk {self.rounds - 1}×" if self.rounds > 1 else ""
+        end = " All others were then followed to their end as well." if self.abandoned else ""
         return (
             f"Audit: {self.agreed} of {self.checked} captured orbits, followed to their end, reached the set they were given "
-            f"(95 % interval {low:.1%} to {high:.1%}; {self.captured:,} captured{again})."
+            f"(95 % interval {low:.1%} to {high:.1%}; {self.captured:,} captured{again}).{end}"
         )
 
 
-def audited(captured: Tensor, share: float) -> Tensor:
+def audited(captured: Tensor, share: float, seed: int = 0) -> Tensor:
     """Indices of the orbits to audit: a random share of those captured, the same for the same starts."""
     rows = captured.nonzero().squeeze(1)
     wanted = min(len(rows), max(LEAST, math.ceil(share * len(rows)))) if share > 0 else 0
-    draw = torch.from_numpy(uniform(seed=_SEED, first=0, count=max(len(captured), 1), width=1)).squeeze(1)
+    draw = torch.from_numpy(uniform(seed=seed, first=0, count=max(len(captured), 1), width=1)).squeeze(1)
     return rows[draw.to(rows.device)[rows].argsort(stable=True)[:wanted]].sort().values

@@ -1,9 +1,8 @@
 """Capture: the last stretch of an orbit is not walked if it is certain where it leads.
 
 While orbits run, every step is shown to the trapping regions of the attractors known so far (and to the closed curves).
-An orbit with enough evidence ends there. What converges before it is captured ends somewhere not known yet: such claims
-are polished in batches, and the sets that are found join the known ones while the other orbits are still running. The
-orbit itself is never touched, and no map evaluation is spent on watching it.
+An orbit with enough evidence ends there. The orbit itself is never touched, and no map evaluation is spent on watching it.
+What is known does not change during a run, so the step at which an orbit is captured does not depend on the batch size.
 """
 
 from __future__ import annotations
@@ -15,48 +14,32 @@ from separatrix.limitsets.approach import Approach
 from separatrix.limitsets.curves import NEAR, WATCHED, CurveSearch
 from separatrix.limitsets.library import Library
 from separatrix.numerics.closed_curve import ClosedCurve
-from separatrix.orbits.judge import Verdict
-from separatrix.orbits.status import Status
-
-CLAIMS_AT_ONCE = 8  # claims collected before they are polished together
 
 
 class Capture:
-    """Watches one run of ``count`` orbits; the set of each is in ``labels``, or its curve in ``curve_labels`` (−1: none).
+    """Watches one run of ``count`` orbits; the set of each is in ``labels``, or its curve in ``curve_labels`` (−1: none)."""
 
-    Args:
-        library: known periodic sets; grows.
-        curves: known closed curves.
-        count: number of orbits of the run.
-        ending: end captured orbits. Without, claims are collected all the same, and every orbit runs to its stop rule.
-    """
-
-    def __init__(self, library: Library, curves: CurveSearch, count: int, *, ending: bool = True) -> None:
-        self.library, self.ending = library, ending
+    def __init__(self, library: Library, curves: CurveSearch, count: int) -> None:
         device = library.field.device
         self.labels = torch.full((count,), -1, dtype=torch.int64, device=device)
         self.curve_labels = self.labels.clone()
-        self.captured = torch.zeros(count, dtype=torch.bool, device=device)
+        self._known = library.regions_for(1)
         self._approach = Approach.none(count, device)
-        self._version = library.version
         self._tubes = [
             (number, _Tube(known.curve, device)) for number, known in enumerate(curves.curves) if known.stable == 1
         ]
         self._near_curve = torch.zeros((len(self._tubes), count), dtype=torch.int64, device=device)
-        self._claims: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._refused: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    @property
+    def captured(self) -> Tensor:
+        """``(count,)`` bool."""
+        return (self.labels >= 0) | (self.curve_labels >= 0)
 
     def see(self, orbit: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
         """One step of the active orbits; ``(b,)`` bool: certain where this one ends."""
         caught = torch.zeros(len(orbit), dtype=torch.bool, device=orbit.device)
-        if not self.ending:
-            return caught
-        known = self.library.regions_for(1)
-        if known is not None:
-            if self._version != self.library.version:
-                self._version = self.library.version
-                self._approach.forget()
-            regions, numbers = known
+        if self._known is not None:
+            regions, numbers = self._known
             caught, _ = self._approach.see(regions, orbit, z.flatten(1), f_z.flatten(1))
             self.labels[orbit[caught]] = numbers[self._approach.region[orbit[caught]]]
         for row, (number, tube) in enumerate(self._tubes):
@@ -65,34 +48,7 @@ class Capture:
             around = (near[orbit] >= WATCHED) & ~caught
             self.curve_labels[orbit[around]] = number
             caught |= around
-        self.captured[orbit[caught]] = True
         return caught
-
-    def finished(self, orbit: Tensor, z: Tensor, verdict: Verdict) -> None:
-        """Orbits that have ended, one way or another: what claims to have converged is polished."""
-        claims = (verdict.status == int(Status.CONVERGED)).nonzero().squeeze(1)
-        if len(claims):
-            self._claims.append((orbit[claims], z[claims], verdict.error[claims]))
-        if sum(len(claim[0]) for claim in self._claims) >= CLAIMS_AT_ONCE:
-            self._learn()
-
-    def close(self) -> None:
-        """The run is over: polish the last claims, and ask once more about those refused before later sets were known."""
-        version = self.library.version
-        self._learn()
-        if self._refused and version != self.library.version:
-            orbit, points, _ = (torch.cat(column) for column in zip(*self._refused, strict=True))
-            self.labels[orbit] = self.library.recognise(points)
-
-    def _learn(self) -> None:
-        if not self._claims:
-            return
-        orbit, points, error = (torch.cat(column) for column in zip(*self._claims, strict=True))
-        self._claims = []
-        self.labels[orbit] = self.library.absorb(points, error)
-        refused = self.labels[orbit] < 0
-        if bool(refused.any()):
-            self._refused.append((orbit[refused], points[refused], error[refused]))
 
 
 class _Tube:

@@ -1,4 +1,4 @@
-"""Fixed points of every kind, saddles and sources included: Newton's method from many starts.
+"""Fixed points of every kind, saddles and sources included: Newton's method from many starts, with deflation.
 
 Which point Newton finds says nothing about basins; use :func:`find_attractors` for those.
 """
@@ -12,9 +12,11 @@ from separatrix.check import require_self_map
 from separatrix.errors import FieldError, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.assemble import assemble_known
+from separatrix.limitsets.deflation import deflated_newton
 from separatrix.limitsets.library import Library
 from separatrix.limitsets.polish import polish
 from separatrix.limitsets.sets import LimitSets
+from separatrix.numerics.counter_random import gaussian
 from separatrix.numerics.distances import nearest
 from separatrix.numerics.distances import spread as spread_of
 from separatrix.orbits.result import Orbits
@@ -23,23 +25,34 @@ from separatrix.protocol import DENSE_LIMIT, Protocol
 from separatrix.starts import Starts, as_starts
 
 _BATCH = 256
+_SENT = 64  # starts, and as many neighbours of known solutions, sent out in a round of deflation
+_PATIENCE = 3  # rounds without a new solution that end the search
+_SETTING_OUT = 0.2  # distance from a known solution, in units of the spread, at which deflated orbits also start
 
 
 def find_fixed_points(
-    field: LatentField, starts: Starts | Tensor, protocol: Protocol | None = None, *, period: int = 1
+    field: LatentField,
+    starts: Starts | Tensor,
+    protocol: Protocol | None = None,
+    *,
+    period: int = 1,
+    deflation: int = 4,
 ) -> LimitSets:
     """Solve f^p(z) = z by damped Newton from every start and keep each solution once, with its spectrum.
 
-    z ← z + s (I − J)⁻¹ (f^p(z) − z), s halved until the residual falls. Labels say which point each start led Newton
-    to, which is *not* its basin under f.
+    z ← z + s (I − J)⁻¹ (f^p(z) − z), s halved until the residual falls. Then the solutions found so far are divided out
+    and the same starts are sent to what is missing, in rounds, until a round finds nothing. Labels say which point each start led Newton
+    to at first, which is *not* its basin under f.
 
     Args:
         field: a field of at most `DENSE_LIMIT` dimensions.
         starts: spread over the region of interest (`starts.box`, `starts.gaussian`, data).
         protocol: its ``merge_tolerance`` decides when two solutions are one.
         period: 1 for fixed points; p for all points with f^p(z) = z (each cycle is kept once, with its minimal period).
+        deflation: most rounds of `separatrix.limitsets.deflation`, 128 Newton searches each; 0 for none. More starts are
+            usually cheaper than more rounds; rounds find what hardly any start leads to.
 
-    Cost: about 10 Jacobians (2·k·p evaluations each) per start.
+    Cost: about 10 Jacobians (2·k·p evaluations each) per start, and up to 40 for each search of a round of deflation.
 
     >>> field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,), dtype=torch.float64)
     >>> found = find_fixed_points(field, torch.linspace(-2, 2, 21, dtype=torch.float64)[:, None])
@@ -48,6 +61,8 @@ def find_fixed_points(
     """
     protocol = protocol or Protocol()
     source = as_starts(starts)
+    if deflation < 0:
+        raise InputError(f"deflation must be 0 or more rounds, not {deflation}.")
     if period < 1:
         raise InputError(f"period must be 1 or more, not {period}.")
     if field.latent_dim > DENSE_LIMIT:
@@ -71,6 +86,11 @@ def find_fixed_points(
         residual.append(solved.residual)
         found.append(solved.at_floor)
     ends, lengths, solved_rows = torch.cat(points), torch.cat(residual), torch.cat(found)
+    fruitless = 0
+    for round_number in range(deflation if library.sets else 0):
+        fruitless = 0 if _deflate(library, z, period, unit, round_number) else fruitless + 1
+        if fruitless == _PATIENCE:
+            break
     labels = _labels(library, ends, solved_rows, unit)
     orbits = Orbits(
         points=ends,
@@ -85,6 +105,23 @@ def find_fixed_points(
         cost=library.cost,
     )
     return assemble_known(library, orbits, labels)
+
+
+def _deflate(library: Library, starts: Tensor, period: int, unit: float, round_number: int) -> bool:
+    """One round: away from the known solutions, then polish what comes near a new one. False if there is none."""
+    before = list(library.sets)
+    known = torch.cat([one.points for one in before])
+    # The neighbourhood of one solution, which now repels, is a good place to set out for its neighbours.
+    draw = torch.from_numpy(gaussian(seed=round_number, first=0, count=len(known), width=library.field.latent_dim))
+    around = known + _SETTING_OUT * unit * draw.to(known).reshape(known.shape)
+    first = round_number * _SENT % len(starts)
+    starts = torch.cat([starts.roll(-first, dims=0)[:_SENT], around[:_SENT]])
+    candidates, near, cost = deflated_newton(library.field, starts, known, period, unit)
+    library.cost += cost
+    if bool(near.any()):
+        solved = polish(library.field, candidates[near], period)
+        library.add(solved, torch.full_like(solved.residual, torch.inf), period)
+    return library.sets != before
 
 
 def _labels(library: Library, ends: Tensor, solved: Tensor, unit: float) -> Tensor:

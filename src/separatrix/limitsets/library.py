@@ -61,7 +61,6 @@ class Library:
         self.sets: list[KnownSet] = []
         self.cost = Cost()
         self.closeness = CLOSENESS
-        self.version = 0  # grows whenever the regions change
         self._regions: dict[int, tuple[TrappingRegions, Tensor]] = {}
 
     # -- recognising -------------------------------------------------------------------------------------------------
@@ -149,11 +148,7 @@ class Library:
     def shrink_regions(self, factor: float) -> None:
         """Make all trapping regions smaller: an audit has found an orbit in the wrong one."""
         self.closeness *= factor
-        self._changed()
-
-    def _changed(self) -> None:
         self._regions.clear()
-        self.version += 1
 
     def _centres(self, period: int, wanted: Callable[[KnownSet], bool]) -> tuple[Tensor, Tensor]:
         chosen = [n for n, known in enumerate(self.sets) if known.period == period and wanted(known)]
@@ -300,10 +295,10 @@ class Library:
             if neutral and also_neutral:
                 # Two distinct neutral points: what is being sampled is a family, not a list.
                 self.sets[number] = replace(other, kind=Kind.CONTINUUM, stable=-1, unstable_directions=0)
-                self._changed()
+                self._regions.clear()
                 return
         self.sets.append(known)
-        self._changed()
+        self._regions.clear()
 
 
 def _first_phase(points: Tensor, spread: float) -> int:

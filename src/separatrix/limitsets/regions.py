@@ -11,6 +11,7 @@ Where J is too large to be formed, ‖·‖ takes the place of ‖·‖_P and th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ LINEARITY = 0.2  # largest ‖f(z) − a − J(z − a)‖_P as a share of ‖z 
 FLOOR = 1e-12  # distances below this share of ‖a‖ + spread are rounding noise: the orbit is there
 FLOOR_IN_ERRORS = 10.0  # … and so are this many times the error of the attractor itself
 _ROWS_PER_PRODUCT = 16
+_NUMBERS_GATHERED = 2**16  # entries of matrices copied without a thought
 _DOUBLINGS = 60
 _LIFTS = 16
 
@@ -101,44 +103,61 @@ class TrappingRegions:
     def evidence(self, z: Tensor, f_z: Tensor, region: Tensor) -> StepEvidence:
         """What the step z → f^p(z), flat ``(n, k)``, says about the region of each point."""
         before, after = z.to(torch.float64) - self.points[region], f_z.to(torch.float64) - self.points[region]
-        size, new_size = self._norm(before, region), self._norm(after, region)
-        arrived = before.norm(dim=1) <= self.floor[region]
+        by_region = _Grouped(region, len(self.points))
+        size, new_size = self._norms(by_region, before), self._norms(by_region, after)
+        floor = self.floor[region]
+        arrived = before.norm(dim=1) <= floor
         good = (size <= self.radius[region]) & (new_size <= self.shrink[region] * size)
         if self.jacobian is not None:
-            predicted = _per_region(self.jacobian, before, region)
-            good &= self._norm(after - predicted, region) <= LINEARITY * size
+            predicted = by_region.product(self.jacobian, before)
+            good &= self._norms(by_region, after - predicted) <= LINEARITY * size
         # Rounding may move a point that has arrived by as much as its distance; NaN fails both.
-        arrived &= after.norm(dim=1) <= 2 * self.floor[region]
+        arrived &= after.norm(dim=1) <= 2 * floor
         return StepEvidence(good | arrived, arrived, size, new_size)
 
     def _norm(self, difference: Tensor, region: Tensor) -> Tensor:
-        if self.factor is None:
-            return difference.norm(dim=1)
-        return _per_region(self.factor, difference, region).norm(dim=1)
+        return self._norms(_Grouped(region, len(self.points)), difference)
+
+    def _norms(self, by_region: _Grouped, difference: Tensor) -> Tensor:
+        return (difference if self.factor is None else by_region.product(self.factor, difference)).norm(dim=1)
 
 
-def _per_region(matrices: Tensor, vectors: Tensor, region: Tensor) -> Tensor:
-    """matrices[region[i]] @ vectors[i]. Rows of one region share each copy of its matrix, 16 at a time.
+class _Grouped:
+    """Rows sorted by their region, so that rows of one region share each copy of its matrix, 16 at a time.
 
-    A plain gather would copy a k×k matrix per row, which costs more than the network from k = 100 on.
+    A plain gather copies a k×k matrix per row, which costs more than the network from k = 100 on; it is the quickest for
+    few rows and for small matrices. The sorting is done once for all products with the same rows.
     """
-    if not len(vectors):
-        return vectors
-    if len(matrices) == 1:
-        return vectors @ matrices[0].T
-    order = region.argsort(stable=True)
-    sorted_region = region[order]
-    counts = torch.bincount(region, minlength=len(matrices))
-    place = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[sorted_region]
-    products = (counts + _ROWS_PER_PRODUCT - 1) // _ROWS_PER_PRODUCT
-    product = (products.cumsum(0) - products)[sorted_region] + place // _ROWS_PER_PRODUCT
-    slot = place % _ROWS_PER_PRODUCT
-    owner = torch.repeat_interleave(torch.arange(len(matrices), device=region.device), products)
-    padded = vectors.new_zeros((len(owner), _ROWS_PER_PRODUCT, vectors.shape[1]))
-    padded[product, slot] = vectors[order]
-    result = torch.empty_like(vectors)
-    result[order] = torch.bmm(padded, matrices[owner].mT)[product, slot]
-    return result
+
+    def __init__(self, region: Tensor, count: int) -> None:
+        self.region, self.count = region, count
+
+    def product(self, matrices: Tensor, vectors: Tensor) -> Tensor:
+        """matrices[region[i]] @ vectors[i], for ``(count, k, k)`` and ``(n, k)``."""
+        if not len(vectors):
+            return vectors
+        if self.count == 1:
+            return vectors @ matrices[0].T
+        if len(vectors) * matrices[0].numel() <= _NUMBERS_GATHERED:
+            return torch.bmm(matrices[self.region], vectors.unsqueeze(2)).squeeze(2)
+        order, product, slot, owner = self._places
+        padded = vectors.new_zeros((len(owner), _ROWS_PER_PRODUCT, vectors.shape[1]))
+        padded[product, slot] = vectors[order]
+        result = torch.empty_like(vectors)
+        result[order] = torch.bmm(padded, matrices[owner].mT)[product, slot]
+        return result
+
+    @cached_property
+    def _places(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The order of the rows, the product and the slot in it of each, and the region of each product."""
+        order = self.region.argsort(stable=True)
+        sorted_region = self.region[order]
+        counts = torch.bincount(self.region, minlength=self.count)
+        place = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[sorted_region]
+        products = (counts + _ROWS_PER_PRODUCT - 1) // _ROWS_PER_PRODUCT
+        product = (products.cumsum(0) - products)[sorted_region] + place // _ROWS_PER_PRODUCT
+        owner = torch.repeat_interleave(torch.arange(self.count, device=order.device), products)
+        return order, product, place % _ROWS_PER_PRODUCT, owner
 
 
 def _cholesky(p: Tensor) -> Tensor:

@@ -3,10 +3,11 @@
 The orbit itself is never touched. What is cut short is only the last stretch, and only where a verified region says
 where it leads. In order:
 
-1. iterate a few pilot starts, then all others, in the model's own precision, for at most ``probe_steps``. An orbit ends
-   when it is captured by a known attractor or closed curve (`Capture`), or when its estimated error is small;
-2. while they run, polish the claimed limits in float64 (`Library`), keep what is a limit set, and confirm every claim by
-   following it into the trapping region of an *attracting* set. A slow passage near a saddle looks exactly like
+1. iterate the starts in growing generations (32, 128, 512, …), in the model's own precision, for at most ``probe_steps``.
+   An orbit ends when it is captured by an attractor or closed curve that earlier generations have shown (`Capture`), or
+   when its estimated error is small;
+2. after each generation, polish the claimed limits in float64 (`Library`), keep what is a limit set, and confirm every
+   claim by following it into the trapping region of an *attracting* set. A slow passage near a saddle looks exactly like
    convergence, so orbits whose claim is not confirmed go on, in float64;
 3. orbits that still move: look for closed curves (`CurveSearch`), give the others four times the budget, repeat until
    the budget of the protocol is used up;
@@ -15,6 +16,7 @@ where it leads. In order:
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import torch
@@ -37,8 +39,9 @@ from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 
 FINE_TOLERANCE = 1e-10  # estimated error, as a share of the spread, of the second look in float64
-PILOT = 64  # starts that are followed first, so that most of the others can be captured
-_PILOT_PAYS = 256  # starts from which a separate pilot saves evaluations
+PILOT = 32  # starts that are followed first, all the way, so that most of the others can be captured
+_PILOT_PAYS = 64  # starts from which a separate pilot saves evaluations
+_GENERATION_GROWTH = 4
 _NAMED = 4  # moving orbits whose motion is measured
 _NAMING_STEPS = 256
 _NAMING_SHARE = 0.05  # of the evaluations spent so far
@@ -66,50 +69,56 @@ class Search:
 
     def run(self, source: Starts) -> LimitSets:
         rules = self.protocol
+        self.labels = torch.zeros(0, dtype=torch.int64, device=self.fine.device)
+        self.curve_labels, self.captured = self.labels.clone(), self.labels > 0
+        self.orbits: Orbits
         self.spread = spread_of(source.block(self.transit, 0, min(len(source), SPREAD_SAMPLE)))
         self.library = Library(self.fine, rules, self.spread, torch.finfo(self.transit.dtype).eps)
         self.curve_search = CurveSearch(self.transit)
         budget = min(rules.probe_steps, rules.max_steps)
-        pilot = PILOT if rules.capture and len(source) >= _PILOT_PAYS else len(source)
-        self.orbits, seen = self._look(source[:pilot], budget)
-        self.labels, self.curve_labels, self.captured = seen.labels, seen.curve_labels, seen.captured
-        self._take_in(0)
-        if pilot < len(source):
-            others, seen = self._look(source[pilot:], budget)
-            self.orbits = self.orbits.followed_by(others)
-            self.labels = torch.cat([self.labels, seen.labels])
-            self.curve_labels = torch.cat([self.curve_labels, seen.curve_labels])
-            self.captured = torch.cat([self.captured, seen.captured])
-            self._take_in(pilot)
+        for first, last in self._generations(len(source)):
+            self._look(source[first:last], budget)
         while budget < rules.max_steps and len(moving := self._pending(*_MOVING)):
             budget = min(_STAGE_GROWTH * budget, rules.max_steps)
             self._continue(moving, self.transit, rules.tolerance, budget)
-            self._settle()
             self._look_for_curves()
         claims = self._pending(Status.CONVERGED, Status.PERIODIC, Status.SLOW)
         self._continue(claims, self.fine, FINE_TOLERANCE, rules.max_steps)
-        self._settle()
         self._settle_at_rest()
         audit = self._audit() if rules.capture else None
         notes = self._name_what_moves()
         limits = assemble(self.library, self.curve_search, self._finished_orbits(), self.labels, self.curve_labels)
         return replace(limits, audit=audit, notes=notes)
 
-    def _look(self, source: Starts, budget: int) -> tuple[Orbits, Capture]:
-        """Orbits from new starts; what the starts before them have shown is used to end them early."""
+    def _generations(self, count: int) -> list[tuple[int, int]]:
+        """The starts in growing portions: what one has shown captures the orbits of the next."""
+        if not self.protocol.capture or count < _PILOT_PAYS:
+            return [(0, count)]
+        edges, size = [0], PILOT
+        while edges[-1] < count:
+            edges.append(min(edges[-1] + size, count))
+            size *= _GENERATION_GROWTH
+        return list(itertools.pairwise(edges))
+
+    def _look(self, source: Starts, budget: int) -> None:
+        """Orbits from new starts, and what they show."""
         rules = replace(self.protocol, max_steps=budget)
-        capture = Capture(self.library, self.curve_search, len(source), ending=rules.capture)
+        capture = self._new_capture(len(source))
         orbits = run_orbits(
             self.transit, source, rules, (), self.batch_size, self.spread, self.progress, catcher=capture
         )
-        capture.close()
-        return orbits, capture
-
-    def _take_in(self, first: int) -> None:
-        """Name what the orbits from ``first`` on have shown, so that later ones can be captured by it."""
-        self._note_errors(torch.arange(first, len(self.orbits), device=self.labels.device))
+        first = len(self.labels)
+        self.orbits = self.orbits.followed_by(orbits) if first else orbits
+        none = torch.full((len(source),), -1, dtype=torch.int64, device=self.labels.device)
+        self.labels = torch.cat([self.labels, capture.labels if capture else none])
+        self.curve_labels = torch.cat([self.curve_labels, capture.curve_labels if capture else none])
+        self.captured = torch.cat([self.captured, capture.captured if capture else none >= 0])
+        self._note_errors(torch.arange(first, len(self.labels), device=self.labels.device))
         self._settle()
         self._look_for_curves()
+
+    def _new_capture(self, count: int) -> Capture | None:
+        return Capture(self.library, self.curve_search, count) if self.protocol.capture else None
 
     def _continue(
         self, chosen: Tensor, field: LatentField, tolerance: float, budget: int, *, ending: bool = True
@@ -121,13 +130,15 @@ class Search:
         done = self.orbits.steps[chosen]
         rules = replace(self.protocol, tolerance=tolerance, max_steps=budget - int(done.max()))
         starts = as_starts(self.orbits.points[chosen])
-        capture = Capture(self.library, self.curve_search, len(chosen), ending=ending and self.protocol.capture)
+        capture = self._new_capture(len(chosen)) if ending else None
         further = run_orbits(field, starts, rules, (), self.batch_size, self.spread, self.progress, catcher=capture)
-        capture.close()
         self.orbits = _updated(self.orbits, chosen, further)
-        self.labels[chosen], self.curve_labels[chosen] = capture.labels, capture.curve_labels
-        self.captured[chosen] = capture.captured
+        self.labels[chosen], self.curve_labels[chosen], self.captured[chosen] = -1, -1, False
+        if capture:
+            self.labels[chosen], self.curve_labels[chosen] = capture.labels, capture.curve_labels
+            self.captured[chosen] = capture.captured
         self._note_errors(chosen)
+        self._settle()
 
     def _note_errors(self, rows: Tensor) -> None:
         """The distance of a captured orbit to its attractor is known, not estimated."""
@@ -145,8 +156,8 @@ class Search:
         return (free & torch.isin(self.orbits.status, wanted)).nonzero().squeeze(1)
 
     def _settle(self) -> None:
-        """Polish and confirm cycles; recognise what is on its way without claiming it. (Fixed points: see `Capture`.)"""
-        claims = self._pending(Status.PERIODIC)
+        """Polish and confirm what claims to have arrived; recognise what is on its way without claiming it."""
+        claims = self._pending(Status.CONVERGED, Status.PERIODIC)
         periods = self.orbits.period[claims]
         for period in sorted(set(periods.tolist())):
             chosen = claims[periods == period]
@@ -176,11 +187,12 @@ class Search:
 
     def _audit(self) -> Audit:
         """Follow a sample of captured orbits to the end. A disagreement shrinks all regions, and what was captured outside
-        of them goes on; so does what was captured in a region that later shrank because a neighbour was found."""
+        of them goes on; so does what was captured in a region that later shrank because a neighbour was found. If that does
+        not help, nothing that was captured is believed: all of it is followed to the end."""
         for rounds in range(1, _AUDIT_ROUNDS + 1):
             self._release_outsiders()
             captured = self.captured & ((self.labels >= 0) | (self.curve_labels >= 0))
-            rows = audited(captured, self.protocol.audit)
+            rows = audited(captured, self.protocol.audit, seed=rounds)
             given = torch.where(self.curve_labels >= 0, -2 - self.curve_labels, self.labels)[rows]
             points = self.orbits.points[rows].clone()
             on_curve = given <= -2
@@ -191,10 +203,20 @@ class Search:
             self._continue(rows[~on_curve], self.fine, FINE_TOLERANCE, self.protocol.max_steps, ending=False)
             found[~on_curve] = self.labels[rows[~on_curve]]
             agreed = found == given
-            if bool(agreed.all()) or rounds == _AUDIT_ROUNDS:
+            if bool(agreed.all()):
                 break
             self.library.shrink_regions(_SHRINK)
-        return Audit(captured=int(captured.sum()), checked=len(rows), agreed=int(agreed.sum()), rounds=rounds)
+        abandoned = not bool(agreed.all())
+        if abandoned:
+            rest = (self.captured & (self.labels >= 0)).nonzero().squeeze(1)
+            self._continue(rest, self.fine, FINE_TOLERANCE, self.protocol.max_steps, ending=False)
+        return Audit(
+            captured=int(captured.sum()),
+            checked=len(rows),
+            agreed=int(agreed.sum()),
+            rounds=rounds,
+            abandoned=abandoned,
+        )
 
     def _release_outsiders(self) -> None:
         """Orbits that today's regions would not have captured where they were go on."""

@@ -35,7 +35,7 @@ class Evaluator:
         """f(z), shape kept. Raises the out-of-memory error only if a single latent does not fit."""
         while True:
             try:
-                parts = [self.field.bare(part) for part in z.split(self.chunk or max(len(z), 1))]
+                parts = [self.field.bare(part) for part in z.split(self._even_chunk(len(z)))]
                 break
             except (RuntimeError, MemoryError) as error:
                 size = min(self.chunk or len(z), len(z))
@@ -46,6 +46,11 @@ class Evaluator:
             self.chunk = size // 2
         self.evaluations += len(z)
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _even_chunk(self, count: int) -> int:
+        """Chunks of one size: 130 latents in chunks of at most 128 are 65 + 65, not 128 and a pass for 2."""
+        passes = -(-count // (self.chunk or max(count, 1)))
+        return max(1, -(-count // max(passes, 1)))
 
     def choose_chunk(self, sample: Tensor, wanted: int) -> int:
         """Set ``chunk`` to the size with the best throughput among 64, 128, 256, … up to ``wanted``.

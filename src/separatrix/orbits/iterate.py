@@ -25,6 +25,9 @@ from separatrix.starts import Starts, as_starts
 SPREAD_SAMPLE = 4096  # the first starts define the length unit; enough for a few per cent
 _SMALL_RUN = 512  # below this many starts, measuring the best batch size costs more than it gains
 _DEFAULT_BATCH = 128
+# The judge and the regions cost the same for 100 orbits as for 1000, and the network is fastest in smaller chunks.
+_WATCHED_TOGETHER = 1024
+_COORDINATES_TOGETHER = 2**22  # … unless the latents are so large that this many numbers are fewer orbits
 
 
 class Catcher(Interface):
@@ -32,9 +35,6 @@ class Catcher(Interface):
 
     def see(self, orbit: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
         """The active orbits ``orbit`` go from z to f_z; ``(b,)`` bool: end this one as CAPTURED."""
-
-    def finished(self, orbit: Tensor, z: Tensor, verdict: Verdict) -> None:
-        """These orbits have ended, at z."""
 
 
 def iterate(
@@ -191,13 +191,14 @@ def _run(
             batch_size = evaluate.choose_chunk(sample, wanted=len(source))
         else:
             batch_size = evaluate.chunk = _DEFAULT_BATCH
+    width = max(batch_size, min(_WATCHED_TOGETHER, _COORDINATES_TOGETHER // field.latent_dim))
     judge = Judge(protocol, unit, centre)
     columns = _Columns.empty(len(source), sample)
     for observer in observers:
         observer.begin(len(source), sample[:1])
 
     queue = _Queue(field, source, batch_size)
-    orbit, z = queue.take(batch_size)
+    orbit, z = queue.take(width)
     t = torch.zeros_like(orbit)
     state = OrbitState.fresh(z)
     with tqdm(total=len(source), desc="orbits", disable=not progress, unit="") as bar:
@@ -213,12 +214,10 @@ def _run(
             finished = verdict.status != int(Status.RUNNING)
             if bool(finished.any()):
                 columns.put(orbit, t, z, verdict, finished)
-                if catcher is not None:
-                    catcher.finished(orbit[finished], z[finished], verdict.where(finished))
                 running = ~finished
                 bar.update(len(orbit) - int(running.sum()))
                 orbit, t, z, state = orbit[running], t[running] + 1, f_z[running], state.keep(running)
-                new_orbit, new_z = queue.take(batch_size - len(orbit))
+                new_orbit, new_z = queue.take(width - len(orbit))
                 if len(new_orbit):
                     orbit, z = torch.cat([orbit, new_orbit]), torch.cat([z, new_z])
                     t = torch.cat([t, torch.zeros_like(new_orbit)])

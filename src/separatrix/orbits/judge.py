@@ -92,10 +92,6 @@ class Verdict:
     error: Tensor  # (b,) float64
     period: Tensor  # (b,) int64
 
-    def where(self, chosen: Tensor) -> Self:
-        """Only the chosen orbits."""
-        return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
-
 
 class Judge:
     """Applies a protocol's stop rule; holds no per-orbit state itself."""
