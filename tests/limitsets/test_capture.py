@@ -172,7 +172,7 @@ def test_an_audit_that_disagrees_makes_everything_right(monkeypatch, lies, aband
 
     monkeypatch.setattr(Capture, "see", lying)
     limits = sx.find_attractors(field, starts, Protocol(audit=0.1))
-    assert limits.audit.rounds == (3 if abandoned else 1)
+    assert limits.audit.rounds == 3 or not abandoned
     assert limits.audit.abandoned is abandoned
     assert (limits.audit.fidelity == 1.0) is not abandoned
     assert ("followed to their end as well" in limits.audit.sentence) is abandoned
