@@ -156,7 +156,7 @@ def test_watching_costs_no_evaluations():
     assert capture.labels.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize(("lies", "abandoned"), [(40, False), (10_000, True)])
+@pytest.mark.parametrize(("lies", "abandoned"), [(12, False), (10_000, True)])
 def test_an_audit_that_disagrees_makes_everything_right(monkeypatch, lies, abandoned):
     """A capture that labels everything 0: for a while, then the regions notice; for ever, then the audit. Labels end right."""
     field, starts = wells(1), sx.starts.gaussian(400, seed=5)
