@@ -47,6 +47,7 @@ def summary_of(results: ModelResults) -> dict[str, Any]:
             "resemblance": None if results.resemblance is None else _resemblance(results.resemblance),
             "sensitivity": None if results.sensitivity is None else _sensitivity(results.sensitivity),
             "notes": list(limits.notes),
+            "audit": limits.audit.sentence if limits.audit else None,
             "cost": {**asdict(limits.cost), "total": limits.cost.total},
         }
     )

@@ -111,6 +111,7 @@ def verdict(summary: Mapping[str, Any], seconds: float) -> list[RenderableType]:
     spent = f"{cost['map']:,} map evaluations{products}"
     trivial = summary["triviality"]["sentence"]
     lines = [Text(f"\nCost of the search: {spent}. With figures and report: {duration(seconds)}.", style="dim")]
+    lines += [Text(summary["audit"], style="dim")] if summary["audit"] else []
     lines += [Text(f"Note: {note}") for note in summary["notes"] if note != trivial]
     if not summary["reached"]:
         lines.append(Text("\nNo orbit reached a limit set, so nothing can be said about attractors.", style="bold red"))

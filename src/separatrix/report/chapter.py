@@ -223,4 +223,5 @@ def _would_change(results: ModelResults) -> tuple[str, ...]:
         "in the table.",
         "Training and held-out images: without them it cannot be said whether the attractors are copies.",
     )  # fmt: skip
-    return (*results.limits.notes, *reasons)
+    audit = results.limits.audit
+    return (*results.limits.notes, *([audit.sentence] if audit else []), *reasons)
