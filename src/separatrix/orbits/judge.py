@@ -12,7 +12,7 @@ The state of an orbit is a few numbers and one earlier point (its *anchor*), nev
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -93,6 +93,13 @@ class Verdict:
     period: Tensor  # (b,) int64
 
 
+class _Cycle(NamedTuple):
+    """Orbits seen to return."""
+
+    confirmed: Tensor  # (b,) bool: on a cycle of ``state.period`` steps
+    error: Tensor  # (b,) float64 distance to it
+
+
 class Judge:
     """Applies a protocol's stop rule; holds no per-orbit state itself."""
 
@@ -109,17 +116,19 @@ class Judge:
         length = (image - flat).norm(dim=1).to(torch.float64)
         floor = FLOOR_IN_EPS * torch.finfo(z.dtype).eps * flat.norm(dim=1).to(torch.float64)
         at_floor = length <= floor
-        self._measure_rate(state, t, length, floor)
+        positive = length.clamp(min=torch.finfo(torch.float64).tiny)
+        self._measure_rate(state, t, positive, at_floor, floor)
         # The rounding of two steps shows in their ratio: near the floor a rate of 1 must not pass for 0.99999.
-        slowest = state.rate + floor / (FLOOR_IN_EPS * WINDOW * length.clamp(min=torch.finfo(torch.float64).tiny))
+        slowest = state.rate + floor / (FLOOR_IN_EPS * WINDOW * positive)
         error = torch.where(slowest < 1, length / (1 - slowest), torch.inf)
         # At rest to the last digit since the start: there is no rate to extrapolate with, and nothing to add.
-        error = torch.where((length == 0) | (at_floor & state.rate.isnan()), length, error)
+        at_rest = length == 0
+        error = torch.where(at_rest | (at_floor & state.rate.isnan()), length, error)
 
         status = torch.full_like(t, int(Status.RUNNING), dtype=torch.uint8)
         period = torch.ones_like(t)
         if rules.stop == "squared_step":
-            status[length.square() < rules.tolerance] = int(Status.CONVERGED)
+            status.masked_fill_(length.square() < rules.tolerance, int(Status.CONVERGED))
         else:
             # A rate measured across a long jump says nothing about the place the orbit has jumped to (an orbit that lands
             # near an unstable point moves away from it), so the whole window must be quiet. In a quiet window a step
@@ -127,35 +136,37 @@ class Judge:
             quiet = self._longest_recent_step(state) <= self.tolerance
             # A fast direction that has just died out must not hide a slow one: the last two steps count as well.
             latest = (length / state.log_steps.gather(1, ((t - 2) % WINDOW).unsqueeze(1)).squeeze(1).exp()).sqrt()
-            met = (error <= self.tolerance) & (length <= self.tolerance * (1 - latest))
+            small = error <= self.tolerance
+            met = small & (length <= self.tolerance * (1 - latest))
             state.streak = torch.where(quiet, state.streak + met, 0)
             state.stalled = torch.where(at_floor, state.stalled + 1, 0)
-            at_rest = (length == 0) | ((state.stalled >= REST_PATIENCE) & (error <= self.tolerance))
-            status[(state.streak >= PATIENCE) | at_rest] = int(Status.CONVERGED)
-            stuck = (state.stalled >= STALL_PATIENCE) & (status == int(Status.RUNNING))
-            good = error <= max(STALL_ERROR * self.spread, self.tolerance)
-            status[stuck & good] = int(Status.CONVERGED)
-            status[stuck & ~good] = int(Status.SLOW)
-            returned, cycle_error = self._look_for_cycle(state, t, image, length, floor)
-            returned &= status == int(Status.RUNNING)
-            status[returned] = int(Status.PERIODIC)
-            period = torch.where(returned, state.period, period)
-            error = torch.where(returned, cycle_error, error)
+            stuck = state.stalled >= STALL_PATIENCE
+            status.masked_fill_(stuck, int(Status.SLOW))
+            settled = stuck & (error <= max(STALL_ERROR * self.spread, self.tolerance))
+            settled |= (state.streak >= PATIENCE) | at_rest
+            settled |= (state.stalled >= REST_PATIENCE) & small
+            status.masked_fill_(settled, int(Status.CONVERGED))
+            cycle = self._look_for_cycle(state, t, image, length, floor)
+            if cycle is not None:
+                returned = cycle.confirmed & (status == int(Status.RUNNING))
+                status.masked_fill_(returned, int(Status.PERIODIC))
+                period = torch.where(returned, state.period, period)
+                error = torch.where(returned, cycle.error, error)
         out_of_budget = (t >= rules.max_steps) & (status == int(Status.RUNNING))
         if bool(out_of_budget.any()):
             status[out_of_budget] = self._why_unfinished(state, t, image, length)[out_of_budget]
             period[out_of_budget] = 0
         self._move_anchor(state, t, z, length)
         away = (image - self.centre).norm(dim=1) > rules.divergence * self.spread
-        status[away] = int(Status.DIVERGED)
-        status[~length.isfinite()] = int(Status.NONFINITE)
-        period[away | ~length.isfinite()] = 0
-        return Verdict(status, length, state.rate.clone(), error, period)
+        status.masked_fill_(away, int(Status.DIVERGED))
+        broken = ~length.isfinite()
+        status.masked_fill_(broken, int(Status.NONFINITE))
+        period.masked_fill_(away | broken, 0)
+        return Verdict(status, length, state.rate, error, period)
 
     @staticmethod
-    def _measure_rate(state: OrbitState, t: Tensor, length: Tensor, floor: Tensor) -> None:
-        at_floor = length <= floor
-        log_length = length.clamp(min=torch.finfo(torch.float64).tiny).log()
+    def _measure_rate(state: OrbitState, t: Tensor, positive: Tensor, at_floor: Tensor, floor: Tensor) -> None:
+        log_length = positive.log()
         slot = (t % WINDOW).unsqueeze(1)
         previous = state.log_steps.gather(1, slot).squeeze(1)  # the step WINDOW steps ago, NaN early on
         first = state.log_steps[:, 0]  # step 0, for orbits younger than the window
@@ -173,7 +184,7 @@ class Judge:
 
     def _look_for_cycle(
         self, state: OrbitState, t: Tensor, image: Tensor, length: Tensor, floor: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> _Cycle | None:
         """Is f(z), back at the anchor lap after lap, on a cycle? And how far is it from it?
 
         Gaps that shrink by r per lap leave the cycle at gap/(1 − r). It is a cycle of this period, and not of a divisor of it
@@ -183,6 +194,9 @@ class Judge:
         elapsed = t + 1 - state.anchor_step
         back = (gap <= self.tolerance) | (gap <= floor)
         back &= (elapsed > 1) & (elapsed <= self.protocol.max_period) & (APART * gap < state.closest)
+        if not bool(back.any()):
+            state.closest = torch.minimum(state.closest, gap)
+            return None
         again = back & (state.period == elapsed)
         ratio = gap / state.gap.clamp(min=torch.finfo(torch.float64).tiny)
         error = torch.where(ratio < 1, gap / (1 - ratio), torch.inf)
@@ -196,7 +210,7 @@ class Judge:
             state.gap = torch.where(next_lap, gap, state.gap)
             # The next lap starts here: the anchor becomes the point of this return.
             self._set_anchor(state, next_lap, image.reshape(state.anchor.shape), t + 1, length)
-        return confirmed, error
+        return _Cycle(confirmed, error)
 
     def _move_anchor(self, state: OrbitState, t: Tensor, z: Tensor, length: Tensor) -> None:
         state.path += length
