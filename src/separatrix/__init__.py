@@ -26,6 +26,20 @@ from separatrix.limitsets import (
     triviality,
 )
 from separatrix.models import load
+from separatrix.ood import (
+    Budget,
+    Decisions,
+    KNNDetector,
+    MahalanobisDetector,
+    ReconstructionDetector,
+    ResidualDetector,
+    SelfCheck,
+    StreamMonitor,
+    TrajectoryDetector,
+    TypicalityDetector,
+    Verdict,
+    self_check,
+)
 from separatrix.orbits import Orbits, Status, iterate
 from separatrix.protocol import Protocol
 from separatrix.store import load_result, save_result
@@ -35,18 +49,29 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Basins",
+    "Budget",
     "Cost",
+    "Decisions",
     "FieldCheck",
+    "KNNDetector",
     "Kind",
     "LatentField",
     "LimitSets",
+    "MahalanobisDetector",
     "Motion",
     "Orbits",
     "Protocol",
+    "ReconstructionDetector",
     "Resemblance",
+    "ResidualDetector",
+    "SelfCheck",
     "Sensitivity",
     "Status",
+    "StreamMonitor",
+    "TrajectoryDetector",
     "Triviality",
+    "TypicalityDetector",
+    "Verdict",
     "basin_entropy",
     "basins",
     "check",
@@ -58,6 +83,7 @@ __all__ = [
     "motion",
     "resemblance",
     "save_result",
+    "self_check",
     "sensitivity",
     "starts",
     "triviality",

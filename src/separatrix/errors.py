@@ -38,3 +38,11 @@ class ConvergenceWarning(SeparatrixWarning):
 
 class ModelWarning(SeparatrixWarning):
     """The model was usable, but not as it was handed over (train mode, no gradients, low precision)."""
+
+
+class CalibrationWarning(SeparatrixWarning):
+    """There are too few calibration scores for the false-alarm rate that was asked for."""
+
+
+class DetectorWarning(SeparatrixWarning):
+    """A detector's score is not to be trusted on this model; the message says what was seen and what to use instead."""

@@ -1,0 +1,174 @@
+"""Is this trajectory typical of training trajectories? Two-sided: what is too regular is as unusual as what is too wild."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from separatrix.errors import InputError
+from separatrix.field import LatentField
+from separatrix.limitsets import LimitSets
+from separatrix.numerics.distances import spread
+from separatrix.ood.baselines import KNNDetector, MahalanobisDetector, reconstruction_error, whitening
+from separatrix.ood.detector import Detector, split
+from separatrix.ood.landmarks import landmarks, training_attractors
+from separatrix.ood.record import follow
+from separatrix.protocol import Protocol
+
+_FLOOR = 1e-6  # of the length unit: in float32, distances and steps below it are rounding
+_MAD = 1.4826  # median absolute deviation → standard deviation of a normal
+_SMALLEST_SCALE = 1e-3  # lengths that differ by 0.1 % are the same: rounding must not be blown up to a deviation
+_LEAST_VARIANCE = 1e-4  # the same for combinations of features, as a share of the widest
+_MOST_OFF = 1e6  # robust deviations beyond this are all the same: no overflow in squares
+
+
+class TypicalityDetector(Detector):
+    """How atypical the course of a trajectory is, on both sides.
+
+    Features, all logarithms: the distance to the nearest training attractor at z_0 and z_N, and on average; the step
+    ‖f(z) − z‖ at z_0 and z_N, whose difference is the rate; and, unless switched off, the distance to the k-th
+    nearest training latent, the Mahalanobis distance of z_0, and the reconstruction error. With u the features in robust
+    units (median, MAD) of held-out ID inputs, score = ‖u‖²/q₁ + (u − μ)ᵀΣ⁻¹(u − μ)/q₂: the first term sees a feature that is
+    off, the second a combination that is; q are their 95 % quantiles on held-out ID inputs. Σ is a Ledoit–Wolf covariance of
+    the most central 90 % (one concentration step after Rousseeuw & Van Driessen 1999), so a few strange inputs among the
+    training data do not widen it.
+
+    Args:
+        field: the latent field.
+        steps: N.
+        baselines: use the three features that need no trajectory, too. Fitted on latents, there is no reconstruction error.
+        attractors, protocol, starts: as for `TrajectoryDetector`. Without any attractor the distances are left out.
+        k: of the k-th nearest training latent.
+        seed: of the split of the data to fit into bank and density.
+
+    Cost: N + 1 map evaluations per input, and one more for the reconstruction. ``fit`` uses two thirds of its part of the
+    data as the bank and one third for the density: a latent is nearer to the bank if it is part of it.
+
+    >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,), dtype=torch.float64)
+    >>> angle = torch.linspace(0, 6, 200, dtype=torch.float64)
+    >>> ring = (1 + 0.1 * (37 * angle).sin())[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
+    >>> detector = TypicalityDetector(field, baselines=False).fit_features(ring)
+    >>> bool((detector.score_features(torch.tensor([[0.01, 0.0], [9.0, 0.0]])) > detector.calibration.max()).all())
+    True
+    """
+
+    kind: ClassVar[str] = "typicality"
+
+    def __init__(
+        self,
+        field: LatentField,
+        *,
+        steps: int = 10,
+        baselines: bool = True,
+        attractors: LimitSets | None = None,
+        protocol: Protocol | None = None,
+        starts: int = 256,
+        k: int = 10,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(field)
+        if steps < 1 or starts < 1:
+            raise InputError(f"steps and starts are at least 1, not {steps} and {starts}.")
+        self.steps, self.baselines, self.starts, self.k, self.seed = steps, baselines, starts, k, seed
+        self.attractors, self.protocol = attractors, protocol
+        self._knn, self._gauss = KNNDetector(field, k=k), MahalanobisDetector(field)
+        self.limits: LimitSets | None = None  # what the distances are measured to, after fit
+        self._state: dict[str, Tensor] = {}
+
+    def _fit(self, latents: Tensor, data: Tensor | None) -> None:
+        bank, rest = split(len(latents), 1 / 3, self.seed)
+        z = latents[bank.to(latents.device)]
+        known = self.attractors
+        found = (
+            landmarks(known)
+            if known is not None
+            else training_attractors(self.field, z, self.protocol, min(self.starts, len(z)))
+        )
+        self.limits = found.limits
+        self._state = {
+            "points": found.points.detach().cpu(),
+            "spread": torch.tensor(spread(z), dtype=torch.float64),
+            "with_data": torch.tensor(data is not None),
+        }
+        self.notes = (
+            f"{found.attractors} training attractors; {found.reached:.0%} of {len(found.limits.labels)} starts reached one "
+            "or another limit set.",
+        )
+        if self.baselines:
+            self._knn._fit(z, None)
+            self._gauss._fit(z, None)
+        features = self._features(latents[rest.to(latents.device)], None if data is None else data[rest])
+        features = features[features.isfinite().all(dim=1)]
+        if len(features) < 2:
+            raise InputError(f"Only {len(features)} inputs are left to learn what is typical; give more ID data.")
+        self._state |= _density(features)
+
+    def _features(self, latents: Tensor, data: Tensor | None) -> Tensor:
+        """``(n, p)`` float64; a row of an unscorable input holds NaN."""
+        unit = float(self._state["spread"])
+        run = follow(self.field, latents, self._state["points"], steps=self.steps, kept=self.steps + 1, spread=unit)
+        distances = (run.distances / unit + _FLOOR).log()
+        moves = (run.steps / unit + _FLOOR).log()
+        columns = [moves[:, 0], moves[:, -1]]
+        if len(self._state["points"]):
+            columns += [distances[:, 0], distances[:, -1], distances.mean(dim=1)]
+        columns = [column.cpu() for column in columns]
+        if self.baselines:
+            columns += [(own._score(latents, None) + _FLOOR).log() for own in (self._knn, self._gauss)]
+            if bool(self._state["with_data"]):
+                if data is None:
+                    raise InputError(
+                        "This detector was fitted on inputs and uses their reconstruction errors; score inputs, or fit_features."
+                    )
+                columns.append((reconstruction_error(self.field, latents, data).cpu() + _FLOOR).log())
+        features = torch.stack(columns, dim=1)
+        return torch.where(run.scorable.cpu()[:, None], features, torch.nan)
+
+    def _score(self, latents: Tensor, data: Tensor | None) -> Tensor:
+        return _atypicality(self._features(latents, data), self._state)
+
+    def options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("steps", "baselines", "starts", "k", "seed")}
+
+    def state(self) -> dict[str, Tensor]:
+        if not self.baselines:
+            return dict(self._state)
+        others = {f"{own.kind}.{name}": t for own in (self._knn, self._gauss) for name, t in own.state().items()}
+        return {**self._state, **others}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        own = {name: tensor for name, tensor in state.items() if "." not in name}
+        self._state = own
+        if self.baselines:
+            for part in (self._knn, self._gauss):
+                prefix = f"{part.kind}."
+                part.restore({n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)})
+
+
+def _density(features: Tensor) -> dict[str, Tensor]:
+    """What `_atypicality` needs, from ``(n, p)`` features of held-out ID inputs."""
+    middle = features.quantile(0.5, dim=0)
+    scale = _MAD * (features - middle).abs().quantile(0.5, dim=0)
+    # A feature that is the same for more than half of the inputs is measured by its standard deviation.
+    scale = torch.where(scale > 0, scale, features.std(dim=0)).clamp(min=_SMALLEST_SCALE)
+    state = {"middle": middle, "scale": scale, "quantiles": torch.ones(2, dtype=torch.float64)}
+    units = (features - middle) / scale
+    mean, whiten = whitening(units, _LEAST_VARIANCE)
+    central = ((units - mean) @ whiten).norm(dim=1).argsort()[: max(2, round(0.9 * len(units)))]
+    state["mean"], state["whiten"] = whitening(units[central], _LEAST_VARIANCE)
+    terms = torch.stack(_terms(features, state), dim=1)
+    state["quantiles"] = terms.quantile(0.95, dim=0).clamp(min=1e-12)
+    return state
+
+
+def _terms(features: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    units = ((features - state["middle"]) / state["scale"]).clamp(-_MOST_OFF, _MOST_OFF)
+    return units.square().sum(dim=1), ((units - state["mean"]) @ state["whiten"]).square().sum(dim=1)
+
+
+def _atypicality(features: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+    marginal, joint = _terms(features, state)
+    return marginal / state["quantiles"][0] + joint / state["quantiles"][1]
