@@ -78,6 +78,15 @@ def test_the_encoder_and_the_random_state_stay_as_they_were(averages: Backbone) 
     assert all(p.grad is None for p in averages.parameters())
 
 
+def test_images_are_resized_to_the_encoder(averages: Backbone) -> None:
+    """White stays white: resizing may overshoot 1 by a rounding unit, which is no wrong range."""
+    white = np.full((20, 23, 46, 3), 255, dtype=np.uint8)
+    white[::2, :11] = 0
+    with pytest.warns(ModelWarning):
+        _, report = train_decoder(averages, white, epochs=1, width=4)
+    assert (report.images, report.held_out) == (18, 2)
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [

@@ -255,7 +255,8 @@ class Search:
         status[unconfirmed & torch.isin(status, torch.tensor(claims, dtype=torch.uint8, device=status.device))] = int(
             Status.SLOW
         )
-        return replace(self.orbits, status=status, protocol=self.protocol, cost=self._work())
+        period = torch.where(self.curve_labels >= 0, 0, self.orbits.period)
+        return replace(self.orbits, status=status, period=period, protocol=self.protocol, cost=self._work())
 
 
 def _updated(orbits: Orbits, chosen: Tensor, further: Orbits) -> Orbits:

@@ -20,6 +20,7 @@ from separatrix.models.base import positive
 from separatrix.models.surrogate import SurrogateDecoder
 
 _BATCH = 32
+_OVERSHOOT = 1e-4  # that rounding in a resized image may make
 _FEWEST = 10  # images, so that there are some to hold out
 
 
@@ -138,9 +139,9 @@ def _checked(pixels: Tensor) -> Tensor:
     if len(pixels) < _FEWEST:
         raise InputError(f"{len(pixels)} images are too few to train and judge a decoder; give at least {_FEWEST}.")
     low, high = float(pixels.min()), float(pixels.max())
-    if low < 0 or high > 1:
+    if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
         raise InputError(f"The images range from {low:.3g} to {high:.3g}; give values from 0 to 1, or bytes.")
-    return pixels
+    return pixels.clamp(0, 1)
 
 
 def _features(backbone: Backbone, pixels: Tensor) -> Tensor:

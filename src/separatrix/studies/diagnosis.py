@@ -34,7 +34,10 @@ from separatrix.studies.slopes import Slope, slopes_at
 NOISE, DATA, ENDS = "N(0, I)", "encoded data", "where the pilot orbits ended"
 _FEWEST_STEPS = 20  # of a pilot orbit, however slow the network is
 _LARGEST_BATCH = 64
+_FEWEST_ORBITS = 4
+_PARTS = 5  # of the time: pilot, slopes at the starts, slopes at the ends, and two for all else
 _TIMINGS = 3
+_LONG = 1.0  # seconds; a batch that takes longer is timed once, for noise is then a small part of it
 _FEWEST_SAMPLES = 16
 _SHARE = 12  # each measurement over the samples may take this part of the time
 _FORMAT_COST = 8  # evaluations in float64 or bfloat16 count as so many on a CPU
@@ -136,8 +139,8 @@ def diagnose(
         samples: points at which the change of scale and the rounding are measured; fewer on a slow network.
         orbits: number of pilot orbits.
         max_steps: budget of each.
-        seconds: about how long this may take; on a slow network the pilot gets fewer steps, and the Jacobian is taken at
-            fewer points, or ρ and ‖J‖₂ are estimated roughly.
+        seconds: about how long this may take; on a slow network the pilot gets fewer orbits and steps, and the Jacobian is
+            taken at fewer points, or ρ and ‖J‖₂ are estimated roughly.
         seed: of the Gaussian points.
 
     Raises:
@@ -167,7 +170,8 @@ def diagnose(
         evaluate = Evaluator(field)
         throughput = _throughput(evaluate, z, min(_LARGEST_BATCH, samples))
         scales = tuple(_scale(name, cloud, evaluate) for name, cloud in clouds.items())
-    affordable = throughput.per_second * seconds / 3  # evaluations for each of pilot, starts and ends
+    affordable = throughput.per_second * seconds / _PARTS
+    orbits = min(orbits, max(_FEWEST_ORBITS, int(affordable / _FEWEST_STEPS)))
     max_steps = min(max_steps, max(_FEWEST_STEPS, int(affordable / orbits)))
     short = Protocol(tolerance=rules.tolerance, max_steps=max_steps, probe_steps=max_steps)
     ended = run_orbits(field, as_starts(z[:orbits]), short, batch_size=throughput.batch_size, spread=unit)
@@ -237,6 +241,8 @@ def _throughput(evaluate: Evaluator, z: Tensor, least: int) -> Throughput:
         if batch.device.type == "cuda":
             torch.cuda.synchronize(batch.device)
         seconds.append(time.perf_counter() - begin)
+        if seconds[-1] > _LONG:
+            break
     return Throughput(size, size / max(min(seconds), 1e-9))
 
 
