@@ -444,3 +444,16 @@ def test_a_file_is_not_overwritten_by_a_folder(found, tmp_path):
 def test_a_record_is_not_a_pickle(saved):
     assert (saved / "result.json").read_text().startswith("{")
     assert int.from_bytes((saved / "tensors.safetensors").read_bytes()[:8], "little") < 100_000
+
+
+def test_only_results_are_saved_and_no_two_share_a_name(tmp_path):
+    class Stranger(LimitSets):
+        pass
+
+    limits = sx.find_attractors(sx.LatentField.from_map(lambda z: z / 2, (1,)), torch.ones(1, 1))
+    values = {field.name: getattr(limits, field.name) for field in dataclasses.fields(limits)}
+    with pytest.raises(InputError, match=r"Stranger is no result .* LimitSets"):
+        save_result(Stranger(**values), tmp_path / "stranger")
+    assert not (tmp_path / "stranger").exists()
+    with pytest.raises(InputError, match="already a result called LimitSets"):
+        store.storable(type("LimitSets", (LimitSets,), {}))

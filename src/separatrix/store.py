@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from separatrix.columnar import Columnar
 from separatrix.cost import Cost
 from separatrix.errors import FileError, InputError
 from separatrix.limitsets.audit import Audit
@@ -31,7 +32,18 @@ from separatrix.protocol import Protocol
 FORMAT = 1
 _TENSORS, _JSON = "tensors.safetensors", "result.json"
 
-Result = Orbits | LimitSets
+Result = Columnar
+"""What can be saved: the frozen records that `storable` knows, made of tensors, numbers, words and each other."""
+
+R = TypeVar("R", bound=type[Columnar])
+_KINDS: dict[str, type[Columnar]] = {kind.__name__: kind for kind in (Orbits, LimitSets)}
+
+
+def storable(kind: R) -> R:
+    """Class decorator: results of this type can be saved and loaded. Studies announce theirs; the store imports none."""
+    if _KINDS.setdefault(kind.__name__, kind) is not kind:
+        raise InputError(f"There is already a result called {kind.__name__}; choose another name.")
+    return kind
 
 
 @contextmanager
@@ -86,14 +98,16 @@ def _put_in_place(building: Path, target: Path, *, overwrite: bool) -> None:
 
 
 def save_result(result: Result, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write orbits or limit sets to the folder ``path``; :func:`load_result` gives them back bit for bit.
+    """Write a result (orbits, limit sets, a study's) to the folder ``path``; :func:`load_result` gives it back bit for bit.
 
     What observers recorded is kept where it is made of tensors, numbers and strings.
 
     Raises:
         FileError: the folder exists or cannot be written.
-        InputError: an observer recorded something else.
+        InputError: an observer recorded something else, or this is no result.
     """
+    if _KINDS.get(type(result).__name__) is not type(result):
+        raise InputError(f"A {type(result).__name__} is no result that can be saved; save one of {', '.join(_KINDS)}.")
     tensors: dict[str, Tensor] = {}
     record: dict[str, Any] = {
         "format": FORMAT,
@@ -135,7 +149,7 @@ def load_result(path: str | os.PathLike[str]) -> Result:
         raise FileError(
             f"{folder} was not written by this version of separatrix (format {FORMAT}); upgrade and try again."
         )
-    kind = next((known for known in (Orbits, LimitSets) if known.__name__ == record.get("type")), None)
+    kind = _KINDS.get(str(record.get("type")))
     if kind is None:
         raise FileError(f"{folder} holds a {record.get('type')!r}, which this version cannot read; upgrade separatrix.")
     expected = record.get("sha256")
@@ -165,7 +179,7 @@ def _checksums(record: Any, tensors: Path) -> dict[str, str]:
 def _flatten(result: Result, prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """JSON-ready content; tensors go to ``tensors`` under dotted names, with a reference in their place."""
     content: dict[str, Any] = {}
-    for field in fields(result):
+    for field in fields(cast(Any, result)):
         value = getattr(result, field.name)
         content[field.name] = _pack(value, f"{prefix}{field.name}", tensors)
     return content
@@ -179,6 +193,8 @@ def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         return {"complex tensor" if value.is_complex() else "tensor": key}
     if isinstance(value, Orbits):
         return {"orbits": _flatten(value, f"{name}.", tensors)}
+    if _KINDS.get(type(value).__name__) is type(value):
+        return {"result": {"type": type(value).__name__, "content": _flatten(value, f"{name}.", tensors)}}
     if isinstance(value, Protocol):
         return {"protocol": value.to_dict()}
     if isinstance(value, Cost):
@@ -220,6 +236,8 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return torch.view_as_complex(tensors[content])
     if kind == "orbits":
         return _rebuild(Orbits, content, tensors)
+    if kind == "result":
+        return _rebuild(_KINDS[content["type"]], content["content"], tensors)
     if kind == "protocol":
         return Protocol.from_dict(content)
     if kind == "cost":
