@@ -43,6 +43,7 @@ from separatrix.ood import (
 from separatrix.orbits import Orbits, Status, iterate
 from separatrix.protocol import Protocol
 from separatrix.store import load_result, save_result
+from separatrix.studies.probing import Probe, probe
 from separatrix.studies.resemblance import Resemblance, resemblance
 
 __version__ = "0.1.0"
@@ -60,6 +61,7 @@ __all__ = [
     "MahalanobisDetector",
     "Motion",
     "Orbits",
+    "Probe",
     "Protocol",
     "ReconstructionDetector",
     "Resemblance",
@@ -81,6 +83,7 @@ __all__ = [
     "load",
     "load_result",
     "motion",
+    "probe",
     "resemblance",
     "save_result",
     "self_check",

@@ -9,6 +9,7 @@ import separatrix as sx
 from separatrix import LatentField, Protocol, Status
 from separatrix.errors import InputError
 from separatrix.orbits import FirstCrossings, MeanDistance, PathLength
+from separatrix.orbits.observers import Snapshots
 
 
 def halving(rho=0.5, k=2):
@@ -148,3 +149,13 @@ def test_watching_a_budget_that_ends():
             halving(0.99), sx.starts.gaussian(4), Protocol(max_steps=10), observers=[Diary()], batch_size=3
         )
     assert len(orbits.observed["diary"]) == 4 * 11
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_snapshots_are_the_orbit_at_those_steps_and_its_end_afterwards(batch):
+    field, starts = halving(), sx.starts.gaussian(5, seed=2)
+    orbits = sx.iterate(field, starts, observers=[Snapshots((0, 3, 10_000))], batch_size=batch)
+    seen, z = orbits.observed["snapshots"], starts.block(field, 0, 5)
+    assert torch.equal(seen[:, 0], z)
+    assert torch.allclose(seen[:, 1], z / 8, atol=1e-15)
+    assert torch.equal(seen[:, 2], orbits.points)

@@ -7,6 +7,7 @@ orbits, by returning a mask.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol as Interface
 
 import torch
@@ -104,6 +105,32 @@ class FirstCrossings:
     def result(self) -> tuple[Tensor, Tensor]:
         """(points, crossed)."""
         return self._points, self._crossed
+
+
+class Snapshots:
+    """Where every orbit is after each of several numbers of steps: ``(n, len(steps), *latent)``.
+
+    An orbit that has ended by then is shown at its end point.
+    """
+
+    name = "snapshots"
+
+    def __init__(self, steps: Sequence[int]) -> None:
+        self._steps = tuple(steps)
+
+    def begin(self, count: int, like: Tensor) -> None:
+        """One point per orbit and number of steps."""
+        self._points = like.new_zeros((count, len(self._steps), *like.shape[1:]))
+
+    def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> None:  # noqa: ARG002
+        """Keep z until its step number is past; what is kept last is the place asked for, or the end."""
+        for column, wanted in enumerate(self._steps):
+            early = step <= wanted
+            self._points[orbit[early], column] = z[early]
+
+    def result(self) -> Tensor:
+        """All points."""
+        return self._points
 
 
 class Paths:
