@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from separatrix.cli.exit_codes import ExitCode
 from separatrix.limitsets import LimitSets
 from separatrix.store import load_result
 
@@ -87,7 +88,7 @@ class TestOutput:
         assert program(*arguments, "20").code == 0
         before = (tmp_path / "mine" / "summary.json").read_bytes()
         refused = program(*arguments, "30")
-        assert refused.code == 1
+        assert refused.code == ExitCode.BAD_INPUT
         assert "add --overwrite" in refused.sentence
         assert (tmp_path / "mine" / "summary.json").read_bytes() == before
         assert program(*arguments, "30", "--overwrite").code == 0
@@ -100,7 +101,7 @@ class TestOutput:
         if content is not None:
             (tmp_path / "thesis" / "summary.json").write_text(content)
         answer = program("attractors", "toy.py:contraction", "--out", "thesis", "--overwrite")
-        assert answer.code == 1
+        assert answer.code == ExitCode.BAD_INPUT
         assert "not an earlier run" in answer.sentence
         assert (tmp_path / "thesis" / "chapter.tex").read_text() == "years of work"
 
@@ -165,7 +166,7 @@ class TestOptions:
 
         np.save(tmp_path / "large.npy", np.random.default_rng(0).random((10, 8, 8)))
         answer = program("attractors", "toy.py:small", "--data", "large.npy", "--train", "large.npy")
-        assert answer.code == 1
+        assert answer.code == ExitCode.BAD_INPUT
         assert answer.sentence.endswith("add --size 4,4.")
         assert not (tmp_path / "runs" / "toy-small-1").exists()
         resized = program("attractors", "toy.py:small", "--data", "large.npy", "--train", "large.npy", "--size", "4,4")
@@ -176,7 +177,7 @@ class TestOptions:
 
         np.save(tmp_path / "large.npy", np.random.default_rng(0).random((10, 8, 8)))
         answer = program("attractors", "toy.py:late_failure", "--train", "large.npy")
-        assert answer.code == 1  # and not 70, which is how that model ends a search
+        assert answer.code == ExitCode.BAD_INPUT  # and not 70, which is how that model ends a search
         assert "training images have shape 1×8×8 and the model makes 2" in answer.sentence
 
     def test_a_box_per_coordinate(self, program):
@@ -268,7 +269,7 @@ def test_real_images_for_a_real_model(program, real_data, tmp_path):
     )
     source = f"{real_data / 'data/mnist.npz'}#x_test"
     refused = program("attractors", "burgess.py:make", "--data", source, "--starts", "40")
-    assert refused.code == 1
+    assert refused.code == ExitCode.BAD_INPUT
     assert refused.sentence.endswith("add --size 32,32.")
     found = program("attractors", "burgess.py:make", "--data", source, "--starts", "40", "--size", "32", "--json").json
     assert found["reached"] == 1

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from separatrix.cli.exit_codes import ExitCode
+
 _ERRORS = {  # name: (arguments after `attractors`, words that the sentence must contain)
     "shapes that do not close": (
         ["toy.py:shapes_that_do_not_close"],
@@ -82,8 +84,8 @@ _USAGE = {  # the parser's own complaints and those that are like them
 }
 
 _CASES = [
-    *(pytest.param(*case, 1, id=name) for name, case in _ERRORS.items()),
-    *(pytest.param(*case, 2, id=name) for name, case in _USAGE.items()),
+    *(pytest.param(*case, ExitCode.BAD_INPUT, id=name) for name, case in _ERRORS.items()),
+    *(pytest.param(*case, ExitCode.USAGE, id=name) for name, case in _USAGE.items()),
 ]
 
 
@@ -135,20 +137,20 @@ def test_the_same_as_json(program, clutter, arguments, words, code):
 def test_the_doctor_says_the_same_about_a_bad_model(program, clutter, name):
     arguments, words = _ERRORS[name]
     answer = program("doctor", *arguments)
-    assert answer.code == 1
+    assert answer.code == ExitCode.BAD_INPUT
     assert all(word in answer.sentence for word in words)
 
 
 def test_a_mistaken_command(program):
     answer = program("atractors", "toy.py:small")
-    assert answer.code == 2
+    assert answer.code == ExitCode.USAGE
     assert answer.sentence == "No such command 'atractors'; did you mean 'attractors'?"
 
 
 def test_traceback_is_shown_on_request_at_either_place(program):
     for arguments in (("--traceback", "attractors", "toy.py:raises"), ("attractors", "toy.py:raises", "--traceback")):
         answer = program(*arguments)
-        assert answer.code == 1
+        assert answer.code == ExitCode.BAD_INPUT
         assert "Traceback (most recent call last)" in answer.stderr
         assert "no licence key" in answer.stderr
         assert answer.stderr.splitlines()[-1].startswith("error: ")

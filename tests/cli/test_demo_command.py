@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from separatrix.cli.exit_codes import ExitCode
+
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
@@ -54,7 +56,7 @@ def test_it_never_overwrites_what_is_no_demo(program, tmp_path):
     (tmp_path / "separatrix-demo").mkdir()
     (tmp_path / "separatrix-demo" / "notes.txt").write_text("mine")
     refused = program("demo", "--quick")
-    assert refused.code == 1
+    assert refused.code == ExitCode.BAD_INPUT
     assert "separatrix-demo already exists" in refused.sentence
-    assert program("demo", "--quick", "--overwrite").code == 1
+    assert program("demo", "--quick", "--overwrite").code == ExitCode.BAD_INPUT
     assert (tmp_path / "separatrix-demo" / "notes.txt").read_text() == "mine"

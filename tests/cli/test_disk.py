@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from separatrix.cli.exit_codes import ExitCode
+
 ARGUMENTS = ("attractors", "toy.py:contraction", "--noise", "20")
 
 
@@ -41,7 +43,7 @@ def test_a_path_below_a_file(program, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     for command in (ARGUMENTS, ("demo",)):
         answer = program(*command, "--out", "file/run")
-        assert answer.code == 1
+        assert answer.code == ExitCode.BAD_INPUT
         assert "Cannot write to file" in answer.sentence
         assert "choose a folder you may write to" in answer.sentence
         assert (tmp_path / "file").read_text() == "not a folder"
@@ -51,14 +53,14 @@ def test_a_place_where_nobody_may_write(program):
     if not Path("/proc/self").is_dir():
         pytest.skip("needs /proc, where not even root may make a folder")
     answer = program(*ARGUMENTS, "--out", "/proc/separatrix")
-    assert answer.code == 1
+    assert answer.code == ExitCode.BAD_INPUT
     assert "choose a folder you may write to" in answer.sentence
 
 
 def test_an_unwritable_folder_is_found_out_before_the_search(program, tmp_path, monkeypatch):
     monkeypatch.setattr("separatrix.examination.find_attractors", lambda *_, **__: pytest.fail("searched in vain"))
     (tmp_path / "file").write_text("not a folder")
-    assert program(*ARGUMENTS, "--out", "file/run").code == 1
+    assert program(*ARGUMENTS, "--out", "file/run").code == ExitCode.BAD_INPUT
 
 
 @pytest.mark.parametrize("step", ["save_result", "write_report"])
@@ -69,7 +71,7 @@ def test_a_simulated_full_disk(program, tmp_path, monkeypatch, step):
     monkeypatch.setattr("separatrix.examination.figures_of", lambda _results: {})
     monkeypatch.setattr(f"separatrix.examination.{step}", fails)
     answer = program(*ARGUMENTS, "--out", "deep/down/here")
-    assert answer.code == 1
+    assert answer.code == ExitCode.BAD_INPUT
     assert "No space left on device" in answer.sentence
     assert "free some space" in answer.sentence
     assert [path.name for path in tmp_path.iterdir()] == ["toy.py"]
@@ -78,7 +80,7 @@ def test_a_simulated_full_disk(program, tmp_path, monkeypatch, step):
 def test_a_full_disk(program, tiny_disk):
     before = list(tiny_disk.rglob("*"))
     answer = program(*ARGUMENTS, "--out", str(tiny_disk / "run"))
-    assert answer.code == 1
+    assert answer.code == ExitCode.BAD_INPUT
     assert "No space left on device" in answer.sentence
     assert "free some space or choose another disk" in answer.sentence
     assert list(tiny_disk.rglob("*")) == before
@@ -89,13 +91,13 @@ def test_output_that_nobody_can_keep(program, tmp_path):
         pytest.skip("needs /dev/full, the disk that is always full")
     with Path("/dev/full").open("w") as full:
         answer = _run("attractors", "toy.py:raises", "--json", cwd=tmp_path, stdout=full)
-        assert answer.returncode == 1  # the error of the model, which also went to stderr
+        assert answer.returncode == ExitCode.BAD_INPUT  # the error of the model, which also went to stderr
         assert "no licence key" in answer.stderr
         assert len(answer.stderr.splitlines()) == 1
         # Help is flushed as it is written, the version at the end: both ways of finding out.
         answers = [_run(option, cwd=tmp_path, stdout=full) for option in ("--help", "--version")]
     for answer in answers:
-        assert answer.returncode == 1
+        assert answer.returncode == ExitCode.BAD_INPUT
         assert answer.stderr == (
             "error: The output cannot be written (No space left on device); send it to a place with room.\n"
         )

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from separatrix.cli.doctor import next_command
+from separatrix.cli.exit_codes import ExitCode
 from separatrix.protocol import Protocol
 from separatrix.studies.advice import Advice
 from separatrix.studies.diagnosis import Throughput
@@ -44,10 +45,10 @@ def test_what_people_see(program):
 
 def test_settings_are_checked(program):
     answer = program("doctor", "toy.py:small", "--set", "latent")
-    assert answer.code == 2
+    assert answer.code == ExitCode.USAGE
     assert "'latent' is no setting; give NAME=VALUE" in answer.stderr
     answer = program("doctor", "toy.py:small", "--set", "latent=mean")
-    assert answer.code == 1
+    assert answer.code == ExitCode.BAD_INPUT
     assert "'Python factory' has no option 'latent'; it takes none" in answer.sentence
 
 
@@ -100,12 +101,12 @@ def test_data_are_measured_beside_noise(program, digits):
 
 def test_a_bad_model_shows_what_was_found_and_ends_with_the_remedy(program):
     answer = program("doctor", "toy.py:Stochastic")
-    assert answer.code == 1
+    assert answer.code == ExitCode.BAD_INPUT
     assert "FAIL" in answer.stdout
     assert "posterior mean instead of a sample" in answer.sentence
     document = program("doctor", "toy.py:Stochastic", "--json").json
     assert document["error"] == answer.sentence
-    assert document["exit_code"] == 1
+    assert document["exit_code"] == ExitCode.BAD_INPUT
     failed = [finding["name"] for finding in document["checked"]["findings"] if finding["passed"] is False]
     assert failed == ["deterministic"]
     assert document["advice"] is None

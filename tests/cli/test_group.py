@@ -90,7 +90,7 @@ def test_warnings_are_lines_and_each_is_said_once(capsys):
 
 def test_the_exit_codes_are_documented_and_stable(program):
     assert {code.name: int(code) for code in ExitCode} == {
-        "OK": 0, "BAD_INPUT": 1, "USAGE": 2, "NOTHING_FOUND": 3, "BUG": 70, "INTERRUPTED": 130,
+        "OK": 0, "EXCEEDED": 1, "CANNOT_SAY": 2, "NOTHING_FOUND": 3, "USAGE": 64, "BAD_INPUT": 65, "BUG": 70, "INTERRUPTED": 130,
     }  # fmt: skip
     shown = " ".join(program("--help").stdout.split())
     for code in ExitCode:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import separatrix
 from separatrix.cli import main
+from separatrix.cli.exit_codes import ExitCode
 
 PROGRAM = [sys.executable, "-m", "separatrix"]
 SOURCE = Path(separatrix.__file__).parent
@@ -50,7 +51,7 @@ def test_version_and_module():
 
 def test_a_usage_error_of_the_process():
     answer = subprocess.run([*PROGRAM, "attractors"], capture_output=True, text=True)
-    assert answer.returncode == 2
+    assert answer.returncode == ExitCode.USAGE
     assert answer.stdout == ""
     assert answer.stderr == "error: Missing argument 'MODEL'; separatrix attractors --help explains the options.\n"
 

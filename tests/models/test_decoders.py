@@ -17,6 +17,7 @@ from tiny_models import write_encoder
 from typer.testing import CliRunner
 
 from separatrix.cli.app import app
+from separatrix.cli.exit_codes import ExitCode
 from separatrix.errors import FileError, InputError, ModelWarning
 from separatrix.models import load
 from separatrix.models.backbones import Backbone, load_backbone
@@ -175,5 +176,5 @@ def test_train_decoder_from_the_command_line(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(FileError, match="another encoder"):
         load("encoder", decoder="decoder.safetensors", options={"features": "mean"})
     again = CliRunner().invoke(app, words[:-1])
-    assert again.exit_code == 2
+    assert again.exit_code == ExitCode.USAGE
     assert "--overwrite" in again.stderr

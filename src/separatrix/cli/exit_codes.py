@@ -1,4 +1,8 @@
-"""The exit codes of every command, in one place."""
+"""The exit codes of every command, in one place.
+
+Below 64: what was found. From 64 on: why nothing was, by the numbers of ``sysexits.h``, so that the verdict of an audit
+cannot be mistaken for a typing error.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +24,11 @@ class ExitCode(IntEnum):
         member.sentence = sentence
         return member
 
-    OK = (0, "success")
-    BAD_INPUT = (1, "the input, the model or a file cannot be used; the sentence on stderr says what to do")
-    USAGE = (2, "the command line itself is wrong: an unknown option, a missing argument")
+    OK = (0, "success; of an audit: within the budget")
+    EXCEEDED = (1, "an audit ran to the end: the budget is exceeded")
+    CANNOT_SAY = (2, "an audit ran to the end, and cannot say")
     NOTHING_FOUND = (3, "ran to the end, but no orbit reached a limit set")
+    USAGE = (64, "the command line itself is wrong: an unknown option, a missing argument")
+    BAD_INPUT = (65, "the input, the model or a file cannot be used; the sentence on stderr says what to do")
     BUG = (70, "an error that separatrix did not expect; --traceback shows where")
     INTERRUPTED = (130, "interrupted (Ctrl-C); nothing half-written is left")
