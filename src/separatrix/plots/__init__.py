@@ -7,6 +7,8 @@ from separatrix.plots.gallery import attractor_gallery
 from separatrix.plots.null_levels import null_levels
 from separatrix.plots.plane import Plane
 from separatrix.plots.portrait import field_portrait
+from separatrix.plots.probe_curves import probe_curves
+from separatrix.plots.probe_sheets import probe_atoms, probe_reconstructions
 from separatrix.plots.spectrum import spectrum
 from separatrix.plots.steps import steps_histogram
 
@@ -18,6 +20,9 @@ __all__ = [
     "field_portrait",
     "null_levels",
     "orbit_film",
+    "probe_atoms",
+    "probe_curves",
+    "probe_reconstructions",
     "spectrum",
     "steps_histogram",
 ]

@@ -28,6 +28,8 @@ from separatrix.studies.probing.result import Probe
 SHOWN_SHARES = (0.05, 0.25, 0.5)
 """Numbers of atoms, as shares of the latent dimension, at which reconstructions are shown."""
 
+_EXAMPLES = 6  # coded latents kept for pictures
+
 
 def probe(
     field: LatentField,
@@ -120,6 +122,8 @@ def probe(
         floor=signals.floor,
         peak_latent=signals.peak_latent,
         peak_image=signals.peak_image,
+        examples=signals.latents[:_EXAMPLES],
+        example_images=signals.targets[:_EXAMPLES].reshape(-1, *_decoded_shape(field)),
         findings=findings,
         headline=headline_of(findings, comparisons, has_copy),
         reasons=reasons_of(dictionaries, schedule),
@@ -179,6 +183,11 @@ def _data(field: LatentField, images: Any, latents: Tensor | None) -> tuple[Tens
     found = images if isinstance(images, ImageSet) else load_images(images)
     encoded = encode_range(field, lambda a, b: found.pixels[a:b], 0, len(found))
     return encoded, found.pixels, str(found.provenance.get("source", "images"))
+
+
+def _decoded_shape(field: LatentField) -> tuple[int, ...]:
+    zero = torch.zeros((1, *field.latent_shape), dtype=field.dtype, device=field.device)
+    return tuple(field.decode(zero).shape[1:])
 
 
 def _reference(field: LatentField, reference: Any, are_latents: bool) -> tuple[Tensor | None, Tensor | None]:

@@ -31,6 +31,7 @@ class Probe:
         empty: ``(s,)`` ‖x − D(0)‖²/p, the same for the image.
         floor: ``(s,)`` ‖x − D(z)‖²/p, the image error of the latent itself.
         peak_latent, peak_image: ranges that PSNR refers to.
+        examples: ``(m, d)`` the first few coded latents, and ``example_images`` ``(m, …)`` what they should decode to.
         findings: per space, what the controls allow one to say.
         headline: the finding in words, with its numbers.
         reasons: sentences on why, from the geometry of the dictionaries and the counts.
@@ -49,6 +50,8 @@ class Probe:
     floor: Tensor
     peak_latent: float
     peak_image: float
+    examples: Tensor
+    example_images: Tensor
     findings: Mapping[Space, Finding]
     headline: str
     reasons: tuple[str, ...]
