@@ -457,3 +457,13 @@ def test_only_results_are_saved_and_no_two_share_a_name(tmp_path):
     assert not (tmp_path / "stranger").exists()
     with pytest.raises(InputError, match="already a result called LimitSets"):
         store.storable(type("LimitSets", (LimitSets,), {}))
+
+
+def test_complex_columns_are_aligned_for_vectorised_code(tmp_path):
+    field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,))
+    found = [sx.find_attractors(field, torch.linspace(-1, 1, n)[:, None]) for n in (1, 2, 3, 4)]
+    for number, limits in enumerate(found):  # each shifts what follows it in the file by another number of bytes
+        loaded = load_result(save_result(limits, tmp_path / str(number)))
+        assert isinstance(loaded, LimitSets)
+        assert loaded.eigenvalues.data_ptr() % 16 == 0
+        same(loaded[loaded.stable == 1], limits[limits.stable == 1])

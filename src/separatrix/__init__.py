@@ -43,6 +43,7 @@ from separatrix.ood import (
 from separatrix.orbits import Orbits, Status, iterate
 from separatrix.protocol import Protocol
 from separatrix.store import load_result, save_result
+from separatrix.studies.continuation import Continuation, EventKind, Events, Matching, continuation, match
 from separatrix.studies.probing import Probe, probe
 from separatrix.studies.resemblance import Resemblance, resemblance
 
@@ -51,14 +52,18 @@ __version__ = "0.1.0"
 __all__ = [
     "Basins",
     "Budget",
+    "Continuation",
     "Cost",
     "Decisions",
+    "EventKind",
+    "Events",
     "FieldCheck",
     "KNNDetector",
     "Kind",
     "LatentField",
     "LimitSets",
     "MahalanobisDetector",
+    "Matching",
     "Motion",
     "Orbits",
     "Probe",
@@ -77,11 +82,13 @@ __all__ = [
     "basin_entropy",
     "basins",
     "check",
+    "continuation",
     "find_attractors",
     "find_fixed_points",
     "iterate",
     "load",
     "load_result",
+    "match",
     "motion",
     "probe",
     "resemblance",

@@ -233,7 +233,8 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
     if kind == "tensor":
         return tensors[content]
     if kind == "complex tensor":
-        return torch.view_as_complex(tensors[content])
+        # In the file numbers are aligned to 8 bytes; vectorised code for complex128 crashes unless they are to 16.
+        return torch.view_as_complex(tensors[content].clone())
     if kind == "orbits":
         return _rebuild(Orbits, content, tensors)
     if kind == "result":
