@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import separatrix as sx
-from separatrix.plots import probe_atoms, probe_curves, probe_reconstructions
+from separatrix.errors import InputError
+from separatrix.plots import probe_atoms, probe_curves, probe_grid, probe_overview, probe_reconstructions
 from separatrix.studies.probing import Role, data_free_dictionaries
+from separatrix.studies.probing.summary import probe_summary
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +82,29 @@ def test_what_is_no_picture_is_not_drawn():
         assert not axes.images
         assert "no images" in axes.texts[0].get_text()
     assert len(probe_curves(found).axes) == 4
+
+
+def test_a_grid_has_a_column_per_probe_and_its_numbers(probed):
+    _, found = probed
+    summary = probe_summary(found)
+    figure = probe_grid({"one": summary, "two": summary}, title="both")
+    assert len(figure.axes) == 4
+    assert figure.axes[1].get_title(loc="left") == "two"
+    _, y = line(figure.axes[0], f"error:latent:{Role.ONCE}").get_data()
+    assert np.allclose(y, found.mse(Role.ONCE, "latent") / float(found.power.mean()), rtol=1e-12)
+    _, y = line(figure.axes[3], f"error:image:{Role.REAL}").get_data()
+    assert np.allclose(y, found.mse(Role.REAL, "image"), rtol=1e-12)
+
+
+def test_the_overview_has_a_mark_per_probe_control_and_space(probed):
+    _, found = probed
+    figure = probe_overview({"a": probe_summary(found)}, controls=(Role.ONCE, Role.ORTHONORMAL), title="gains")
+    for space in ("latent", "image"):
+        for control in (Role.ONCE, Role.ORTHONORMAL):
+            compared = found.against(control, space)
+            x, _ = line(figure, f"{space}:0:{control}:{compared.verdict}").get_data()
+            assert x[0] == pytest.approx(np.clip(compared.share, -1, 1), abs=1e-12)
+    with pytest.raises(InputError, match="no probe to draw"):
+        probe_overview({}, controls=(Role.ONCE,), title="none")
+    with pytest.raises(InputError, match="no probe to draw"):
+        probe_grid({}, title="none")

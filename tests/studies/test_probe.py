@@ -22,7 +22,7 @@ from probing_fields import (
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning, InputError
-from separatrix.studies.probing import Finding, Role, data_free_dictionaries
+from separatrix.studies.probing import Finding, Role, data_free_dictionaries, pooled
 from separatrix.studies.probing.compare import Verdict
 from separatrix.studies.probing.headline import by_sparsity, percent_words
 
@@ -159,7 +159,18 @@ def test_against_a_control_that_leaves_nothing_no_percentage_is_made_up(remember
     base = data_free_dictionaries(field, limits, untrained=False).also("the truth", atoms, "the atoms themselves")
     compared = sx.probe(field, base, latents=latents, sparsities=[2]).against("the truth", "latent")
     assert (compared.verdict, compared.share) == (Verdict.WORSE, -math.inf)
-    assert percent_words(compared) == "some error where nothing is left by the other, not less error"
+    assert percent_words(compared, "the truth") == "some error where the truth leaves none"
+
+
+def test_percentages_are_signed_in_words(remembered):
+    _, field, limits, latents = remembered
+    one = sx.probe(field, limits, latents=latents, sparsities=[2], untrained=False).against(Role.ONCE, "latent")
+    better = replace(one, share=0.123, share_low=0.09, share_high=0.151, verdict=Verdict.BETTER)
+    assert percent_words(better, "b") == "12 % less error than b (95 %: 9.0 to 15 %)"
+    worse = replace(one, share=-0.05, share_low=-0.07, share_high=-0.03, verdict=Verdict.WORSE)
+    assert percent_words(worse, "b") == "5.0 % more error than b (95 %: 3.0 to 7.0 %)"
+    level = replace(one, share=0.004, share_low=-0.02, share_high=0.03, verdict=Verdict.LEVEL)
+    assert percent_words(level, "b") == "as much error as b (95 %: -3.0 to +2.0 %)"
 
 
 def test_psnr_is_that_of_the_peak():
@@ -272,6 +283,28 @@ def test_one_set_of_dictionaries_serves_many_data_sets_and_takes_more(remembered
     assert torch.equal(one.errors[Role.ONCE].latent, direct.errors[Role.ONCE].latent)
     with pytest.raises(InputError, match="called 'three steps' already"):
         base.also("three steps", gaussian(4, 16), "again")
+
+
+def test_draws_are_pooled_image_by_image():
+    field = linear(torch.diag(torch.tensor([0.9, 0.5, 0.2], dtype=torch.float64)))
+    latents = gaussian(30, 3, seed=6)
+    draws = [
+        sx.probe(
+            field, gaussian(3, 3, seed=seed), latents=latents, untrained=False, starts=sx.starts.gaussian(3, seed=seed)
+        )
+        for seed in range(4)
+    ]
+    found = pooled(draws)
+    expected = torch.stack([draw.errors[Role.ITERATED].latent for draw in draws]).mean(dim=0)
+    assert torch.allclose(found.errors[Role.ITERATED].latent, expected, atol=1e-15)
+    gain = torch.stack([draw.against(Role.ONCE, "image").gain for draw in draws]).mean(dim=0)
+    assert torch.allclose(found.against(Role.ONCE, "image").gain, gain, atol=1e-14)
+    assert found.provenance["draws"] == 4
+    assert found.cost.map == sum(draw.cost.map for draw in draws)
+    with pytest.raises(InputError, match="not of the same data"):
+        pooled([draws[0], sx.probe(field, gaussian(3, 3), latents=gaussian(30, 3), untrained=False)])
+    with pytest.raises(InputError, match="nothing to pool"):
+        pooled([])
 
 
 def test_the_same_seed_gives_the_same_numbers(remembered):

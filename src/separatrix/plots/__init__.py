@@ -8,6 +8,7 @@ from separatrix.plots.null_levels import null_levels
 from separatrix.plots.plane import Plane
 from separatrix.plots.portrait import field_portrait
 from separatrix.plots.probe_curves import probe_curves
+from separatrix.plots.probe_grid import probe_grid, probe_overview
 from separatrix.plots.probe_sheets import probe_atoms, probe_reconstructions
 from separatrix.plots.spectrum import spectrum
 from separatrix.plots.steps import steps_histogram
@@ -22,6 +23,8 @@ __all__ = [
     "orbit_film",
     "probe_atoms",
     "probe_curves",
+    "probe_grid",
+    "probe_overview",
     "probe_reconstructions",
     "spectrum",
     "steps_histogram",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,7 +27,7 @@ ROLE_COLOURS = {
     Role.REAL: HUES[6],
 }
 _Array = NDArray[np.float64]
-_OTHERS = (HUES[5], HUES[8], HUES[4])
+OTHERS = (HUES[5], HUES[8], HUES[4])
 _TITLES: dict[Space, str] = {"latent": "in latent space", "image": "after decoding"}
 _CLIPPED = 1.0  # a control's whole error; beyond, the axis of gains does not go
 _REPEATS = 1000
@@ -61,7 +63,7 @@ def colours_of(dictionaries: tuple[Dictionary, ...]) -> dict[str, str]:
     """Name → colour; roles keep theirs in every figure."""
     others = [known.name for known in dictionaries if known.role is Role.OTHER]
     return {
-        known.name: _OTHERS[others.index(known.name) % len(_OTHERS)]
+        known.name: OTHERS[others.index(known.name) % len(OTHERS)]
         if known.role is Role.OTHER
         else ROLE_COLOURS[known.role]
         for known in dictionaries
@@ -96,7 +98,7 @@ def _errors(axes: Axes, found: Probe, space: Space, colours: dict[str, str]) -> 
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color=FAINT, linewidth=0.6)
     axes.set_xscale("log")
-    axes.set_xticks(ticks := _ticks(found.sparsities), [str(k) for k in ticks])
+    axes.set_xticks(ticks := axis_ticks(found.sparsities), [str(k) for k in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
 
@@ -132,10 +134,10 @@ def _shares(found: Probe, one: Comparison) -> tuple[_Array, _Array, _Array]:
     return middle, low, high
 
 
-def _ticks(sparsities: tuple[int, ...]) -> list[int]:
-    """Those of the axis that do not touch: at least a factor of 1.7 apart, the last one always."""
+def axis_ticks(sparsities: Sequence[int], apart: float = 1.7) -> list[int]:
+    """Sparsities whose numbers do not touch: at least a factor apart, the last one always."""
     chosen = [sparsities[-1]]
     for k in reversed(sparsities[:-1]):
-        if chosen[-1] / k >= 1.7:
+        if chosen[-1] / k >= apart:
             chosen.append(k)
     return chosen[::-1]

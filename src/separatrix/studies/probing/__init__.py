@@ -4,6 +4,7 @@ from separatrix.studies.probing.compare import Comparison, Verdict
 from separatrix.studies.probing.data_free import DataFreeDictionaries, data_free_dictionaries
 from separatrix.studies.probing.dictionary import Dictionary, Role
 from separatrix.studies.probing.headline import Finding
+from separatrix.studies.probing.judgement import pooled
 from separatrix.studies.probing.probe import probe
 from separatrix.studies.probing.result import Probe
 
@@ -16,5 +17,6 @@ __all__ = [
     "Role",
     "Verdict",
     "data_free_dictionaries",
+    "pooled",
     "probe",
 ]

@@ -21,6 +21,11 @@ class Finding(StrEnum):
 
 
 _WHERE = {"latent": "in latent space", "image": "after decoding"}
+_CALLED = {
+    Role.ORTHONORMAL: "a random orthonormal basis",
+    Role.ONCE: "f applied once",
+    Role.UNTRAINED: "an untrained copy",
+}
 
 
 def finding_of(verdicts: Mapping[str, Verdict]) -> Finding:
@@ -88,19 +93,22 @@ def by_sparsity(comparison: Comparison, sparsities: Sequence[int]) -> str:
     return f"{', '.join(parts)} atoms"
 
 
-def percent_words(comparison: Comparison) -> str:
-    """``"12 % less error (95 %: 9 to 15 %)"``, or more error, or level.
+def percent_words(comparison: Comparison, control: str) -> str:
+    """``"12 % less error than a random basis (95 %: 9 to 15 %)"``, or more error, or as much.
 
-    The sign is that of the error: less is better.
+    Args:
+        comparison: of errors, so that less is better.
+        control: what the other dictionary is called in a sentence.
     """
-    ends = sorted((100 * abs(comparison.share_low), 100 * abs(comparison.share_high)))
+    if math.isinf(comparison.share):
+        return f"some error where {control} leaves none"
     if comparison.verdict is Verdict.LEVEL:
         low, high = -100 * comparison.share_high, -100 * comparison.share_low
-        return f"the same error within the noise ({_number(low, '+')} to {_number(high, '+')} %)"
-    if math.isinf(comparison.share):
-        return "some error where nothing is left by the other, not less error"
+        return f"as much error as {control} (95 %: {_number(low, '+')} to {_number(high, '+')} %)"
     word = "less" if comparison.verdict is Verdict.BETTER else "more"
-    return f"{_number(100 * abs(comparison.share))} % {word} error (95 %: {_number(ends[0])} to {_number(ends[1])} %)"
+    low, high = sorted((100 * abs(comparison.share_low), 100 * abs(comparison.share_high)))
+    between = f"(95 %: {_number(low)} to {_number(high)} %)"
+    return f"{_number(100 * abs(comparison.share))} % {word} error than {control} {between}"
 
 
 def _number(value: float, sign: str = "") -> str:
@@ -126,12 +134,12 @@ def _details(space: Space, finding: Finding, comparisons: Sequence[Comparison]) 
     basis, once = here[Role.ITERATED, Role.ORTHONORMAL], here[Role.ITERATED, Role.ONCE]
     where = _WHERE[space]
     sentence = (
-        f"{where[0].upper()}{where[1:]} iterated noise leaves {percent_words(basis)} than a random orthonormal basis "
-        f"and {percent_words(once)} than f applied once"
+        f"{where[0].upper()}{where[1:]} iterated noise leaves {percent_words(basis, _CALLED[Role.ORTHONORMAL])} and "
+        f"{percent_words(once, _CALLED[Role.ONCE])}"
     )
     if finding is Finding.NO_EFFECT:
         step = here[Role.ONCE, Role.ORTHONORMAL]
-        sentence += f", while one step alone leaves {percent_words(step)} than the basis"
+        sentence += f"; one step alone leaves {percent_words(step, 'that basis')}"
     if (Role.ITERATED, Role.UNTRAINED) in here and finding in (Finding.ARCHITECTURE, Finding.ITERATING):
-        sentence += f", and {percent_words(here[Role.ITERATED, Role.UNTRAINED])} than an untrained copy"
+        sentence += f", and {percent_words(here[Role.ITERATED, Role.UNTRAINED], _CALLED[Role.UNTRAINED])}"
     return f"{sentence}."

@@ -17,12 +17,11 @@ from separatrix.field import LatentField
 from separatrix.limitsets.sets import LimitSets
 from separatrix.orbits.result import Orbits
 from separatrix.starts import Starts
-from separatrix.studies.probing.coding import CodingErrors, coding_errors, decoded, signals_of
-from separatrix.studies.probing.compare import SPACES, Comparison, compared
+from separatrix.studies.probing.coding import coding_errors, decoded, signals_of
 from separatrix.studies.probing.data_free import DataFreeDictionaries, data_free_dictionaries
-from separatrix.studies.probing.dictionary import Dictionary, Role
 from separatrix.studies.probing.from_data import apart, principal_directions, real_latents
-from separatrix.studies.probing.headline import finding_of, headline_of, reasons_of
+from separatrix.studies.probing.headline import reasons_of
+from separatrix.studies.probing.judgement import judgement
 from separatrix.studies.probing.result import Probe
 
 SHOWN_SHARES = (0.05, 0.25, 0.5)
@@ -100,23 +99,14 @@ def probe(
     errors = {known.name: coding_errors(field, signals, known, schedule) for known in dictionaries}
     power = signals.latents.square().mean(dim=1)
     empty = (decoded(field, torch.zeros_like(signals.latents[:1])) - signals.targets).square().mean(dim=1)
-    scales = {"latent": float(power.mean()), "image": float(empty.mean())}
-    comparisons = _comparisons(dictionaries, errors, schedule, scales, repeats, seed)
-    roles = {known.name: known.role for known in dictionaries}
-    findings = {
-        space: finding_of(
-            {roles[c.control]: c.verdict for c in comparisons if c.space == space and c.name == Role.ITERATED}
-        )
-        for space in SPACES
-    }
-    has_copy = Role.UNTRAINED in roles.values()
+    judged = judgement(dictionaries, errors, schedule, power=power, empty=empty, repeats=repeats, seed=seed)
     half = (len(data) if pixels is not None else 0) + len(signals) * (2 + len(dictionaries) * len(schedule))
     return Probe(
         name=name or title,
         sparsities=schedule,
         dictionaries=dictionaries,
         errors=errors,
-        comparisons=comparisons,
+        comparisons=judged.comparisons,
         power=power,
         empty=empty,
         floor=signals.floor,
@@ -124,8 +114,8 @@ def probe(
         peak_image=signals.peak_image,
         examples=signals.latents[:_EXAMPLES],
         example_images=signals.targets[:_EXAMPLES].reshape(-1, *_decoded_shape(field)),
-        findings=findings,
-        headline=headline_of(findings, comparisons, has_copy),
+        findings=judged.findings,
+        headline=judged.headline,
         reasons=reasons_of(dictionaries, schedule),
         absent=(*base.absent, *split.absent),
         cost=base.cost + Cost(map=-(-half // 2)),
@@ -195,29 +185,3 @@ def _reference(field: LatentField, reference: Any, are_latents: bool) -> tuple[T
         return None, None
     latents, pixels, _ = _data(field, None if are_latents else reference, reference if are_latents else None)
     return latents, pixels
-
-
-def _comparisons(
-    dictionaries: Sequence[Dictionary],
-    errors: dict[str, CodingErrors],
-    schedule: tuple[int, ...],
-    scales: dict[str, float],
-    repeats: int,
-    seed: int,
-) -> tuple[Comparison, ...]:
-    first = dictionaries[0].name
-    pairs = [(first, known.name) for known in dictionaries[1:]] + [(str(Role.ONCE), str(Role.ORTHONORMAL))]
-    return tuple(
-        compared(
-            errors[a].of(space),
-            errors[b].of(space),
-            schedule,
-            names=(a, b),
-            space=space,
-            repeats=repeats,
-            seed=seed,
-            scale=scales[space],
-        )
-        for a, b in pairs
-        for space in SPACES
-    )

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from torch import Tensor
+
+from separatrix.numerics.bootstrap import bootstrap_means, interval_of
 from separatrix.studies.probing.compare import SPACES, Comparison
 from separatrix.studies.probing.dictionary import Dictionary
 from separatrix.studies.probing.headline import by_sparsity
 from separatrix.studies.probing.result import Probe
+
+_REPEATS = 1000
 
 
 def probe_summary(found: Probe) -> dict[str, Any]:
@@ -41,10 +46,16 @@ def _dictionary(found: Probe, known: Dictionary) -> Mapping[str, Any]:
         "words": known.words,
         "geometry": asdict(known.geometry),
         "relative_latent_error": found.relative(known.name).tolist(),
-        **{f"{space}_mse": found.mse(known.name, space).tolist() for space in SPACES},
+        **{f"{space}_mse": _curve(errors.of(space)) for space in SPACES},
         **{f"{space}_psnr": found.psnr(known.name, space).tolist() for space in SPACES},
         "ended_early": errors.ended_early.tolist(),
     }
+
+
+def _curve(errors: Tensor) -> Mapping[str, Any]:
+    """Mean over the signals at each sparsity, with its 95 % bootstrap interval."""
+    low, high = interval_of(bootstrap_means(errors, repeats=_REPEATS))
+    return {"mean": errors.mean(dim=0).tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
 def _comparison(found: Probe, one: Comparison) -> Mapping[str, Any]:
