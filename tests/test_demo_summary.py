@@ -10,7 +10,8 @@ import torch
 from separatrix import LatentField, find_attractors
 from separatrix.demo_summary import FROM_DIGITS, FROM_NOISE, headline_of
 from separatrix.limitsets.sets import LimitSets
-from separatrix.studies.resemblance import Outcome, Resemblance
+from separatrix.studies.resemblance import Resemblance
+from separatrix.studies.resemblance_words import Outcome
 
 
 @dataclass(eq=False)
@@ -46,11 +47,16 @@ def results():
             sets=torch.arange(3),
             coefficient=torch.tensor([0.99, 0.98, 0.5], dtype=torch.float64),
             nearest=torch.tensor([5, 6, 6]),
+            ratio=torch.tensor([0.1, 0.1, 0.9], dtype=torch.float64),
             hits=torch.tensor([2, 1, 1]),
+            p_coefficient=q_value,
+            p_ratio=q_value,
             p_value=q_value,
             q_value=q_value,
             held_out=torch.zeros(100, dtype=torch.float64),
+            held_out_ratio=torch.ones(100, dtype=torch.float64),
             noise=torch.zeros(100, dtype=torch.float64),
+            distance="cosine",
             alpha=0.05,
             outcome=outcome,
             verdict=f"{outcome.capitalize()}: numbers.",

@@ -14,7 +14,7 @@ from separatrix.plots.style import percent
 from separatrix.report.chapter import verdict_of
 from separatrix.report.page import Verdict
 from separatrix.report.results import ModelResults
-from separatrix.studies.resemblance import Outcome
+from separatrix.studies.resemblance_words import Outcome
 
 FROM_DIGITS = "unseen digits"
 FROM_NOISE = "Gaussian noise"

@@ -112,31 +112,18 @@ def jsonable(value: Any) -> Any:
 
 
 def _resemblance(found: Resemblance) -> dict[str, Any]:
+    columns = ("index", "coefficient", "nearest", "ratio", "p_value", "q_value")
+    values = (found.sets, found.coefficient, found.nearest, found.ratio, found.p_value, found.q_value)
     return {
         "outcome": str(found.outcome),
         "verdict": found.verdict,
         "would_change": list(found.would_change),
         "alpha": found.alpha,
+        "distance": found.distance,
         "closest": float(found.coefficient.max()) if len(found) else None,
         "held_out_median": float(found.held_out.quantile(0.5)) if len(found.held_out) else None,
         "noise_median": float(found.noise.quantile(0.5)),
-        "attractors": [
-            {
-                "index": index,
-                "cosine": cosine,
-                "nearest": nearest,
-                "p_value": p_value,
-                "q_value": q_value,
-            }
-            for index, cosine, nearest, p_value, q_value in zip(
-                found.sets.tolist(),
-                found.coefficient.tolist(),
-                found.nearest.tolist(),
-                found.p_value.tolist(),
-                found.q_value.tolist(),
-                strict=True,
-            )
-        ],
+        "attractors": [dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in values), strict=True)],
         **found.provenance,
     }
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from separatrix.errors import InputError
 from separatrix.numerics import neighbours
-from separatrix.numerics.neighbours import most_similar
+from separatrix.numerics.neighbours import most_similar, nearest_items
 
 
 def _random(count: int, width: int, seed: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -71,3 +73,50 @@ def test_nothing_to_compare_with_and_other_shapes_are_refused():
         most_similar(torch.zeros(1, 3), torch.zeros(0, 3))
     with pytest.raises(InputError, match="one shape"):
         most_similar(torch.zeros(1, 3), torch.zeros(2, 4))
+
+
+def _brute(queries: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    return (queries[:, None] - items[None]).norm(dim=2)
+
+
+@pytest.mark.parametrize("elements", [60, 2**22])
+def test_the_k_nearest_agree_with_the_whole_table(monkeypatch, elements):
+    monkeypatch.setattr(neighbours, "_ELEMENTS_AT_ONCE", elements)
+    queries, items = _random(17, 6, 0), _random(83, 6, 1)
+    for distance, table in (
+        ("euclidean", _brute(queries, items)),
+        ("cosine", 1 - torch.nn.functional.cosine_similarity(queries[:, None], items[None], dim=2)),
+        (lambda a, b: torch.cdist(a, b, p=1), torch.cdist(queries, items, p=1)),
+    ):
+        expected = table.sort(dim=1)
+        found = nearest_items(queries, items, 5, distance)
+        assert torch.equal(found.index, expected.indices[:, :5])
+        assert torch.allclose(found.distance, expected.values[:, :5], atol=1e-13, rtol=0)
+
+
+def test_euclidean_distances_stay_exact_far_from_the_origin():
+    items = 1e6 + torch.tensor([[0.0], [1e-3], [3e-3]], dtype=torch.float64)
+    found = nearest_items(items[:1] + 1.2e-3, items, 3, "euclidean")
+    assert found.index.tolist() == [[1, 0, 2]]
+    assert found.distance[0].tolist() == pytest.approx([2e-4, 1.2e-3, 1.8e-3], rel=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 1000))
+def test_any_order_of_the_items_gives_the_same_distances(count, k, seed):
+    items = _random(max(count, k), 3, seed)
+    queries = _random(4, 3, seed + 1)
+    order = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed))
+    plain, shuffled = (nearest_items(queries, some, k, "euclidean") for some in (items, items[order]))
+    assert torch.equal(plain.index, order[shuffled.index])
+    assert torch.equal(plain.distance, shuffled.distance)
+
+
+def test_what_cannot_be_asked_of_the_nearest():
+    items = _random(3, 2, 0)
+    with pytest.raises(InputError, match="4 nearest of 3"):
+        nearest_items(items, items, 4)
+    with pytest.raises(InputError, match="no distance 'manhattan'"):
+        nearest_items(items, items, 1, "manhattan")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="table of 3 × 3"):
+        nearest_items(items, items, 1, lambda a, b: a)

@@ -15,7 +15,7 @@ from separatrix.report.chapter import summary_of, verdict_of
 from separatrix.report.comparison import comparison_page
 from separatrix.report.page import Bullets, Cards, Facts, Film, Picture, Table, Verdict
 from separatrix.report.tables import limit_set_table, sensitivity_table
-from separatrix.studies.resemblance import Outcome
+from separatrix.studies.resemblance_words import Outcome
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,8 @@ from separatrix.data import load_images
 from separatrix.errors import InputError
 from separatrix.limitsets.sets import Kind
 from separatrix.studies import resemblance as module
-from separatrix.studies.resemblance import Outcome, resemblance
+from separatrix.studies.resemblance import closeness, resemblance
+from separatrix.studies.resemblance_words import Outcome
 
 STORED = torch.tensor([[0.9, 0.1, 0.2, 0.7], [0.1, 0.8, 0.9, 0.1], [0.2, 0.2, 0.9, 0.9]], dtype=torch.float64).reshape(
     3, 1, 2, 2
@@ -185,3 +187,59 @@ def test_bad_input_is_refused_with_the_remedy(stored):
         resemblance(field, limits, STORED, alpha=1.5)
     with pytest.raises(InputError, match="at least one image"):
         resemblance(field, limits, STORED[:0])
+
+
+def test_the_ratio_is_zero_for_a_copy_and_one_half_way_to_everything():
+    train = torch.eye(4, dtype=torch.float64)
+    found = closeness(torch.cat((train[:1], train.mean(dim=0, keepdim=True))), train, "euclidean")
+    assert found.ratio.tolist() == pytest.approx([0.0, 1.0], abs=1e-12)
+    assert found.coefficient.tolist() == pytest.approx([0.0, -(0.75**0.5)], abs=1e-12)
+    # Chords of the unit circle: an image at 30° from one axis is at 60° from the other.
+    angle = torch.tensor([[0.75**0.5, 0.5]], dtype=torch.float64)
+    ratio = closeness(angle, torch.eye(2, dtype=torch.float64)).ratio
+    assert ratio.item() == pytest.approx(math.sin(math.pi / 12) / math.sin(math.pi / 6), abs=1e-12)
+
+
+def test_training_images_against_the_others_leave_themselves_out():
+    train = torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64)
+    found = closeness(train, train, "euclidean", themselves=True)
+    assert found.nearest.tolist() == [1, 0, 1]
+    assert (-found.coefficient).tolist() == [1.0, 1.0, 2.0]
+
+
+def test_a_mean_of_many_is_close_to_training_images_and_still_no_copy():
+    """Images scattered around one prototype: it is closer to some of them than unseen ones are, and copies none."""
+    prototype = torch.tensor([0.5, 0.2, 0.8, 0.4], dtype=torch.float64).reshape(1, 1, 2, 2)
+    others = torch.tensor([0.1, 0.9, 0.3, 0.6], dtype=torch.float64).reshape(1, 1, 2, 2)
+    middles = torch.cat((prototype, others))
+
+    def step(z: torch.Tensor) -> torch.Tensor:
+        near = (z[:, None] - middles.to(z)[None]).flatten(2).norm(dim=2).argmin(dim=1)
+        return 0.9 * z + 0.1 * middles.to(z)[near]
+
+    field = LatentField.from_map(step, (1, 2, 2), dtype=torch.float64)
+    limits = find_attractors(field, uniform(80, 9))
+    scatter = 0.2 * torch.randn(600, 1, 2, 2, generator=torch.Generator().manual_seed(10), dtype=torch.float64)
+    train, unseen = prototype + scatter[:300], prototype + scatter[300:]
+    found = resemblance(field, limits, train, unseen)
+    row = int((limits.points[found.sets] - prototype).flatten(1).norm(dim=1).argmin())
+    assert float(found.p_coefficient[row]) < 0.3
+    assert float(found.p_ratio[row]) > 0.05
+    assert not bool(found.significant.any())
+    # One training image at the very place is a copy: the same attractor is called.
+    copied = torch.cat((train, prototype))
+    assert float(resemblance(field, limits, copied, unseen).p_value[row]) == pytest.approx(1 / 301, abs=1e-15)
+
+
+def test_another_distance_is_named_and_judged_alike(stored):
+    field, limits = stored
+    for distance, name in (("euclidean", "euclidean"), (_largest_difference, "_largest_difference")):
+        found = resemblance(field, limits, STORED, uniform(400, 3), distance=distance)
+        assert found.distance == name
+        assert float(found.coefficient.abs().max()) < 1e-9
+        assert "distance of" in found.verdict
+        assert found.outcome is Outcome.EVIDENCE
+
+
+def _largest_difference(queries: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    return (queries[:, None] - items[None]).flatten(2).abs().amax(dim=2).double()

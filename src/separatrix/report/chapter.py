@@ -35,7 +35,7 @@ from separatrix.report.tables import (
     sensitivity_table,
     versions,
 )
-from separatrix.studies.resemblance import Outcome
+from separatrix.studies.resemblance_words import Outcome
 
 INTRODUCTION = (
     "An autoencoder squeezes an image into a few numbers, its latent, and rebuilds the image from them. Do "
@@ -196,11 +196,12 @@ def _cards(results: ModelResults) -> list[Block]:
 def _resemblance_lines(results: ModelResults, row: int) -> tuple[tuple[str, ...], str]:
     found = results.resemblance
     assert found is not None
-    lines = [f"cosine {float(found.coefficient[row]):.3f}"]
+    sign, name = (1, "cosine") if found.distance == "cosine" else (-1, "distance")
+    lines = [f"{name} {sign * float(found.coefficient[row]):.3g}"]
     if len(found.held_out):
         lines = [
-            f"{lines[0]}, unseen {float(found.held_out.quantile(0.5)):.3f}",
-            f"p = {float(found.p_value[row]):.2g}",
+            f"{lines[0]}, unseen {sign * float(found.held_out.quantile(0.5)):.3g}",
+            f"ratio {float(found.ratio[row]):.2f}, p = {float(found.p_value[row]):.2g}",
         ]
     return tuple(lines), "closer than unseen" if bool(found.significant[row]) else ""
 

@@ -54,7 +54,8 @@ def figures_of(results: ModelResults, *, resolution: int = 90) -> dict[str, Pict
         )
     if field.latent_dim >= 2:
         figures["field"] = _portrait(results, resolution)
-    if results.resemblance is not None and len(results.resemblance):
+    found = results.resemblance
+    if found is not None and len(found) and found.distance == "cosine":  # the axis is one of cosines
         figures["nulls"] = _nulls(results)
     if results.train is not None and are_pictures(tuple(results.train.shape[1:])):
         figures["attractors"] = Picture.of(
@@ -121,7 +122,8 @@ def _nulls(results: ModelResults) -> Picture:
         ),
         caption=(
             "A disc above the dark hill says nothing: an image that the model has never seen scores the "
-            "same. A disc to the right of it is closer to a training image than unseen images are."
+            "same. A disc to the right of it is closer to a training image than unseen images are; it is called a copy only "
+            "if it is also closer to that image than to the next ones, by more than unseen images are."
         ),
     )
 

@@ -3,14 +3,18 @@
 mem(z*) = max over training images x of cos(D(z*), x) (Fumero et al., ICLR 2026; their formula prints min,
 their words say "closest"). Alone it means nothing: an image that the model has never seen is also close to
 *some* training image. So every coefficient stands beside its nulls: unseen images, and noise.
+
+Nor does closeness alone tell a copy from a mean: the average of many digits is closer to some digit than most unseen
+digits are. A copy is close to *one* image and not to that image's neighbours, so an attractor is called only if its
+ratio d₁/mean(d₂ … d₁₁) of distances to its nearest training images is also lower than that of unseen images (the
+adaptive distance of Carlini et al., Extracting training data from diffusion models, USENIX Security 2023).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,23 +24,13 @@ from separatrix.data import ImageSet, load_images
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.sets import LimitSets
-from separatrix.limitsets.triviality import triviality
 from separatrix.numerics import counter_random
-from separatrix.numerics.neighbours import most_similar
+from separatrix.numerics.neighbours import Distance, nearest_items
 from separatrix.numerics.ranks import benjamini_hochberg, rank_p_values
+from separatrix.studies.resemblance_words import Outcome, judged, median, would_change
 
 _CHUNK = 256  # points decoded at once
-_STRANGE = 0.05  # quantile of the unseen images below which an attractor does not look like the data
-_MOST_UNRESOLVED = 0.1  # with more starts than this unaccounted for, "none found" is no finding
-
-
-class Outcome(StrEnum):
-    """What a resemblance study may conclude, and no more than that."""
-
-    TRIVIAL = "trivial field"
-    CANNOT_SAY = "cannot say"
-    NO_EVIDENCE = "no evidence of memorization"
-    EVIDENCE = "evidence of memorization"
+_NEIGHBOURS = 10  # further training images that the nearest is compared with
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,14 +40,19 @@ class Resemblance(Columnar):
     Attributes:
         sets: ``(a,)`` int64, which of the given limit sets the row is about.
         coefficient: ``(a,)`` float64, max over x in train (and over the points of a cycle or curve) of
-            cos(D(z*), x).
+            cos(D(z*), x); with another distance d, of −d(D(z*), x). Higher is closer.
         nearest: ``(a,)`` int64, index of that training image.
+        ratio: ``(a,)`` float64, the distance to it over the mean distance to the next ten (fewer if there are not so many
+            images; NaN if there is only one): 0 for a copy, near 1 for a mean. For the cosine, of chords √(2 − 2 cos).
         hits: ``(a,)`` int64, starts that ended on the attractor.
-        p_value: ``(a,)`` float64, (1 + #{held-out ≥ coefficient})/(1 + n); NaN without held-out images.
+        p_coefficient: ``(a,)`` float64, (1 + #{held-out ≥ coefficient})/(1 + n); NaN without held-out images.
+        p_ratio: ``(a,)`` the same of the ratio, low being extreme.
+        p_value: ``(a,)`` the larger of the two: that the attractor is no copy is rejected only if both say so.
         q_value: ``(a,)`` the same adjusted for the number of attractors (Benjamini–Hochberg); NaN likewise.
-        held_out: ``(n,)`` best cosine of each held-out image to the training images; empty if none were
-            given.
-        noise: ``(r,)`` best cosine of images of independent uniform pixels to the training images.
+        held_out: ``(n,)`` coefficient of each held-out image; empty if none were given.
+        held_out_ratio: ``(n,)`` its ratio.
+        noise: ``(r,)`` coefficient of images of independent uniform pixels.
+        distance: ``"cosine"``, ``"euclidean"`` or the name of the function that was given.
         alpha: level at which ``q_value`` is called.
         outcome: the conclusion.
         verdict: the conclusion in words, with its numbers.
@@ -61,16 +60,31 @@ class Resemblance(Columnar):
         provenance: counts and seeds.
     """
 
-    _columns: ClassVar[tuple[str, ...]] = ("sets", "coefficient", "nearest", "hits", "p_value", "q_value")
+    _columns: ClassVar[tuple[str, ...]] = (
+        "sets",
+        "coefficient",
+        "nearest",
+        "ratio",
+        "hits",
+        "p_coefficient",
+        "p_ratio",
+        "p_value",
+        "q_value",
+    )
 
     sets: Tensor
     coefficient: Tensor
     nearest: Tensor
+    ratio: Tensor
     hits: Tensor
+    p_coefficient: Tensor
+    p_ratio: Tensor
     p_value: Tensor
     q_value: Tensor
     held_out: Tensor
+    held_out_ratio: Tensor
     noise: Tensor
+    distance: str
     alpha: float
     outcome: Outcome
     verdict: str
@@ -80,11 +94,11 @@ class Resemblance(Columnar):
     @property
     def excess(self) -> Tensor:
         """``(a,)`` coefficient minus the median of the held-out null; NaN without one."""
-        return self.coefficient - _median(self.held_out)
+        return self.coefficient - median(self.held_out)
 
     @property
     def significant(self) -> Tensor:
-        """``(a,)`` bool: closer to a training image than unseen images (false discovery rate ``alpha``)."""
+        """``(a,)`` bool: closer to one training image than unseen images (false discovery rate ``alpha``)."""
         return self.q_value <= self.alpha
 
     def __repr__(self) -> str:
@@ -97,6 +111,7 @@ def resemblance(
     train: Any,
     held_out: Any = None,
     *,
+    distance: Distance = "cosine",
     noise: int = 256,
     seed: int = 0,
     alpha: float = 0.05,
@@ -109,6 +124,8 @@ def resemblance(
         train: the images that the model was trained on: a tensor ``(n, …)``, an `ImageSet`, or what
             `load_images` takes.
         held_out: images from the same source that it was not trained on. Without them there is no verdict.
+        distance: between images: ``"cosine"`` as in the paper, ``"euclidean"``, or a function of two batches that
+            returns the table of distances, such as a perceptual distance or one between features.
         noise: how many images of uniform noise, in the training images' range, make the lower null.
         seed: of that noise.
         alpha: expected share of false calls among the attractors that are called.
@@ -116,51 +133,90 @@ def resemblance(
     Raises:
         InputError: data of another shape than the decoder's output, or options out of range.
 
-    Cost: one decoding per point of an attractor, and (a + n + r)·m cosines for m training images.
+    Cost: one decoding per point of an attractor, and (a + n + r)·m distances for m training images.
     """
     if not 0 < alpha < 1 or noise < 1:
         raise InputError(
             f"alpha must lie between 0 and 1 and noise must be at least 1, not alpha={alpha}, noise={noise}."
         )
-    known = _data(train, "train")
-    unseen = known[:0] if held_out is None else _data(held_out, "held_out")
+    known = images_of(train, "train")
+    unseen = known[:0] if held_out is None else images_of(held_out, "held_out")
     if unseen.shape[1:] != known.shape[1:]:
         raise InputError(
             f"train has items of shape {tuple(known.shape[1:])} and held_out of {tuple(unseen.shape[1:])}; "
             "bring both to one shape."
         )
     chosen = (limits.stable == 1).nonzero().squeeze(1).to("cpu")
-    coefficient, nearest = _coefficients(field, limits, chosen.tolist(), known)
-    null = most_similar(unseen, known).similarity if len(unseen) else torch.empty(0, dtype=torch.float64)
-    p_value = rank_p_values(coefficient, null) if len(null) else torch.full_like(coefficient, torch.nan)
+    ours = _of_attractors(field, limits, chosen.tolist(), known, distance)
+    null = closeness(unseen, known, distance)
     columns = {
         "sets": chosen,
-        "coefficient": coefficient,
-        "nearest": nearest,
+        "coefficient": ours.coefficient,
+        "nearest": ours.nearest,
+        "ratio": ours.ratio,
         "hits": limits.hits[chosen].cpu(),
-        "p_value": p_value,
-        "q_value": benjamini_hochberg(p_value),
+        **_p_values(ours, null),
     }
-    outcome, verdict = _judged(limits, columns, null, alpha)
+    name = distance if isinstance(distance, str) else getattr(distance, "__name__", type(distance).__name__)
+    outcome, verdict = judged(limits, columns, null.coefficient, alpha, name)
     return Resemblance(
         **columns,
-        held_out=null,
-        noise=most_similar(_noise(known, noise, seed), known).similarity,
+        held_out=null.coefficient,
+        held_out_ratio=null.ratio,
+        noise=closeness(_noise(known, noise, seed), known, distance).coefficient,
+        distance=name,
         alpha=alpha,
         outcome=outcome,
         verdict=verdict,
-        would_change=_would_change(outcome, limits, null),
+        would_change=would_change(outcome, limits, null.coefficient),
         provenance={
             "train": len(known),
             "held_out": len(unseen),
             "noise": noise,
             "seed": seed,
-            "similarity": "cosine",
+            "similarity": name,
         },
     )
 
 
-def _data(data: Any, name: str) -> Tensor:
+class Closeness(NamedTuple):
+    """How close images come to the training images: coefficient and ratio as in `Resemblance`, and which is nearest."""
+
+    coefficient: Tensor
+    nearest: Tensor
+    ratio: Tensor
+
+
+def closeness(images: Tensor, train: Tensor, distance: Distance = "cosine", *, themselves: bool = False) -> Closeness:
+    """Coefficient, nearest training image and ratio of each image.
+
+    Args:
+        images: ``(n, …)``.
+        train: ``(m, …)``.
+        distance: between images.
+        themselves: the images are among the training images, so the nearest is left out: train against *other* train.
+
+    >>> train = torch.tensor([[0.0], [1.0], [3.0]])
+    >>> found = closeness(torch.tensor([[0.5]]), train, "euclidean")
+    >>> found.coefficient.item(), found.nearest.item(), round(found.ratio.item(), 6)
+    (-0.5, 0, 0.333333)
+    """
+    if not len(images):
+        nothing = torch.empty(0, dtype=torch.float64)
+        return Closeness(nothing, torch.empty(0, dtype=torch.int64), nothing)
+    skipped = int(themselves)
+    found = nearest_items(images, train, min(1 + skipped + _NEIGHBOURS, len(train)), distance)
+    index, apart = found.index[:, skipped:], found.distance[:, skipped:]
+    if not apart.shape[1]:
+        raise InputError("A single training image cannot be compared with others; give more.")
+    metric = (2 * apart).clamp_min(0.0).sqrt() if distance == "cosine" else apart
+    others = metric[:, 1:].mean(dim=1)  # NaN where there are none
+    ratio = torch.where(others > 0, metric[:, 0] / others, torch.where(others.isnan(), torch.nan, 0.0))
+    return Closeness((1 - apart[:, 0]).clamp(-1, 1) if distance == "cosine" else -apart[:, 0], index[:, 0], ratio)
+
+
+def images_of(data: Any, name: str) -> Tensor:
+    """Images as a tensor ``(n, …)``, from whatever `load_images` takes."""
     pixels: Tensor = (
         data if isinstance(data, Tensor) else (data if isinstance(data, ImageSet) else load_images(data)).pixels
     )
@@ -169,12 +225,17 @@ def _data(data: Any, name: str) -> Tensor:
     return pixels.detach()
 
 
-def _coefficients(field: LatentField, limits: LimitSets, chosen: list[int], train: Tensor) -> tuple[Tensor, Tensor]:
-    """For each chosen set the highest cosine of its decoded points to a training image, and which one."""
-    coefficient = torch.full((len(chosen),), -torch.inf, dtype=torch.float64)
-    nearest = torch.zeros(len(chosen), dtype=torch.int64)
+def _of_attractors(
+    field: LatentField, limits: LimitSets, chosen: list[int], train: Tensor, distance: Distance
+) -> Closeness:
+    """For each chosen set the closeness of that of its decoded points which is closest to a training image."""
+    best = Closeness(
+        torch.full((len(chosen),), -torch.inf, dtype=torch.float64),
+        torch.zeros(len(chosen), dtype=torch.int64),
+        torch.full((len(chosen),), torch.nan, dtype=torch.float64),
+    )
     if not chosen:
-        return coefficient, nearest
+        return best
     traces = [limits.trace(index) for index in chosen]
     owner = torch.cat([torch.full((len(trace),), row) for row, trace in enumerate(traces)])
     points = torch.cat(traces)
@@ -187,11 +248,28 @@ def _coefficients(field: LatentField, limits: LimitSets, chosen: list[int], trai
                 f"{tuple(decoded.shape[1:])}; "
                 "pass the images in the decoder's shape."
             )
-        found = most_similar(decoded, train)
-        for row, index, similarity in zip(owner[rows].tolist(), found.index, found.similarity, strict=True):
-            if similarity > coefficient[row]:
-                coefficient[row], nearest[row] = similarity, index
-    return coefficient, nearest
+        found = closeness(decoded, train, distance)
+        for place, row in enumerate(owner[rows].tolist()):
+            if found.coefficient[place] > best.coefficient[row]:
+                for column, values in zip(best, found, strict=True):
+                    column[row] = values[place]
+    return best
+
+
+def _p_values(ours: Closeness, null: Closeness) -> dict[str, Tensor]:
+    """Ranks among the held-out images; the two questions are joined by the larger p (an intersection–union test)."""
+    unknown = torch.full_like(ours.coefficient, torch.nan)
+    by_coefficient = rank_p_values(ours.coefficient, null.coefficient) if len(null.coefficient) else unknown
+    # One training image has no neighbours, and then closeness is all there is.
+    lone = bool(null.ratio.isnan().any()) or bool(ours.ratio.isnan().any())
+    by_ratio = unknown if lone or not len(null.ratio) else rank_p_values(-ours.ratio, -null.ratio)
+    joined = torch.fmax(by_coefficient, by_ratio)
+    return {
+        "p_coefficient": by_coefficient,
+        "p_ratio": by_ratio,
+        "p_value": joined,
+        "q_value": benjamini_hochberg(joined),
+    }
 
 
 def _noise(train: Tensor, count: int, seed: int) -> Tensor:
@@ -199,91 +277,3 @@ def _noise(train: Tensor, count: int, seed: int) -> Tensor:
     low, high = float(train.min()), float(train.max())
     pixels = counter_random.uniform(seed, 0, count, train[0].numel())
     return (low + (high - low) * torch.from_numpy(pixels)).reshape(count, *train.shape[1:])
-
-
-def _judged(limits: LimitSets, columns: Mapping[str, Tensor], null: Tensor, alpha: float) -> tuple[Outcome, str]:
-    count = len(columns["sets"])
-    if not count:
-        return (
-            Outcome.CANNOT_SAY,
-            "Cannot say: no attractor was found, so there is nothing to compare with the training images.",
-        )
-    trivial = triviality(limits)
-    if trivial.trivial:
-        return Outcome.TRIVIAL, f"{trivial.sentence} Its resemblance to training images is not read."
-    highest = float(columns["coefficient"].max())
-    if not len(null):
-        return Outcome.CANNOT_SAY, (
-            f"Cannot say: the attractors reach a cosine of {highest:.3f} to training images, but without "
-            "held-out images "
-            "nobody knows what an unseen image would reach."
-        )
-    level = f"unseen images: median {_median(null):.3f}, highest {float(null.max()):.3f}"
-    called = columns["q_value"] <= alpha
-    if bool(called.any()):
-        starts = int(columns["hits"][called].sum()) / max(len(limits.labels), 1)
-        return Outcome.EVIDENCE, (
-            f"Evidence of memorization: {int(called.sum())} of {count} attractor{_s(count)} come closer to a "
-            "training image than "
-            f"unseen images do (cosine up to {highest:.3f}; {level}; false discovery rate {alpha:g}). "
-            f"{starts:.0%} of the starts end there."
-        )
-    if count / (len(null) + 1) > alpha and float(columns["p_value"].min()) <= 1 / (len(null) + 1):
-        return Outcome.CANNOT_SAY, (
-            f"Cannot say: with {len(null)} held-out image{_s(len(null))} the smallest possible p-value is "
-            f"{1 / (len(null) + 1):.2g}, too coarse for {count} attractor{_s(count)} at level {alpha:g}."
-        )
-    unresolved = 1 - int(limits.hits.sum()) / max(len(limits.labels), 1)
-    if unresolved > _MOST_UNRESOLVED:
-        return Outcome.CANNOT_SAY, (
-            f"Cannot say: none of the {count} attractors found stands out, but {unresolved:.0%} of the "
-            "starts reached no "
-            "limit set at all."
-        )
-    return Outcome.NO_EVIDENCE, (
-        f"No evidence of memorization: none of the {count} attractor{_s(count)} comes closer to a training "
-        f"image than unseen images do (highest cosine {highest:.3f}; {level}). That is not evidence of no "
-        f"memorization.{_strangers(columns['coefficient'], null)}"
-    )
-
-
-def _strangers(coefficient: Tensor, null: Tensor) -> str:
-    """A sentence if most attractors are further from the training images than nearly all unseen ones."""
-    strange = int((coefficient < null.quantile(_STRANGE)).sum())
-    if 2 * strange <= len(coefficient):
-        return ""
-    return (
-        f" And {strange} of {len(coefficient)} are less like any training image than {1 - _STRANGE:.0%} of "
-        "the unseen images: they do not describe the data."
-    )
-
-
-def _would_change(outcome: Outcome, limits: LimitSets, null: Tensor) -> tuple[str, ...]:
-    reasons = [
-        f"Other starts: an attractor that none of these {len(limits.labels):,} starts reached is not in the table.",
-        "Another similarity: the cosine compares pixels; a shifted, mirrored or recoloured copy would go "
-        "unnoticed, and a "
-        "smooth average of many images scores high.",
-    ]
-    if len(null):
-        reasons.append(
-            "Other held-out images: they must come from the same source as the training images, and "
-            f"{len(null):,} of them cannot give a p-value below {1 / (len(null) + 1):.2g}."
-        )
-    else:
-        reasons.append("Held-out images from the same source as the training images: they set the level to beat.")
-    if outcome is Outcome.EVIDENCE:
-        reasons.append(
-            "Near-duplicates of training images among the held-out ones would raise the null; their absence lowers it."
-        )
-    if outcome is Outcome.TRIVIAL:
-        reasons.append("A trained model, or starts far from the one point that takes everything.")
-    return tuple(reasons)
-
-
-def _median(values: Tensor) -> float:
-    return float(values.quantile(0.5)) if len(values) else float("nan")
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

@@ -1,0 +1,117 @@
+"""What a resemblance study concludes, in words with its numbers, and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from torch import Tensor
+
+from separatrix.limitsets.sets import LimitSets
+from separatrix.limitsets.triviality import triviality
+
+_STRANGE = 0.05  # quantile of the unseen images below which an attractor does not look like the data
+_MOST_UNRESOLVED = 0.1  # with more starts than this unaccounted for, "none found" is no finding
+
+
+class Outcome(StrEnum):
+    """What a resemblance study may conclude, and no more than that."""
+
+    TRIVIAL = "trivial field"
+    CANNOT_SAY = "cannot say"
+    NO_EVIDENCE = "no evidence of memorization"
+    EVIDENCE = "evidence of memorization"
+
+
+def judged(
+    limits: LimitSets, columns: Mapping[str, Tensor], null: Tensor, alpha: float, distance: str
+) -> tuple[Outcome, str]:
+    """The strongest statement that the columns of a `Resemblance` allow."""
+    count = len(columns["sets"])
+    if not count:
+        return (
+            Outcome.CANNOT_SAY,
+            "Cannot say: no attractor was found, so there is nothing to compare with the training images.",
+        )
+    trivial = triviality(limits)
+    if trivial.trivial:
+        return Outcome.TRIVIAL, f"{trivial.sentence} Its resemblance to training images is not read."
+    closest = _measured(float(columns["coefficient"].max()), distance)
+    if not len(null):
+        return Outcome.CANNOT_SAY, (
+            f"Cannot say: the attractors come as close to training images as a {closest}, but without held-out "
+            "images nobody knows what an unseen image would reach."
+        )
+    sign = 1 if distance == "cosine" else -1
+    level = f"unseen images: median {sign * median(null):.3f}, closest {sign * float(null.max()):.3f}"
+    called = columns["q_value"] <= alpha
+    if bool(called.any()):
+        starts = int(columns["hits"][called].sum()) / max(len(limits.labels), 1)
+        return Outcome.EVIDENCE, (
+            f"Evidence of memorization: {int(called.sum())} of {count} attractor{_s(count)} come closer to one "
+            f"training image than unseen images do ({closest} at best; {level}; false discovery rate {alpha:g}). "
+            f"{starts:.0%} of the starts end there."
+        )
+    if count / (len(null) + 1) > alpha and float(columns["p_value"].min()) <= 1 / (len(null) + 1):
+        return Outcome.CANNOT_SAY, (
+            f"Cannot say: with {len(null)} held-out image{_s(len(null))} the smallest possible p-value is "
+            f"{1 / (len(null) + 1):.2g}, too coarse for {count} attractor{_s(count)} at level {alpha:g}."
+        )
+    unresolved = 1 - int(limits.hits.sum()) / max(len(limits.labels), 1)
+    if unresolved > _MOST_UNRESOLVED:
+        return Outcome.CANNOT_SAY, (
+            f"Cannot say: none of the {count} attractors found stands out, but {unresolved:.0%} of the "
+            "starts reached no limit set at all."
+        )
+    return Outcome.NO_EVIDENCE, (
+        f"No evidence of memorization: none of the {count} attractor{_s(count)} comes closer to one "
+        f"training image than unseen images do ({closest} at best; {level}). That is not evidence of no "
+        f"memorization.{_strangers(columns['coefficient'], null)}"
+    )
+
+
+def _strangers(coefficient: Tensor, null: Tensor) -> str:
+    """A sentence if most attractors are further from the training images than nearly all unseen ones."""
+    strange = int((coefficient < null.quantile(_STRANGE)).sum())
+    if 2 * strange <= len(coefficient):
+        return ""
+    return (
+        f" And {strange} of {len(coefficient)} are less like any training image than {1 - _STRANGE:.0%} of "
+        "the unseen images: they do not describe the data."
+    )
+
+
+def would_change(outcome: Outcome, limits: LimitSets, null: Tensor) -> tuple[str, ...]:
+    """What another reader should vary before believing the outcome."""
+    reasons = [
+        f"Other starts: an attractor that none of these {len(limits.labels):,} starts reached is not in the table.",
+        "Another distance: pixels are compared; a shifted, mirrored or recoloured copy would go unnoticed.",
+        "Training images without duplicates: a copy of an image that occurs more than once stands out less.",
+    ]
+    if len(null):
+        reasons.append(
+            "Other held-out images: they must come from the same source as the training images, and "
+            f"{len(null):,} of them cannot give a p-value below {1 / (len(null) + 1):.2g}."
+        )
+    else:
+        reasons.append("Held-out images from the same source as the training images: they set the level to beat.")
+    if outcome is Outcome.EVIDENCE:
+        reasons.append(
+            "Near-duplicates of training images among the held-out ones would raise the null; their absence lowers it."
+        )
+    if outcome is Outcome.TRIVIAL:
+        reasons.append("A trained model, or starts far from the one point that takes everything.")
+    return tuple(reasons)
+
+
+def median(values: Tensor) -> float:
+    """NaN where there is nothing."""
+    return float(values.quantile(0.5)) if len(values) else float("nan")
+
+
+def _measured(coefficient: float, distance: str) -> str:
+    return f"cosine of {coefficient:.3f}" if distance == "cosine" else f"distance of {-coefficient:.3g}"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
