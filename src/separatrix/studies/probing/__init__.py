@@ -1,5 +1,6 @@
 """Data-free probing: iterated noise as a dictionary of what a network has learnt, beside all that it must beat."""
 
+from separatrix.studies.probing.appearance import Appearance, appearance
 from separatrix.studies.probing.compare import Comparison, Verdict
 from separatrix.studies.probing.data_free import DataFreeDictionaries, data_free_dictionaries
 from separatrix.studies.probing.dictionary import Dictionary, Role
@@ -9,6 +10,7 @@ from separatrix.studies.probing.probe import probe
 from separatrix.studies.probing.result import Probe
 
 __all__ = [
+    "Appearance",
     "Comparison",
     "DataFreeDictionaries",
     "Dictionary",
@@ -16,6 +18,7 @@ __all__ = [
     "Probe",
     "Role",
     "Verdict",
+    "appearance",
     "data_free_dictionaries",
     "pooled",
     "probe",

@@ -85,7 +85,7 @@ def data_free_dictionaries(
             f"The atoms have {points.shape[1]} coordinates and the latent space of {field.name} has {field.latent_dim}; "
             "use those of this field."
         )
-    noise = _noise_of(atoms, starts, len(points), seed)
+    noise = noise_of(atoms, starts, len(points), seed)
     z = noise.block(field, 0, len(noise))
     once = torch.cat([field(part) for part in z.split(_CHUNK)])
     made = [
@@ -148,7 +148,8 @@ def orthonormal(count: int, dimension: int, seed: int) -> Dictionary:
     )
 
 
-def _noise_of(atoms: LimitSets | Orbits | Tensor, starts: Starts | Tensor | None, count: int, seed: int) -> Starts:
+def noise_of(atoms: LimitSets | Orbits | Tensor, starts: Starts | Tensor | None, count: int, seed: int) -> Starts:
+    """The starts of these atoms: as given, or read off limit sets, or as many drawn anew for mere points."""
     if starts is not None:
         noise = as_starts(starts)
         expected = len(atoms.labels) if isinstance(atoms, LimitSets) else len(atoms)
