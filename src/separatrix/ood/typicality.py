@@ -12,17 +12,18 @@ from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
 from separatrix.numerics.distances import spread
+from separatrix.numerics.normal_scores import NormalScale, apply_normal_scale, fit_normal_scale
 from separatrix.ood.baselines import KNNDetector, MahalanobisDetector, reconstruction_error, whitening
 from separatrix.ood.detector import Detector, split
 from separatrix.ood.landmarks import landmarks, training_attractors
 from separatrix.ood.record import follow
 from separatrix.protocol import Protocol
 
-_FLOOR = 1e-6  # of the length unit: in float32, distances and steps below it are rounding
-_MAD = 1.4826  # median absolute deviation → standard deviation of a normal
+_REST = 1e-2  # of the length unit: what is nearer to an attractor, or moves less, is there
+_FLOOR = 1e-6  # the same for lengths without a unit: rounding
 _SMALLEST_SCALE = 1e-3  # lengths that differ by 0.1 % are the same: rounding must not be blown up to a deviation
 _LEAST_VARIANCE = 1e-4  # the same for combinations of features, as a share of the widest
-_MOST_OFF = 1e6  # robust deviations beyond this are all the same: no overflow in squares
+_MOST_OFF = 1e6  # normal units beyond this are all the same: no overflow in squares
 
 
 class TypicalityDetector(Detector):
@@ -30,11 +31,11 @@ class TypicalityDetector(Detector):
 
     Features, all logarithms: the distance to the nearest training attractor at z_0 and z_N, and on average; the step
     ‖f(z) − z‖ at z_0 and z_N, whose difference is the rate; and, unless switched off, the distance to the k-th
-    nearest training latent, the Mahalanobis distance of z_0, and the reconstruction error. With u the features in robust
-    units (median, MAD) of held-out ID inputs, score = ‖u‖²/q₁ + (u − μ)ᵀΣ⁻¹(u − μ)/q₂: the first term sees a feature that is
-    off, the second a combination that is; q are their 95 % quantiles on held-out ID inputs. Σ is a Ledoit–Wolf covariance of
-    the most central 90 % (one concentration step after Rousseeuw & Van Driessen 1999), so a few strange inputs among the
-    training data do not widen it.
+    nearest training latent, the Mahalanobis distance of z_0, and the reconstruction error. With u the normal scores of the
+    features among held-out ID inputs (`separatrix.numerics.normal_scores`: by rank, so that ID inputs which have arrived at an
+    attractor, a cluster far from the others, are as typical as their share), score = ‖u‖²/q₁ + (u − μ)ᵀΣ⁻¹(u − μ)/q₂: the
+    first term sees a feature that is off, the second a combination that is. Σ is the Ledoit–Wolf covariance and q are the
+    95 % quantiles on held-out ID inputs.
 
     Args:
         field: the latent field.
@@ -110,8 +111,8 @@ class TypicalityDetector(Detector):
         """``(n, p)`` float64; a row of an unscorable input holds NaN."""
         unit = float(self._state["spread"])
         run = follow(self.field, latents, self._state["points"], steps=self.steps, kept=self.steps + 1, spread=unit)
-        distances = (run.distances / unit + _FLOOR).log()
-        moves = (run.steps / unit + _FLOOR).log()
+        distances = (run.distances / unit + _REST).log()
+        moves = (run.steps / unit + _REST).log()
         columns = [moves[:, 0], moves[:, -1]]
         if len(self._state["points"]):
             columns += [distances[:, 0], distances[:, -1], distances.mean(dim=1)]
@@ -128,7 +129,7 @@ class TypicalityDetector(Detector):
         return torch.where(run.scorable.cpu()[:, None], features, torch.nan)
 
     def _score(self, latents: Tensor, data: Tensor | None) -> Tensor:
-        return _atypicality(self._features(latents, data), self._state)
+        return atypicality(self._features(latents, data), self._state)
 
     def options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("steps", "baselines", "starts", "k", "seed")}
@@ -149,26 +150,25 @@ class TypicalityDetector(Detector):
 
 
 def _density(features: Tensor) -> dict[str, Tensor]:
-    """What `_atypicality` needs, from ``(n, p)`` features of held-out ID inputs."""
-    middle = features.quantile(0.5, dim=0)
-    scale = _MAD * (features - middle).abs().quantile(0.5, dim=0)
-    # A feature that is the same for more than half of the inputs is measured by its standard deviation.
-    scale = torch.where(scale > 0, scale, features.std(dim=0)).clamp(min=_SMALLEST_SCALE)
-    state = {"middle": middle, "scale": scale, "quantiles": torch.ones(2, dtype=torch.float64)}
-    units = (features - middle) / scale
-    mean, whiten = whitening(units, _LEAST_VARIANCE)
-    central = ((units - mean) @ whiten).norm(dim=1).argsort()[: max(2, round(0.9 * len(units)))]
-    state["mean"], state["whiten"] = whitening(units[central], _LEAST_VARIANCE)
+    """What `atypicality` needs, from ``(n, p)`` features of held-out ID inputs."""
+    state = fit_normal_scale(features, _SMALLEST_SCALE)._asdict() | {"quantiles": torch.ones(2, dtype=torch.float64)}
+    state["mean"], state["whiten"] = whitening(_units(features, state), _LEAST_VARIANCE)
     terms = torch.stack(_terms(features, state), dim=1)
     state["quantiles"] = terms.quantile(0.95, dim=0).clamp(min=1e-12)
     return state
 
 
+def _units(features: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+    scale = NormalScale(state["knots"], state["levels"], state["reach"])
+    return apply_normal_scale(features, scale).clamp(-_MOST_OFF, _MOST_OFF)
+
+
 def _terms(features: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    units = ((features - state["middle"]) / state["scale"]).clamp(-_MOST_OFF, _MOST_OFF)
+    units = _units(features, state)
     return units.square().sum(dim=1), ((units - state["mean"]) @ state["whiten"]).square().sum(dim=1)
 
 
-def _atypicality(features: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+def atypicality(features: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+    """The score of ``(n, p)`` features."""
     marginal, joint = _terms(features, state)
     return marginal / state["quantiles"][0] + joint / state["quantiles"][1]
