@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import separatrix as sx
 from separatrix.cli import words
+from separatrix.data.picture_stream import stream_pictures
 from separatrix.errors import SeparatrixError
 from separatrix.models import DenseAutoencoder, save_model
+from separatrix.ood.score_run import score_to_table
 from separatrix.orbits import Status
 from separatrix.store import new_folder
 
@@ -26,6 +29,19 @@ def _provoked(provoke: Callable[[], object]) -> str:
     with pytest.raises(SeparatrixError) as caught:
         provoke()
     return str(caught.value)
+
+
+def _picture(tmp_path: Path) -> Path:
+    (tmp_path / "pictures").mkdir(exist_ok=True)
+    Image.new("L", (8, 8)).save(tmp_path / "pictures" / "0.png")
+    return tmp_path / "pictures"
+
+
+def _foreign_table(tmp_path: Path) -> None:
+    field = sx.LatentField(torch.nn.Flatten(), torch.nn.Unflatten(1, (1, 8, 8)), latent_shape=64)
+    detector = sx.ResidualDetector(field).fit(torch.zeros(9, 1, 8, 8))
+    (tmp_path / "table.csv").touch()
+    score_to_table(detector, _picture(tmp_path), tmp_path / "table.csv", fpr=0.3)
 
 
 def _sentences(tmp_path: Path) -> list[tuple[str, str]]:
@@ -72,6 +88,8 @@ def _sentences(tmp_path: Path) -> list[tuple[str, str]]:
         ),
         (_provoked(lambda: sx.Protocol(tolerance=0.0)), "--tolerance must be"),
         (_provoked(overwrite), "choose another --out, or add --overwrite"),
+        (_provoked(lambda: list(stream_pictures(_picture(tmp_path), (1, 4, 4)))), "add --resize to bring"),
+        (_provoked(lambda: _foreign_table(tmp_path)), "choose another --out, or add --overwrite"),
         (f"Remedy: {Status.WANDERING.remedy}.", "Remedy: raise --max-steps tenfold"),
         (Status.BUDGET.remedy, "raise --max-steps"),
     ]

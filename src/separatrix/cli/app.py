@@ -11,7 +11,9 @@ from separatrix.cli.demo import demo
 from separatrix.cli.doctor import doctor
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.group import OneSentenceGroup
+from separatrix.cli.ood import ood
 from separatrix.cli.options import Traceback
+from separatrix.cli.probe import probe
 from separatrix.cli.train_decoder import train_decoder
 
 # Typer makes a line of every paragraph of an epilog.
@@ -54,5 +56,6 @@ def separatrix(
         print(ctx.get_help())
 
 
-for _command in (demo, attractors, doctor, train_decoder):
+for _command in (demo, attractors, probe, doctor, train_decoder):
     app.command()(_command)
+app.add_typer(ood)

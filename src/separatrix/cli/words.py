@@ -24,6 +24,8 @@ _TRANSLATIONS = (
     (r"let find_attractors look for closed curves, or raise max_steps", "raise --max-steps"),
     (r"\braise max_steps\b", "raise --max-steps"),
     (r"Protocol\.tolerance", "--tolerance"),
+    (r"pass resize=True", "add --resize"),
+    (r"choose another name, or pass overwrite=True", "choose another --out, or add --overwrite"),
     (r"\bby field\.check\(\)", "with separatrix doctor"),
     (
         r"choose another folder, or remove it first",

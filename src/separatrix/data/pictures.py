@@ -24,12 +24,13 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff",
 # 16-bit greyscale, in Pillow's several names.
 _DEEP_GREY = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 _GREY = _DEEP_GREY | {"1", "L", "LA", "F"}
-_BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow's decoders raise
+BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow's decoders raise."""
 
 
 def read_folder(folder: Path, limit: int | None, size: tuple[int, int] | None) -> Raw:
     """The first ``limit`` pictures under a folder, in the order of their paths; no others are opened."""
-    paths = list(islice(_pictures_under(folder, ()), limit))
+    paths = list(islice(pictures_under(folder, ()), limit))
     if not paths:
         raise FileError(f"{folder} contains no pictures ({_suffix_words()}){_instead(folder)}; check the path.")
     names = tuple(path.relative_to(folder).as_posix() for path in paths)
@@ -63,7 +64,7 @@ def _decode_all(paths: Sequence[Path], size: tuple[int, int] | None) -> NDArray[
     colour = False
     sizes: dict[tuple[int, int], Path] = {}  # (h, w) → the first file that has it
     for path in paths:
-        with _opened(path) as picture:
+        with opened(path) as picture:
             colour |= is_colour(picture)
             sizes.setdefault((picture.height, picture.width), path)
     if size is None and len(sizes) > 1:
@@ -75,16 +76,17 @@ def _decode_all(paths: Sequence[Path], size: tuple[int, int] | None) -> NDArray[
     height, width = size or next(iter(sizes))
     values = np.empty((len(paths), 3 if colour else 1, height, width), np.float32)
     for row, path in zip(values, paths, strict=True):
-        with _opened(path) as picture:
+        with opened(path) as picture:
             try:
                 pixels = decoded(picture, colour)
-            except _BROKEN as error:
-                raise _unreadable(path, error) from error
+            except BROKEN as error:
+                raise unreadable(path, error) from error
         row[:] = pixels if size is None else resized(torch.from_numpy(pixels)[None], size)[0].numpy()
     return values
 
 
-def _opened(path: Path) -> Image.Image:
+def opened(path: Path) -> Image.Image:
+    """The picture, header read, pixels not yet."""
     try:
         return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -92,15 +94,16 @@ def _opened(path: Path) -> Image.Image:
             f"{path} is not in a format that is read here (.npy, .npz, idx or idx.gz, or a picture: "
             f"{_suffix_words()}); convert it, for example with numpy.save."
         ) from error
-    except _BROKEN as error:
-        raise _unreadable(path, error) from error
+    except BROKEN as error:
+        raise unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: BaseException) -> FileError:
+def unreadable(path: Path, error: BaseException) -> FileError:
+    """The sentence for a picture whose pixels cannot be had."""
     return FileError(f"The picture {path} cannot be decoded ({str(error).rstrip('.')}); replace it or take it out.")
 
 
-def _pictures_under(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
+def pictures_under(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
     """Pictures in the order of their path parts, found as they are asked for; hidden files are skipped."""
     real = folder.resolve()
     if real in parents:  # a link back to a folder we are already in
@@ -114,7 +117,7 @@ def _pictures_under(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from _pictures_under(folder / entry.name, (*parents, real))
+            yield from pictures_under(folder / entry.name, (*parents, real))
         elif Path(entry.name).suffix.lower() in SUFFIXES:
             yield folder / entry.name
 

@@ -146,7 +146,7 @@ class Detector(ABC):
 
     def p_values_of(self, scores: Tensor) -> Tensor:
         """The p-values that belong to scores of this detector."""
-        return conformal_p_values(scores, self._calibrated())
+        return conformal_p_values(scores, self.calibrated)
 
     def decide(self, data: Any, fpr: float | Budget = 0.01, *, batch: bool = False) -> Decisions:
         """Which inputs are OOD, at a false-alarm rate of ``fpr`` on ID inputs.
@@ -164,7 +164,7 @@ class Detector(ABC):
 
     def decide_scores(self, scores: Tensor, fpr: float | Budget = 0.01, *, batch: bool = False) -> Decisions:
         """:meth:`decide` for scores that are known already."""
-        return decided(scores, self.p_values_of(scores), fpr, len(self._calibrated()), batch=batch)
+        return decided(scores, self.p_values_of(scores), fpr, len(self.calibrated), batch=batch)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the fitted detector (not the model) to a folder: safetensors and JSON."""
@@ -230,7 +230,9 @@ class Detector(ABC):
         self.calibration = known.sort().values
         return self
 
-    def _calibrated(self) -> Tensor:
+    @property
+    def calibrated(self) -> Tensor:
+        """``(n,)`` the calibration scores, sorted; `InputError` before :meth:`fit`."""
         self._require_fitted()
         assert self.calibration is not None
         return self.calibration

@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from separatrix.errors import FileError, SeparatrixError
 from separatrix.field import LatentField
@@ -46,6 +47,27 @@ def save_detector(detector: Detector, path: str | os.PathLike[str], *, overwrite
     return Path(path)
 
 
+def identity(detector: Detector) -> str:
+    """SHA-256 of everything that a score and its p-value depend on: kind, options, fitted tensors, calibration, weights."""
+    digest = hashlib.sha256(
+        json.dumps([detector.kind, detector.options(), detector.field.fingerprint], sort_keys=True).encode()
+    )
+    assert detector.calibration is not None
+    for name, tensor in sorted({**detector.state(), "calibration": detector.calibration}.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read_calibration(path: str | os.PathLike[str]) -> Tensor:
+    """The calibration scores of a saved detector, sorted; for decisions on known scores no model is needed.
+
+    Raises:
+        FileError: nothing there, or damaged.
+    """
+    return _read(Path(path))[1]["calibration"]
+
+
 def load_detector(path: str | os.PathLike[str], field: LatentField, kind: type[D]) -> D:
     """Read a detector for the model that it was fitted on.
 
@@ -58,6 +80,37 @@ def load_detector(path: str | os.PathLike[str], field: LatentField, kind: type[D
         FileError: nothing there, damaged, of another kind, or fitted on another model.
     """
     folder = Path(path)
+    record, tensors = _read(folder)
+    known = Detector.kinds.get(str(record.get("kind")))
+    if known is None or not issubclass(known, kind):
+        raise FileError(
+            f"{folder} holds a detector of kind {record.get('kind')!r}, not a {kind.__name__}; check the path."
+        )
+    try:
+        mine, theirs = field.describe(), record["field"]
+        for what in ("latent_shape", "fingerprint"):
+            if mine[what] != theirs[what]:
+                raise FileError(
+                    f"{folder} was fitted on another model ({theirs['name']}: its {what.replace('_', ' ')} differs); "
+                    "load that model, or fit again."
+                )
+        detector = known(field, **record["options"])
+        detector.calibration = tensors.pop("calibration")
+        detector.restore({name.removeprefix("state."): tensor for name, tensor in tensors.items()})
+        shape = record["input_shape"]
+        detector.input_shape = None if shape is None else tuple(int(size) for size in shape)
+        detector.lost_in_calibration, detector.notes = int(record["lost_in_calibration"]), tuple(record["notes"])
+    except FileError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, SeparatrixError) as error:
+        words = " ".join(str(error).split())
+        raise FileError(f"{folder} is incomplete ({words}); fit the detector again.") from error
+    assert isinstance(detector, kind)
+    return detector
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What the two files hold, undamaged."""
     try:
         record = json.loads((folder / _JSON).read_text(encoding="utf-8"))
         digest = hashlib.sha256((folder / _TENSORS).read_bytes()).hexdigest()
@@ -75,30 +128,10 @@ def load_detector(path: str | os.PathLike[str], field: LatentField, kind: type[D
         raise FileError(
             f"{folder / _TENSORS} does not match its checksum; the file is damaged, fit the detector again."
         )
-    known = Detector.kinds.get(str(record.get("kind")))
-    if known is None or not issubclass(known, kind):
-        raise FileError(
-            f"{folder} holds a detector of kind {record.get('kind')!r}, not a {kind.__name__}; check the path."
-        )
     try:
-        mine, theirs = field.describe(), record["field"]
-        for what in ("latent_shape", "fingerprint"):
-            if mine[what] != theirs[what]:
-                raise FileError(
-                    f"{folder} was fitted on another model ({theirs['name']}: its {what.replace('_', ' ')} differs); "
-                    "load that model, or fit again."
-                )
         tensors = load_file(folder / _TENSORS)
-        detector = known(field, **record["options"])
-        detector.calibration = tensors.pop("calibration")
-        detector.restore({name.removeprefix("state."): tensor for name, tensor in tensors.items()})
-        shape = record["input_shape"]
-        detector.input_shape = None if shape is None else tuple(int(size) for size in shape)
-        detector.lost_in_calibration, detector.notes = int(record["lost_in_calibration"]), tuple(record["notes"])
-    except FileError:
-        raise
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, SeparatrixError) as error:
-        words = " ".join(str(error).split())
-        raise FileError(f"{folder} is incomplete ({words}); fit the detector again.") from error
-    assert isinstance(detector, kind)
-    return detector
+        if "calibration" not in tensors:
+            raise KeyError("calibration")
+    except (KeyError, OSError, SafetensorError) as error:
+        raise FileError(f"{folder} is incomplete ({error}); fit the detector again.") from error
+    return record, tensors

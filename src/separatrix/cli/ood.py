@@ -1,0 +1,29 @@
+"""``separatrix ood``: its commands."""
+
+from __future__ import annotations
+
+import typer
+
+from separatrix.cli.ood_fit import fit
+from separatrix.cli.ood_monitor import monitor
+from separatrix.cli.ood_score import score
+
+ood = typer.Typer(name="ood", rich_markup_mode="rich")
+
+
+@ood.callback(invoke_without_command=True)
+def _group(ctx: typer.Context) -> None:
+    """Tell inputs like the training data from others, with a false-alarm rate that holds.
+
+    [bold]separatrix ood fit my_model.py:load --train held_out/ --out detector[/bold]
+
+    [bold]separatrix ood score detector my_model.py:load photos/ --out scores.csv --fpr 0.01[/bold]
+
+    [bold]separatrix ood monitor detector scores.csv --fpr 0.01[/bold]
+    """
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+for _command in (fit, score, monitor):
+    ood.command()(_command)

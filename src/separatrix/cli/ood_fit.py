@@ -1,0 +1,199 @@
+"""``separatrix ood fit``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli.ood_options import loaded
+from separatrix.cli.options import (
+    OUTPUT_PANEL,
+    AllowCode,
+    Decoder,
+    Device,
+    Json,
+    LatentShape,
+    Model,
+    Overwrite,
+    Quiet,
+    Seed,
+    Set,
+    Traceback,
+    Weights,
+)
+from separatrix.cli.parsing import parsed_size, usage_error
+from separatrix.cli.tables import heading, labelled, number, table
+from separatrix.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from separatrix.ood import Detector, SelfCheck
+
+_TRAINING = "The data"
+
+
+class Kind(StrEnum):
+    """Detectors by name."""
+
+    TYPICALITY = "typicality"
+    TRAJECTORY = "trajectory"
+    KNN = "knn"
+    MAHALANOBIS = "mahalanobis"
+    RECONSTRUCTION = "reconstruction"
+    RESIDUAL = "residual"
+    AUTO = "auto"
+
+
+def fit(
+    ctx: typer.Context,
+    model: Model,
+    train: Annotated[
+        str,
+        typer.Option("--train", metavar="SOURCE", rich_help_panel=_TRAINING,
+                     help="Images like those the model is for, but not its own training images: a folder, .npy, .npz, idx. "
+                     "Half of them calibrate."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="The folder to write.", rich_help_panel=OUTPUT_PANEL)
+    ],
+    calibration: Annotated[
+        str | None,
+        typer.Option("--calibration", metavar="SOURCE", rich_help_panel=_TRAINING,
+                     help="Calibrate on these instead, and fit on all of --train."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=3, metavar="N", help="At most so many.", rich_help_panel=_TRAINING)
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="H,W", help="Resize all images to this.", rich_help_panel=_TRAINING)
+    ] = None,
+    detector: Annotated[
+        Kind, typer.Option("--detector", help="auto: the one that does best on simple inputs (docs/ood.md).")
+    ] = Kind.TYPICALITY,
+    steps: Annotated[int, typer.Option("--steps", min=1, metavar="N", help="Of every trajectory.")] = 10,
+    max_steps: Annotated[
+        int | None,
+        typer.Option("--max-steps", min=1, metavar="N", help="Budget per orbit in the search for training attractors."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Test all detectors on constant, noise and blurred inputs.")
+    ] = True,
+    weights: Weights = None,
+    latent_shape: LatentShape = None,
+    decoder: Decoder = None,
+    settings: Set = None,
+    allow_code: AllowCode = False,
+    device: Device = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
+    _traceback: Traceback = False,
+) -> ExitCode:  # fmt: skip
+    """Fit a detector on images like the training data, and hold half of them out to calibrate it.
+
+    First every detector is tested on inputs that are simpler than the data; the
+    table says which to trust on this model. The false-alarm rates hold for images
+    that the model has [italic]not[/italic] been trained on, so give held-out ones.
+
+    [bold]separatrix ood fit my_model.py:load --train mnist.npz#x_test --out detector[/bold]
+    """
+    terminal: Terminal = ctx.obj
+    pixels = parsed_size(ctx, size)
+    if out.exists() and not overwrite:
+        raise usage_error(ctx, "--out", f"{out} exists; give another name, or --overwrite.")
+    if detector is Kind.AUTO and not check:
+        raise usage_error(ctx, "--no-check", "auto chooses by the check; leave it on, or name a --detector.")
+
+    from dataclasses import replace
+
+    from separatrix.data import load_images
+    from separatrix.examination_summary import jsonable
+    from separatrix.ood.fitting import fit_detector
+    from separatrix.ood.landmarks import SEARCH
+
+    field = loaded(
+        ctx,
+        model,
+        weights=weights,
+        latent_shape=latent_shape,
+        decoder=decoder,
+        settings=settings,
+        allow_code=allow_code,
+        device=device,
+    )
+    images = load_images(train, limit=limit, size=pixels)
+    held_out = None if calibration is None else load_images(calibration, limit=limit, size=pixels)
+    with terminal.busy("fitting and testing, a minute or so"):
+        fitted = fit_detector(
+            field,
+            images,
+            detector.value,
+            calibration=held_out,
+            steps=steps,
+            protocol=None if max_steps is None else replace(SEARCH, max_steps=max_steps),
+            check=check,
+            seed=seed,
+        )
+    found = fitted.detector
+    found.save(out, overwrite=overwrite)
+    size_of_calibration = len(found.calibrated)
+    if fitted.check is not None:
+        terminal.show(*_checked(fitted.check))
+    terminal.show(heading("The detector"), labelled(_entries(found)), Text(""))
+    terminal.line(str(out))
+    terminal.document(
+        jsonable(
+            {
+                "detector": str(out),
+                **found.describe(),
+                "calibration": size_of_calibration,
+                "lost_in_calibration": found.lost_in_calibration,
+                "smallest_fpr": 1 / (size_of_calibration + 1),
+                "check": None if fitted.check is None else _record(fitted.check),
+                "exit_code": int(ExitCode.OK),
+            }
+        )
+    )
+    return ExitCode.OK
+
+
+def _checked(check: SelfCheck) -> list[RenderableType]:
+    names = list(next(iter(check.auroc.values())))
+    rows = [
+        (kind + (" ←" if kind == check.recommended else ""), *(number(row[name].value, ".2f") for name in names))
+        for kind, row in check.auroc.items()
+    ]
+    return [
+        heading("AUROC on inputs that are simpler than the data (1 = told apart, 0.5 = chance, below = inverted)"),
+        table(("detector", *names), rows),
+        *(Text(f"  · {finding}", style="dim") for finding in check.findings),
+    ]
+
+
+def _entries(detector: Detector) -> list[tuple[str, str]]:
+    count = len(detector.calibrated)
+    lost = f"; {detector.lost_in_calibration} could not be scored" if detector.lost_in_calibration else ""
+    return [
+        ("kind", detector.kind),
+        ("calibration", f"{count:,} held-out scores{lost}"),
+        ("smallest --fpr", f"{number(1 / (count + 1), '.2g')}: below it nothing can be called"),
+    ]
+
+
+def _record(check: SelfCheck) -> dict[str, object]:
+    return {
+        "ok": check.ok,
+        "recommended": check.recommended,
+        "inverted": list(check.inverted),
+        "reached": check.reached,
+        "coverage": check.coverage,
+        "unlike": check.unlike,
+        "auroc": {kind: {name: list(area) for name, area in row.items()} for kind, row in check.auroc.items()},
+        "findings": list(check.findings),
+    }

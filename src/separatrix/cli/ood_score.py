@@ -1,0 +1,119 @@
+"""``separatrix ood score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli.ood_options import Folder, Fpr, loaded, parsed_rate
+from separatrix.cli.options import (
+    OUTPUT_PANEL,
+    AllowCode,
+    Decoder,
+    Device,
+    Json,
+    LatentShape,
+    Model,
+    Quiet,
+    Set,
+    Traceback,
+    Weights,
+)
+from separatrix.cli.tables import heading, labelled, number, share
+from separatrix.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from separatrix.ood.score_run import ScoreRun
+
+
+def score(
+    ctx: typer.Context,
+    detector: Folder,
+    model: Model,
+    images: Annotated[
+        str,
+        typer.Argument(metavar="IMAGES", show_default=False,
+                       help="A folder of pictures, with folders in it if need be, which is streamed; or .npy, .npz, idx."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="FILE", rich_help_panel=OUTPUT_PANEL,
+                     help="The table: .csv, or .parquet or .arrow (these need pyarrow)."),
+    ],
+    fpr: Fpr = "0.01",
+    resize: Annotated[bool, typer.Option("--resize", help="Bring pictures to the size that the detector was fitted on.")] = False,
+    weights: Weights = None,
+    latent_shape: LatentShape = None,
+    decoder: Decoder = None,
+    settings: Set = None,
+    allow_code: AllowCode = False,
+    device: Device = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Compute everything anew.", rich_help_panel=OUTPUT_PANEL)
+    ] = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
+    _traceback: Traceback = False,
+) -> ExitCode:  # fmt: skip
+    """Score pictures and decide on each: in, out, or unscorable.
+
+    The table has one row per file: file, score, p_value, decision. Rows appear in
+    FILE.partial-… while it runs. After an interruption the same command goes on;
+    after new files arrive it scores only those; with another --fpr it decides anew
+    without scoring. A file that cannot be decoded is unscorable, and named.
+
+    [bold]separatrix ood score detector my_model.py:load photos/ --out scores.csv --fpr 0.01[/bold]
+    """
+    terminal: Terminal = ctx.obj
+    rate = parsed_rate(ctx, fpr)
+
+    from separatrix.examination_summary import jsonable
+    from separatrix.ood import load_detector
+    from separatrix.ood.detector import Detector
+    from separatrix.ood.score_run import score_to_table
+    from separatrix.ood.score_table import require_format
+
+    require_format(out)
+    field = loaded(
+        ctx,
+        model,
+        weights=weights,
+        latent_shape=latent_shape,
+        decoder=decoder,
+        settings=settings,
+        allow_code=allow_code,
+        device=device,
+    )
+    known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
+    try:
+        run = score_to_table(
+            known, images, out, fpr=rate, resize=resize, overwrite=overwrite, progress=terminal.progress
+        )
+    except KeyboardInterrupt:
+        terminal.warn(f"What was scored is kept beside {out}; the same command goes on from there.")
+        raise
+    if run.broken:
+        first, reason = next(iter(run.broken.items()))
+        terminal.warn(f"{len(run.broken)} of {len(run.names)} files are unscorable: {first} and others ({reason})"
+                      if len(run.broken) > 1 else f"{first} is unscorable: {reason}")  # fmt: skip
+    terminal.show(heading("Decisions"), labelled(_entries(run)))
+    terminal.line(str(out))
+    terminal.document(jsonable({**run.summary(known), "exit_code": int(ExitCode.OK)}))
+    return ExitCode.OK
+
+
+def _entries(run: ScoreRun) -> list[tuple[str, str]]:
+    total = len(run.names)
+    out, lost = int(run.decisions.is_ood.sum()), int(run.decisions.unscorable.sum())
+    between = run.decisions.between
+    interval = "" if between is None else f" (with this calibration {number(between[0])} to {number(between[1])})"
+    entries = [
+        ("out", f"{out:,} of {total:,} ({share(out / max(total, 1))})"),
+        ("in", f"{total - out - lost:,}"),
+        ("unscorable", f"{lost:,}"),
+        ("promised", f"{number(run.decisions.rate)} of the inputs like the training data are called out{interval}"),
+    ]
+    return entries + ([("known before", f"{run.reused:,} scores, not computed again")] if run.reused else [])

@@ -1,0 +1,102 @@
+"""Folders of pictures too large for memory: block by block, in one shape, and without an end at the first broken file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from separatrix.data.images import shape_words
+from separatrix.data.layout import resized
+from separatrix.data.pictures import BROKEN, decoded, opened, pictures_under, unreadable
+from separatrix.errors import FileError, InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureBlock:
+    """Some of the pictures of a folder, in the order of their paths.
+
+    Attributes:
+        names: paths relative to the folder, with forward slashes: of the pictures, and of what could not be decoded.
+        pixels: ``(n, c, h, w)`` float32 with white at 1, one row per name; NaN where the file could not be decoded.
+        broken: name → why it could not be decoded.
+    """
+
+    names: tuple[str, ...]
+    pixels: Tensor
+    broken: dict[str, str] = field(default_factory=dict)
+
+
+def stream_pictures(
+    folder: Path,
+    shape: tuple[int, ...],
+    *,
+    resize: bool = False,
+    block: int = 256,
+    wanted: Callable[[str, Path], bool] = lambda _name, _path: True,
+) -> Iterator[PictureBlock]:
+    """All pictures under a folder as ``(n, *shape)``, one block in memory at a time.
+
+    A file that cannot be decoded becomes a row of NaN with its reason; a stream of a hundred thousand does not end there.
+    Colour becomes grey (ITU-R 601 luma), and grey three equal channels, as ``shape`` asks for.
+
+    Args:
+        folder: is walked recursively, hidden files are skipped.
+        shape: ``(c, h, w)`` with c = 1 or 3.
+        resize: bring pictures of other sizes to h×w, bilinear with antialiasing.
+        block: pictures per block.
+        wanted: which names and paths to open at all.
+
+    Raises:
+        InputError: ``shape`` is no image's, or a picture has another size and ``resize`` is off.
+        FileError: a folder cannot be read, or holds no picture.
+    """
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise InputError(
+            f"Pictures have 1 or 3 channels and a size, and cannot become {shape_words(shape)}; give an array (.npy)."
+        )
+    found = False
+    names: list[str] = []
+    rows: list[NDArray[np.float32]] = []
+    broken: dict[str, str] = {}
+    for path in pictures_under(folder, ()):
+        found = True
+        name = path.relative_to(folder).as_posix()
+        if not wanted(name, path):
+            continue
+        names.append(name)
+        try:
+            rows.append(_read(path, shape, resize))
+        except FileError as error:
+            rows.append(np.full(shape, np.nan, np.float32))
+            broken[name] = str(error)
+        if len(names) == block:
+            yield PictureBlock(names=tuple(names), pixels=torch.from_numpy(np.stack(rows)), broken=broken)
+            names, rows, broken = [], [], {}
+    if not found:
+        raise FileError(f"{folder} contains no pictures; check the path.")
+    if names:
+        yield PictureBlock(names=tuple(names), pixels=torch.from_numpy(np.stack(rows)), broken=broken)
+
+
+def _read(path: Path, shape: tuple[int, ...], resize: bool) -> NDArray[np.float32]:
+    with opened(path) as picture:
+        size = (picture.height, picture.width)
+        if size != shape[1:] and not resize:
+            raise InputError(
+                f"The picture {path} is {shape_words(size)} (height×width) where {shape_words(shape[1:])} is expected; "
+                "pass resize=True to bring all pictures to that size."
+            )
+        try:
+            pixels = decoded(picture, colour=shape[0] == 3)
+        except BROKEN as error:
+            raise unreadable(path, error) from error
+    if size == shape[1:]:
+        return pixels
+    brought: NDArray[np.float32] = resized(torch.from_numpy(pixels)[None], (shape[1], shape[2]))[0].numpy()
+    return brought

@@ -1,0 +1,92 @@
+"""A stream of scores against the promised false-alarm rate, block by block, in one sitting or several."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from separatrix.errors import CalibrationWarning, FileError, InputError
+from separatrix.numerics.conformal import conformal_p_values
+from separatrix.ood.decisions import decided
+from separatrix.ood.monitor import MonitorReport, StreamMonitor
+from separatrix.ood.score_table import write_whole
+
+
+class Reading(NamedTuple):
+    """The monitor after a block: its last input's name, and what was seen up to there."""
+
+    last: str
+    report: MonitorReport
+
+
+def watch(
+    monitor: StreamMonitor, calibration: Tensor, scores: Iterable[tuple[str, float]], *, every: int = 1000
+) -> Iterator[Reading]:
+    """Decide on each score by itself, at the monitor's rate, and read the monitor every so many inputs.
+
+    Args:
+        monitor: is counted on.
+        calibration: the detector's calibration scores.
+        scores: names with scores, in the order in which the inputs came; NaN is unscorable. Taken only as they are needed.
+        every: inputs per reading; the last reading may be of fewer.
+
+    >>> calibration = torch.arange(999.0)
+    >>> stream = ((str(i), 998.5 if i % 2 else 0.0) for i in range(100))
+    >>> readings = list(watch(StreamMonitor(0.01, 999), calibration, stream, every=50))
+    >>> [(reading.last, reading.report.alarms, reading.report.drifted) for reading in readings]
+    [('49', 25, True), ('99', 50, True)]
+    """
+    if every < 1:
+        raise InputError(f"A reading is of at least 1 input, not of {every}.")
+    if len(calibration) != monitor.calibration:
+        raise InputError(
+            f"The monitor was begun with {monitor.calibration} calibration scores, and the detector has {len(calibration)}; "
+            "begin a new one."
+        )
+    source = iter(scores)
+    while block := list(islice(source, every)):
+        values = torch.tensor([score for _, score in block], dtype=torch.float64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CalibrationWarning)  # one for a stream, by whoever begins it
+            decisions = decided(values, conformal_p_values(values, calibration), monitor.rate, len(calibration))
+        yield Reading(block[-1][0], monitor.update(decisions))
+
+
+def save_monitor(monitor: StreamMonitor, path: Path) -> None:
+    """The counts, for the next sitting; all of the file or nothing.
+
+    Raises:
+        FileError: the place cannot be written.
+    """
+    write_whole(path, json.dumps(monitor.to_dict(), indent=1))
+
+
+def load_monitor(path: Path, rate: float, calibration: int, delta: float) -> StreamMonitor:
+    """Go on where :func:`save_monitor` stopped; a new monitor where there is no such file yet.
+
+    Raises:
+        FileError: the file is none of a monitor, or of one with another promise.
+    """
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        monitor = StreamMonitor.from_dict(state)
+        if not 0 <= monitor.alarms <= monitor.inputs:
+            raise InputError("its counts are none")
+    except FileNotFoundError:
+        return StreamMonitor(rate, calibration, delta=delta)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        words = " ".join(str(error).split())
+        raise FileError(f"{path} holds no monitor ({words}); give another name, or remove it.") from error
+    if (monitor.rate, monitor.calibration, monitor.delta) != (rate, calibration, delta):
+        raise FileError(
+            f"{path} monitors a rate of {monitor.rate:g} with {monitor.calibration} calibration scores and delta "
+            f"{monitor.delta:g}, not {rate:g}, {calibration} and {delta:g}; give another name for another promise."
+        )
+    return monitor

@@ -1,0 +1,239 @@
+"""Tables of scores: one set of columns in every format, resumed where a run was stopped, never of two detectors."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from blobs import images
+from PIL import Image
+
+from separatrix import ood
+from separatrix.errors import CalibrationWarning, FileError, InputError
+from separatrix.ood import score_run
+from separatrix.ood.score_run import score_to_table
+from separatrix.ood.score_table import COLUMNS, Row, parsed_rows, read_rows, write_rows
+
+FORMATS = ("csv", "parquet", "arrow")
+
+
+@pytest.fixture
+def detector(wells):
+    pixels = (images(120) * 0.1 + 0.5).clamp(0, 1)
+    return ood.MahalanobisDetector(wells).fit(pixels)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Ten pictures 4×4."""
+    place = tmp_path / "pictures"
+    place.mkdir()
+    pixels = (255 * (images(10, seed=1) * 0.1 + 0.5).clamp(0, 1)).round().to(torch.uint8).numpy()
+    for index, image in enumerate(pixels[:, 0]):
+        Image.fromarray(image).save(place / f"{index}.png")
+        os.utime(place / f"{index}.png", (1e9, 1e9))
+    return place
+
+
+def counted(monkeypatch):
+    """Names that are really scored from here on."""
+    scored = []
+    original = score_run.stream_scores
+
+    def streamed(*arguments, **options):
+        for block, scores in original(*arguments, **options):
+            scored.extend(block.names)
+            yield block, scores
+
+    monkeypatch.setattr(score_run, "stream_scores", streamed)
+    return scored
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_every_format_holds_what_the_detector_says(detector, folder, tmp_path, ending):
+    if ending != "csv":
+        pytest.importorskip("pyarrow")
+    (folder / "5.png").write_bytes(b"no picture")
+    run = score_to_table(detector, folder, tmp_path / f"t.{ending}", fpr=0.2)
+    rows = read_rows(tmp_path / f"t.{ending}")
+    assert [row.file for row in rows] == [f"{i}.png" for i in range(10)] == list(run.names)
+    pixels = torch.stack([torch.from_numpy(np.array(Image.open(folder / f"{i}.png"))) for i in range(5)])
+    expected = detector.decide(pixels[:, None].float() / 255, fpr=0.2)
+    assert [row.score for row in rows[:5]] == expected.scores.tolist()
+    assert [row.p_value for row in rows[:5]] == expected.p_values.tolist()
+    assert [row.decision == "out" for row in rows[:5]] == expected.is_ood.tolist()
+    assert rows[5].decision == "unscorable"
+    assert np.isnan(rows[5].score)
+    assert list(run.broken) == ["5.png"]
+    record = json.loads((tmp_path / f"t.{ending}.json").read_text())
+    assert record["files"] == 10
+    assert record["unscorable"] == 1
+    assert record["in"] + record["out"] == 9
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pictures", f"t.{ending}", f"t.{ending}.json"]
+
+
+def test_parquet_is_what_other_programs_read(detector, folder, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (folder / "5.png").write_bytes(b"no picture")
+    score_to_table(detector, folder, tmp_path / "t.parquet", fpr=0.2)
+    table = parquet.read_table(tmp_path / "t.parquet")
+    assert tuple(table.column_names) == COLUMNS
+    assert table.column("score").null_count == table.column("p_value").null_count == 1
+
+
+def test_an_interrupted_run_goes_on(detector, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(score_run, "_BLOCK", 3)
+    whole = score_to_table(detector, folder, tmp_path / "whole.csv", fpr=0.2)
+    original, calls = type(detector).score, []
+
+    def interrupted(self, data):
+        calls.append(len(data))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(self, data)
+
+    monkeypatch.setattr(type(detector), "score", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
+    monkeypatch.setattr(type(detector), "score", original)
+    (partial,) = tmp_path.glob("t.csv.partial-*")
+    assert [row.file for row in read_rows(partial)] == [f"{i}.png" for i in range(6)]
+    assert not (tmp_path / "t.csv").exists()
+    with partial.open("a") as stream:
+        stream.write("6.png,0.12")  # torn
+    scored = counted(monkeypatch)
+    run = score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
+    assert scored == ["6.png", "7.png", "8.png", "9.png"]
+    assert run.reused == 6
+    assert (tmp_path / "t.csv").read_text() == (tmp_path / "whole.csv").read_text()
+    assert torch.equal(run.decisions.scores, whole.decisions.scores)
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+def test_a_second_run_scores_only_what_is_new_or_newer(detector, folder, tmp_path, monkeypatch):
+    out = tmp_path / "t.csv"
+    score_to_table(detector, folder, out, fpr=0.2)
+    scored = counted(monkeypatch)
+    assert score_to_table(detector, folder, out, fpr=0.2).reused == 10
+    assert scored == []
+    shutil.copy(folder / "3.png", folder / "55.png")
+    os.utime(folder / "55.png", (1e9, 1e9))
+    late = out.stat().st_mtime + 10
+    os.utime(folder / "7.png", (late, late))
+    (folder / "0.png").unlink()
+    run = score_to_table(detector, folder, out, fpr=0.2)
+    assert scored == ["55.png", "7.png"]
+    assert "0.png" not in run.names
+    assert [row.file for row in read_rows(out)] == list(run.names)
+    score_to_table(detector, folder, out, fpr=0.2, overwrite=True)
+    assert len(scored) == 2 + 10
+
+
+def test_another_rate_decides_anew_on_the_same_scores(detector, folder, tmp_path, monkeypatch):
+    out = tmp_path / "t.csv"
+    score_to_table(detector, folder, out, fpr=0.05)
+    scored = counted(monkeypatch)
+    run = score_to_table(detector, folder, out, fpr=0.5)
+    assert scored == []
+    assert [row.decision == "out" for row in read_rows(out)] == (run.decisions.p_values <= 0.5).tolist()
+
+
+def test_a_table_of_another_detector_is_refused_and_left_alone(detector, wells, folder, tmp_path):
+    out = tmp_path / "t.csv"
+    score_to_table(detector, folder, out, fpr=0.2)
+    before = out.read_bytes()
+    other = ood.MahalanobisDetector(wells).fit((images(120, seed=5) * 0.1 + 0.5).clamp(0, 1))
+    with pytest.raises(FileError, match="not a table of this detector"):
+        score_to_table(other, folder, out, fpr=0.2)
+    assert out.read_bytes() == before
+    score_to_table(other, folder, out, fpr=0.2, overwrite=True)
+    assert out.read_bytes() != before
+
+
+def test_files_of_the_same_name_in_another_folder_are_others(detector, folder, tmp_path):
+    out = tmp_path / "t.csv"
+    score_to_table(detector, folder, out, fpr=0.2)
+    shutil.copytree(folder, tmp_path / "others")
+    with pytest.raises(FileError, match="these images"):
+        score_to_table(detector, tmp_path / "others", out, fpr=0.2)
+
+
+def test_arrays_are_scored_too(detector, folder, tmp_path):
+    pixels = np.stack([np.asarray(Image.open(folder / f"{i}.png")) for i in range(10)])
+    np.savez(tmp_path / "x.npz", x=pixels)
+    by_file = score_to_table(detector, folder, tmp_path / "a.csv", fpr=0.2)
+    by_row = score_to_table(detector, f"{tmp_path}/x.npz#x", tmp_path / "b.csv", fpr=0.2)
+    assert torch.equal(by_file.decisions.scores, by_row.decisions.scores)
+    assert by_row.names == tuple(map(str, range(10)))
+    np.save(tmp_path / "large.npy", np.zeros((5, 8, 8)))
+    with pytest.raises(InputError, match=r"1×8×8 .* 1×4×4"):
+        score_to_table(detector, tmp_path / "large.npy", tmp_path / "c.csv", fpr=0.2)
+    assert len(score_to_table(detector, tmp_path / "large.npy", tmp_path / "c.csv", fpr=0.2, resize=True).names) == 5
+
+
+def test_mistakes_leave_nothing_behind(detector, wells, folder, tmp_path):
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "00.png")
+    for out, options in (("t.csv", {}), ("t.txt", {}), ("t.csv", {"fpr": 0.0}), ("t.csv", {"fpr": 1.5})):
+        with pytest.raises(InputError):
+            score_to_table(detector, folder, tmp_path / out, **{"fpr": 0.2, **options})
+    with pytest.raises(FileError, match="Cannot write"):
+        score_to_table(detector, folder, folder / "1.png" / "t.csv", resize=True, fpr=0.2)
+    latents = ood.MahalanobisDetector(wells).fit_features(torch.randn(60, 2).double())
+    with pytest.raises(InputError, match="fitted on latents"):
+        score_to_table(latents, folder, tmp_path / "t.csv", fpr=0.2)
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+
+
+def test_a_small_calibration_is_warned_of_once(wells, folder, tmp_path):
+    small = ood.MahalanobisDetector(wells).fit((images(40) * 0.1 + 0.5).clamp(0, 1))
+    with pytest.warns(CalibrationWarning) as caught:
+        score_to_table(small, folder, tmp_path / "t.csv", fpr=0.001)
+    assert len(caught) == 1
+
+
+def test_rows_that_are_none_are_left_out():
+    lines = [
+        "file,score,p_value,decision",
+        '"with, comma.png",1.0,0.5,in',
+        "no number,x,0.5,in",
+        "p above one,1.0,1.5,in",
+        "unscorable with a score,1.0,0.5,unscorable",
+        "in without a score,,,in",
+        "other word,1.0,0.5,maybe",
+        "nan.png,,,unscorable",
+        "torn,1.",
+    ]
+    rows = list(parsed_rows(lines, "here"))
+    assert [row.file for row in rows] == ["with, comma.png", "nan.png"]
+    with pytest.raises(FileError, match="other columns"):
+        list(parsed_rows(["a,b", "1,2"], "here"))
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_names_and_numbers_survive_a_round_trip(tmp_path, ending):
+    if ending != "csv":
+        pytest.importorskip("pyarrow")
+    rows = [
+        Row('a "b", c\n.png', 1 / 3, 0.1, "in"),
+        Row("ä/ö.png", 1e-300, 1.0, "out"),
+        Row("i.png", float("inf"), 0.5, "in"),
+    ]
+    write_rows(tmp_path / f"t.{ending}", rows)
+    assert read_rows(tmp_path / f"t.{ending}") == rows
+    (tmp_path / f"t.{ending}").write_bytes(b"\x00\x01 no table")
+    with pytest.raises(FileError):
+        read_rows(tmp_path / f"t.{ending}")
+    with pytest.raises(FileError, match="check the path"):
+        read_rows(tmp_path / f"none.{ending}")
+
+
+def test_without_pyarrow_the_sentence_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("separatrix.ood.score_table.find_spec", lambda _name: None)
+    with pytest.raises(InputError, match=r"pip install \"separatrix\[arrow\]\""):
+        write_rows(tmp_path / "t.parquet", [])
+    write_rows(tmp_path / "t.csv", [])
+    assert (tmp_path / "t.csv").read_text() == "file,score,p_value,decision\n"
