@@ -114,7 +114,7 @@ def examine(
     if known is None and unseen is not None:
         raise InputError("Held-out images are compared with training images; give train too.")
     source = as_starts(starts)
-    with _folder(out, overwrite) as folder:
+    with run_folder(out, overwrite, KIND) as folder:
         limits = find_attractors(field, source, protocol, batch_size=batch_size, progress=progress)
         results = ModelResults(
             title=field.name,
@@ -153,13 +153,17 @@ def _images(field: LatentField, source: Any, which: str) -> ImageSet:
 
 
 @contextmanager
-def _folder(out: str | os.PathLike[str] | None, overwrite: bool) -> Iterator[Path | None]:
+def run_folder(out: str | os.PathLike[str] | None, overwrite: bool, kind: str) -> Iterator[Path | None]:
+    """A new folder for a run, which appears whole or not at all; None without a path.
+
+    Only an earlier run of the same ``kind``, as its summary.json says, is ever replaced.
+    """
     if out is None:
         yield None
         return
     target = Path(out)
     if overwrite and target.exists():
-        _require_examination(target)
+        _require_run(target, kind)
     created = [parent for parent in target.parents if not parent.exists()]
     try:
         with new_folder(target, overwrite=overwrite) as folder:
@@ -171,13 +175,13 @@ def _folder(out: str | os.PathLike[str] | None, overwrite: bool) -> Iterator[Pat
         raise
 
 
-def _require_examination(target: Path) -> None:
-    """Refuse to replace anything that is not an earlier examination."""
+def _require_run(target: Path, kind: str) -> None:
+    """Refuse to replace anything that is not an earlier run of this kind."""
     try:
         summary = json.loads((target / SUMMARY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         summary = None
-    if not isinstance(summary, dict) or summary.get("kind") != KIND:
+    if not isinstance(summary, dict) or summary.get("kind") != kind:
         raise FileError(f"{target} exists and is not an earlier run, so it is not replaced; choose another folder.")
 
 

@@ -1,0 +1,226 @@
+"""``separatrix probe``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from separatrix.cli.attractors import next_run
+from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli.options import (
+    OUTPUT_PANEL,
+    STARTS_PANEL,
+    AllowCode,
+    Decoder,
+    Device,
+    Json,
+    LatentShape,
+    Model,
+    Overwrite,
+    Quiet,
+    Seed,
+    Set,
+    Size,
+    Traceback,
+    Weights,
+)
+from separatrix.cli.parsing import parsed_settings, parsed_shape, parsed_size, usage_error
+from separatrix.cli.tables import duration, heading, labelled, number, table
+from separatrix.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from separatrix.probe_run import ProbeRun
+    from separatrix.studies.probing import Probe
+
+_IMAGES, _SUSPECTS = "What the dictionary has to code", "What the model may have been trained on"
+
+
+def probe(
+    ctx: typer.Context,
+    model: Model,
+    weights: Weights = None,
+    latent_shape: LatentShape = None,
+    decoder: Decoder = None,
+    settings: Set = None,
+    allow_code: AllowCode = False,
+    device: Device = None,
+    images: Annotated[
+        str | None,
+        typer.Option("--images", metavar="SOURCE", rich_help_panel=_IMAGES,
+                     help="Real images: a folder of pictures, .npy, .npz (file.npz#name picks an array), idx."),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", metavar="SOURCE", rich_help_panel=_IMAGES,
+                     help="Other images, for the controls that need data; half of --images is set aside if not given."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=4, metavar="N", help="At most so many of each.", rich_help_panel=_IMAGES)
+    ] = 500,
+    size: Size = None,
+    suspects: Annotated[
+        str | None,
+        typer.Option("--suspects", metavar="SOURCE", rich_help_panel=_SUSPECTS,
+                     help="Images that it may have been trained on: compared with every decoded attractor."),
+    ] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option("--held-out", metavar="SOURCE", rich_help_panel=_SUSPECTS,
+                     help="Images from the same source that it never saw; without them there is no verdict."),
+    ] = None,
+    noise: Annotated[
+        int | None,
+        typer.Option("--noise", min=1, metavar="N", rich_help_panel=STARTS_PANEL,
+                     help="Draws from N(0, 1) per coordinate; as many as latent dimensions, at most 1000, if not given."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, metavar="N", rich_help_panel=STARTS_PANEL,
+                     help="Take the end points after N steps and search for no attractor: for large fields that never settle."),
+    ] = None,
+    max_steps: Annotated[
+        int | None,
+        typer.Option("--max-steps", min=1, metavar="N", help="Budget per orbit of the search.", rich_help_panel=STARTS_PANEL),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", min=1, metavar="N", help="Latents per network pass; measured if not given."),
+    ] = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", rich_help_panel=OUTPUT_PANEL,
+                     help="The folder to write; by default runs/NAME-1, or the next free number."),
+    ] = None,
+    overwrite: Overwrite = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
+    _traceback: Traceback = False,
+) -> ExitCode:  # fmt: skip
+    """What is stored in the weights? Noise is iterated, and where it ends is decoded and looked at. No data needed.
+
+    Writes a contact sheet of the decoded attractors, says which look like images
+    (and that decoded noise may do so too), and what cannot be concluded.
+
+    [bold]separatrix probe my_model.py:load[/bold]
+
+    With images the attractors are a dictionary: how few of them code a real
+    latent? That is compared, image by image, with a random basis, the noise
+    itself, f applied once, an untrained copy, and real latents. The headline
+    follows these controls: beating a random basis alone shows nothing about
+    attractors, because one step of f may do as well.
+
+    [bold]separatrix probe my_model.py:load --images photos/ --size 32,32[/bold]
+
+    A large field that never settles, with end points instead of attractors:
+
+    [bold]separatrix probe taef2 --latent-shape 32,4,4 --images photos/ --size 32,32 --steps 100[/bold]
+    """
+    terminal: Terminal = ctx.obj
+    shape, pixels = parsed_shape(ctx, latent_shape), parsed_size(ctx, size)
+    if reference is not None and images is None:
+        raise usage_error(ctx, "--reference", "it goes with the images to be coded; give --images too.")
+    if held_out is not None and suspects is None:
+        raise usage_error(ctx, "--held-out", "it is compared with the suspects; give --suspects too.")
+    if size is not None and images is None and suspects is None:
+        raise usage_error(ctx, "--size", "there are no images to resize; give --images or --suspects.")
+    if steps is not None and (max_steps is not None or suspects is not None):
+        other = "--max-steps" if max_steps is not None else "--suspects"
+        raise usage_error(ctx, "--steps", f"it takes the place of a search, which {other} needs; give one of them.")
+
+    from dataclasses import replace
+
+    from separatrix.data import load_images
+    from separatrix.models import load
+    from separatrix.probe_run import run_probe
+    from separatrix.protocol import Protocol
+
+    field = load(
+        model,
+        weights=weights,
+        latent_shape=shape,
+        decoder=decoder,
+        options=parsed_settings(ctx, settings),
+        allow_code=allow_code,
+        device=device,
+    )
+    known = {
+        name: None if source is None else load_images(source, limit=most, size=pixels)
+        for name, source, most in (
+            ("images", images, limit),
+            ("reference", reference, limit),
+            ("suspects", suspects, None),
+            ("held_out", held_out, None),
+        )
+    }
+    terminal.show(labelled((("model", repr(field).removeprefix("LatentField(").removesuffix(")")),)))
+    found = run_probe(
+        field,
+        known["images"],
+        starts=noise,
+        steps=steps,
+        protocol=Protocol() if max_steps is None else replace(Protocol(), max_steps=max_steps),
+        reference=known["reference"],
+        suspects=known["suspects"],
+        held_out=known["held_out"],
+        out=out or next_run(model),
+        overwrite=overwrite,
+        batch_size=batch_size,
+        seed=seed,
+        progress=terminal.progress,
+    )
+    code = ExitCode.OK if found.reached or steps is not None else ExitCode.NOTHING_FOUND
+    _show(terminal, found)
+    terminal.line(str(found.folder))
+    terminal.document({**found.summary, "folder": str(found.folder), "seconds": found.seconds, "exit_code": int(code)})
+    return code
+
+
+def _show(terminal: Terminal, found: ProbeRun) -> None:
+    """What became of the noise, what it looks like, what it is worth."""
+    ends = ", ".join(f"{count:,} {name.lower()}" for name, count in found.summary["statuses"].items())
+    terminal.show(labelled((("noise", f"{found.summary['starts']['last']:,} starts: {ends}"),)))
+    seen = found.appearance
+    if seen is None:
+        terminal.show(Text("\nThe decoder makes no images, so there is nothing to look at."))
+    else:
+        terminal.show(heading("What noise ends on"), Text(seen.sentence))
+        if seen.resemblance is not None:
+            terminal.show(Text(seen.resemblance.verdict, style="bold"))
+        terminal.show(
+            Text("What cannot be concluded:", style="dim"),
+            *(Text(f"  · {reason}", style="dim") for reason in seen.cannot),
+        )
+    if found.probe is not None:
+        _show_probe(terminal, found.probe)
+    terminal.show(
+        Text(
+            f"\n{found.summary['cost']['map']:,} map evaluations for the noise, {duration(found.seconds)} in all.",
+            style="dim",
+        )
+    )
+
+
+def _show_probe(terminal: Terminal, found: Probe) -> None:
+    levels = sorted({0, len(found.sparsities) // 2, len(found.sparsities) - 1})
+    heads = ["dictionary", "distinct", "eff. rank"]
+    heads += [f"{space}, {found.sparsities[level]}" for space in ("latent", "image") for level in levels]
+    rows = [
+        [
+            known.name,
+            f"{known.geometry.distinct:,}",
+            number(known.geometry.effective_rank, ".1f"),
+            *(number(float(found.relative(known.name)[level]), ".3f") for level in levels),
+            *(number(float(found.mse(known.name, "image")[level]), ".4f") for level in levels),
+        ]
+        for known in found.dictionaries
+    ]
+    terminal.show(
+        heading(f"{len(found):,} images coded with few atoms: share of the latent not coded, MSE of the image"),
+        table(heads, rows),
+        *(Text(reason, style="dim") for reason in (*found.reasons, *found.absent)),
+        Text(f"\n{found.headline}", style="bold"),
+    )

@@ -1,0 +1,212 @@
+"""A probe of one model, the whole way: noise to attractors, a contact sheet, and with images the dictionary's worth."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from separatrix import starts as starting
+from separatrix.data import ImageSet, load_images
+from separatrix.data.encoding import encode_range
+from separatrix.errors import ConvergenceWarning, InputError
+from separatrix.examination import run_folder
+from separatrix.examination_summary import jsonable
+from separatrix.field import LatentField
+from separatrix.limitsets import LimitSets, find_attractors
+from separatrix.orbits.iterate import iterate
+from separatrix.orbits.result import Orbits
+from separatrix.plots import contact_sheet, probe_atoms, probe_curves, probe_reconstructions
+from separatrix.protocol import Protocol
+from separatrix.starts import Starts
+from separatrix.store import save_result
+from separatrix.studies.probing import Appearance, Probe, appearance, data_free_dictionaries, probe
+from separatrix.studies.probing.summary import probe_summary
+
+KIND = "separatrix probe"
+SUMMARY, FOUND = "summary.json", "limits"
+_MOST_STARTS = 1000  # where nobody says how many, and the latent has more dimensions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRun:
+    """What was found and where it was written (``folder`` is None if nothing was).
+
+    Attributes:
+        found: the limit sets, or the orbits where only a number of steps was asked for.
+        appearance: the contact sheet's numbers; None if the decoder makes no images.
+        probe: None without images.
+        summary: JSON-ready, what summary.json holds.
+        folder: where it is.
+        seconds: how long it took.
+    """
+
+    found: LimitSets | Orbits
+    appearance: Appearance | None
+    probe: Probe | None
+    summary: dict[str, Any]
+    folder: Path | None
+    seconds: float
+
+    @property
+    def reached(self) -> int:
+        """Starts that reached a limit set."""
+        if isinstance(self.found, LimitSets):
+            return int((self.found.labels >= 0).sum())
+        return int(self.found.reached.sum())
+
+
+def run_probe(
+    field: LatentField,
+    images: Any = None,
+    *,
+    starts: int | None = None,
+    steps: int | None = None,
+    protocol: Protocol | None = None,
+    reference: Any = None,
+    suspects: Any = None,
+    held_out: Any = None,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    batch_size: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> ProbeRun:
+    """Iterate noise, look at where it ends, and with images measure what that is worth as a dictionary.
+
+    Args:
+        field: the latent field.
+        images: real images to be coded, as `load_images` takes them; without them nothing is coded.
+        starts: draws from N(0, I); as many as the latent has dimensions, at most 1000, if not given.
+        steps: take the end points after so many steps, without a search for attractors, for fields that do not converge.
+        protocol: of the search.
+        reference: see `probe`.
+        suspects, held_out: see `appearance`.
+        out: the folder to write; must not exist yet.
+        overwrite: replace an earlier probe there; anything else is never touched.
+        batch_size: latents per network pass; measured if not given.
+        seed: of everything random.
+        progress: show progress bars.
+
+    Raises:
+        InputError, FieldError: as the search, `probe` and `appearance`.
+        FileError: something that is not to be replaced is at ``out``, or it cannot be written.
+    """
+    if steps is not None and suspects is not None:
+        raise InputError("Suspects are compared with attractors, which need a search; leave steps out.")
+    began = time.perf_counter()
+    noise = starting.gaussian(starts or min(field.latent_dim, _MOST_STARTS), seed=seed)
+    coded, others = (None if source is None else _fitting(field, source) for source in (images, reference))
+    with run_folder(out, overwrite, KIND) as folder:
+        found = _searched(field, noise, steps, protocol, batch_size, progress)
+        seen = _seen(field, found, noise, suspects, held_out, seed)
+        probed = None
+        if coded is not None:
+            base = data_free_dictionaries(field, found, starts=noise, seed=seed)
+            probed = probe(field, base, coded, reference=others, seed=seed)
+        summary = _summary(field, noise, found, seen, probed)
+        if folder is not None:
+            _write(folder, field, found, seen, probed, summary)
+    return ProbeRun(
+        found=found,
+        appearance=seen,
+        probe=probed,
+        summary=summary,
+        folder=None if out is None else Path(out),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _fitting(field: LatentField, source: Any) -> ImageSet:
+    """The images, if the encoder takes them: found out now, not after the search."""
+    images = source if isinstance(source, ImageSet) else load_images(source)
+    encode_range(field, lambda a, b: images.pixels[a:b], 0, 1)
+    return images
+
+
+def _searched(
+    field: LatentField,
+    noise: Starts,
+    steps: int | None,
+    protocol: Protocol | None,
+    batch_size: int | None,
+    progress: bool,
+) -> LimitSets | Orbits:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the statuses are in the summary
+        if steps is None:
+            return find_attractors(field, noise, protocol, batch_size=batch_size, progress=progress)
+        return iterate(field, noise, Protocol(max_steps=steps), batch_size=batch_size, progress=progress)
+
+
+def _seen(
+    field: LatentField, found: LimitSets | Orbits, noise: Starts, suspects: Any, held_out: Any, seed: int
+) -> Appearance | None:
+    """None where the decoder makes no images, unless suspects ask for them."""
+    shape = field.decode(noise.block(field, 0, 1)).shape[1:]
+    if (len(shape) != 3 or shape[0] not in (1, 3) or min(shape[1:]) < 2) and suspects is None:
+        return None
+    return appearance(field, found, starts=noise, suspects=suspects, held_out=held_out, seed=seed)
+
+
+def _summary(
+    field: LatentField, noise: Starts, found: LimitSets | Orbits, seen: Appearance | None, probed: Probe | None
+) -> dict[str, Any]:
+    orbits = found.orbits if isinstance(found, LimitSets) else found
+    return dict(
+        jsonable(
+            {
+                "kind": KIND,
+                "field": field.describe(),
+                "starts": dict(noise.provenance),
+                "protocol": found.protocol.to_dict(),
+                "statuses": {status.name: count for status, count in orbits.counts.items()},
+                "attractors": len(found.attractors) if isinstance(found, LimitSets) else None,
+                "appearance": None if seen is None else _appearance(seen),
+                "probe": None if probed is None else probe_summary(probed),
+                "cost": {**asdict(found.cost), "total": found.cost.total},
+            }
+        )
+    )
+
+
+def _appearance(seen: Appearance) -> dict[str, Any]:
+    return {
+        "what": seen.what,
+        "count": len(seen),
+        "look_like_images": int(seen.looks_like_an_image.sum()),
+        "starts_that_do": seen.start_share,
+        "structure_median": float(seen.structure.median()),
+        "start_structure_median": float(seen.start_structure.median()),
+        "settled": seen.settled,
+        "sentence": seen.sentence,
+        "cannot": list(seen.cannot),
+        "suspects": None if seen.resemblance is None else seen.resemblance.verdict,
+    }
+
+
+def _write(
+    folder: Path,
+    field: LatentField,
+    found: LimitSets | Orbits,
+    seen: Appearance | None,
+    probed: Probe | None,
+    summary: dict[str, Any],
+) -> None:
+    save_result(found, folder / (FOUND if isinstance(found, LimitSets) else "orbits"))
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    figures: dict[str, Figure] = {}
+    if seen is not None:
+        figures["contact_sheet"] = contact_sheet(seen)
+    if probed is not None:
+        figures["curves"] = probe_curves(probed)
+        if seen is not None:
+            figures |= {"atoms": probe_atoms(field, probed), "reconstructions": probe_reconstructions(field, probed)}
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=150)
