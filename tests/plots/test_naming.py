@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from separatrix.errors import InputError
+from separatrix.limitsets.same import same_sets
 from separatrix.limitsets.sets import Kind
-from separatrix.plots.naming import matched, names_of
+from separatrix.plots.naming import names_of
 
 
 def test_attractors_get_letters_and_unstable_sets_do_not(product_limits):
@@ -48,15 +49,15 @@ def test_matching_tolerance_is_a_share_of_the_spread(product_limits):
     def shifted(distance: float):
         return replace(product_limits, points=product_limits.points + torch.tensor([distance, 0.0]))
 
-    assert matched(shifted(0.9e-3), product_limits).tolist() == list(range(9))
-    assert matched(shifted(1.1e-3), product_limits).tolist() == [-1] * 9
+    assert same_sets(shifted(0.9e-3), product_limits).tolist() == list(range(9))
+    assert same_sets(shifted(1.1e-3), product_limits).tolist() == [-1] * 9
 
 
 def test_sets_of_another_kind_or_stability_are_other_sets(product_limits):
     curves = replace(product_limits, kind=torch.full((9,), int(Kind.CLOSED_CURVE), dtype=torch.uint8))
-    assert matched(curves, product_limits).tolist() == [-1] * 9
+    assert same_sets(curves, product_limits).tolist() == [-1] * 9
     unknown = replace(product_limits, stable=torch.full((9,), -1, dtype=torch.int8))
-    assert matched(unknown, product_limits).tolist() == [-1] * 9
+    assert same_sets(unknown, product_limits).tolist() == [-1] * 9
 
 
 def test_results_of_different_latent_spaces_are_refused(product_limits):

@@ -11,7 +11,7 @@ import separatrix as sx
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.plots import contact_sheet
 from separatrix.studies.probing import appearance
-from separatrix.studies.resemblance import Outcome
+from separatrix.studies.resemblance_words import Outcome
 
 SIDE = 8
 

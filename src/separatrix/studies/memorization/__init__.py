@@ -1,0 +1,15 @@
+"""Has the model memorized its training data, and where does it generalize? Answers from attractors, with nulls."""
+
+from separatrix.studies.memorization.audit import Decision, MemorizationAudit, audit_memorization
+from separatrix.studies.memorization.decomposition import Decomposition, decomposition
+from separatrix.studies.memorization.study import Memorization, memorization
+
+__all__ = [
+    "Decision",
+    "Decomposition",
+    "Memorization",
+    "MemorizationAudit",
+    "audit_memorization",
+    "decomposition",
+    "memorization",
+]

@@ -1,0 +1,191 @@
+"""A decision on memorization: which share of the training images does the model give back, against a budget?
+
+A training image is *given back* if it is the nearest training image of an attractor that the resemblance study calls,
+that is, of an attractor closer to that one image than unseen images are to theirs. The share is estimated on a random
+sample of the training images, each of which is also a start, with a Wilson interval; noise starts are followed too,
+because they reach attractors that no training image leads to.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from separatrix import starts as starting
+from separatrix.errors import ConvergenceWarning, InputError
+from separatrix.field import LatentField
+from separatrix.limitsets import LimitSets, find_attractors
+from separatrix.numerics.intervals import wilson
+from separatrix.numerics.neighbours import Distance
+from separatrix.protocol import Protocol
+from separatrix.studies.memorization.study import Memorization, memorization
+from separatrix.studies.resemblance import images_of
+from separatrix.studies.resemblance_words import Outcome
+
+_SAMPLE = 1000
+_NOISE = 256
+
+
+class Decision(StrEnum):
+    """How an audit ends."""
+
+    WITHIN = "within budget"
+    EXCEEDED = "budget exceeded"
+    CANNOT_SAY = "cannot say"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MemorizationAudit:
+    """The decision and everything it rests on.
+
+    Attributes:
+        decision: see :class:`Decision`.
+        sentence: the decision in words, with its numbers.
+        budget: the share of training images that may be given back.
+        share: of the sampled training images, those given back.
+        low, high: 95 % interval for the share of all training images (Wilson; without width if all were sampled).
+        sampled: ``(s,)`` int64, the training images that were sampled.
+        given_back: ``(g,)`` int64, training images nearest to a called attractor, sampled or not.
+        memorization: the study behind it.
+        limits: limit sets from the sampled training images.
+        noise: limit sets from noise.
+    """
+
+    decision: Decision
+    sentence: str
+    budget: float
+    share: float
+    low: float
+    high: float
+    sampled: Tensor
+    given_back: Tensor
+    memorization: Memorization
+    limits: LimitSets
+    noise: LimitSets
+
+    def __repr__(self) -> str:
+        return f"MemorizationAudit({self.decision}: {self.share:.2%} of {len(self.sampled)} images, budget {self.budget:.2%})"
+
+
+def audit_memorization(
+    field: LatentField,
+    train: Any,
+    held_out: Any,
+    *,
+    budget: float = 0.01,
+    sample: int = _SAMPLE,
+    noise: int = _NOISE,
+    protocol: Protocol | None = None,
+    distance: Distance = "cosine",
+    alpha: float = 0.05,
+    seed: int = 0,
+    batch_size: int | None = None,
+    progress: bool = False,
+) -> MemorizationAudit:
+    """Does the model give back more than a share ``budget`` of its training images?
+
+    *Exceeded* if the whole interval lies above the budget, *within* if it lies below, else *cannot say*. Nor can it be
+    said of a trivial field, of one on which more than 10 % of the starts settle on nothing, and with too few held-out
+    images for a p-value at level ``alpha``: none of these excuses a model, they say that this method sees nothing.
+
+    Args:
+        field: the latent field.
+        train: its training images, ``(m, …)`` or what `load_images` takes.
+        held_out: images from the same source that it was not trained on.
+        budget: share of the training images that may be given back.
+        sample: training images that are followed; all if there are not more.
+        noise: draws from N(0, I) that are followed as well.
+        protocol: of the searches.
+        distance: between images.
+        alpha: expected share of false calls among the attractors that are called.
+        seed: of the sample and of the noise.
+        batch_size: latents per network pass; measured if not given.
+        progress: show progress bars.
+
+    Raises:
+        InputError: a budget outside [0, 1), a sample below 1, or data of the wrong shape.
+
+    Cost: two searches, from ``sample`` and from ``noise`` starts, and that of :func:`memorization`.
+    """
+    if not 0 <= budget < 1:
+        raise InputError(f"A budget is a share of the training images from 0 to below 1, not {budget}.")
+    if sample < 1 or noise < 1:
+        raise InputError(f"An audit needs at least one training image and one noise start, not {sample} and {noise}.")
+    known, unseen = images_of(train, "train"), images_of(held_out, "held_out")
+    order = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))
+    sampled = order[:sample].sort().values
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the decision says it
+        limits = find_attractors(
+            field, starting.encoded(known[sampled]), protocol, batch_size=batch_size, progress=progress
+        )
+        drawn = find_attractors(
+            field, starting.gaussian(noise, seed=seed), protocol, batch_size=batch_size, progress=progress
+        )
+    study = memorization(field, limits, known, unseen, noise=drawn, distance=distance, alpha=alpha, seed=seed)
+    found = study.resemblance
+    given_back = found.nearest[found.significant].unique()
+    count = int(torch.isin(sampled, given_back).sum())
+    low, high = _interval(count, len(sampled), len(known))
+    decision, sentence = _decided(study, count, len(sampled), len(known), low, high, budget)
+    return MemorizationAudit(
+        decision=decision,
+        sentence=sentence,
+        budget=budget,
+        share=count / len(sampled),
+        low=low,
+        high=high,
+        sampled=sampled,
+        given_back=given_back,
+        memorization=study,
+        limits=limits,
+        noise=drawn,
+    )
+
+
+def _interval(count: int, sampled: int, total: int) -> tuple[float, float]:
+    if sampled >= total:
+        return count / total, count / total
+    low, high = wilson(torch.tensor([count]), sampled)
+    return float(low), float(high)
+
+
+def _decided(
+    study: Memorization,
+    count: int,
+    sampled: int,
+    total: int,
+    low: float,
+    high: float,
+    budget: float,
+) -> tuple[Decision, str]:
+    which = f"all {total:,}" if sampled == total else f"{sampled:,} sampled of {total:,}"
+    interval = "" if sampled == total else f", 95 % interval {low:.2%} to {high:.2%}"
+    share = f"{count} of {which} training images are given back ({count / sampled:.2%}{interval}; budget {budget:.2%})"
+    if study.outcome is Outcome.EVIDENCE and low > budget:
+        return Decision.EXCEEDED, f"Budget exceeded: {share}. {study.resemblance.verdict}"
+    if study.outcome in (Outcome.TRIVIAL, Outcome.CANNOT_SAY):
+        verdict = study.resemblance.verdict.removeprefix("Cannot say: ")
+        return Decision.CANNOT_SAY, f"Cannot say: {verdict}"
+    if high <= budget:
+        return Decision.WITHIN, (
+            f"Within budget: {share}. {study.resemblance.verdict} Images that are stored in another way than as "
+            "attractors are not seen by this audit."
+        )
+    return Decision.CANNOT_SAY, (
+        f"Cannot say: {share}; the interval reaches across the budget. Sample more training images: with none given "
+        f"back, {_needed(budget)}."
+    )
+
+
+def _needed(budget: float) -> str:
+    """How many images have to be sampled before none given back is within the budget."""
+    if budget == 0:
+        return "only all of them decide about a budget of zero"
+    z_squared = 1.959963984540054**2  # of the 95 % Wilson interval, whose upper end at 0 of n is z²/(n + z²)
+    return f"{int(z_squared * (1 - budget) / budget) + 1:,} would do"

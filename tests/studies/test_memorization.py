@@ -1,0 +1,198 @@
+"""The memorization study and its audit on memories whose contents are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from memories import images, memory
+from scipy.stats import kstest
+
+from separatrix import LatentField, find_attractors, load_result, save_result, starts
+from separatrix.errors import InputError
+from separatrix.studies.memorization import (
+    Decision,
+    Decomposition,
+    audit_memorization,
+    decomposition,
+    memorization,
+)
+from separatrix.studies.memorization.sources import chamfer, sources
+from separatrix.studies.memorization.study import exchange
+from separatrix.studies.resemblance import closeness
+from separatrix.studies.resemblance_words import Outcome
+
+TRAIN, UNSEEN = images(12, 0), images(300, 1)
+
+
+@pytest.fixture(scope="module")
+def stored():
+    """A memory of the first six of twelve training images."""
+    field = memory(TRAIN[:6])
+    return field, find_attractors(field, TRAIN)
+
+
+def test_the_study_of_a_memory(stored):
+    field, limits = stored
+    found = memorization(field, limits, TRAIN, UNSEEN)
+    assert found.outcome is Outcome.EVIDENCE
+    assert len(found.resemblance) == 6
+    assert sorted(found.resemblance.nearest.tolist()) == list(range(6))
+    assert (found.exchange.nearest, found.exchange.in_train) == (6, 6)
+    assert found.exchange.expected == pytest.approx(6 * 12 / 312)
+    assert found.exchange.p_value < 1e-7
+    assert found.attractors.items == 6
+    assert 1 < found.attractors.entropy_rank <= 5
+    # f is the reconstruction here: an error of 10 % of the way to the nearest stored image, and 0 for those stored.
+    assert found.train_error == pytest.approx(
+        float((TRAIN - field.reconstruct(TRAIN)).flatten(1).norm(dim=1).mean()), abs=1e-12
+    )
+    assert "6 are training images" in found.verdict
+
+
+def test_without_held_out_images_only_what_needs_none(stored):
+    field, limits = stored
+    found = memorization(field, limits, TRAIN)
+    assert found.outcome is Outcome.CANNOT_SAY
+    assert found.exchange is None
+    assert found.decomposition is None
+    assert found.sources["train"].attractors == 6
+
+
+def test_training_images_against_the_others():
+    found = memorization(*_searched(memory(TRAIN[:6])), TRAIN, UNSEEN)
+    expected = closeness(TRAIN, TRAIN, themselves=True).coefficient
+    assert torch.equal(found.other_train, expected)
+    assert float(found.other_train.max()) < 1 - 1e-6
+
+
+def _searched(field: LatentField) -> tuple:
+    return field, find_attractors(field, TRAIN)
+
+
+def test_exchange_counts_distinct_nearest_images_and_gives_ties_to_the_unseen():
+    train = torch.tensor([[0.0], [10.0]], dtype=torch.float64)
+    unseen = torch.tensor([[4.0], [6.0], [20.0]], dtype=torch.float64)
+    at = torch.tensor([[0.1], [-0.1], [2.0], [6.0], [19.0]], dtype=torch.float64)  # 2.0 is a tie of 0 and 4
+    found = exchange(at, train, unseen, "euclidean")
+    assert (found.nearest, found.in_train) == (4, 1)
+    # P(at least 1 of 4 drawn from 2 of 5) = 1 − C(3,4)/C(5,4) = 1
+    assert found.p_value == pytest.approx(1.0)
+    found = exchange(at[:2], train, unseen, "euclidean")
+    assert found.p_value == pytest.approx(2 / 5)
+
+
+def test_prototype_and_coverage_bound_the_error_on_every_image(stored):
+    field, limits = stored
+    found = decomposition(field, limits, UNSEEN, TRAIN)
+    near = (UNSEEN[:, None] - TRAIN[None, :6]).flatten(2).norm(dim=2).min(dim=1).values
+    encoded = (field.encode(UNSEEN)[:, None] - TRAIN[None, :6]).flatten(2).norm(dim=2).min(dim=1).values
+    # A map as a field: E is the map and D the identity, whose slope is 1.
+    assert found.lipschitz == pytest.approx(1.0, abs=1e-9)
+    assert torch.allclose(found.distance, encoded, atol=1e-6)
+    assert torch.allclose(found.prototype, near, atol=1e-6)
+    assert torch.allclose(found.error, (UNSEEN - field(UNSEEN)).flatten(1).norm(dim=1), atol=1e-12)
+    assert torch.equal(found.coverage, found.lipschitz * found.distance)
+    assert bool(found.holds.all())
+    assert "holds on all 300 images" in found.sentence
+
+
+def test_the_slope_is_that_of_the_steepest_piece():
+    field = LatentField(
+        lambda x: torch.where(x > 1, 1 + (x - 1) / 10, x) * 0.5 + 0.25,
+        lambda z: torch.where(z > 1, 1 + 10 * (z - 1), z),
+        latent_shape=(1,), dtype=torch.float64,
+    )  # fmt: skip
+    limits = find_attractors(field, torch.tensor([[0.2], [0.9]], dtype=torch.float64))
+    assert limits.attractors.points.flatten().tolist() == pytest.approx([0.5])
+    flat, steep = torch.tensor([[0.4]], dtype=torch.float64), torch.tensor([[30.0]], dtype=torch.float64)
+    assert decomposition(field, limits, flat, flat).lipschitz == pytest.approx(1.0, abs=1e-6)
+    assert decomposition(field, limits, flat, steep).lipschitz == pytest.approx(10.0, abs=1e-6)
+
+
+def test_a_slope_that_was_underestimated_is_seen():
+    numbers = {"error": [1.0, 0.9], "prototype": [0.5, 0.5], "distance": [0.4, 0.4]}
+    columns = {name: torch.tensor(values, dtype=torch.float64) for name, values in numbers.items()}
+    found = Decomposition(**columns, lipschitz=1.0, reference=1)
+    assert found.holds.tolist() == [False, True]
+    assert "on 1 of 2 images the bound fails" in found.sentence
+    assert bool(replace(found, lipschitz=1.26).holds.all())
+
+
+def test_decompositions_are_saved(stored, tmp_path):
+    found = decomposition(*stored, UNSEEN[:5], TRAIN)
+    again = load_result(save_result(found, tmp_path / "d"))
+    assert torch.equal(again.error, found.error)
+    assert again.lipschitz == found.lipschitz
+
+
+def test_what_each_kind_of_start_finds(stored):
+    field, limits = stored
+    fewer = find_attractors(field, TRAIN[:2])
+    table = sources({"train": limits, "noise": fewer})
+    assert (table["noise"].attractors, table["noise"].shared, table["noise"].starts) == (2, 2, 2)
+    assert table["noise"].distinct == 1.0
+    assert table["train"].distinct == 0.5
+    likeness = chamfer(fewer, limits)
+    gaps = (limits.attractors.points[:, None] - fewer.attractors.points[None]).flatten(2).norm(dim=2).min(dim=1).values
+    assert likeness.euclidean == pytest.approx(0.5 * float(gaps.mean()) / limits.spread, rel=0.2)
+    assert 0 < likeness.cosine < 1
+
+
+def test_p_values_of_unseen_images_are_uniform():
+    """Held-out images in the place of attractors: what is neither trained on nor stored is called at the nominal rate."""
+    train, null, fresh = images(200, 2, 3), images(999, 3, 3), images(400, 4, 3)
+    from separatrix.numerics.ranks import rank_p_values
+
+    ours, theirs = closeness(fresh, train, "euclidean"), closeness(null, train, "euclidean")
+    for sign, column in ((1, "coefficient"), (-1, "ratio")):
+        p_values = rank_p_values(sign * getattr(ours, column), sign * getattr(theirs, column))
+        assert kstest(p_values.numpy(), "uniform").pvalue > 0.01
+
+
+def test_the_audit_finds_the_share_that_is_stored(stored):
+    field, _ = stored
+    found = audit_memorization(field, TRAIN, UNSEEN, budget=0.1, noise=32)
+    assert found.decision is Decision.EXCEEDED
+    assert found.share == found.low == found.high == 0.5
+    assert found.given_back.tolist() == list(range(6))
+    assert found.sentence.startswith(
+        "Budget exceeded: 6 of all 12 training images are given back (50.00%; budget 10.00%)."
+    )
+    assert audit_memorization(field, TRAIN, UNSEEN, budget=0.5, noise=32).decision is Decision.WITHIN
+
+
+def test_a_model_that_stores_other_images_is_within_budget():
+    """Attractors that are no training images, and a whole training set that was looked at."""
+    field = memory(images(6, 5))
+    found = audit_memorization(field, TRAIN, UNSEEN, budget=0.0, noise=32)
+    assert found.share == 0.0
+    assert found.decision is Decision.WITHIN
+    assert "not seen by this audit" in found.sentence
+
+
+def test_a_sample_that_is_too_small_cannot_say():
+    field = memory(images(6, 5))
+    found = audit_memorization(field, images(200, 6), UNSEEN, budget=0.01, sample=50, noise=32)
+    assert found.decision is Decision.CANNOT_SAY
+    assert (len(found.sampled), found.share) == (50, 0.0)
+    assert 0.05 < found.high < 0.09  # Wilson at 0 of 50: z²/(50 + z²) = 0.0713
+    assert "381 would do" in found.sentence
+
+
+def test_a_trivial_field_is_no_excuse():
+    field = LatentField.from_map(lambda z: 0.3 * z + 0.7 * TRAIN[:1], (1, 4, 4), dtype=torch.float64)
+    found = audit_memorization(field, TRAIN, UNSEEN, noise=32)
+    assert found.decision is Decision.CANNOT_SAY
+    assert found.sentence.startswith("Cannot say: Trivial")
+
+
+def test_audits_of_nothing_are_refused(stored):
+    field, _ = stored
+    with pytest.raises(InputError, match="budget"):
+        audit_memorization(field, TRAIN, UNSEEN, budget=1.0)
+    with pytest.raises(InputError, match="at least one training image"):
+        audit_memorization(field, TRAIN, UNSEEN, sample=0)
+    with pytest.raises(InputError, match="at least one image"):
+        memorization(field, find_attractors(field, starts.gaussian(4)), TRAIN, sample=0)
