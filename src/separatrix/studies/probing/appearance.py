@@ -18,7 +18,8 @@ from separatrix.orbits.result import Orbits
 from separatrix.starts import Starts
 from separatrix.studies.probing.coding import decoded
 from separatrix.studies.probing.data_free import noise_of
-from separatrix.studies.resemblance import Outcome, Resemblance, resemblance
+from separatrix.studies.resemblance import Resemblance, resemblance
+from separatrix.studies.resemblance_words import Outcome
 
 _MOST = 512  # points that are decoded and tested; a sheet shows fewer
 _AS_OFTEN = 0.9  # of the attractors' rate: decoded raw noise that passes this often makes passing the decoder's work
