@@ -26,6 +26,7 @@ from separatrix.limitsets import (
     triviality,
 )
 from separatrix.models import load
+from separatrix.monitoring import DynamicsMonitor
 from separatrix.ood import (
     Budget,
     Decisions,
@@ -55,6 +56,7 @@ __all__ = [
     "Continuation",
     "Cost",
     "Decisions",
+    "DynamicsMonitor",
     "EventKind",
     "Events",
     "FieldCheck",

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import inspect
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -122,13 +122,17 @@ def fingerprint(modules: tuple[nn.Module, ...]) -> str | None:
 
 
 def transplanted(
-    *callables: Callable[..., Any], dtype: torch.dtype | None = None, device: torch.device | None = None
+    *callables: Callable[..., Any],
+    dtype: torch.dtype | None = None,
+    device: torch.device | None = None,
+    known: Mapping[int, Any] | None = None,
 ) -> tuple[Callable[..., Any], ...]:
     """Copies of the callables whose modules and captured tensors have another dtype or device.
 
-    The originals are not touched. Modules shared between callables stay shared between the copies.
+    The originals are not touched. Modules shared between callables stay shared between the copies. ``known`` are copies
+    that were made already, by the identity of their originals.
     """
-    memo: dict[int, Any] = {}
+    memo: dict[int, Any] = dict(known or {})
     return tuple(_transplant(function, dtype, device, memo, _MAX_DEPTH) for function in callables)
 
 
@@ -141,7 +145,7 @@ def _transplant(
     if isinstance(value, nn.Module):
         twin = copy.deepcopy(value).to(device=device, dtype=dtype)
     elif isinstance(value, Tensor):
-        twin = value.detach().to(device=device, dtype=dtype if value.is_floating_point() else None)
+        twin = value.detach().to(device=device, dtype=dtype if value.is_floating_point() else None, copy=True)
     elif depth > 0:
         parts = _parts(value)
         twins = {name: _transplant(part, dtype, device, memo, depth - 1) for name, part in parts.items()}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,7 @@ def train_autoencoder(
     held_out: Tensor | NDArray[Any] | None = None,
     seed: int = 0,
     progress: bool = False,
+    on_step: Callable[[int], object] | None = None,
 ) -> TrainingHistory:
     """Trains F = D∘E in place to minimise mean ‖F(x + noise) − x‖² per pixel.
 
@@ -90,6 +92,8 @@ def train_autoencoder(
         held_out: images on which the loss is measured after each epoch.
         seed: of the order, the noise and the dropout.
         progress: show a progress bar over the epochs.
+        on_step: called with 0 before the first step and with 1, 2, … after each, such as ``DynamicsMonitor.step``; it may
+            look at the model and must not change it.
 
     Returns:
         The history. After Ctrl-C it ends with the last complete epoch and ``interrupted`` is true; the model
@@ -135,10 +139,14 @@ def train_autoencoder(
         tqdm(total=epochs, desc="training", unit="epoch", disable=not progress) as bar,
     ):
         last_good = copy.deepcopy(model.state_dict())
+        steps = -(-len(train) // batch_size)
         try:
+            if on_step is not None:
+                on_step(0)
             while len(done) < epochs:
                 began = time.perf_counter()
-                loss = _epoch(model, train, optimizer, generator, batch_size, noise_std)
+                counted = None if on_step is None else _counted(on_step, steps * len(done))
+                loss = _epoch(model, train, optimizer, generator, batch_size, noise_std, counted)
                 # The loss is taken before the step, so the weights can be lost although it is still a number.
                 if not math.isfinite(loss) or not all(bool(p.isfinite().all()) for p in parameters):
                     model.load_state_dict(last_good)
@@ -173,6 +181,7 @@ def _epoch(
     generator: torch.Generator,
     batch_size: int,
     noise_std: float,
+    stepped: Callable[[], object] | None,
 ) -> float:
     """One pass over the images in random order; the mean loss, or at once the first that is not finite."""
     place = next(model.parameters()).device
@@ -191,8 +200,16 @@ def _epoch(
                 return value
             loss.backward()
         optimizer.step()
+        if stepped is not None:
+            stepped()
         total += value * len(chosen)
     return total / len(images)
+
+
+def _counted(on_step: Callable[[int], object], done: int) -> Callable[[], object]:
+    """``on_step`` with the number of steps that were taken, going on from ``done``."""
+    numbers = itertools.count(done + 1)
+    return lambda: on_step(next(numbers))
 
 
 def _held_out_loss(model: nn.Module, images: Tensor, device: torch.device) -> float:

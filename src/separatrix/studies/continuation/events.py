@@ -60,7 +60,7 @@ class Events(Columnar):
     def words(self) -> list[str]:
         """One phrase per event, such as ``"3 split from 0"``."""
         return [
-            _phrase(EventKind(kind), own, other)
+            phrase(EventKind(kind), own, other)
             for kind, own, other in zip(self.kind.tolist(), self.id.tolist(), self.other.tolist(), strict=True)
         ]
 
@@ -69,7 +69,8 @@ class Events(Columnar):
         return f"Events({', '.join(counts)})"
 
 
-def _phrase(kind: EventKind, own: int, other: int) -> str:
+def phrase(kind: EventKind, own: int, other: int) -> str:
+    """What happened, in words: ``"3 split from 0"``."""
     return {
         EventKind.BIRTH: f"{own} born",
         EventKind.DEATH: f"{own} died",

@@ -186,6 +186,47 @@ def lasting(limits: LimitSets) -> tuple[LimitSets, Tensor]:
     return limits[numbers], numbers.cpu()
 
 
+class Follower:
+    """Gives limit sets names, field after field, each by comparison with the one before."""
+
+    def __init__(self, by: By, threshold: float | None = None) -> None:
+        self.by, self.threshold = by, checked_threshold(by, threshold)
+        self._sets: LimitSets | None = None
+        self._decoded: Sequence[Tensor] | None = None
+        self._names = torch.zeros(0, dtype=torch.int64)
+        self._fresh = 0
+
+    def follow(
+        self, sets: LimitSets, decoded: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, list[tuple[EventKind, int, int]]]:
+        """The ids ``(m,)`` of these sets, and what happened since the last ones: (kind, id, other)."""
+        before, names = self._sets, self._names
+        happened: list[tuple[EventKind, int, int]] = []
+        if before is None:
+            own = torch.arange(len(sets))
+            self._fresh = len(sets)
+        else:
+            pair = None if decoded is None or self._decoded is None else (self._decoded, decoded)
+            matching = matched(before, sets, by=self.by, threshold=self.threshold, decoded=pair)
+            own = torch.full((len(sets),), -1, dtype=torch.int64)
+            there = matching.partner >= 0
+            own[there] = names[matching.partner[there]]
+            for new in (~there).nonzero().squeeze(1).tolist():
+                own[new] = self._fresh
+                parent = int(matching.parent[new])
+                kind = EventKind.BIRTH if parent < 0 else EventKind.SPLIT
+                happened.append((kind, self._fresh, -1 if parent < 0 else int(names[parent])))
+                self._fresh += 1
+            stayed = torch.zeros(len(before), dtype=torch.bool)
+            stayed[matching.partner[there]] = True
+            for lost in (~stayed).nonzero().squeeze(1).tolist():
+                heir = int(matching.heir[lost])
+                kind = EventKind.DEATH if heir < 0 else EventKind.MERGE
+                happened.append((kind, int(names[lost]), -1 if heir < 0 else int(own[heir])))
+        self._sets, self._decoded, self._names = sets, decoded, own
+        return own, happened
+
+
 def joined(
     found: Sequence[LimitSets],
     parameters: Sequence[float],
@@ -199,29 +240,13 @@ def joined(
     if by == "decoded" and decoded is None:
         raise InputError('Nothing was decoded here; continue with keep_decoded=True, or match by="basins" or "points".')
     kept = [lasting(limits) for limits in found]
-    names = [torch.arange(len(kept[0][0]))]
-    fresh = len(names[0])
+    follower = Follower(by, limit)
+    names: list[Tensor] = []
     events: list[tuple[int, int, int, int]] = []
-    for time in range(1, len(kept)):
-        before, after = kept[time - 1][0], kept[time][0]
-        pair = None if decoded is None else (decoded[time - 1], decoded[time])
-        matching = matched(before, after, by=by, threshold=limit, decoded=pair)
-        own = torch.full((len(after),), -1, dtype=torch.int64)
-        there = matching.partner >= 0
-        own[there] = names[-1][matching.partner[there]]
-        for new in (~there).nonzero().squeeze(1).tolist():
-            own[new] = fresh
-            parent = int(matching.parent[new])
-            kind = EventKind.BIRTH if parent < 0 else EventKind.SPLIT
-            events.append((time, int(kind), fresh, -1 if parent < 0 else int(names[-1][parent])))
-            fresh += 1
-        stayed = torch.zeros(len(before), dtype=torch.bool)
-        stayed[matching.partner[there]] = True
-        for lost in (~stayed).nonzero().squeeze(1).tolist():
-            heir = int(matching.heir[lost])
-            kind = EventKind.DEATH if heir < 0 else EventKind.MERGE
-            events.append((time, int(kind), int(names[-1][lost]), -1 if heir < 0 else int(own[heir])))
+    for time, (sets, _) in enumerate(kept):
+        own, happened = follower.follow(sets, None if decoded is None else decoded[time])
         names.append(own)
+        events += [(time, int(kind), who, other) for kind, who, other in happened]
     table = torch.tensor(events, dtype=torch.int64).reshape(-1, 4)
     return Continuation(
         time=torch.cat([torch.full((len(own),), time, dtype=torch.int64) for time, own in enumerate(names)]),

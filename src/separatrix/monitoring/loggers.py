@@ -1,0 +1,172 @@
+"""Where snapshots go: one small protocol, and faces of the usual trackers that import nothing before they are made."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from typing import Protocol as Interface
+
+from separatrix.errors import FileError, InputError
+
+_PREFIX = "separatrix"
+
+
+class Logger(Interface):
+    """What a monitor asks of a logger."""
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """One snapshot: ``Snapshot.to_dict()``. Its ``step`` may lie behind the training's, because snapshots wait."""
+
+    def close(self) -> None:
+        """No more snapshots will come."""
+
+
+class JSONLinesLogger:
+    """One JSON object per line, appended and flushed at once, so that a crash loses nothing that was seen.
+
+    Args:
+        path: the file; an existing one is continued.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        try:
+            self.path.touch()
+        except OSError as error:
+            raise FileError(
+                f"{self.path} cannot be written ({error.strerror}); give a path in an existing, writable folder."
+            ) from error
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Append one line."""
+        line = json.dumps(dict(record), allow_nan=False, ensure_ascii=False)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def close(self) -> None:
+        """Nothing is open between lines."""
+
+
+class TensorBoardLogger:
+    """Scalars to TensorBoard.
+
+    Args:
+        writer: a `torch.utils.tensorboard.SummaryWriter` (or anything with its ``add_scalar``), or the folder for a new one.
+    """
+
+    def __init__(self, writer: Any) -> None:
+        self._own = isinstance(writer, (str, os.PathLike))
+        if self._own:
+            writer = _module("torch.utils.tensorboard", "tensorboard").SummaryWriter(os.fspath(writer))
+        self._writer = writer
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """One scalar per number, at the snapshot's step; events as text."""
+        for name, value in scalars(record).items():
+            self._writer.add_scalar(name, value, record["step"])
+        if record.get("events"):
+            self._writer.add_text(f"{_PREFIX}/events", ", ".join(record["events"]), record["step"])
+
+    def close(self) -> None:
+        """Closes a writer that was made here."""
+        if self._own:
+            self._writer.close()
+
+
+class WandbLogger:
+    """Metrics to Weights & Biases, on a step axis of their own: W&B drops what is logged at an earlier step than its last.
+
+    Args:
+        run: the run; ``wandb.run`` if not given.
+    """
+
+    def __init__(self, run: Any = None) -> None:
+        self._run = run if run is not None else _module("wandb", "wandb").run
+        if self._run is None:
+            raise InputError("There is no W&B run; call wandb.init() first, or pass the run.")
+        self._run.define_metric(f"{_PREFIX}/step")
+        self._run.define_metric(f"{_PREFIX}/*", step_metric=f"{_PREFIX}/step")
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Goes with the next row that the training logs, whose step it does not touch."""
+        self._run.log({**scalars(record), f"{_PREFIX}/step": record["step"]}, commit=False)
+
+    def close(self) -> None:
+        """The run belongs to the training."""
+
+
+class MLflowLogger:
+    """Metrics to MLflow's active run.
+
+    Args:
+        client: the module ``mlflow``, or anything with its ``log_metrics``; imported if not given.
+    """
+
+    def __init__(self, client: Any = None) -> None:
+        self._client = client if client is not None else _module("mlflow", "mlflow")
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """At the snapshot's step."""
+        self._client.log_metrics(scalars(record), step=record["step"])
+
+    def close(self) -> None:
+        """The run belongs to the training."""
+
+
+class TrackioLogger:
+    """Metrics to trackio.
+
+    Args:
+        client: the module ``trackio`` or a run, anything with its ``log``; imported if not given.
+    """
+
+    def __init__(self, client: Any = None) -> None:
+        self._client = client if client is not None else _module("trackio", "trackio")
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """At the snapshot's step."""
+        self._client.log(scalars(record), step=record["step"])
+
+    def close(self) -> None:
+        """The run belongs to the training."""
+
+
+def scalars(record: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a record under names that trackers group, unknown ones left out.
+
+    >>> scalars({"step": 3, "attractors": 2, "residual": None, "trivial": False, "ids": [0, 4], "events": ["4 born"]})
+    {'separatrix/attractors': 2.0, 'separatrix/trivial': 0.0, 'separatrix/events': 1.0}
+    """
+    numbers = {
+        f"{_PREFIX}/{name}": float(value)
+        for name, value in record.items()
+        if isinstance(value, (int, float)) and name != "step"
+    }
+    return {**numbers, f"{_PREFIX}/events": float(len(record.get("events", ())))}
+
+
+def as_loggers(log: Any) -> tuple[Logger, ...]:
+    """A path as JSON lines, loggers as they are, None as none."""
+    if log is None:
+        return ()
+    if isinstance(log, (str, os.PathLike)):
+        return (JSONLinesLogger(log),)
+    if isinstance(log, (list, tuple)):
+        return tuple(logger for part in log for logger in as_loggers(part))
+    if callable(getattr(log, "log", None)) and callable(getattr(log, "close", None)):
+        return (log,)
+    raise InputError(f"log takes a path, a logger with log and close, or a list of them, not a {type(log).__name__}.")
+
+
+def _module(name: str, package: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise InputError(f"{package} is not installed; pip install {package}, or log to a .jsonl file.") from error

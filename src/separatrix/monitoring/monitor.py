@@ -1,0 +1,261 @@
+"""`DynamicsMonitor`: attractors along training, at a price that was agreed on."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from separatrix.check import require_self_map
+from separatrix.errors import ConvergenceWarning, InputError, ModelWarning, SeparatrixError
+from separatrix.field import LatentField
+from separatrix.limitsets.find import find_attractors
+from separatrix.limitsets.sets import LimitSets
+from separatrix.monitoring.budget import Budget, Effort, Usage
+from separatrix.monitoring.loggers import as_loggers
+from separatrix.monitoring.snapshot import Snapshot, snapshot_of
+from separatrix.monitoring.untouched import frozen, untouched
+from separatrix.protocol import Protocol
+from separatrix.starts import Starts, as_starts
+from separatrix.studies.continuation.events import phrase
+from separatrix.studies.continuation.matching import By
+from separatrix.studies.continuation.sequence import Continuation, Follower, joined, lasting
+
+
+class _TimeIsUp(BaseException):  # not an error, and nothing that catches errors may hold it
+    """A snapshot has used the seconds it was given."""
+
+
+class DynamicsMonitor:
+    """Snapshots of the latent dynamics while a model is trained.
+
+    Call :meth:`step` after every training step. At every multiple of ``every`` the weights are copied; the copy is searched
+    for attractors as soon as the budget allows, with as many starts and steps as it pays for. The training sees nothing of it:
+    weights, gradients, train and eval modes, hooks and all random states are as before, so that the loss curve is the same to
+    the last bit. Without the time for a single snapshot there is none; ``usage`` says what was done.
+
+    Args:
+        field_factory: returns the `LatentField` of the model in training, such as ``model.field``; or the field itself.
+        starts: the same starts in every snapshot, so that basins can be compared; snapshots of less effort take the first ones.
+        every: training steps between snapshots, at least.
+        max_share: seconds of watching per second of training; None for no limit, every snapshot with full effort.
+        log: a path for JSON lines, a `Logger`, a list of them, or None.
+        protocol: of the searches; its ``max_steps`` is what full effort means.
+        by: how snapshots are matched, ``"basins"`` or ``"points"``; see :func:`separatrix.match`.
+        keep_hooks: also run the user's hooks on the copies; by default only those of torch itself.
+        clock: where the time comes from.
+
+    Raises:
+        InputError: an option is out of range.
+
+    Attributes:
+        history: the snapshots.
+        searches: their limit sets, in the same order.
+
+    >>> from separatrix import starts
+    >>> gain = torch.nn.Parameter(torch.tensor(0.5))
+    >>> field = LatentField.from_map(lambda z: torch.tanh(gain * z), latent_shape=(1,))
+    >>> monitor = DynamicsMonitor(field, starts.box(32, -1, 1, seed=0), every=10, max_share=None, log=None)
+    >>> for step in range(21):
+    ...     _ = gain.data.fill_(0.5 + step / 10)
+    ...     _ = monitor.step(step)
+    >>> [(shot.step, shot.attractors, shot.events) for shot in monitor.history]
+    [(0, 1, ()), (10, 2, ('1 split from 0',)), (20, 2, ())]
+    """
+
+    def __init__(
+        self,
+        field_factory: Callable[[], LatentField] | LatentField,
+        starts: Starts | Tensor,
+        every: int,
+        *,
+        max_share: float | None = 0.1,
+        log: Any = "dynamics.jsonl",
+        protocol: Protocol | None = None,
+        by: By = "basins",
+        keep_hooks: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+            raise InputError(f"every must be a whole number of training steps, at least 1, not {every!r}.")
+        if max_share is not None and not max_share > 0:
+            raise InputError(f"max_share must be positive, or None for no limit, not {max_share!r}.")
+        if by not in ("basins", "points"):
+            raise InputError(f'by must be "basins" or "points", not {by!r}.')
+        self._given = field_factory
+        self.starts, self.every, self.by, self.keep_hooks = as_starts(starts), every, by, keep_hooks
+        self.protocol = protocol or Protocol(max_steps=4096)
+        self.history: list[Snapshot] = []
+        self.searches: list[LimitSets] = []
+        self._loggers = as_loggers(log)
+        self._budget = Budget(len(self.starts), self.protocol.max_steps, max_share, clock)
+        self._follower = Follower(by)
+        self._waiting: tuple[int, LatentField] | None = None
+        self._last: int | None = None
+        self._told: set[str] = set()
+
+    @property
+    def usage(self) -> Usage:
+        """What watching has cost so far."""
+        return self._budget.usage
+
+    def step(self, step: int) -> Snapshot | None:
+        """The training has done ``step`` steps; call it with 0 before the first one to see the model at initialisation.
+
+        Returns:
+            The snapshot that was finished now, if one was; its step may be an earlier one.
+
+        Raises:
+            FieldError: at the first call, if the model is not a deterministic self-map. Later snapshots that fail are counted
+                and warned about; the training goes on.
+        """
+        self._budget.enter()
+        try:
+            with untouched():
+                self._notice(step)
+                return self._look()
+        finally:
+            self._budget.leave()
+
+    def finish(self) -> Usage:
+        """The training is over: the last snapshot, if the budget allows, and no more."""
+        self._budget.enter()
+        try:
+            with untouched():
+                self._look()
+            self._waiting = None
+            for logger in self._loggers:
+                logger.close()
+        finally:
+            self._budget.leave()
+        return self.usage
+
+    def continuation(self, *, by: By | None = None, threshold: float | None = None) -> Continuation:
+        """All snapshots as one `Continuation`, ``parameters`` being the steps; matched again if a rule is given.
+
+        Raises:
+            InputError: there is no snapshot yet.
+        """
+        if not self.searches:
+            raise InputError("There is no snapshot yet; train longer, or raise max_share.")
+        steps = [float(snapshot.step) for snapshot in self.history]
+        return joined(self.searches, steps, None, by=by or self.by, threshold=threshold)
+
+    def _notice(self, step: int) -> None:
+        """Copy the weights if a snapshot is due."""
+        first = self._last is None
+        due = first or step // self.every > (self._last or 0) // self.every
+        self._last = step
+        if not due:
+            return
+        if self._waiting is not None:
+            self._count(skipped=1)
+            return
+        field = self._given if isinstance(self._given, LatentField) else self._given()
+        try:
+            copy, note = frozen(field, keep_hooks=self.keep_hooks)
+        except (RuntimeError, TypeError) as error:
+            copy, note = field, f"The model cannot be copied ({error}); a snapshot that has to wait sees later weights."
+        if note:
+            self._tell("copy", note)
+        if first:
+            self._calibrate(copy)
+        self._waiting = (step, copy)
+
+    def _calibrate(self, field: LatentField) -> None:
+        """One pass over the fewest starts: it shows what things cost, and whether this is a field at all."""
+        few = self._budget.efforts[0].starts
+        z = self.starts.block(field, 0, few)
+        require_self_map(field, z[:4])
+        began = self._budget.clock()
+        field(z)
+        self._budget.calibrate(self._budget.clock() - began)
+
+    def _look(self) -> Snapshot | None:
+        """Search the copy that waits, if there is one and the budget allows."""
+        if self._waiting is None:
+            return None
+        effort = self._budget.affordable()
+        if effort is None:
+            return None
+        step, field = self._waiting
+        self._waiting = None
+        began = self._budget.clock()
+        try:
+            limits = self._searched(field, effort)
+        except _TimeIsUp:
+            self._budget.spent(self._budget.clock() - began, cut=True)
+            self._count(cut=1)
+            return None
+        except (SeparatrixError, torch.OutOfMemoryError, MemoryError) as error:
+            self._count(failed=1)
+            self._tell("failure", f"The snapshot of step {step} failed, and training goes on: {error}")
+            return None
+        self._budget.spent(self._budget.clock() - began, cut=False)
+        self._count(snapshots=1)
+        return self._record(step, effort, limits, self._budget.clock() - began)
+
+    def _searched(self, field: LatentField, effort: Effort) -> LimitSets:
+        rules = replace(
+            self.protocol,
+            max_steps=effort.max_steps,
+            probe_steps=min(self.protocol.probe_steps, effort.max_steps),
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the share that converged is recorded
+            return find_attractors(self._timed(field), self.starts[: effort.starts], rules)
+
+    def _timed(self, field: LatentField) -> LatentField:
+        """The same field, but each pass looks at the clock first."""
+        if self.usage.max_share is None:
+            return field
+        encode, clock, deadline = field._encode, self._budget.clock, self._budget.deadline
+
+        def watched(x: Any) -> Any:
+            if clock() > deadline:
+                raise _TimeIsUp
+            return encode(x)
+
+        return LatentField(
+            watched,
+            field._decode,
+            latent_shape=field.latent_shape,
+            dtype=field.dtype,
+            device=field.device,
+            name=field.name,
+            units=field.units,
+            modules=field.modules,
+            details=field.details,
+        )
+
+    def _record(self, step: int, effort: Effort, limits: LimitSets, seconds: float) -> Snapshot:
+        ids, happened = self._follower.follow(lasting(limits)[0])
+        spent = replace(self.usage, monitor_seconds=self.usage.monitor_seconds + seconds)
+        snapshot = snapshot_of(
+            limits,
+            step=step,
+            effort=effort,
+            ids=tuple(ids.tolist()),
+            events=tuple(phrase(*event) for event in happened),
+            seconds=seconds,
+            share=spent.share,
+        )
+        self.history.append(snapshot)
+        self.searches.append(limits)
+        for logger in self._loggers:
+            logger.log(snapshot.to_dict())
+        return snapshot
+
+    def _count(self, **more: int) -> None:
+        now = self._budget.usage
+        self._budget.usage = replace(now, **{name: getattr(now, name) + count for name, count in more.items()})
+
+    def _tell(self, kind: str, sentence: str) -> None:
+        if kind not in self._told:  # once, not at every snapshot
+            self._told.add(kind)
+            warnings.warn(sentence, ModelWarning, stacklevel=4)
