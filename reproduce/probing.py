@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -194,7 +193,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    begin = time.perf_counter()
     cells = Cells(options.work, options.out)
     computed(options, cells)
     rows = {}
@@ -202,13 +200,9 @@ def main() -> None:
         for data in sources:
             if (found := cells.read(model, data)) is not None:
                 rows[f"{model} {data}"] = found
-    clock = options.work / "seconds"
-    seconds = time.perf_counter() - begin + (float(clock.read_text()) if clock.exists() else 0.0)
-    clock.write_text(str(seconds))
     record = {
         "command": f"python reproduce/probing.py --coded {options.coded} --draws {options.draws} --side {options.side}",
         "torch": torch.__version__,
-        "seconds": round(seconds),
         "rows": rows,
     }
     options.out.mkdir(parents=True, exist_ok=True)

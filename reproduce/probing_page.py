@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
+
+from scipy.stats import spearmanr
 
 from separatrix.studies.probing import Finding, Role
 
@@ -18,7 +21,7 @@ def page(record: dict[str, Any]) -> str:
     lines = [
         "# Data-free probing, with controls",
         "",
-        f"`{record['command']}`, torch {record['torch']}, {record['seconds']} s on one CPU thread.",
+        f"`{record['command']}`, torch {record['torch']}, on one CPU thread.",
         "",
         "As many draws from N(0, I) as the latent has dimensions, iterated, are the dictionary; real latents are coded by orthogonal",
         "matching pursuit. A percentage is the area between two error curves over ln k, as a share of the area under the control's:",
@@ -27,11 +30,13 @@ def page(record: dict[str, Any]) -> str:
         "",
         *_counted(rows),
         "",
+        *_why(rows),
+        "",
         "## What iterating gains over each control",
         "",
         "| model, images | d | distinct | effective rank: noise, one step, iterated | space | against random basis | raw noise | "
-        "**f once** | untrained copy | finding |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "**f once** | draws better than f once | untrained copy | finding |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for key, row in rows.items():
         lines += _row(key, row)
@@ -63,6 +68,28 @@ def _counted(rows: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _why(rows: dict[str, Any]) -> list[str]:
+    """Rank correlations over all pairs between what iterating gains and how many directions it keeps."""
+    ranks = [[row["effective_rank"][name] for name in (Role.NOISE, Role.ONCE, Role.ITERATED)] for row in rows.values()]
+    kept = [iterated / once for _, once, iterated in ranks]
+    dictionaries = [row["dictionaries"][0]["geometry"] for row in rows.values()]
+    distinct = [known["distinct"] / known["atoms"] for known in dictionaries]
+    lines = []
+    for space in ("latent", "image"):
+        found = {}
+        for control in (Role.ORTHONORMAL, Role.ONCE):
+            gains = [_against(row, control, space)["share"][0] for row in rows.values()]
+            gains = [-math.inf if gain is None else gain for gain in gains]
+            found[control] = [float(spearmanr(gains, other).statistic) for other in (kept, distinct)]
+        lines.append(
+            f"* Rank correlation (Spearman, over all {len(rows)} pairs) of the gain {'in latent space' if space == 'latent' else 'after decoding'} "
+            f"with the share of the effective rank after one step that iterating keeps: {found[Role.ONCE][0]:+.2f} for the gain over "
+            f"one step, {found[Role.ORTHONORMAL][0]:+.2f} over the random basis; with the share of distinct atoms: "
+            f"{found[Role.ONCE][1]:+.2f} and {found[Role.ORTHONORMAL][1]:+.2f}."
+        )
+    return lines
+
+
 def _row(key: str, row: dict[str, Any]) -> list[str]:
     ranks = row["effective_rank"]
     words = ", ".join(f"{ranks[name]:.1f}" for name in (Role.NOISE, Role.ONCE, Role.ITERATED))
@@ -73,6 +100,10 @@ def _row(key: str, row: dict[str, Any]) -> list[str]:
         for control in (Role.ORTHONORMAL, Role.NOISE, Role.ONCE, Role.UNTRAINED):
             one = _against(row, control, space)
             cells.append("–" if one is None else _share(one))
+            if control is Role.ONCE:
+                by_draw = row.get("shares_by_draw", {}).get(f"{space} against {control}", [])
+                better = sum(share is not None and share > 0 for share in by_draw)
+                cells.append(f"{better} of {len(by_draw)}" if by_draw else "–")
         head = f"{key} | {row['dimension']} | {distinct} of {row['dictionaries'][0]['geometry']['atoms']} | {words}"
         lines.append(
             f"| {head if space == 'latent' else ' | | |'} | {space} | {' | '.join(cells)} | {row['findings'][space]} |"

@@ -53,6 +53,20 @@ def test_columns_are_drawn_together():
     assert not torch.equal(both, bootstrap_means(values, repeats=100, seed=4))
 
 
+def test_layers_add_their_own_variance():
+    """Values aᵢ + bⱼ: the variance of the mean is that of a over m plus that of b over n."""
+    a, b = gaussian(12, seed=1), gaussian(50, seed=2)
+    means = bootstrap_means((a[:, None] + b)[:, :, None], repeats=20_000, seed=3)
+    expected = float(a.var(unbiased=False)) / 12 + float(b.var(unbiased=False)) / 50
+    assert float(means.var()) == pytest.approx(expected, rel=0.04)
+    assert float(means.mean()) == pytest.approx(float(a.mean() + b.mean()), abs=0.01)
+
+
+def test_one_layer_is_none():
+    values = gaussian(30, 2)
+    assert torch.equal(bootstrap_means(values[None], repeats=50, seed=4), bootstrap_means(values, repeats=50, seed=4))
+
+
 def test_one_value_has_no_interval():
     with pytest.raises(InputError, match="at least 2"):
         bootstrap_means(torch.zeros(1, 3), repeats=10, seed=0)

@@ -22,8 +22,9 @@ from probing_fields import (
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning, InputError
+from separatrix.numerics.bootstrap import bootstrap_means, interval_of
 from separatrix.studies.probing import Finding, Role, data_free_dictionaries, pooled
-from separatrix.studies.probing.compare import Verdict
+from separatrix.studies.probing.compare import Verdict, weights_over_log
 from separatrix.studies.probing.headline import by_sparsity, percent_words
 
 
@@ -300,6 +301,12 @@ def test_draws_are_pooled_image_by_image():
     gain = torch.stack([draw.against(Role.ONCE, "image").gain for draw in draws]).mean(dim=0)
     assert torch.allclose(found.against(Role.ONCE, "image").gain, gain, atol=1e-14)
     assert found.provenance["draws"] == 4
+    # An interval over images alone, which takes these four draws for all there are, is narrower.
+    errors = (found.errors[Role.NOISE].latent - found.errors[Role.ITERATED].latent) @ weights_over_log(found.sparsities)
+    low, high = interval_of(bootstrap_means(errors[:, None], seed=0))
+    compared = found.against(Role.NOISE, "latent")
+    assert compared.area_high - compared.area_low > 1.5 * float(high - low)
+    assert compared.area == pytest.approx(float(errors.mean()), abs=1e-14)
     assert found.cost.map == sum(draw.cost.map for draw in draws)
     with pytest.raises(InputError, match="not of the same data"):
         pooled([draws[0], sx.probe(field, gaussian(3, 3), latents=gaussian(30, 3), untrained=False)])

@@ -12,26 +12,36 @@ def bootstrap_means(values: Tensor, *, repeats: int = 2000, seed: int = 0) -> Te
     """Means over items drawn anew with replacement (Efron 1979), ``(repeats, c)`` float64.
 
     The same items are drawn for all columns, and for all calls with one seed and one number of items: so differences of
-    columns, and ratios of their means, are paired.
+    columns, and ratios of their means, are paired. With several layers, as of measurements with several random
+    dictionaries, layers are drawn anew too, independently of the items (Owen 2007, the pigeonhole bootstrap).
 
     Args:
-        values: ``(n, c)``, one row per item, n ≥ 2.
+        values: ``(n, c)``, one row per item, n ≥ 2; or ``(m, n, c)``, m layers of the same items.
         repeats: resamples.
         seed: of the draws.
 
     Raises:
         InputError: fewer than two items or no repeat.
     """
-    if len(values) < 2:
-        raise InputError(f"An interval needs at least 2 items, not {len(values)}; give more.")
+    layers = values.detach().to("cpu", torch.float64)
+    layers = layers if layers.ndim == 3 else layers.unsqueeze(0)
+    items = layers.shape[1]
+    if items < 2:
+        raise InputError(f"An interval needs at least 2 items, not {items}; give more.")
     if repeats < 1:
         raise InputError(f"A bootstrap needs at least one repeat, not {repeats}.")
-    items = len(values)
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(items, (repeats, items), generator=generator)
-    times = torch.zeros((repeats, items), dtype=torch.float64)
-    times.scatter_add_(1, drawn, torch.ones_like(times))
-    return times @ values.detach().to("cpu", torch.float64) / items
+    times = _times(items, repeats, generator)
+    weights = _times(len(layers), repeats, generator)
+    return torch.stack([(times @ layer) * weights[:, [index]] for index, layer in enumerate(layers)]).sum(dim=0)
+
+
+def _times(count: int, repeats: int, generator: torch.Generator) -> Tensor:
+    """``(repeats, count)``: how often each of ``count`` things was drawn in ``count`` draws, as a share."""
+    drawn = torch.randint(count, (repeats, count), generator=generator)
+    return torch.zeros((repeats, count), dtype=torch.float64).scatter_add_(
+        1, drawn, torch.full((repeats, count), 1 / count, dtype=torch.float64)
+    )
 
 
 def interval_of(means: Tensor, level: float = 0.95) -> tuple[Tensor, Tensor]:

@@ -30,7 +30,8 @@ class Verdict(StrEnum):
 class Comparison:
     """Error of a control minus error of a dictionary: positive where the dictionary pays. 95 % bootstrap intervals.
 
-    The intervals are over images, for these very dictionaries; another seed of the noise is another dictionary.
+    The intervals are over images, for these very dictionaries: another draw of the noise is another dictionary. Where
+    probes of several draws were pooled they are over images and draws.
 
     Attributes:
         name: the dictionary, in most comparisons the iterated noise.
@@ -93,13 +94,18 @@ def compared(
     seed: int,
     scale: float,
 ) -> Comparison:
-    """Compare errors ``(s, l)`` of the same signals; ``scale`` is an error below whose rounding all are equal."""
+    """Compare errors ``(s, l)`` of the same signals; ``scale`` is an error below whose rounding all are equal.
+
+    Errors may also be ``(m, s, l)``, of m draws of the dictionaries: then the intervals are over draws too.
+    """
     difference = (control - errors).to(torch.float64)
     difference = torch.where(difference.abs() <= _ROUNDING * scale, 0.0, difference)
     weights = weights_over_log(sparsities)
     area, under = difference @ weights, control.to(torch.float64) @ weights
     under = torch.where(under <= _ROUNDING * scale, 0.0, under)
-    means = bootstrap_means(torch.cat([difference, area[:, None], under[:, None]], dim=1), repeats=repeats, seed=seed)
+    means = bootstrap_means(
+        torch.cat([difference, area[..., None], under[..., None]], dim=-1), repeats=repeats, seed=seed
+    )
     ratios = _ratio(means[:, -2], means[:, -1])
     low, high = interval_of(torch.cat([means[:, :-1], ratios[:, None]], dim=1))
     share = float(_ratio(area.mean(), under.mean()))
@@ -107,7 +113,7 @@ def compared(
         name=names[0],
         control=names[1],
         space=space,
-        gain=difference.mean(dim=0),
+        gain=difference.flatten(0, -2).mean(dim=0),
         low=low[:-2],
         high=high[:-2],
         area=float(area.mean()),

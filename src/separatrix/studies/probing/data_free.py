@@ -136,7 +136,8 @@ def atoms_of(found: LimitSets | Orbits | Tensor) -> tuple[Tensor, str]:
     if sets:
         parts.append(f"the {sets:,} attractor{'' if sets == 1 else 's'} that {int(attracting.sum()):,} starts reached")
     if rest := int((~attracting).sum()):
-        parts.append(f"the end points of {rest:,} orbits that reached none")
+        end = "s" if rest > 1 else ""
+        parts.append(f"the end point{end} of {rest:,} orbit{end} that reached none")
     return _finite(points), " and ".join(parts)
 
 

@@ -36,7 +36,10 @@ def judgement(
     repeats: int,
     seed: int,
 ) -> Judgement:
-    """Iterated noise against each control, and one step against the random basis, in both spaces."""
+    """Iterated noise against each control, and one step against the random basis, in both spaces.
+
+    Errors of several draws are stacked, ``(m, s, l)``.
+    """
     first = dictionaries[0].name
     pairs = [(first, known.name) for known in dictionaries[1:]] + [(str(Role.ONCE), str(Role.ORTHONORMAL))]
     scales: dict[Space, float] = {"latent": float(power.mean()), "image": float(empty.mean())}
@@ -65,8 +68,8 @@ def judgement(
 def pooled(probes: Sequence[Probe]) -> Probe:
     """Probes of the same data with different draws of the noise as one: errors are averaged over the draws, per image.
 
-    For a latent space of few dimensions, where n = d atoms are few and another draw is another dictionary. Intervals stay
-    those over images. Geometry and reasons are those of the first draw.
+    For a latent space of few dimensions, where n = d atoms are few and another draw is another dictionary. Intervals of
+    comparisons are over images and draws together. Geometry and reasons are those of the first draw.
 
     Raises:
         InputError: no probe, or probes of different data, sparsities or controls.
@@ -78,13 +81,13 @@ def pooled(probes: Sequence[Probe]) -> Probe:
         same = other.sparsities == one.sparsities and list(other.errors) == list(one.errors)
         if not same or not torch.equal(other.power, one.power):
             raise InputError(f"{one!r} and {other!r} are not of the same data, sparsities and controls; probe alike.")
-    errors = {
-        name: CodingErrors(*(_mean(probes, name, part) for part in ("latent", "image", "ended_early")))
+    stacked = {
+        name: CodingErrors(*(_stacked(probes, name, part) for part in ("latent", "image", "ended_early")))
         for name in one.errors
     }
     found = judgement(
         one.dictionaries,
-        errors,
+        stacked,
         one.sparsities,
         power=one.power,
         empty=one.empty,
@@ -93,7 +96,10 @@ def pooled(probes: Sequence[Probe]) -> Probe:
     )
     return replace(
         one,
-        errors=errors,
+        errors={
+            name: CodingErrors(each.latent.mean(dim=0), each.image.mean(dim=0), each.ended_early.mean(dim=0))
+            for name, each in stacked.items()
+        },
         comparisons=found.comparisons,
         findings=found.findings,
         headline=found.headline,
@@ -102,5 +108,5 @@ def pooled(probes: Sequence[Probe]) -> Probe:
     )
 
 
-def _mean(probes: Sequence[Probe], name: str, part: str) -> Tensor:
-    return torch.stack([getattr(probe.errors[name], part) for probe in probes]).mean(dim=0)
+def _stacked(probes: Sequence[Probe], name: str, part: str) -> Tensor:
+    return torch.stack([getattr(probe.errors[name], part) for probe in probes])
