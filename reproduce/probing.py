@@ -14,7 +14,6 @@ import argparse
 import json
 import math
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,8 @@ import separatrix as sx
 from separatrix.errors import ConvergenceWarning
 from separatrix.examination_summary import jsonable
 from separatrix.models.untrained import untrained_copy
-from separatrix.plots import probe_atoms, probe_grid, probe_overview, probe_reconstructions
-from separatrix.studies.probing import Probe, Role, data_free_dictionaries, pooled
+from separatrix.plots import contact_sheet, probe_atoms, probe_grid, probe_overview, probe_reconstructions
+from separatrix.studies.probing import Probe, Role, appearance, data_free_dictionaries, pooled
 from separatrix.studies.probing.data_free import DataFreeDictionaries
 from separatrix.studies.probing.summary import probe_summary
 
@@ -41,8 +40,10 @@ PICTURED = {
     "conv32 FashionMNIST": "probing_conv32",
 }
 
+SHEETS = ("taef2", "VAE_mnist", "conv128")
 
-def small_cells(name: str, options: argparse.Namespace, keep: Callable[..., None]) -> None:
+
+def small_cells(name: str, options: argparse.Namespace, cells: Cells) -> None:
     """All data sets of one small model: a search per draw, shared by the sets."""
     build, sources = SMALL[name]
     field = build()
@@ -54,6 +55,8 @@ def small_cells(name: str, options: argparse.Namespace, keep: Callable[..., None
             starts = sx.starts.gaussian(field.latent_dim, seed=draw)
             limits = sx.find_attractors(field, starts, sx.Protocol(max_steps=MOST_STEPS))
             base = data_free_dictionaries(field, limits, seed=draw)
+            if draw == 0:
+                cells.look(name, field, limits, starts)
             counts.append({"attractors": len(limits.attractors), "reached": int((limits.labels >= 0).sum())})
             for data, source in sources.items():
                 pair = source(options.coded, 1000)
@@ -69,17 +72,18 @@ def small_cells(name: str, options: argparse.Namespace, keep: Callable[..., None
             for i, known in enumerate(found[0].dictionaries)
         }
         more = {"draws": counts, "shares_by_draw": shares, "effective_rank": ranks, "dimension": field.latent_dim}
-        keep(name, data, pooled(found), field, more)
+        cells(name, data, pooled(found), field, more)
 
 
 def large_dictionaries(
-    field: sx.LatentField, options: argparse.Namespace
+    field: sx.LatentField, options: argparse.Namespace, cells: Cells
 ) -> tuple[DataFreeDictionaries, dict[str, Any]]:
     """End points of both copies, and of the trained one after a few steps."""
     starts = sx.starts.gaussian(field.latent_dim, seed=0)
     place = options.work / f"taef2_{options.side}"
     trained = noise_orbits(field, starts, LARGE_STEPS, place / "trained")
     fresh = noise_orbits(untrained_copy(field, 0), starts, LARGE_STEPS, place / "untrained")
+    cells.look("taef2", field, trained.orbits, starts)
     base = data_free_dictionaries(field, trained.orbits, starts=starts, untrained=fresh.orbits)
     for column, steps in enumerate(SNAPSHOTS):
         base = base.also(f"after {steps} steps", trained.snapshots[:, column], f"f applied {steps} times")
@@ -107,6 +111,26 @@ class Cells:
             self.save(probe_reconstructions(field, found, title=f"Coded and decoded: {title}"), f"{figure}_coded")
         self.path(model, data).write_text(json.dumps(record), encoding="utf-8")
         print(f"{model}, {data}: {found.headline}", flush=True)
+
+    def look(
+        self, model: str, field: sx.LatentField, found: sx.LimitSets | sx.Orbits, starts: sx.starts.Starts
+    ) -> None:
+        """Keep what decoded noise attractors look like, once per model."""
+        seen = appearance(field, found, starts=starts)
+        record = {
+            "what": seen.what,
+            "count": len(seen),
+            "share": float(seen.looks_like_an_image.double().mean()),
+            "start_share": seen.start_share,
+            "structure": float(seen.structure.median()),
+            "start_structure": float(seen.start_structure.median()),
+            "sentence": seen.sentence,
+        }
+        if model in SHEETS:
+            self.save(
+                contact_sheet(seen, title=f"Where noise ends in {model}: decoded {seen.what}"), f"probing_{model}_sheet"
+            )
+        self.path(model, "appearance").write_text(json.dumps(rounded(jsonable(record))), encoding="utf-8")
 
     def path(self, model: str, data: str) -> Path:
         """Where a cell is kept."""
@@ -139,10 +163,10 @@ def computed(options: argparse.Namespace, cells: Cells) -> None:
             small_cells(name, options, cells)
     large: dict[str, Source] = LARGE if options.only in (None, "taef2") else {}
     missing = [data for data in large if cells.read("taef2", data) is None]
-    if not missing:
+    if not missing and (not large or cells.read("taef2", "appearance") is not None):
         return
     field = taef2(options.side)
-    base, more = large_dictionaries(field, options)
+    base, more = large_dictionaries(field, options, cells)
     for data in missing:
         pair = large[data](options.coded, field.latent_dim)
         cells("taef2", data, sx.probe(field, base, pair.coded, reference=pair.reference, name=data), field, more)
@@ -200,10 +224,12 @@ def main() -> None:
         for data in sources:
             if (found := cells.read(model, data)) is not None:
                 rows[f"{model} {data}"] = found
+    looks = {model: found for model in (*SMALL, "taef2") if (found := cells.read(model, "appearance")) is not None}
     record = {
         "command": f"python reproduce/probing.py --coded {options.coded} --draws {options.draws} --side {options.side}",
         "torch": torch.__version__,
         "rows": rows,
+        "appearance": looks,
     }
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "probing.json").write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
