@@ -109,8 +109,8 @@ def examine(
     more searches of at most 256 starts with ``count_by_other_rules``.
     """
     began = time.perf_counter()
-    known = None if train is None else _images(field, train, "training")
-    unseen = None if held_out is None else _images(field, held_out, "held-out")
+    known = None if train is None else fitting_images(field, train, "training")
+    unseen = None if held_out is None else fitting_images(field, held_out, "held-out")
     if known is None and unseen is not None:
         raise InputError("Held-out images are compared with training images; give train too.")
     source = as_starts(starts)
@@ -137,7 +137,7 @@ def examine(
     )
 
 
-def _images(field: LatentField, source: Any, which: str) -> ImageSet:
+def fitting_images(field: LatentField, source: Any, which: str) -> ImageSet:
     """The images, if they have the shape that the model makes: found out now, not after the search."""
     images = source if isinstance(source, ImageSet) else load_images(source)
     made = tuple(field.decode(torch.zeros((1, *field.latent_shape), dtype=field.dtype, device=field.device)).shape[1:])

@@ -241,8 +241,8 @@ def _rules(preset: Preset, max_steps: int | None, tolerance: float | None, preci
     )
 
 
-def next_run(spec: str, folder: Path = Path("runs")) -> Path:
-    """``runs/NAME-N`` with the first number that is free; NAME is the file or module and the factory.
+def next_run(spec: str, folder: Path = Path("runs"), prefix: str = "") -> Path:
+    """``runs/NAME-N`` with the first number that is free; NAME is ``prefix``, the file or module, and the factory.
 
     >>> next_run("models/my_vae.py:load", Path("no-such-folder")).as_posix()
     'no-such-folder/my_vae-load-1'
@@ -250,6 +250,7 @@ def next_run(spec: str, folder: Path = Path("runs")) -> Path:
     place, _, factory = spec.rpartition(":") if ":" in spec else (spec, "", "")
     stem = Path(place).stem if Path(place).suffix in (".py", ".safetensors") else place.rpartition(".")[2]
     name = re.sub(r"[^\w-]+", "-", f"{stem}-{factory}" if factory else stem).strip("-") or "model"
+    name = prefix + name
     number = 1
     while (folder / f"{name}-{number}").exists():
         number += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -74,7 +74,7 @@ def chapter_of(results: ModelResults, figures: Mapping[str, Picture] | None = No
     sections = [
         _section("What it does to an image", drawn, "film"),
         _section("The field", drawn, "field"),
-        Section("What it settles on", [*_cards(results), *_chosen(drawn, "nulls")]),
+        Section("What it settles on", [*attractor_cards(results), *_chosen(drawn, "nulls")]),
         Section("Which start ends where", [*_chosen(drawn, "basins", "shares")]),
         Section("How long it takes", [*_chosen(drawn, "steps"), *_unfinished(limits)]),
         Section("Every limit set", [limit_set_table(results.searches), *_chosen(drawn, "spectrum")]),
@@ -139,10 +139,14 @@ def _chosen(drawn: Mapping[str, Picture], *names: str) -> list[Block]:
     return [drawn[name] for name in names if name in drawn]
 
 
-def _cards(results: ModelResults) -> list[Block]:
-    """Attractors as images beside their nearest training images; a sentence where they are no images."""
+def attractor_cards(results: ModelResults, order: Sequence[int] | None = None) -> list[Block]:
+    """Attractors as images beside their nearest training images; a sentence where they are no images.
+
+    ``order``: which limit sets and in which order; all that attract, most visited first, if not given.
+    """
     limits = results.limits
-    shown = (limits.stable == 1).nonzero().squeeze(1).tolist()[:_MOST_CARDS]
+    every = (limits.stable == 1).nonzero().squeeze(1).tolist() if order is None else list(order)
+    shown = every[:_MOST_CARDS]
     if not shown:
         return [Prose(("No attractor was found.",))]
     images = decoded_pictures(results.latent_field, limits.points[shown])
@@ -181,8 +185,7 @@ def _cards(results: ModelResults) -> list[Block]:
                 badge,
             )
         )
-    total = int((limits.stable == 1).sum())
-    more = f" The {len(shown)} largest of {total} are shown." if total > len(shown) else ""
+    more = f" The first {len(shown)} of {len(every)} are shown." if len(every) > len(shown) else ""
     return [
         Cards(
             tuple(cards),

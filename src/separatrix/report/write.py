@@ -57,7 +57,12 @@ def write_report(path: str | Path, page: Page) -> Path:
 
 def rendered(page: Page) -> str:
     """The HTML text of a page."""
-    environment = Environment(
+    return environment().get_template("page.html.j2").render(page=page, style=page_style())
+
+
+def environment() -> Environment:
+    """Templates of this folder; every character of what they are given is escaped."""
+    made = Environment(
         loader=PackageLoader("separatrix.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
@@ -65,10 +70,14 @@ def rendered(page: Page) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["data_uri"] = _data_uri
-    environment.filters["anchor"] = _anchor
-    style = resources.files("separatrix.report").joinpath("page.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html.j2").render(page=page, style=Markup(style))
+    made.filters["data_uri"] = _data_uri
+    made.filters["anchor"] = _anchor
+    return made
+
+
+def page_style() -> Markup:
+    """The style sheet that all pages share."""
+    return Markup(resources.files("separatrix.report").joinpath("page.css").read_text(encoding="utf-8"))
 
 
 def _data_uri(png: bytes) -> str:

@@ -1,0 +1,187 @@
+"""An audit, the whole way: search, judge, and one folder with JSON, a page and a section for a model card."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from separatrix.errors import InputError
+from separatrix.examination import REPORT, SUMMARY, fitting_images, run_folder
+from separatrix.examination_summary import jsonable, summary_of
+from separatrix.field import LatentField
+from separatrix.limitsets import find_attractors
+from separatrix.protocol import Protocol
+from separatrix.report.chapter import page_of
+from separatrix.report.figures import figures_of
+from separatrix.report.memorization import audit_page, model_card_section
+from separatrix.report.page import Bullets, Picture, Section
+from separatrix.report.results import ModelResults
+from separatrix.report.write import write_report
+from separatrix.starts import gaussian
+from separatrix.store import save_result
+from separatrix.studies.memorization import Decomposition, MemorizationAudit, audit_memorization
+from separatrix.studies.probing.appearance import Appearance, appearance
+
+KIND, KIND_DATA_FREE = "separatrix audit", "separatrix audit without data"
+CARD = "model_card.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRun:
+    """What was found and where it was written."""
+
+    audit: MemorizationAudit
+    record: dict[str, Any]
+    folder: Path
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFreeRun:
+    """The same without training data."""
+
+    appearance: Appearance
+    record: dict[str, Any]
+    folder: Path
+    seconds: float
+
+
+def run_audit(
+    field: LatentField,
+    train: Any,
+    held_out: Any,
+    *,
+    out: str | os.PathLike[str],
+    overwrite: bool = False,
+    **options: Any,
+) -> AuditRun:
+    """:func:`audit_memorization` with a folder: ``summary.json``, ``report.html``, ``model_card.md``, the limit sets.
+
+    Args:
+        field: the latent field.
+        train, held_out: images as `load_images` takes them.
+        out: the folder to write; must not exist yet.
+        overwrite: replace an earlier audit at ``out``; anything else there is never touched.
+        options: of :func:`audit_memorization`.
+
+    Raises:
+        InputError: as there. FileError: something that is not to be replaced is at ``out``, or it cannot be written.
+    """
+    began = time.perf_counter()
+    known, unseen = fitting_images(field, train, "training"), fitting_images(field, held_out, "held-out")
+    with run_folder(out, overwrite, KIND) as folder:
+        found = audit_memorization(field, known, unseen, **options)
+        results = ModelResults(
+            title=field.name,
+            subtitle=f"{field!r}, {len(found.sampled):,} of {len(known):,} training images followed",
+            latent_field=field,
+            searches={"training images": found.limits, "Gaussian noise": found.noise},
+            train=known.pixels,
+            resemblance=found.memorization.resemblance,
+        )
+        record = _record(found, results)
+        assert folder is not None
+        save_result(found.noise, folder / "noise")
+        figures = _write(folder, results, record)
+        (folder / CARD).write_text(model_card_section(found, field.name), encoding="utf-8")
+        write_report(folder / REPORT, audit_page(found, results, figures))
+    return AuditRun(audit=found, record=record, folder=Path(out), seconds=time.perf_counter() - began)
+
+
+def run_data_free(
+    field: LatentField,
+    *,
+    out: str | os.PathLike[str],
+    overwrite: bool = False,
+    suspects: Any = None,
+    held_out: Any = None,
+    starts: int = 1000,
+    protocol: Protocol | None = None,
+    alpha: float = 0.05,
+    seed: int = 0,
+    batch_size: int | None = None,
+    progress: bool = False,
+) -> DataFreeRun:
+    """What noise attractors alone reveal, and which suspected images are among them; one folder as :func:`run_audit`."""
+    began = time.perf_counter()
+    if suspects is None and held_out is not None:
+        raise InputError("Held-out images set the level for suspected ones; give suspects too.")
+    suspected = None if suspects is None else fitting_images(field, suspects, "suspected")
+    unseen = None if held_out is None else fitting_images(field, held_out, "held-out")
+    with run_folder(out, overwrite, KIND_DATA_FREE) as folder:
+        limits = find_attractors(field, gaussian(starts, seed=seed), protocol, batch_size=batch_size, progress=progress)
+        found = appearance(field, limits, suspects=suspected, held_out=unseen, alpha=alpha, seed=seed)
+        results = ModelResults(
+            title=field.name,
+            subtitle=f"{field!r}, {starts:,} noise starts and no training data",
+            latent_field=field,
+            searches={"Gaussian noise": limits},
+            train=None if suspected is None else suspected.pixels,
+            resemblance=found.resemblance,
+        )
+        record = {
+            **summary_of(results),
+            "kind": KIND_DATA_FREE,
+            "look_like_images": int(found.looks_like_an_image.sum()),
+            "sentence": found.sentence,
+            "cannot": list(found.cannot),
+        }
+        assert folder is not None
+        figures = _write(folder, results, record)
+        seen = Section("What noise alone reveals", [Bullets((found.sentence, *found.cannot))])
+        write_report(folder / REPORT, replace(page_of(results, figures), opening=(seen,)))
+    return DataFreeRun(appearance=found, record=record, folder=Path(out), seconds=time.perf_counter() - began)
+
+
+def _write(folder: Path, results: ModelResults, record: dict[str, Any]) -> dict[str, Picture]:
+    """Limit sets, figures and the record; the figures are returned for the page."""
+    save_result(results.limits, folder / "limits")
+    figures = figures_of(results)
+    for name, picture in figures.items():
+        (folder / f"{name}.png").write_bytes(picture.png)
+    (folder / SUMMARY).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return figures
+
+
+def _record(found: MemorizationAudit, results: ModelResults) -> dict[str, Any]:
+    """Every number of the audit, JSON-ready."""
+    study = found.memorization
+    record: dict[str, Any] = jsonable(
+        {
+            **summary_of(results),
+            "kind": KIND,
+            "decision": str(found.decision),
+            "sentence": found.sentence,
+            "budget": found.budget,
+            "given_back": {
+                "share": found.share,
+                "low": found.low,
+                "high": found.high,
+                "sampled": len(found.sampled),
+                "images": found.given_back.tolist(),
+            },
+            "other_train_median": float(study.other_train.median()) if len(study.other_train) else None,
+            "exchange": None if study.exchange is None else asdict(study.exchange),
+            "train_error": study.train_error,
+            "decomposition": None if study.decomposition is None else _decomposition(study.decomposition),
+            "variety": {"attractors": asdict(study.attractors), "train": asdict(study.train)},
+            "sources": {name: asdict(source) for name, source in study.sources.items()},
+            "chamfer": None if study.chamfer is None else asdict(study.chamfer),
+        }
+    )
+    return record
+
+
+def _decomposition(found: Decomposition) -> dict[str, Any]:
+    return {
+        "error": float(found.error.mean()),
+        "prototype": float(found.prototype.mean()),
+        "coverage": float(found.coverage.mean()),
+        "lipschitz": found.lipschitz,
+        "holds": float(found.holds.double().mean()),
+        "images": len(found),
+    }

@@ -1,0 +1,255 @@
+"""``separatrix audit``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from separatrix.cli.attractors import next_run
+from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli.options import (
+    OUTPUT_PANEL,
+    AllowCode,
+    Decoder,
+    Device,
+    Json,
+    LatentShape,
+    Model,
+    Overwrite,
+    Quiet,
+    Seed,
+    Set,
+    Traceback,
+    Weights,
+)
+from separatrix.cli.parsing import parsed_settings, parsed_shape, parsed_size, usage_error
+from separatrix.cli.tables import duration, heading, labelled, number, table
+from separatrix.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from separatrix.audit_run import AuditRun, DataFreeRun
+    from separatrix.field import LatentField
+
+_DATA, _RULES, _FREE = "The data", "The rules", "Without training data"
+
+
+class Pixels(StrEnum):
+    """Distances between images that have a name."""
+
+    COSINE = "cosine"
+    EUCLIDEAN = "euclidean"
+
+
+def audit(
+    ctx: typer.Context,
+    model: Model,
+    weights: Weights = None,
+    latent_shape: LatentShape = None,
+    decoder: Decoder = None,
+    settings: Set = None,
+    allow_code: AllowCode = False,
+    device: Device = None,
+    train: Annotated[
+        str | None,
+        typer.Option("--train", metavar="SOURCE", rich_help_panel=_DATA,
+                     help="Its training images: a folder of pictures, .npy, .npz (file.npz#name picks an array), idx."),
+    ] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option("--held-out", metavar="SOURCE", rich_help_panel=_DATA,
+                     help="Images from the same source that it never saw: they set the level to beat."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="H,W", help="Resize all images to this.", rich_help_panel=_DATA)
+    ] = None,
+    budget: Annotated[
+        float,
+        typer.Option("--budget", min=0.0, max=0.999, metavar="SHARE", rich_help_panel=_RULES,
+                     help="Share of the training images that the model may give back."),
+    ] = 0.01,
+    sample: Annotated[
+        int, typer.Option("--sample", min=1, metavar="N", rich_help_panel=_RULES,
+                          help="Training images that are followed; the interval gets narrower with more.")
+    ] = 1000,
+    noise: Annotated[
+        int | None,
+        typer.Option("--noise", min=1, metavar="N", rich_help_panel=_RULES,
+                     help="Draws from N(0, 1) that are followed: 256, or 1000 with --data-free."),
+    ] = None,
+    alpha: Annotated[
+        float,
+        typer.Option("--alpha", min=1e-6, max=0.5, metavar="α", rich_help_panel=_RULES,
+                     help="False discovery rate among the attractors that are called copies."),
+    ] = 0.05,
+    distance: Annotated[
+        Pixels, typer.Option("--distance", help="Between images.", rich_help_panel=_RULES)
+    ] = Pixels.COSINE,
+    data_free: Annotated[
+        bool,
+        typer.Option("--data-free", rich_help_panel=_FREE, help="Show what noise alone reveals; no training images needed."),
+    ] = False,
+    suspects: Annotated[
+        str | None,
+        typer.Option("--suspects", metavar="SOURCE", rich_help_panel=_FREE,
+                     help="Images it may have been trained on, to be looked for among the attractors of noise."),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", min=1, metavar="N", help="Latents per network pass; measured if not given."),
+    ] = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", rich_help_panel=OUTPUT_PANEL,
+                     help="The folder to write; by default runs/audit-NAME-1, or the next free number."),
+    ] = None,
+    overwrite: Overwrite = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
+    _traceback: Traceback = False,
+) -> ExitCode:  # fmt: skip
+    """Does a model give back more of its training images than a budget allows? Exits with 0 (no), 1 (yes) or 2 (cannot say).
+
+    A training image is given back if an attractor is closer to it, and to it alone,
+    than unseen images are to theirs. Writes a folder with report.html, summary.json
+    and model_card.md. Made for CI:
+
+    [bold]separatrix audit my_model.py:load --train train/ --held-out test/ --budget 0.01[/bold]
+
+    A stranger's checkpoint, without any data; with suspected images it says which are stored:
+
+    [bold]separatrix audit my_model.py:load --data-free --suspects photos/ --held-out others/[/bold]
+    """
+    terminal: Terminal = ctx.obj
+    shape, pixels = parsed_shape(ctx, latent_shape), parsed_size(ctx, size)
+    if data_free and train is not None:
+        raise usage_error(ctx, "--data-free", "it looks at noise alone; leave out --train, or give it as --suspects.")
+    if suspects is not None and not data_free:
+        raise usage_error(ctx, "--suspects", "they are looked for without training data; give --data-free too.")
+    if not data_free and (train is None or held_out is None):
+        missing = "--train" if train is None else "--held-out"
+        raise usage_error(ctx, missing, "an audit needs training and held-out images; or give --data-free.")
+    if data_free and held_out is not None and suspects is None:
+        raise usage_error(ctx, "--held-out", "it sets the level for suspected images; give --suspects too.")
+
+    from separatrix.audit_run import run_audit, run_data_free
+    from separatrix.data import load_images
+    from separatrix.models import load
+
+    field = load(
+        model,
+        weights=weights,
+        latent_shape=shape,
+        decoder=decoder,
+        options=parsed_settings(ctx, settings),
+        allow_code=allow_code,
+        device=device,
+    )
+    images = {
+        name: None if source is None else load_images(source, size=pixels)
+        for name, source in (("train", train), ("held_out", held_out), ("suspects", suspects))
+    }
+    terminal.show(_header(field, images))
+    target = out or next_run(model, prefix="audit-")
+    common: dict[str, Any] = {
+        "out": target,
+        "overwrite": overwrite,
+        "alpha": alpha,
+        "seed": seed,
+        "batch_size": batch_size,
+        "progress": terminal.progress,
+    }
+    if data_free:
+        free = run_data_free(
+            field, suspects=images["suspects"], held_out=images["held_out"], starts=noise or 1000, **common
+        )
+        return _ended(terminal, free, _of_suspects(free), _free_words(free))
+    found = run_audit(
+        field,
+        images["train"],
+        images["held_out"],
+        budget=budget,
+        sample=sample,
+        noise=noise or 256,
+        distance=distance.value,
+        **common,
+    )
+    codes = {"within budget": ExitCode.OK, "budget exceeded": ExitCode.EXCEEDED, "cannot say": ExitCode.CANNOT_SAY}
+    return _ended(terminal, found, codes[str(found.audit.decision)], _words(found))
+
+
+def _header(field: LatentField, images: dict[str, Any]) -> Any:
+    known = [(name.replace("_", "-"), f"{len(data):,} images") for name, data in images.items() if data is not None]
+    return labelled((("model", repr(field).removeprefix("LatentField(").removesuffix(")")), *known))
+
+
+def _words(run: AuditRun) -> list[Any]:
+    study = run.audit.memorization
+    found = study.resemblance
+    sign = 1 if found.distance == "cosine" else -1
+    rows = [
+        [name, f"{len(values):,}", *(number(sign * float(values.quantile(q))) for q in (0.05, 0.5, 0.95))]
+        for name, values in (
+            ("attractors", found.coefficient),
+            ("training images, to the others", study.other_train),
+            ("held-out images", found.held_out),
+            ("uniform noise", found.noise),
+        )
+        if len(values)
+    ]
+    name = "cosine" if found.distance == "cosine" else f"{found.distance} distance"
+    source_rows = [
+        [source, f"{row.starts:,}", str(row.attractors), str(row.shared), f"{row.unresolved:.1%}"]
+        for source, row in study.sources.items()
+    ]
+    return [
+        heading(f"How close to the nearest training image ({name})"),
+        table(("images", "number", "5 %", "median", "95 %"), rows),
+        heading("What each kind of start finds"),
+        table(("starts", "number", "attractors", "also from training images", "settled on nothing"), source_rows),
+        Text(""),
+        *(Text(sentence) for sentence in study.context),
+        Text(f"\n{run.audit.sentence}", style="bold"),
+        Text("What this audit does not see, and what would change it:", style="dim"),
+        *(Text(f"  · {sentence}", style="dim") for sentence in study.would_change),
+        Text(""),
+    ]
+
+
+def _free_words(run: DataFreeRun) -> list[Any]:
+    like = run.appearance.resemblance
+    return [
+        Text(f"\n{run.appearance.sentence}", style="bold"),
+        *([] if like is None else [Text(like.verdict, style="bold")]),
+        Text("What cannot be concluded:", style="dim"),
+        *(Text(f"  · {sentence}", style="dim") for sentence in run.appearance.cannot),
+        Text(""),
+    ]
+
+
+def _of_suspects(run: DataFreeRun) -> ExitCode:
+    """0 where nothing was asked or nothing was found, 1 for evidence, 2 where suspects were given and it cannot be said."""
+    like = run.appearance.resemblance
+    if like is None or str(like.outcome) == "no evidence of memorization":
+        return ExitCode.OK
+    return ExitCode.EXCEEDED if str(like.outcome) == "evidence of memorization" else ExitCode.CANNOT_SAY
+
+
+def _ended(terminal: Terminal, run: AuditRun | DataFreeRun, code: ExitCode, words: list[Any]) -> ExitCode:
+    report = run.folder / "report.html"
+    terminal.show(*words, Text(f"{duration(run.seconds)}; report, numbers and model-card section in", style="dim"))
+    terminal.line(str(report))
+    terminal.document(
+        {
+            **run.record,
+            "folder": str(run.folder),
+            "report": str(report),
+            "seconds": run.seconds,
+            "exit_code": int(code),
+        }
+    )
+    return code
