@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from separatrix.cli.attractors import attractors
+from separatrix.cli.audit import audit
 from separatrix.cli.demo import demo
 from separatrix.cli.doctor import doctor
 from separatrix.cli.exit_codes import ExitCode
@@ -56,6 +57,6 @@ def separatrix(
         print(ctx.get_help())
 
 
-for _command in (demo, attractors, probe, doctor, train_decoder):
+for _command in (demo, attractors, audit, probe, doctor, train_decoder):
     app.command()(_command)
 app.add_typer(ood)
