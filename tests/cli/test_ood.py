@@ -146,6 +146,18 @@ def test_images_are_monitored_too_and_counts_are_kept(program, place):
     assert "another promise" in refused.sentence
 
 
+def test_export(program, place):
+    pytest.importorskip("onnxruntime")
+    program(*FIT)
+    arguments = ("ood", "export", "detector", "toy.py:small", "--out", "detector.onnx", "--examples", "train.npy")
+    written = program(*arguments, "--json").json
+    assert written["parity"] <= 1e-4
+    assert written["input_shape"] == [1, 4, 4]
+    assert written["bytes"] == (place / "detector.onnx").stat().st_size
+    assert program(*arguments).code == ExitCode.USAGE
+    assert program(*arguments, "--overwrite").stdout.splitlines()[-1] == "detector.onnx"
+
+
 MISTAKES = {
     "no such detector": ((*SCORE[:2], "nowhere", *SCORE[3:]), ExitCode.BAD_INPUT, "holds no detector"),
     "another model": ((*SCORE[:3], "toy.py:wells", *SCORE[4:]), ExitCode.BAD_INPUT, "fitted on another model"),
@@ -164,6 +176,7 @@ MISTAKES = {
     "not a table": (("ood", "monitor", "detector", "other.csv"), ExitCode.BAD_INPUT, "other columns"),
     "a delta of two": (("ood", "monitor", "detector", "other.csv", "--delta", "2"), ExitCode.USAGE, "--delta: it is a probability"),
     "resize of a table": (("ood", "monitor", "detector", "other.csv", "--resize"), ExitCode.USAGE, "--model"),
+    "no onnx file": (("ood", "export", "detector", "toy.py:small", "--out", "detector.pt"), ExitCode.USAGE, ".onnx"),
     "an unknown command": (("ood", "scores"), ExitCode.USAGE, "score"),
 }  # fmt: skip
 
@@ -183,7 +196,7 @@ def test_one_sentence_and_nothing_on_disk(program, place, arguments, code, words
     assert sorted(str(path) for path in place.rglob("*") if "__pycache__" not in path.parts) == before
 
 
-@pytest.mark.parametrize("command", ["fit", "score", "monitor"])
+@pytest.mark.parametrize("command", ["fit", "score", "monitor", "export"])
 def test_every_command_teaches(program, command):
     shown = program("ood", command, "--help")
     assert shown.code == 0

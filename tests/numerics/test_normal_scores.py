@@ -63,8 +63,10 @@ def test_beyond_the_sample_it_goes_on_by_the_samples_width():
 
 def test_a_column_that_never_changes_has_the_resolution_as_its_unit():
     scale = fit_normal_scale(torch.full((50, 1), 3.0, dtype=torch.float64))
-    scores = apply_normal_scale(torch.tensor([[3.0], [3.0 + 5e-3], [3.0 - 5e-3]], dtype=torch.float64), scale)[:, 0]
-    assert scores.tolist() == pytest.approx([0.0, 5.0, -5.0], abs=1e-9)
+    scores = apply_normal_scale(
+        torch.tensor([[3.0], [3.0 + 9e-4], [3.0 + 6e-3], [3.0 - 6e-3]], dtype=torch.float64), scale
+    )[:, 0]
+    assert scores.tolist() == pytest.approx([0.0, 0.0, 5.0, -5.0], abs=1e-9)
 
 
 def test_columns_are_independent_and_nan_stays_nan():

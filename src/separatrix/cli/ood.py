@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from separatrix.cli.ood_export import export
 from separatrix.cli.ood_fit import fit
 from separatrix.cli.ood_monitor import monitor
 from separatrix.cli.ood_score import score
@@ -25,5 +26,5 @@ def _group(ctx: typer.Context) -> None:
         print(ctx.get_help())
 
 
-for _command in (fit, score, monitor):
+for _command in (fit, score, monitor, export):
     ood.command()(_command)

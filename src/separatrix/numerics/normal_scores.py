@@ -15,8 +15,8 @@ class NormalScale(NamedTuple):
     """A monotone map per column, linear between knots and beyond them.
 
     Attributes:
-        knots: ``(65, p)`` float64 quantiles of the sample, non-decreasing.
-        levels: ``(65, p)`` their normal scores.
+        knots: ``(67, p)`` float64 quantiles of the sample, non-decreasing.
+        levels: ``(67, p)`` their normal scores.
         reach: ``(p,)`` how far beyond the sample's ends one normal unit goes.
     """
 
@@ -51,6 +51,9 @@ def fit_normal_scale(sample: Tensor, resolution: float = 1e-3) -> NormalScale:
             group = slice(first, first + int((knots[first:, column] - knots[first, column] <= resolution).sum()))
             knots[group, column], levels[group, column] = knots[group, column].mean(), levels[group, column].mean()
             first = group.stop
+    # Nor do values count as beyond the sample before they differ from its ends.
+    knots = torch.cat([knots[:1] - resolution, knots, knots[-1:] + resolution])
+    levels = torch.cat([levels[:1], levels, levels[-1:]])
     tail = torch.tensor((1 - _CENTRAL) / 2, dtype=torch.float64)
     edge = round(float(tail) * (len(values) - 1))
     width = ordered[len(values) - 1 - edge] - ordered[edge]

@@ -5,6 +5,7 @@ from separatrix.ood.decisions import Budget, Decisions, Verdict
 from separatrix.ood.detector import Detector
 from separatrix.ood.files import load_detector
 from separatrix.ood.monitor import MonitorReport, StreamMonitor
+from separatrix.ood.onnx_detector import OnnxDetector, export_onnx
 from separatrix.ood.self_check import SelfCheck, self_check
 from separatrix.ood.trajectory import TrajectoryDetector
 from separatrix.ood.typicality import TypicalityDetector
@@ -16,6 +17,7 @@ __all__ = [
     "KNNDetector",
     "MahalanobisDetector",
     "MonitorReport",
+    "OnnxDetector",
     "ReconstructionDetector",
     "ResidualDetector",
     "SelfCheck",
@@ -23,6 +25,7 @@ __all__ = [
     "TrajectoryDetector",
     "TypicalityDetector",
     "Verdict",
+    "export_onnx",
     "load_detector",
     "self_check",
 ]

@@ -67,7 +67,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         FileError: the place cannot be written.
     """
     require_format(path)
-    with _whole_file(path) as building:
+    with whole_file(path) as building:
         if path.suffix == ".csv":
             with open_text(building, "w") as stream:
                 csv_rows(stream, rows, header=True)
@@ -93,7 +93,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """A text file, all of it or nothing."""
-    with _whole_file(path) as building:
+    with whole_file(path) as building:
         building.write_text(text + "\n", encoding="utf-8")
 
 
@@ -197,7 +197,7 @@ def _errors_of_arrow() -> tuple[type[BaseException], ...]:
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path) -> Iterator[Path]:
     """A sibling that becomes ``path`` if the block succeeds, and vanishes if it does not."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

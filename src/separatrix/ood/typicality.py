@@ -21,8 +21,8 @@ from separatrix.protocol import Protocol
 
 _REST = 1e-2  # of the length unit: what is nearer to an attractor, or moves less, is there
 _FLOOR = 1e-6  # the same for lengths without a unit: rounding
-_SMALLEST_SCALE = 1e-3  # lengths that differ by 0.1 % are the same: rounding must not be blown up to a deviation
-_LEAST_VARIANCE = 1e-4  # the same for combinations of features, as a share of the widest
+_SMALLEST_SCALE = 1e-2  # lengths that differ by 1 % are the same: rounding must not be blown up to a deviation
+_LEAST_VARIANCE = 1e-2  # the same for combinations of features, as a share of the widest
 _MOST_OFF = 1e6  # normal units beyond this are all the same: no overflow in squares
 
 
@@ -75,7 +75,7 @@ class TypicalityDetector(Detector):
             raise InputError(f"steps and starts are at least 1, not {steps} and {starts}.")
         self.steps, self.baselines, self.starts, self.k, self.seed = steps, baselines, starts, k, seed
         self.attractors, self.protocol = attractors, protocol
-        self._knn, self._gauss = KNNDetector(field, k=k), MahalanobisDetector(field)
+        self.neighbours, self.gauss = KNNDetector(field, k=k), MahalanobisDetector(field)
         self.limits: LimitSets | None = None  # what the distances are measured to, after fit
         self._state: dict[str, Tensor] = {}
 
@@ -99,8 +99,8 @@ class TypicalityDetector(Detector):
             "or another limit set.",
         )
         if self.baselines:
-            self._knn._fit(z, None)
-            self._gauss._fit(z, None)
+            self.neighbours._fit(z, None)
+            self.gauss._fit(z, None)
         features = self._features(latents[rest.to(latents.device)], None if data is None else data[rest])
         features = features[features.isfinite().all(dim=1)]
         if len(features) < 2:
@@ -111,20 +111,17 @@ class TypicalityDetector(Detector):
         """``(n, p)`` float64; a row of an unscorable input holds NaN."""
         unit = float(self._state["spread"])
         run = follow(self.field, latents, self._state["points"], steps=self.steps, kept=self.steps + 1, spread=unit)
-        distances = (run.distances / unit + _REST).log()
-        moves = (run.steps / unit + _REST).log()
-        columns = [moves[:, 0], moves[:, -1]]
-        if len(self._state["points"]):
-            columns += [distances[:, 0], distances[:, -1], distances.mean(dim=1)]
-        columns = [column.cpu() for column in columns]
+        columns = [
+            c.cpu() for c in course(run.steps / unit, run.distances / unit if len(self._state["points"]) else None)
+        ]
         if self.baselines:
-            columns += [(own._score(latents, None) + _FLOOR).log() for own in (self._knn, self._gauss)]
+            columns += [logarithm(own._score(latents, None)) for own in (self.neighbours, self.gauss)]
             if bool(self._state["with_data"]):
                 if data is None:
                     raise InputError(
                         "This detector was fitted on inputs and uses their reconstruction errors; score inputs, or fit_features."
                     )
-                columns.append((reconstruction_error(self.field, latents, data).cpu() + _FLOOR).log())
+                columns.append(logarithm(reconstruction_error(self.field, latents, data).cpu()))
         features = torch.stack(columns, dim=1)
         return torch.where(run.scorable.cpu()[:, None], features, torch.nan)
 
@@ -137,16 +134,31 @@ class TypicalityDetector(Detector):
     def state(self) -> dict[str, Tensor]:
         if not self.baselines:
             return dict(self._state)
-        others = {f"{own.kind}.{name}": t for own in (self._knn, self._gauss) for name, t in own.state().items()}
+        others = {f"{own.kind}.{name}": t for own in (self.neighbours, self.gauss) for name, t in own.state().items()}
         return {**self._state, **others}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         own = {name: tensor for name, tensor in state.items() if "." not in name}
         self._state = own
         if self.baselines:
-            for part in (self._knn, self._gauss):
+            for part in (self.neighbours, self.gauss):
                 prefix = f"{part.kind}."
                 part.restore({n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)})
+
+
+def course(steps: Tensor, distances: Tensor | None) -> list[Tensor]:
+    """The features of trajectories, from ``(n, N + 1)`` step lengths and, if there are attractors, distances, in length units."""
+    moves = (steps + _REST).log()
+    columns = [moves[:, 0], moves[:, -1]]
+    if distances is not None:
+        away = (distances + _REST).log()
+        columns += [away[:, 0], away[:, -1], away.mean(dim=1)]
+    return columns
+
+
+def logarithm(length: Tensor) -> Tensor:
+    """The feature of a length that has no unit of its own."""
+    return (length + _FLOOR).log()
 
 
 def _density(features: Tensor) -> dict[str, Tensor]:
