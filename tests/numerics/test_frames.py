@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import InputError
-from separatrix.numerics.frames import frame_geometry
+from separatrix.numerics.frames import distinct_atoms, frame_geometry
 
 
 def gaussian(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -56,6 +56,17 @@ def test_copies_mirror_images_and_zeros_are_not_distinct_but_near_ones_are():
     assert found.coherence == pytest.approx(float(atom @ near / atom.norm() / near.norm()), abs=1e-12)
     # Copies count for the spectrum as often as they occur no more than once: it is that of the distinct atoms.
     assert found.effective_rank == pytest.approx(frame_geometry(torch.stack((atom, near))).effective_rank, abs=1e-12)
+
+
+def test_a_chain_of_small_steps_is_thinned_not_swallowed():
+    """Each of 200 atoms is parallel to the next by the rule, and the first to few: what is kept covers the arc."""
+    angle = torch.linspace(0, 0.1, 200, dtype=torch.float64)
+    kept = distinct_atoms(torch.stack((angle.cos(), angle.sin()), dim=1))
+    apart = math.acos(1 - 1e-6)
+    gaps = angle[kept].diff()
+    assert float(gaps.min()) > apart
+    assert float(gaps.max()) < apart + 2 * 0.1 / 199
+    assert 0.1 - float(angle[kept[-1]]) <= apart
 
 
 def test_nothing_but_zeros_spans_nothing():

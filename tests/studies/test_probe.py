@@ -210,6 +210,20 @@ def test_too_few_atoms_are_a_number_and_the_error_stands_still():
     assert any("No more than 2 different atoms" in reason for reason in found.reasons)
 
 
+def test_atoms_that_differ_by_rounding_are_one_atom():
+    """400 copies of one direction, each with the noise of a float32 network, code no more than that direction."""
+    direction = gaussian(1, 30, seed=1)
+    copies = (direction * (1 + 1e-7 * gaussian(400, 30, seed=2))).float().double()
+    field = linear(torch.eye(30, dtype=torch.float64))
+    found = sx.probe(field, copies, latents=gaussian(20, 30), sparsities=[1, 4, 16], untrained=False)
+    unit = direction / direction.norm()
+    coded = gaussian(20, 30)[:10]
+    left = (coded - (coded @ unit.T) * unit).square().mean(dim=1)
+    for level in range(3):
+        assert torch.allclose(found.errors[Role.ITERATED].latent[:, level], left, rtol=1e-5)
+    assert found.dictionaries[0].geometry.distinct == 1
+
+
 def test_an_image_that_is_coded_is_never_an_atom(remembered):
     _, field, limits, latents = remembered
     reference = torch.cat((latents[:10], gaussian(5, 16, seed=9), gaussian(5, 16, seed=9)))

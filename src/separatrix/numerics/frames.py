@@ -36,6 +36,24 @@ class FrameGeometry:
     redundancy: float
 
 
+def distinct_atoms(atoms: Tensor) -> Tensor:
+    """Indices of the rows that are neither zero nor, up to sign, parallel to an earlier row that is kept.
+
+    Rows count as parallel from |cosine| = 1 − 1e-6 on: what a float32 network tells apart below that is its rounding. A
+    pursuit must not see such rows as two atoms, or it codes with their tiny difference.
+
+    >>> distinct_atoms(torch.tensor([[0.0, 0.0], [1.0, 2.0], [-2.0, -4.0], [1.0, 0.0]])).tolist()
+    [1, 3]
+    """
+    units = _units(atoms)
+    same = (units @ units.T).abs() >= 1 - _SAME
+    kept = units.abs().amax(dim=1) > 0 if units.numel() else torch.zeros(len(units), dtype=torch.bool)
+    for row in range(len(units)):
+        if kept[row]:
+            kept[row + 1 :] &= ~same[row, row + 1 :]
+    return kept.nonzero().flatten()
+
+
 def frame_geometry(atoms: Tensor) -> FrameGeometry:
     """Measure the rows of ``atoms`` ``(n, d)``. Memory: n² + n·d float64 numbers; time: O(n² d).
 
@@ -52,13 +70,7 @@ def frame_geometry(atoms: Tensor) -> FrameGeometry:
     if not bool(atoms.isfinite().all()):
         raise InputError("There are NaN or infinite entries in the atoms; drop the atoms that are not finite.")
     count, dimension = atoms.shape
-    flat = atoms.detach().to(torch.float64)
-    largest = flat.abs().amax(dim=1, keepdim=True) if flat.numel() else flat.new_zeros((len(flat), 1))
-    units = flat / torch.where(largest > 0, largest, 1.0)
-    units = units / units.norm(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
-    units = units[largest[:, 0] > 0]
-    cosines = (units @ units.T).abs()
-    units = units[~(cosines >= 1 - _SAME).tril(-1).any(dim=1)]
+    units = _units(atoms)[distinct_atoms(atoms)]
     distinct = len(units)
     if not distinct:
         return FrameGeometry(count, dimension, 0, 0.0, 0.0, math.nan)
@@ -67,3 +79,11 @@ def frame_geometry(atoms: Tensor) -> FrameGeometry:
     share = energy / energy.sum()
     rank = math.exp(float(-torch.special.xlogy(share, share).sum()))
     return FrameGeometry(count, dimension, distinct, min(float(between.max()), 1.0), rank, distinct / rank)
+
+
+def _units(atoms: Tensor) -> Tensor:
+    """Rows of unit length in float64; zero rows stay zero."""
+    flat = atoms.detach().to(torch.float64)
+    largest = flat.abs().amax(dim=1, keepdim=True) if flat.numel() else flat.new_zeros((len(flat), 1))
+    units = flat / torch.where(largest > 0, largest, 1.0)
+    return units / units.norm(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)

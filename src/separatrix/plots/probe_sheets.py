@@ -13,7 +13,7 @@ from separatrix.plots.pictures import are_pictures, decoded_pictures, to_pixels,
 from separatrix.plots.probe_curves import colours_of
 from separatrix.plots.style import FAINT, INK, MUTED, WIDTH, new_figure, styled
 from separatrix.studies.probing.coding import reconstructions
-from separatrix.studies.probing.dictionary import Dictionary, Role
+from separatrix.studies.probing.dictionary import Role
 from separatrix.studies.probing.probe import shown_sparsities
 from separatrix.studies.probing.result import Probe
 
@@ -34,7 +34,7 @@ def probe_atoms(field: LatentField, found: Probe, *, title: str | None = None) -
     if not are_pictures(tuple(found.example_images.shape[1:])):
         return _sentence(heading)
     length = float(found.examples.norm(dim=1).mean())
-    rows = [(known, _first_distinct(known)) for known in found.dictionaries]
+    rows = [(known, known.distinct[:_ATOMS]) for known in found.dictionaries]
     pictures = []
     for known, atoms in rows:
         scaled = atoms * (length / atoms.norm(dim=1, keepdim=True)) if known.role in _BASES else atoms
@@ -83,18 +83,6 @@ def probe_reconstructions(field: LatentField, found: Probe, *, count: int = 4, t
         for column, images in enumerate(levels):
             _pictures(axes, images, top + 1.1 * row, _LABEL + block * column, shades)
     return figure
-
-
-def _first_distinct(known: Dictionary) -> Tensor:
-    """Up to `_ATOMS` atoms, none zero or parallel to another."""
-    kept: list[Tensor] = []
-    for atom in known.atoms[: 40 * _ATOMS]:
-        unit = atom / atom.norm().clamp(min=1e-300)
-        if float(unit.norm()) > 0.5 and all(abs(float(unit @ (other / other.norm()))) < 1 - 1e-6 for other in kept):
-            kept.append(atom)
-        if len(kept) == _ATOMS:
-            break
-    return torch.stack(kept) if kept else known.atoms[:1]
 
 
 def _pictures(axes: Axes, images: Tensor, y: float, x: float, shades: tuple[float, float]) -> None:

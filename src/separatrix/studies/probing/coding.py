@@ -88,13 +88,13 @@ def signals_of(field: LatentField, latents: Tensor, images: Tensor | None) -> Si
 def coding_errors(
     field: LatentField, signals: Signals, dictionary: Dictionary, sparsities: Sequence[int]
 ) -> CodingErrors:
-    """Orthogonal matching pursuit of all signals, decoded at each sparsity.
+    """Orthogonal matching pursuit of all signals over the distinct atoms, decoded at each sparsity.
 
     Where the dictionary has fewer atoms than a sparsity asks for, all of them are the code.
 
     Cost: half a map evaluation per signal and sparsity.
     """
-    atoms = dictionary.atoms.to(field.device)
+    atoms = dictionary.distinct.to(field.device)
     codes = omp(signals.latents.to(field.device), atoms, sparsities)
     latent, image, ended = [], [], []
     previous: tuple[int, Tensor, Tensor] | None = None
@@ -114,7 +114,7 @@ def reconstructions(
     field: LatentField, latents: Tensor, dictionary: Dictionary, sparsities: Sequence[int]
 ) -> list[Tensor]:
     """D(ẑ) of a few latents ``(s, d)``, one tensor ``(s, …)`` per sparsity: the pictures of `coding_errors`."""
-    atoms = dictionary.atoms.to(field.device)
+    atoms = dictionary.distinct.to(field.device)
     codes = omp(latents.to(field.device), atoms, sparsities)
     pictures = []
     for wanted in sparsities:

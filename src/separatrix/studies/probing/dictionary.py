@@ -9,7 +9,7 @@ from functools import cached_property
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.numerics.frames import FrameGeometry, frame_geometry
+from separatrix.numerics.frames import FrameGeometry, distinct_atoms, frame_geometry
 
 
 class Role(StrEnum):
@@ -57,6 +57,12 @@ class Dictionary:
     def geometry(self) -> FrameGeometry:
         """Coherence, effective rank and redundancy."""
         return frame_geometry(self.atoms)
+
+    @cached_property
+    def distinct(self) -> Tensor:
+        """``(m, d)`` the atoms without zeros and without copies up to the rounding of a network; one at least."""
+        kept = distinct_atoms(self.atoms)
+        return self.atoms[kept] if len(kept) else self.atoms[:1]
 
     def __len__(self) -> int:
         return len(self.atoms)
