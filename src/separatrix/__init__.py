@@ -47,6 +47,7 @@ from separatrix.store import load_result, save_result
 from separatrix.studies.continuation import Continuation, EventKind, Events, Matching, continuation, match
 from separatrix.studies.probing import Probe, probe
 from separatrix.studies.resemblance import Resemblance, resemblance
+from separatrix.studies.training_film import TrainingFilm, training_film
 
 __version__ = "0.1.0"
 
@@ -77,6 +78,7 @@ __all__ = [
     "Sensitivity",
     "Status",
     "StreamMonitor",
+    "TrainingFilm",
     "TrajectoryDetector",
     "Triviality",
     "TypicalityDetector",
@@ -98,5 +100,6 @@ __all__ = [
     "self_check",
     "sensitivity",
     "starts",
+    "training_film",
     "triviality",
 ]

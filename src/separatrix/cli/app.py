@@ -11,6 +11,7 @@ from separatrix.cli.audit import audit
 from separatrix.cli.demo import demo
 from separatrix.cli.doctor import doctor
 from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli.film import film
 from separatrix.cli.group import OneSentenceGroup
 from separatrix.cli.ood import ood
 from separatrix.cli.options import Traceback
@@ -57,6 +58,6 @@ def separatrix(
         print(ctx.get_help())
 
 
-for _command in (demo, attractors, audit, probe, doctor, train_decoder):
+for _command in (demo, attractors, audit, probe, film, doctor, train_decoder):
     app.command()(_command)
 app.add_typer(ood)

@@ -13,6 +13,7 @@ from separatrix.plots.probe_grid import probe_grid, probe_overview
 from separatrix.plots.probe_sheets import probe_atoms, probe_reconstructions
 from separatrix.plots.spectrum import spectrum
 from separatrix.plots.steps import steps_histogram
+from separatrix.plots.training_frames import training_frames
 
 __all__ = [
     "Plane",
@@ -30,4 +31,5 @@ __all__ = [
     "probe_reconstructions",
     "spectrum",
     "steps_histogram",
+    "training_frames",
 ]

@@ -69,7 +69,7 @@ class Events(Columnar):
         return f"Events({', '.join(counts)})"
 
 
-def phrase(kind: EventKind, own: int, other: int) -> str:
+def phrase(kind: EventKind, own: int | str, other: int | str) -> str:
     """What happened, in words: ``"3 split from 0"``."""
     return {
         EventKind.BIRTH: f"{own} born",

@@ -1,0 +1,90 @@
+"""The page of a film: whole, closed to the network, and saying what the film says."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+
+from separatrix import LatentField, training_film
+from separatrix.errors import FileError
+from separatrix.models import ConvAutoencoder
+from separatrix.report.film_page import film_data, summary_sentence, write_film
+
+
+@pytest.fixture(scope="module")
+def film():
+    fields = [LatentField.from_map(lambda z, a=a: torch.tanh(a * z), (2,)) for a in (0.5, 2.0)]
+    data = torch.rand(20, 2, generator=torch.Generator().manual_seed(0)) * 4 - 2
+    return training_film(
+        fields, data, parameters=(0, 7), unit="step", resolution=8, errors={"all </script> data": data}
+    )
+
+
+class Outside(HTMLParser):
+    """Every address that the page would ask for."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses, self.scripts = [], 0
+
+    def handle_starttag(self, tag, attrs):
+        self.scripts += tag == "script"
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "action", "data", "srcset")]
+
+
+def test_nothing_comes_from_elsewhere_and_no_text_is_markup(film, tmp_path):
+    page = write_film(
+        tmp_path / "film.html", film, title="<b>hostile</b>", subtitle="</script><script>alert(1)</script>"
+    )
+    text = page.read_text(encoding="utf-8")
+    parser = Outside()
+    parser.feed(text)
+    assert all(address.startswith("data:") for address in parser.addresses)
+    assert parser.scripts == 1
+    assert "<b>hostile" not in text
+    assert "https://" not in text
+    assert "http://" not in text
+    assert "default-src 'none'" in text
+    assert [path.name for path in tmp_path.iterdir()] == ["film.html"]
+
+
+def test_the_page_holds_the_film(film, tmp_path):
+    text = write_film(tmp_path / "film.html", film).read_text(encoding="utf-8")
+    data = json.loads(re.search(r"const film = (\{.*\});\n", text)[1])
+    assert data == json.loads(json.dumps(film_data(film)))
+    assert [frame["value"] for frame in data["frames"]] == [0, 7]
+    for time, frame in enumerate(data["frames"]):
+        ids = np.frombuffer(base64.b64decode(frame["grid"]), dtype="<u2").reshape(8, 8)
+        assert (ids == film.ids[time].numpy()).all()
+        assert len(base64.b64decode(frame["depth"])) == 64
+    assert [one["share"] for one in data["frames"][1]["sets"]] == [0.25] * 4
+    assert sorted(data["frames"][1]["events"]) == ["B split from A", "C split from A", "D split from A"]
+    middle = data["frames"][0]["sets"][0]["at"]
+    assert middle == [round(1000 * (0 - film.extent[0]) / (film.extent[1] - film.extent[0])),
+                      round(1000 * (0 - film.extent[2]) / (film.extent[3] - film.extent[2]))]  # fmt: skip
+    assert set(data["letters"].values()) == {"A", "B", "C", "D"}
+
+
+def test_the_summary_counts_and_warns(film):
+    assert summary_sentence(film) == (
+        "1 set at step 0, 4 at step 7; between them 0 births, 0 deaths, 0 merges, 3 splits. "
+        "1 of 2 frames are trivial: one point takes nearly everything at once."
+    )
+
+
+def test_sets_that_decode_to_images_have_pictures():
+    torch.manual_seed(0)
+    field = ConvAutoencoder((1, 8, 8), 2, base_channels=2).field()
+    frame = film_data(training_film([field], torch.rand(9, 1, 8, 8), resolution=4))["frames"][0]
+    assert all(one["picture"].startswith("data:image/png;base64,") for one in frame["sets"])
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(film, tmp_path):
+    with pytest.raises(FileError, match="cannot be written"):
+        write_film(tmp_path / "no" / "film.html", film)
