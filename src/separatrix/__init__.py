@@ -45,7 +45,10 @@ from separatrix.orbits import Orbits, Status, iterate
 from separatrix.protocol import Protocol
 from separatrix.store import load_result, save_result
 from separatrix.studies.continuation import Continuation, EventKind, Events, Matching, continuation, match
+from separatrix.studies.contraction import Contraction, contraction
+from separatrix.studies.memorization import Memorization, MemorizationAudit, audit_memorization, memorization
 from separatrix.studies.probing import Probe, probe
+from separatrix.studies.rate_law import RateLaw, rate_law
 from separatrix.studies.resemblance import Resemblance, resemblance
 from separatrix.studies.training_film import TrainingFilm, training_film
 
@@ -55,6 +58,7 @@ __all__ = [
     "Basins",
     "Budget",
     "Continuation",
+    "Contraction",
     "Cost",
     "Decisions",
     "DynamicsMonitor",
@@ -67,10 +71,13 @@ __all__ = [
     "LimitSets",
     "MahalanobisDetector",
     "Matching",
+    "Memorization",
+    "MemorizationAudit",
     "Motion",
     "Orbits",
     "Probe",
     "Protocol",
+    "RateLaw",
     "ReconstructionDetector",
     "Resemblance",
     "ResidualDetector",
@@ -83,18 +90,22 @@ __all__ = [
     "Triviality",
     "TypicalityDetector",
     "Verdict",
+    "audit_memorization",
     "basin_entropy",
     "basins",
     "check",
     "continuation",
+    "contraction",
     "find_attractors",
     "find_fixed_points",
     "iterate",
     "load",
     "load_result",
     "match",
+    "memorization",
     "motion",
     "probe",
+    "rate_law",
     "resemblance",
     "save_result",
     "self_check",

@@ -3,6 +3,7 @@
 from separatrix.plots.basin_map import basin_map
 from separatrix.plots.basin_shares import basin_shares
 from separatrix.plots.contact_sheet import contact_sheet
+from separatrix.plots.contraction_map import contraction_map
 from separatrix.plots.film import orbit_film
 from separatrix.plots.gallery import attractor_gallery
 from separatrix.plots.null_levels import null_levels
@@ -21,6 +22,7 @@ __all__ = [
     "basin_map",
     "basin_shares",
     "contact_sheet",
+    "contraction_map",
     "field_portrait",
     "null_levels",
     "orbit_film",

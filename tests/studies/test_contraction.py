@@ -1,0 +1,142 @@
+"""Contraction and the rate law on maps whose Jacobians are known in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from separatrix import LatentField, find_attractors, load_result, save_result, starts
+from separatrix.errors import InputError
+from separatrix.plots.contraction_map import contraction_map
+from separatrix.studies.contraction import UNTRAINED, contraction
+from separatrix.studies.rate_law import rate_law
+
+
+def linear(matrix: list[list[float]]) -> LatentField:
+    a = torch.tensor(matrix, dtype=torch.float64)
+    return LatentField.from_map(lambda z: z @ a.T.to(z), latent_shape=(len(matrix),), dtype=torch.float64)
+
+
+def points(*rows: float) -> starts.Starts:
+    return starts.points(torch.tensor(rows, dtype=torch.float64)[:, None])
+
+
+def test_radius_and_norm_are_told_apart():
+    """METHOD.md's non-normal matrix: ρ = 0.5, σ_max = 10.025."""
+    found = contraction(linear([[0.5, 10.0], [0.0, 0.5]]), starts.gaussian(5, seed=0))
+    assert found.names == ("on the data", "just outside", "far away")
+    assert len(found) == 15
+    assert found.spectral_radius.tolist() == pytest.approx([0.5] * 15, abs=1e-7)
+    exact = 5 + math.sqrt(25 + 0.25)
+    assert found.spectral_norm.tolist() == pytest.approx([exact] * 15, abs=1e-9)
+    row = found.rows[0]
+    assert (row.attracting, row.contracting, row.count) == (1.0, 0.0, 5)
+
+
+def test_groups_lie_at_multiples_of_the_distance_from_the_mean():
+    """tanh(2z) has the slope 2/cosh²(2z)."""
+    field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,), dtype=torch.float64)
+    found = contraction(field, points(0.1, 0.5), groups={"on": 1.0, "out": 3.0})
+    where = torch.tensor([0.1, 0.5, -0.3, 0.9], dtype=torch.float64)
+    assert found.points.flatten().tolist() == pytest.approx(where.tolist(), abs=1e-12)
+    slope = 2 / torch.cosh(2 * where) ** 2
+    assert found.spectral_norm.tolist() == pytest.approx(slope.tolist(), abs=1e-9)
+    assert torch.equal(found.of("out").points, found.points[2:])
+    assert found.rows[1].contracting == 0.5
+    with pytest.raises(InputError, match="choose from on, out"):
+        found.of("far")
+
+
+def test_an_untrained_copy_is_measured_where_weights_are_found():
+    layer = nn.Linear(3, 3, bias=False).double()
+    with torch.no_grad():
+        layer.weight.copy_(5 * torch.eye(3))
+    found = contraction(LatentField(layer, nn.Identity(), latent_shape=3), starts.gaussian(4, seed=1))
+    assert found.names[-1] == UNTRAINED
+    assert found.of("on the data").spectral_norm.tolist() == pytest.approx([5.0] * 4)
+    fresh = found.of(UNTRAINED).spectral_norm
+    assert float(fresh.max()) < 3  # entries uniform in ±1/√3: a norm of at most √3
+    assert torch.allclose(layer.weight, 5 * torch.eye(3, dtype=torch.float64))
+
+
+def test_large_latents_are_measured_without_their_jacobian():
+    scales = torch.linspace(0.1, 0.7, 600, dtype=torch.float64)
+    field = LatentField.from_map(lambda z: z * scales.to(z), latent_shape=(600,), dtype=torch.float64)
+    found = contraction(field, starts.gaussian(20, seed=2), groups={"on": 1.0}, untrained=False)
+    assert len(found) == 16
+    assert found.spectral_radius.tolist() == pytest.approx([0.7] * 16, abs=1e-6)
+    assert found.spectral_norm.tolist() == pytest.approx([0.7] * 16, abs=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 99))
+def test_the_radius_never_exceeds_the_norm(k, seed):
+    matrix = torch.randn(k, k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    found = contraction(linear(matrix.tolist()), starts.gaussian(2, seed=seed), groups={"on": 1.0})
+    assert bool((found.spectral_radius <= found.spectral_norm * (1 + 1e-12)).all())
+    values = torch.linalg.eigvals(matrix).abs().max()
+    assert found.spectral_radius[0].item() == pytest.approx(float(values), rel=1e-6)
+
+
+def test_results_are_saved(tmp_path):
+    found = contraction(linear([[0.5]]), starts.gaussian(3, seed=0))
+    again = load_result(save_result(found, tmp_path / "c"))
+    assert again.names == found.names
+    assert torch.equal(again.spectral_norm, found.spectral_norm)
+    assert again.cost == found.cost
+
+
+def test_the_rate_law_is_exact_for_a_rotation_and_scaling():
+    turn = 0.9 * torch.tensor([[0.5, -(0.75**0.5)], [0.75**0.5, 0.5]], dtype=torch.float64)
+    field, where = linear(turn.tolist()), starts.gaussian(40, seed=3)
+    limits = find_attractors(field, where)
+    found = rate_law(field, limits, where, tolerance=1e-3)
+    first = where.block(field, 0, 40).norm(dim=1)
+    exact = torch.log(1e-3 * limits.spread / first) / math.log(0.9)
+    assert torch.allclose(found.predicted, exact[found.start], atol=1e-6)
+    assert torch.allclose(found.measured, exact[found.start], atol=1e-6)
+    assert (len(found), found.missed) == (40, 0)
+    assert found.correlation == pytest.approx(1.0, abs=1e-9)
+    assert found.cost.map == int(exact.ceil().sum())
+
+
+def test_where_orbits_linger_near_a_saddle_the_law_is_seen_to_fail():
+    field = LatentField.from_map(lambda z: torch.tanh(1.2 * z), latent_shape=(1,), dtype=torch.float64)
+    where = starts.box(60, -3.0, 3.0, seed=4)
+    found = rate_law(field, find_attractors(field, where), where)
+    assert -0.5 < found.correlation < 0.5  # orbits that begin near 0 take long, and the law says they are near
+    near = rate_law(field, find_attractors(field, points(0.62, 0.66, 0.7, 0.75)), points(0.62, 0.66, 0.7, 0.75))
+    assert near.correlation > 0.99
+    assert near.ratio == pytest.approx(1.0, abs=0.05)
+    assert "Pearson correlation" in found.sentence
+
+
+def test_only_orbits_with_a_rate_count():
+    field = LatentField.from_map(lambda z: 0 * z, latent_shape=(1,), dtype=torch.float64)  # ρ = 0: there in one step
+    where = points(1.0, 2.0, 3.0)
+    found = rate_law(field, find_attractors(field, where), where)
+    assert len(found) == 0
+    assert math.isnan(found.correlation)
+    with pytest.raises(InputError, match="starts of this search"):
+        rate_law(field, find_attractors(field, where), points(1.0))
+    slow = LatentField.from_map(lambda z: 0.99 * z, latent_shape=(1,), dtype=torch.float64)
+    assert rate_law(slow, find_attractors(slow, where), where, max_steps=10).missed == 3
+
+
+def test_the_map_shows_where_steps_contract():
+    field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(2,), dtype=torch.float64)
+    limits = find_attractors(field, starts.box(40, -1.5, 1.5, seed=0))
+    figure = contraction_map(field, limits, torch.zeros(3, 2), resolution=20)
+    axes = figure.axes[0]
+    image = axes.get_images()[0].get_array()
+    # max(2/cosh²2x, 2/cosh²2y): 2 at the origin, below 1 in the corners.
+    assert image.shape == (20, 20)
+    assert float(image[9:11, 9:11].max()) == pytest.approx(math.log10(2), abs=0.05)
+    assert float(image[0, 0]) < -0.5
+    with pytest.raises(InputError, match="two latent dimensions"):
+        contraction_map(linear([[0.5]]), limits)
