@@ -44,6 +44,7 @@ from separatrix.ood import (
 from separatrix.orbits import Orbits, Status, iterate
 from separatrix.protocol import Protocol
 from separatrix.store import load_result, save_result
+from separatrix.studies.comparison import Comparison, compare
 from separatrix.studies.continuation import Continuation, EventKind, Events, Matching, continuation, match
 from separatrix.studies.contraction import Contraction, contraction
 from separatrix.studies.memorization import Memorization, MemorizationAudit, audit_memorization, memorization
@@ -57,6 +58,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Basins",
     "Budget",
+    "Comparison",
     "Continuation",
     "Contraction",
     "Cost",
@@ -94,6 +96,7 @@ __all__ = [
     "basin_entropy",
     "basins",
     "check",
+    "compare",
     "continuation",
     "contraction",
     "find_attractors",

@@ -9,6 +9,7 @@ import typer
 from separatrix.cli.attractors import attractors
 from separatrix.cli.audit import audit
 from separatrix.cli.demo import demo
+from separatrix.cli.diff import diff
 from separatrix.cli.doctor import doctor
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.film import film
@@ -58,6 +59,6 @@ def separatrix(
         print(ctx.get_help())
 
 
-for _command in (demo, attractors, audit, probe, film, doctor, train_decoder):
+for _command in (demo, attractors, audit, probe, film, diff, doctor, train_decoder):
     app.command()(_command)
 app.add_typer(ood)
