@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,10 @@ from separatrix.limitsets import LimitSets, find_attractors, sensitivity
 from separatrix.models import ConvAutoencoder, save_model, train_autoencoder
 from separatrix.numerics import counter_random
 from separatrix.plots import Plane
-from separatrix.protocol import Protocol
 from separatrix.report.comparison import comparison_page
 from separatrix.report.figures import figures_of
 from separatrix.report.page import Picture
-from separatrix.report.results import GridSearch, ModelResults
+from separatrix.report.results import GRID_RULES, GridSearch, ModelResults
 from separatrix.report.tables import versions
 from separatrix.report.write import write_report
 from separatrix.store import new_folder, save_result
@@ -266,7 +265,7 @@ def _grid_search(field: LatentField, limits: LimitSets, latents: Tensor, size: i
     """Which point of the plane ends where. Every end is verified, so a coarse stop loses no certainty."""
     extent = Plane.of(limits).extent(limits, latents)
     grid = starts.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(size, size))
-    found = find_attractors(field, grid, replace(Protocol(), tolerance=1e-3))
+    found = find_attractors(field, grid, GRID_RULES)
     return GridSearch(limits=found, shape=(size, size), extent=extent)
 
 

@@ -26,7 +26,7 @@ from separatrix.plots import Plane
 from separatrix.protocol import Protocol
 from separatrix.report.chapter import page_of
 from separatrix.report.figures import figures_of
-from separatrix.report.results import GridSearch, ModelResults
+from separatrix.report.results import GRID_RULES, GridSearch, ModelResults
 from separatrix.report.write import write_report
 from separatrix.start_rules import Encoded
 from separatrix.starts import Starts, as_starts
@@ -35,7 +35,6 @@ from separatrix.studies.resemblance import resemblance
 
 REPORT, SUMMARY, LIMITS = "report.html", "summary.json", "limits"
 _GRID = 40  # starts per side of the map of basins, for k = 2
-_GRID_TOLERANCE = 1e-3  # every end is verified, so a coarse stop loses no certainty
 _FILMED = 4  # images whose orbits are drawn
 _SENSITIVITY_STARTS = 256
 _SOURCES = {
@@ -204,10 +203,9 @@ def _grid(field: LatentField, limits: LimitSets, batch_size: int | None) -> Grid
         return None
     extent = Plane.of(limits).extent(limits, limits.orbits.points)
     grid = starting.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(_GRID, _GRID))
-    rules = replace(Protocol(), tolerance=_GRID_TOLERANCE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the map shows it
-        found = find_attractors(field, grid, rules, batch_size=batch_size)
+        found = find_attractors(field, grid, GRID_RULES, batch_size=batch_size)
     return GridSearch(limits=found, shape=(_GRID, _GRID), extent=extent)
 
 

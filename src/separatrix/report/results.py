@@ -12,7 +12,12 @@ from separatrix.field import LatentField
 from separatrix.limitsets.sensitivity import Sensitivity
 from separatrix.limitsets.sets import LimitSets
 from separatrix.plots.plane import Extent
+from separatrix.protocol import Protocol
 from separatrix.studies.resemblance import Resemblance
+
+GRID_RULES = Protocol(tolerance=1e-3, capture=False)
+"""For the map of basins, whose shades are steps: all starts are followed by one rule, none is captured earlier than its
+neighbour. Every end is verified, so the coarse stop loses no certainty."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
