@@ -2,7 +2,7 @@
 
     python benchmarks/real_models.py [--only conv2 fc …] [--out benchmarks/results]
 
-needs $SEPARATRIX_DATA. Writes real_models.json and real_models.md; the table in the docs is that file.
+needs $SEPARATRIX_DATA. With --only, the rows of the other models stay as they are. Writes real_models.json and real_models.md; the table in the docs is that file.
 """
 
 from __future__ import annotations
@@ -166,6 +166,10 @@ def markdown(rows: list[Row], machine: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _on_file(path: Path) -> list[Row]:
+    return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]] if path.exists() else []
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -177,11 +181,12 @@ def main() -> None:
         parser.error("set SEPARATRIX_DATA to the folder of real models and images")
     warnings.simplefilter("ignore", sx.errors.ConvergenceWarning)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
-    rows: list[Row] = []
     options.out.mkdir(parents=True, exist_ok=True)
+    rows = _on_file(options.out / "real_models.json") if options.only else []
     for case in cases(Path(os.environ["SEPARATRIX_DATA"]), options.only):
-        rows.append(measure(case, options.compare))
-        print(markdown(rows[-1:], machine).splitlines()[-1], f"{rows[-1].seconds:.0f} s", flush=True)
+        measured = measure(case, options.compare)
+        rows = [row for row in rows if row.model != case.name] + [measured]
+        print(markdown([measured], machine).splitlines()[-1], f"{measured.seconds:.0f} s", flush=True)
         # Written after every model: an interrupted run keeps what it has.
         record = {"machine": machine, "versions": versions(), "rows": [asdict(row) for row in rows]}
         (options.out / "real_models.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
