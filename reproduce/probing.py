@@ -1,6 +1,6 @@
 """Data-free probing of TAEF2, the ten Burgess VAEs and the five Fashion-MNIST autoencoders, with every control.
 
-    SEPARATRIX_DATA=... python reproduce/probing.py [--only taef2] [--coded 100] [--draws 10] [--side 32]
+    SEPARATRIX_DATA=... python reproduce/probing.py [--only taef2] [--coded 100] [--draws 6] [--side 32]
 
 As many draws from N(0, I) as the latent has dimensions are iterated and taken as a dictionary (Fumero et al., ICLR 2026, section
 on data-free probing). TAEF2 does not converge: 100 steps, and the end points are the atoms. The others have few dimensions,
@@ -211,7 +211,7 @@ def main() -> None:
         "--only", choices=("taef2", "small", *SMALL), help="one model; the page has what is known so far"
     )
     parser.add_argument("--coded", type=int, default=100, help="images coded per data set")
-    parser.add_argument("--draws", type=int, default=10, help="draws of the noise for the small models")
+    parser.add_argument("--draws", type=int, default=6, help="draws of the noise for the small models")
     parser.add_argument("--side", type=int, default=32, help="pixels of TAEF2's images")
     parser.add_argument("--work", type=Path, default=Path("runs/probing"), help="what is done so far")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")

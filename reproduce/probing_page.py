@@ -31,7 +31,7 @@ def page(record: dict[str, Any]) -> str:
         "",
         *_counted(rows),
         "",
-        *_why(rows),
+        *(_why(rows) if len({row["model"] for row in rows.values()}) > 2 else []),
         "",
         "## What iterating gains over each control",
         "",

@@ -42,8 +42,8 @@ def probe_grid(summaries: Mapping[str, Mapping[str, Any]], *, title: str) -> Fig
             entries |= _panel(axes, summary, space)
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_minor_formatter(NullFormatter())
-        rows[0, column].set_title(name)
-        ticks = axis_ticks(summary["sparsities"], apart=3.9 if len(summaries) > 3 else 1.9)
+        rows[0, column].set_title(name, fontsize=8.5)
+        ticks = axis_ticks(summary["sparsities"], apart=_apart(summary["sparsities"], len(summaries)))
         rows[1, column].set_xticks(ticks, [str(k) for k in ticks])
     rows[0, 0].set_ylabel("latent: share not coded")
     rows[1, 0].set_ylabel("image: MSE")
@@ -88,6 +88,11 @@ def probe_overview(summaries: Mapping[str, Mapping[str, Any]], *, controls: Sequ
     panels[0].set_ylim(len(summaries) - 0.4, -0.6)
     figure.legend(list(entries.values()), [f"against {name}" for name in entries], loc="outside lower center", ncols=2)
     return figure
+
+
+def _apart(sparsities: Sequence[int], columns: int) -> float:
+    """Factor between two numbers of the axis, so that they do not touch: about 16 of them fit across a figure."""
+    return max(1.5, 0.99 * (sparsities[-1] / sparsities[0]) ** (columns / 14))
 
 
 def _panel(axes: Axes, summary: Mapping[str, Any], space: str) -> dict[str, Any]:
