@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 _FEWEST_STARTS = 16
 _FEWEST_STEPS = 128
+_TYPICAL_PASSES = 40  # of the network in the least snapshot
 _CLIMB = 2.0  # a greater effort is tried when the budget is this many times its predicted cost
 _RESERVE = 0.95  # of the budget is what one snapshot may use up; the rest is for what cannot be interrupted
 
@@ -98,9 +99,17 @@ class Budget:
         spent = self.usage.monitor_seconds + self.clock() - self._entered
         return self.usage.max_share * self.usage.training_seconds - spent
 
+    @property
+    def calibrated(self) -> bool:
+        """There is an idea of what things cost."""
+        return bool(self._cost)
+
     def calibrate(self, seconds: float) -> None:
-        """A first idea of what the least effort costs, from the time of one network pass over its starts."""
-        self._cost[0] = 2.0 * seconds * min(_FEWEST_STEPS, self.efforts[0].max_steps)
+        """A first idea of what the least effort costs, from the time of one network pass over its starts.
+
+        Optimistic, because a snapshot that turns out dearer is cut and waits for twice the time.
+        """
+        self._cost[0] = _TYPICAL_PASSES * seconds
 
     def affordable(self) -> Effort | None:
         """The effort for the next snapshot, at most one step above the last one; None to wait."""
@@ -109,9 +118,12 @@ class Budget:
         available = _RESERVE * self.available
         for rung in range(min(self._rung + 1, len(self.efforts) - 1), -1, -1):
             if self._predicted(rung) * (_CLIMB if rung > self._rung else 1.0) <= available:
-                self._rung = rung
                 return self.efforts[rung]
         return None
+
+    def begin(self, effort: Effort) -> None:
+        """A snapshot of this effort begins."""
+        self._rung = self.efforts.index(effort)
 
     @property
     def deadline(self) -> float:
@@ -119,7 +131,7 @@ class Budget:
         return self.clock() + _RESERVE * self.available
 
     def spent(self, seconds: float, *, cut: bool) -> None:
-        """What the snapshot of the chosen effort cost. One that was cut would have cost more, at least twice as much."""
+        """What the snapshot that was begun has cost. One that was cut would have cost more, at least twice as much."""
         self._cost = {self._rung: 2 * seconds if cut else seconds}
 
     def _predicted(self, rung: int) -> float:

@@ -116,8 +116,12 @@ class DynamicsMonitor:
         """
         self._budget.enter()
         try:
+            due = self._due(step)
+            if not due and (self._waiting is None or self._budget.affordable() is None):
+                return None  # what most calls do, in microseconds
             with untouched():
-                self._notice(step)
+                if due:
+                    self._copy(step)
                 return self._look()
         finally:
             self._budget.leave()
@@ -146,16 +150,17 @@ class DynamicsMonitor:
         steps = [float(snapshot.step) for snapshot in self.history]
         return joined(self.searches, steps, None, by=by or self.by, threshold=threshold)
 
-    def _notice(self, step: int) -> None:
-        """Copy the weights if a snapshot is due."""
-        first = self._last is None
-        due = first or step // self.every > (self._last or 0) // self.every
+    def _due(self, step: int) -> bool:
+        """Is a snapshot due, and is there room for it?"""
+        due = self._last is None or step // self.every > self._last // self.every
         self._last = step
-        if not due:
-            return
-        if self._waiting is not None:
+        if due and self._waiting is not None:
             self._count(skipped=1)
-            return
+            return False
+        return due
+
+    def _copy(self, step: int) -> None:
+        """Keep the weights of now."""
         field = self._given if isinstance(self._given, LatentField) else self._given()
         try:
             copy, note = frozen(field, keep_hooks=self.keep_hooks)
@@ -163,7 +168,7 @@ class DynamicsMonitor:
             copy, note = field, f"The model cannot be copied ({error}); a snapshot that has to wait sees later weights."
         if note:
             self._tell("copy", note)
-        if first:
+        if not self._budget.calibrated:
             self._calibrate(copy)
         self._waiting = (step, copy)
 
@@ -172,6 +177,7 @@ class DynamicsMonitor:
         few = self._budget.efforts[0].starts
         z = self.starts.block(field, 0, few)
         require_self_map(field, z[:4])
+        field(z)  # the first pass pays for lazy initialisation
         began = self._budget.clock()
         field(z)
         self._budget.calibrate(self._budget.clock() - began)
@@ -183,6 +189,7 @@ class DynamicsMonitor:
         effort = self._budget.affordable()
         if effort is None:
             return None
+        self._budget.begin(effort)
         step, field = self._waiting
         self._waiting = None
         began = self._budget.clock()
