@@ -75,6 +75,35 @@ def test_a_convolutional_network_in_float32(tmp_path):
     assert auroc(exported.score(x[200:]), exported.score(3 * torch.ones(9, 1, 8, 8))) > 0.99
 
 
+class Growing(nn.Module):
+    """f(z) = 5z."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(5.0, dtype=torch.float64))
+
+    def encode(self, x):
+        return self.factor * x
+
+    def decode(self, z):
+        return z
+
+
+def test_orbits_that_leave_every_bound_before_their_last_step_are_unscorable_in_both(tmp_path):
+    module = Growing()
+    field = sx.LatentField(module.encode, module.decode, latent_shape=3)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(80, 3, generator=generator, dtype=torch.float64)
+    detector = ood.TrajectoryDetector(field, statistic="path", steps=6, self_check=False).fit(x)
+    exported = ood.export_onnx(detector, tmp_path / "d.onnx")
+    sizes = torch.logspace(0, 4, 41, dtype=torch.float64)
+    strange = sizes[:, None] * torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    expected, score = detector.score(strange), exported.score(strange)
+    assert 5 < int(expected.isnan().sum()) < 36
+    # "Out of bounds" is measured from the mean start of a block there, and from the orbit's own start here.
+    assert abs(int(score.isnan().sum()) - int(expected.isnan().sum())) <= 1
+
+
 def test_a_file_that_computes_something_else_fails_its_own_test(wells, tmp_path):
     path = tmp_path / "d.onnx"
     ood.export_onnx(ood.MahalanobisDetector(wells).fit(images(100)), path)

@@ -12,6 +12,7 @@ import torch
 from blobs import images
 from PIL import Image
 
+import separatrix as sx
 from separatrix import ood
 from separatrix.errors import CalibrationWarning, FileError, InputError
 from separatrix.ood import score_run
@@ -112,6 +113,40 @@ def test_an_interrupted_run_goes_on(detector, folder, tmp_path, monkeypatch):
     assert (tmp_path / "t.csv").read_text() == (tmp_path / "whole.csv").read_text()
     assert torch.equal(run.decisions.scores, whole.decisions.scores)
     assert not list(tmp_path.glob("*.partial*"))
+
+
+def test_a_run_that_is_interrupted_twice_loses_nothing(detector, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(score_run, "_BLOCK", 3)
+    original, calls = type(detector).score, []
+
+    def interrupted(self, data):
+        calls.append(len(data))
+        if len(calls) % 2 == 0:
+            raise KeyboardInterrupt
+        return original(self, data)
+
+    monkeypatch.setattr(type(detector), "score", interrupted)
+    for done in (3, 6, 9):
+        with pytest.raises(KeyboardInterrupt):
+            score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
+        (partial,) = tmp_path.glob("t.csv.partial-*")
+        assert [row.file for row in read_rows(partial)] == [f"{i}.png" for i in range(done)]
+        with partial.open("a") as stream:
+            stream.write(f"{done}.png,0.12")  # torn
+    assert score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2).reused == 9
+
+
+def test_a_broken_file_is_unscorable_also_where_the_network_swallows_nan(wells, folder, tmp_path):
+    class Swallowing(type(wells.modules[0])):
+        def encode(self, x):
+            return super().encode(x.nan_to_num())
+
+    module = Swallowing()
+    field = sx.LatentField(module.encode, module.decode, latent_shape=(2,), modules=[module])
+    (folder / "5.png").write_bytes(b"no picture")
+    detector = ood.MahalanobisDetector(field).fit((images(120) * 0.1 + 0.5).clamp(0, 1))
+    run = score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
+    assert run.decisions.unscorable.tolist() == [name == "5.png" for name in run.names]
 
 
 def test_a_second_run_scores_only_what_is_new_or_newer(detector, folder, tmp_path, monkeypatch):

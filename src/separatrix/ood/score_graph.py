@@ -49,8 +49,7 @@ class ScoreGraph(nn.Module):
         """Scores and p-values of a batch."""
         z = self.field._encode(x)
         score = self._score(self.detector, z, x)
-        # Also of x: some runtimes make 0 of a NaN in a ReLU.
-        score = torch.where(_finite(x) & _finite(z), score, torch.nan)
+        score = torch.where(_finite(z), score, torch.nan)
         reached = (self.calibration >= score[:, None]).sum(dim=1).to(torch.float64)
         p_value = torch.where(score.isnan(), torch.nan, (1 + reached) / (len(self.calibration) + 1))
         return score, p_value
