@@ -120,3 +120,31 @@ def test_what_cannot_be_asked_of_the_nearest():
         nearest_items(items, items, 1, "manhattan")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="table of 3 × 3"):
         nearest_items(items, items, 1, lambda a, b: a)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_faiss_gives_the_same_answers(distance):
+    pytest.importorskip("faiss")
+    queries, items = _random(40, 12, 5, torch.float32), _random(700, 12, 6, torch.float32)
+    plain, fast = (nearest_items(queries, items, 7, distance, engine=engine) for engine in ("torch", "faiss"))
+    assert torch.equal(plain.index, fast.index)
+    assert torch.allclose(plain.distance, fast.distance, atol=1e-14, rtol=0)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_faiss_cannot_lose_neighbours_that_float32_cannot_tell_apart(distance):
+    """A hundred items that differ from the query by less than float32 resolves: all of them are measured again."""
+    pytest.importorskip("faiss")
+    queries = 1000 * torch.ones(1, 8, dtype=torch.float64)
+    items = queries + 1e-6 * _random(100, 8, 7)
+    plain, fast = (nearest_items(queries, items, 3, distance, engine=engine) for engine in ("torch", "faiss"))
+    assert torch.equal(plain.index, fast.index)
+    assert nearest_items(queries[:0], items, 3, distance, engine="faiss").index.shape == (0, 3)
+
+
+def test_faiss_takes_no_function():
+    pytest.importorskip("faiss")
+    with pytest.raises(InputError, match="cosine and euclidean"):
+        nearest_items(torch.ones(1, 2), torch.ones(3, 2), 1, lambda a, b: a @ b.T, engine="faiss")
+    with pytest.raises(InputError, match="no engine 'annoy'"):
+        nearest_items(torch.ones(1, 2), torch.ones(3, 2), 1, engine="annoy")  # type: ignore[arg-type]

@@ -12,11 +12,14 @@ from torch import Tensor
 from separatrix.errors import InputError
 
 _ELEMENTS_AT_ONCE = 2**22  # float64 entries of one block of items, and of one block of the table
+_CANDIDATES = 16  # beyond k that faiss is asked for, so that rounding rarely matters
 _SPARE = 4  # candidates beyond k that are measured exactly: the matrix product orders near ties by its rounding
 
 Distance = Literal["cosine", "euclidean"] | Callable[[Tensor, Tensor], Tensor]
 """How far apart two items are: 1 − cos(x, y), ‖x − y‖, or any function of queries ``(q, …)`` and items ``(m, …)`` that
 returns the ``(q, m)`` table of distances, such as a perceptual distance or one between features of the images."""
+
+Engine = Literal["torch", "faiss"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,9 @@ def most_similar(queries: Tensor, items: Tensor) -> MostSimilar:
     return MostSimilar(index, best.clamp(-1.0, 1.0))
 
 
-def nearest_items(queries: Tensor, items: Tensor, k: int = 1, distance: Distance = "cosine") -> NearestItems:
+def nearest_items(
+    queries: Tensor, items: Tensor, k: int = 1, distance: Distance = "cosine", *, engine: Engine = "torch"
+) -> NearestItems:
     """The k nearest items of each query, with all items compared, block by block, as in :func:`most_similar`.
 
     Euclidean candidates come from a matrix product and are then measured by differences, which stay exact near zero.
@@ -73,6 +78,9 @@ def nearest_items(queries: Tensor, items: Tensor, k: int = 1, distance: Distance
         items: ``(m, …)``, m ≥ k, of the same shape per item; a memory map of any size will do.
         k: how many.
         distance: see :data:`Distance`.
+        engine: ``"faiss"`` lets faiss choose candidates in float32, which holds all items in memory and is faster for many of
+            them; they are measured here, and queries for which rounding could hide a nearer item are searched again
+            without it, so the answers are the same.
 
     Raises:
         InputError: fewer than k items, items of another shape, or a distance that returns no ``(q, m)`` table of numbers.
@@ -85,6 +93,11 @@ def nearest_items(queries: Tensor, items: Tensor, k: int = 1, distance: Distance
     """
     if not 1 <= k <= len(items):
         raise InputError(f"The {k} nearest of {len(items)} items were asked for; ask for 1 to {max(len(items), 1)}.")
+    _require_comparable(queries, items, distance)
+    if engine == "faiss":
+        return _with_faiss(queries, items, k, distance)
+    if engine != "torch":
+        raise InputError(f"There is no engine {engine!r}; choose torch or faiss.")
     kept = min(k + _SPARE, len(items)) if distance == "euclidean" else k
     best = torch.full((len(queries), kept), torch.inf, dtype=torch.float64)
     index = torch.zeros((len(queries), kept), dtype=torch.int64)
@@ -95,10 +108,47 @@ def nearest_items(queries: Tensor, items: Tensor, k: int = 1, distance: Distance
         best[rows] = both.gather(1, order)
         index[rows] = torch.cat((index[rows], found.indices + first), dim=1).gather(1, order)
     if distance == "euclidean":
-        best = _exact(queries, items, index)
+        best = _exact(queries, items, index, distance)
         order = best.sort(dim=1, stable=True).indices
         best, index = best.gather(1, order), index.gather(1, order)
     return NearestItems(index[:, :k], best[:, :k])
+
+
+def _with_faiss(queries: Tensor, items: Tensor, k: int, distance: Distance) -> NearestItems:
+    from separatrix.numerics.neighbours_faiss import candidates
+
+    if not isinstance(distance, str):
+        raise InputError(
+            "faiss knows cosine and euclidean distances only; leave the engine out for a function of yours."
+        )
+    if not len(queries):
+        return nearest_items(queries, items, k, distance)
+    count = min(k + _CANDIDATES, len(items))
+    ours = _prepared(queries, distance)
+    found, bound = candidates(ours, _Prepared(items, distance), count, distance == "cosine")
+    found = found.sort(dim=1).values  # equal distances are then in the order of the items
+    exact = _exact(queries, items, found, distance)
+    order = exact.sort(dim=1, stable=True).indices[:, :k]
+    index, best = found.gather(1, order), exact.gather(1, order)
+    reached = best[:, -1] if distance == "cosine" else best[:, -1].square()
+    doubtful = (reached >= bound) & (count < len(items))
+    if bool(doubtful.any()):
+        again = nearest_items(queries[doubtful], items, k, distance)
+        index[doubtful], best[doubtful] = again.index, again.distance
+    return NearestItems(index, best)
+
+
+class _Prepared:
+    """Items as the distance wants them, a slice at a time."""
+
+    def __init__(self, items: Tensor, distance: Distance) -> None:
+        self._items, self._distance = items, distance
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __call__(self, rows: slice) -> Tensor:
+        return _prepared(self._items[rows], self._distance)
 
 
 def _tables(queries: Tensor, items: Tensor, distance: Distance) -> Iterator[tuple[slice, int, Tensor]]:
@@ -106,6 +156,19 @@ def _tables(queries: Tensor, items: Tensor, distance: Distance) -> Iterator[tupl
 
     Euclidean ones are squared and only good for choosing candidates.
     """
+    _require_comparable(queries, items, distance)
+    entries = max(queries[:1].numel(), 1)
+    prepared = _prepared(queries, distance)
+    width = max(1, _ELEMENTS_AT_ONCE // entries)
+    tall = max(1, _ELEMENTS_AT_ONCE // min(width, len(items)))
+    for first in range(0, len(items), width):
+        block = _prepared(items[first : first + width], distance)
+        for top in range(0, len(queries), tall):
+            rows = slice(top, top + tall)
+            yield rows, first, _table(prepared[rows], block, distance)
+
+
+def _require_comparable(queries: Tensor, items: Tensor, distance: Distance) -> None:
     if not len(items):
         raise InputError("There is nothing to compare with; pass at least one item.")
     if queries.shape[1:] != items.shape[1:]:
@@ -116,15 +179,6 @@ def _tables(queries: Tensor, items: Tensor, distance: Distance) -> Iterator[tupl
         )
     if distance not in ("cosine", "euclidean") and not callable(distance):
         raise InputError(f"There is no distance {distance!r}; choose cosine, euclidean or a function of two batches.")
-    entries = max(queries[:1].numel(), 1)
-    prepared = _prepared(queries, distance)
-    width = max(1, _ELEMENTS_AT_ONCE // entries)
-    tall = max(1, _ELEMENTS_AT_ONCE // min(width, len(items)))
-    for first in range(0, len(items), width):
-        block = _prepared(items[first : first + width], distance)
-        for top in range(0, len(queries), tall):
-            rows = slice(top, top + tall)
-            yield rows, first, _table(prepared[rows], block, distance)
 
 
 def _prepared(data: Tensor, distance: Distance) -> Tensor:
@@ -150,15 +204,18 @@ def _table(queries: Tensor, items: Tensor, distance: Distance) -> Tensor:
     return table.detach().to("cpu", torch.float64)
 
 
-def _exact(queries: Tensor, items: Tensor, index: Tensor) -> Tensor:
-    """‖x − y‖ by differences, for the given items of each query."""
+def _exact(queries: Tensor, items: Tensor, index: Tensor, distance: Distance) -> Tensor:
+    """Distances to the given items of each query; Euclidean ones by differences."""
     exact = torch.empty(index.shape, dtype=torch.float64)
     wide = max(1, _ELEMENTS_AT_ONCE // max(index.shape[1] * queries[:1].numel(), 1))
     for top in range(0, len(queries), wide):
         rows = slice(top, top + wide)
-        chosen = items[index[rows].flatten()].detach().to("cpu", torch.float64).flatten(1)
-        ours = queries[rows].detach().to("cpu", torch.float64).flatten(1)
-        exact[rows] = (ours[:, None] - chosen.reshape(len(ours), index.shape[1], -1)).norm(dim=2)
+        ours = _prepared(queries[rows], distance)
+        chosen = _prepared(items[index[rows].flatten()], distance).reshape(len(ours), index.shape[1], -1)
+        if distance == "cosine":
+            exact[rows] = 1 - (ours[:, None] * chosen).sum(dim=2)
+        else:
+            exact[rows] = (ours[:, None] - chosen).norm(dim=2)
     return exact
 
 

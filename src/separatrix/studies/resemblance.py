@@ -25,7 +25,7 @@ from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics import counter_random
-from separatrix.numerics.neighbours import Distance, nearest_items
+from separatrix.numerics.neighbours import Distance, Engine, nearest_items
 from separatrix.numerics.ranks import benjamini_hochberg, rank_p_values
 from separatrix.studies.resemblance_words import Outcome, judged, median, would_change
 
@@ -112,6 +112,7 @@ def resemblance(
     held_out: Any = None,
     *,
     distance: Distance = "cosine",
+    engine: Engine = "torch",
     noise: int = 256,
     seed: int = 0,
     alpha: float = 0.05,
@@ -126,6 +127,7 @@ def resemblance(
         held_out: images from the same source that it was not trained on. Without them there is no verdict.
         distance: between images: ``"cosine"`` as in the paper, ``"euclidean"``, or a function of two batches that
             returns the table of distances, such as a perceptual distance or one between features.
+        engine: ``"faiss"`` for millions of training images; the answers are the same.
         noise: how many images of uniform noise, in the training images' range, make the lower null.
         seed: of that noise.
         alpha: expected share of false calls among the attractors that are called.
@@ -147,8 +149,8 @@ def resemblance(
             "bring both to one shape."
         )
     chosen = (limits.stable == 1).nonzero().squeeze(1).to("cpu")
-    ours = _of_attractors(field, limits, chosen.tolist(), known, distance)
-    null = closeness(unseen, known, distance)
+    ours = _of_attractors(field, limits, chosen.tolist(), known, distance, engine)
+    null = closeness(unseen, known, distance, engine=engine)
     columns = {
         "sets": chosen,
         "coefficient": ours.coefficient,
@@ -163,7 +165,7 @@ def resemblance(
         **columns,
         held_out=null.coefficient,
         held_out_ratio=null.ratio,
-        noise=closeness(_noise(known, noise, seed), known, distance).coefficient,
+        noise=closeness(_noise(known, noise, seed), known, distance, engine=engine).coefficient,
         distance=name,
         alpha=alpha,
         outcome=outcome,
@@ -187,7 +189,14 @@ class Closeness(NamedTuple):
     ratio: Tensor
 
 
-def closeness(images: Tensor, train: Tensor, distance: Distance = "cosine", *, themselves: bool = False) -> Closeness:
+def closeness(
+    images: Tensor,
+    train: Tensor,
+    distance: Distance = "cosine",
+    *,
+    themselves: bool = False,
+    engine: Engine = "torch",
+) -> Closeness:
     """Coefficient, nearest training image and ratio of each image.
 
     Args:
@@ -195,6 +204,7 @@ def closeness(images: Tensor, train: Tensor, distance: Distance = "cosine", *, t
         train: ``(m, …)``.
         distance: between images.
         themselves: the images are among the training images, so the nearest is left out: train against *other* train.
+        engine: see :func:`~separatrix.numerics.neighbours.nearest_items`.
 
     >>> train = torch.tensor([[0.0], [1.0], [3.0]])
     >>> found = closeness(torch.tensor([[0.5]]), train, "euclidean")
@@ -205,7 +215,7 @@ def closeness(images: Tensor, train: Tensor, distance: Distance = "cosine", *, t
         nothing = torch.empty(0, dtype=torch.float64)
         return Closeness(nothing, torch.empty(0, dtype=torch.int64), nothing)
     skipped = int(themselves)
-    found = nearest_items(images, train, min(1 + skipped + _NEIGHBOURS, len(train)), distance)
+    found = nearest_items(images, train, min(1 + skipped + _NEIGHBOURS, len(train)), distance, engine=engine)
     index, apart = found.index[:, skipped:], found.distance[:, skipped:]
     if not apart.shape[1]:
         raise InputError("A single training image cannot be compared with others; give more.")
@@ -226,7 +236,7 @@ def images_of(data: Any, name: str) -> Tensor:
 
 
 def _of_attractors(
-    field: LatentField, limits: LimitSets, chosen: list[int], train: Tensor, distance: Distance
+    field: LatentField, limits: LimitSets, chosen: list[int], train: Tensor, distance: Distance, engine: Engine
 ) -> Closeness:
     """For each chosen set the closeness of that of its decoded points which is closest to a training image."""
     best = Closeness(
@@ -248,7 +258,7 @@ def _of_attractors(
                 f"{tuple(decoded.shape[1:])}; "
                 "pass the images in the decoder's shape."
             )
-        found = closeness(decoded, train, distance)
+        found = closeness(decoded, train, distance, engine=engine)
         for place, row in enumerate(owner[rows].tolist()):
             if found.coefficient[place] > best.coefficient[row]:
                 for column, values in zip(best, found, strict=True):

@@ -21,7 +21,7 @@ from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.numerics.intervals import wilson
-from separatrix.numerics.neighbours import Distance
+from separatrix.numerics.neighbours import Distance, Engine
 from separatrix.protocol import Protocol
 from separatrix.studies.memorization.study import Memorization, memorization
 from separatrix.studies.resemblance import images_of
@@ -82,6 +82,7 @@ def audit_memorization(
     noise: int = _NOISE,
     protocol: Protocol | None = None,
     distance: Distance = "cosine",
+    engine: Engine = "torch",
     alpha: float = 0.05,
     seed: int = 0,
     batch_size: int | None = None,
@@ -102,6 +103,7 @@ def audit_memorization(
         noise: draws from N(0, I) that are followed as well.
         protocol: of the searches.
         distance: between images.
+        engine: of the nearest neighbours.
         alpha: expected share of false calls among the attractors that are called.
         seed: of the sample and of the noise.
         batch_size: latents per network pass; measured if not given.
@@ -127,7 +129,9 @@ def audit_memorization(
         drawn = find_attractors(
             field, starting.gaussian(noise, seed=seed), protocol, batch_size=batch_size, progress=progress
         )
-    study = memorization(field, limits, known, unseen, noise=drawn, distance=distance, alpha=alpha, seed=seed)
+    study = memorization(
+        field, limits, known, unseen, noise=drawn, distance=distance, engine=engine, alpha=alpha, seed=seed
+    )
     found = study.resemblance
     given_back = found.nearest[found.significant].unique()
     count = int(torch.isin(sampled, given_back).sum())

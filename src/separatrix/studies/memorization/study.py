@@ -13,7 +13,7 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.sets import LimitSets
-from separatrix.numerics.neighbours import Distance, nearest_items
+from separatrix.numerics.neighbours import Distance, Engine, nearest_items
 from separatrix.numerics.variety import Variety, variety
 from separatrix.studies.memorization.decomposition import Decomposition, decomposition
 from separatrix.studies.memorization.sources import Chamfer, Source, chamfer, decoded, sources
@@ -119,6 +119,7 @@ def memorization(
     noise: LimitSets | None = None,
     unseen: LimitSets | None = None,
     distance: Distance = "cosine",
+    engine: Engine = "torch",
     sample: int = _SAMPLE,
     alpha: float = 0.05,
     seed: int = 0,
@@ -133,6 +134,7 @@ def memorization(
         noise: limit sets from noise starts, to be compared with the first.
         unseen: limit sets from held-out images, likewise.
         distance: between images, see :data:`separatrix.numerics.neighbours.Distance`.
+        engine: ``"faiss"`` for millions of training images; the answers are the same.
         sample: how many training and held-out images the errors and the null of training images come from.
         alpha: expected share of false calls among the attractors that are called.
         seed: of samples and noise.
@@ -147,7 +149,7 @@ def memorization(
         raise InputError(f"The samples need at least one image, not {sample}.")
     known = images_of(train, "train")
     held = None if held_out is None else images_of(held_out, "held_out")
-    found = resemblance(field, limits, known, held, distance=distance, alpha=alpha, seed=seed)
+    found = resemblance(field, limits, known, held, distance=distance, engine=engine, alpha=alpha, seed=seed)
     drawn = _drawn(known, sample, seed)
     attractors = limits.attractors
     images = decoded(field, attractors.points)
@@ -156,7 +158,7 @@ def memorization(
     }
     return Memorization(
         resemblance=found,
-        other_train=_other_train(drawn, known, distance),
+        other_train=_other_train(drawn, known, distance, engine),
         exchange=None if held is None or not len(attractors) else exchange(images, known, held, distance),
         train_error=_error(field, drawn),
         decomposition=None
@@ -185,10 +187,10 @@ def exchange(images: Tensor, train: Tensor, held_out: Tensor, distance: Distance
     return Exchange(total, in_train, total * m / pool, float(hypergeom.sf(in_train - 1, pool, m, total)))
 
 
-def _other_train(drawn: Tensor, known: Tensor, distance: Distance) -> Tensor:
+def _other_train(drawn: Tensor, known: Tensor, distance: Distance, engine: Engine) -> Tensor:
     if len(known) < 2:
         return torch.empty(0, dtype=torch.float64)
-    return closeness(drawn, known, distance, themselves=True).coefficient
+    return closeness(drawn, known, distance, themselves=True, engine=engine).coefficient
 
 
 def _error(field: LatentField, images: Tensor) -> float:
