@@ -23,7 +23,7 @@ package = types.ModuleType("separatrix")
 package.__path__ = [{str(SOURCE)!r}]
 sys.modules["separatrix"] = package
 from separatrix.cli.app import app
-for arguments in (["--help"], ["attractors", "--help"], ["demo", "--help"], ["doctor", "--help"], ["probe", "--help"], ["attractors", "--nois"]):
+for arguments in (["--help"], ["attractors", "--help"], ["demo", "--help"], ["doctor", "--help"], ["probe", "--help"], ["film", "-h"], ["diff", "-h"], ["attractors", "--nois"]):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         app(arguments, standalone_mode=False)
 print(*sorted({{"torch", "numpy", "matplotlib", "scipy"}} & set(sys.modules)))
