@@ -18,27 +18,21 @@ from separatrix.cli.attractors_output import (
     statuses,
     verdict,
 )
+from separatrix.cli.chosen_model import ChosenModel, takes_model
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.options import (
     OUTPUT_PANEL,
     STARTS,
     STARTS_PANEL,
-    AllowCode,
     Data,
-    Decoder,
-    Device,
     Json,
-    LatentShape,
-    Model,
     Overwrite,
     Quiet,
     Seed,
-    Set,
     Size,
     Traceback,
-    Weights,
 )
-from separatrix.cli.parsing import parsed_box, parsed_settings, parsed_shape, parsed_size, usage_error
+from separatrix.cli.parsing import parsed_box, parsed_size, usage_error
 from separatrix.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -62,15 +56,10 @@ class Precision(StrEnum):
     FLOAT64 = "float64"
 
 
+@takes_model
 def attractors(
     ctx: typer.Context,
-    model: Model,
-    weights: Weights = None,
-    latent_shape: LatentShape = None,
-    decoder: Decoder = None,
-    settings: Set = None,
-    allow_code: AllowCode = False,
-    device: Device = None,
+    model: ChosenModel,
     data: Data = None,
     size: Size = None,
     noise: Annotated[
@@ -153,7 +142,7 @@ def attractors(
     [bold]separatrix attractors my_model.py:load --weights best.safetensors --noise 500[/bold]
     """
     terminal: Terminal = ctx.obj
-    shape, pixels = parsed_shape(ctx, latent_shape), parsed_size(ctx, size)
+    pixels = parsed_size(ctx, size)
     intervals = parsed_box(ctx, box) if box else None
     chosen = [option for option, value in (("--data", data), ("--noise", noise), ("--box", box)) if value]
     if len(chosen) > 1:
@@ -169,18 +158,9 @@ def attractors(
     from separatrix.data import load_images
     from separatrix.errors import ConvergenceWarning
     from separatrix.examination import examine
-    from separatrix.models import load
 
     rules = _rules(protocol, max_steps, tolerance, precision)
-    field = load(
-        model,
-        weights=weights,
-        latent_shape=shape,
-        decoder=decoder,
-        options=parsed_settings(ctx, settings),
-        allow_code=allow_code,
-        device=device,
-    )
+    field = model.load()
     if data is not None:
         source = starting.encoded(load_images(data, limit=starts or STARTS, size=pixels))
     elif intervals is not None:
@@ -196,7 +176,7 @@ def attractors(
             field,
             source,
             rules,
-            out=out or next_run(model),
+            out=out or next_run(model.spec),
             overwrite=overwrite,
             train=known,
             held_out=unseen,

@@ -10,23 +10,17 @@ import typer
 from rich.text import Text
 
 from separatrix.cli.attractors import next_run
+from separatrix.cli.chosen_model import ChosenModel, takes_model
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.options import (
     OUTPUT_PANEL,
-    AllowCode,
-    Decoder,
-    Device,
     Json,
-    LatentShape,
-    Model,
     Overwrite,
     Quiet,
     Seed,
-    Set,
     Traceback,
-    Weights,
 )
-from separatrix.cli.parsing import parsed_settings, parsed_shape, parsed_size, usage_error
+from separatrix.cli.parsing import parsed_size, usage_error
 from separatrix.cli.tables import duration, heading, labelled, number, table
 from separatrix.cli.terminal import Terminal
 
@@ -44,15 +38,10 @@ class Pixels(StrEnum):
     EUCLIDEAN = "euclidean"
 
 
+@takes_model
 def audit(
     ctx: typer.Context,
-    model: Model,
-    weights: Weights = None,
-    latent_shape: LatentShape = None,
-    decoder: Decoder = None,
-    settings: Set = None,
-    allow_code: AllowCode = False,
-    device: Device = None,
+    model: ChosenModel,
     train: Annotated[
         str | None,
         typer.Option("--train", metavar="SOURCE", rich_help_panel=_DATA,
@@ -112,20 +101,20 @@ def audit(
     _quiet: Quiet = False,
     _traceback: Traceback = False,
 ) -> ExitCode:  # fmt: skip
-    """Does a model give back more of its training images than a budget allows? Exits with 0 (no), 1 (yes) or 2 (cannot say).
+    """Does a model give back more of its training images than a budget allows?
 
-    A training image is given back if an attractor is closer to it, and to it alone,
-    than unseen images are to theirs. Writes a folder with report.html, summary.json
-    and model_card.md. Made for CI:
+    Exits with 0 (no), 1 (yes) or 2 (cannot say). A training image is given back
+    if an attractor is closer to it, and to it alone, than unseen images are to
+    theirs. Writes a folder with report.html, summary.json and model_card.md.
 
-    [bold]separatrix audit my_model.py:load --train train/ --held-out test/ --budget 0.01[/bold]
+    [bold]separatrix audit my_model.py:load --train a/ --held-out b/ --budget 0.01[/bold]
 
-    A stranger's checkpoint, without any data; with suspected images it says which are stored:
+    A stranger's checkpoint, without any data, or against suspected images:
 
-    [bold]separatrix audit my_model.py:load --data-free --suspects photos/ --held-out others/[/bold]
+    [bold]separatrix audit my_model.py:load --data-free --suspects a/ --held-out b/[/bold]
     """
     terminal: Terminal = ctx.obj
-    shape, pixels = parsed_shape(ctx, latent_shape), parsed_size(ctx, size)
+    pixels = parsed_size(ctx, size)
     if data_free and train is not None:
         raise usage_error(ctx, "--data-free", "it looks at noise alone; leave out --train, or give it as --suspects.")
     if suspects is not None and not data_free:
@@ -138,23 +127,14 @@ def audit(
 
     from separatrix.audit_run import run_audit, run_data_free
     from separatrix.data import load_images
-    from separatrix.models import load
 
-    field = load(
-        model,
-        weights=weights,
-        latent_shape=shape,
-        decoder=decoder,
-        options=parsed_settings(ctx, settings),
-        allow_code=allow_code,
-        device=device,
-    )
+    field = model.load()
     images = {
         name: None if source is None else load_images(source, size=pixels)
         for name, source in (("train", train), ("held_out", held_out), ("suspects", suspects))
     }
     terminal.show(_header(field, images))
-    target = out or next_run(model, prefix="audit-")
+    target = out or next_run(model.spec, prefix="audit-")
     common: dict[str, Any] = {
         "out": target,
         "overwrite": overwrite,

@@ -11,25 +11,19 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from separatrix.cli.chosen_model import ChosenModel, takes_model
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.options import (
     STARTS,
     STARTS_PANEL,
-    AllowCode,
     Data,
-    Decoder,
-    Device,
     Json,
-    LatentShape,
-    Model,
     Quiet,
     Seed,
-    Set,
     Size,
     Traceback,
-    Weights,
 )
-from separatrix.cli.parsing import parsed_settings, parsed_shape, parsed_size, usage_error
+from separatrix.cli.parsing import parsed_size, usage_error
 from separatrix.cli.tables import duration, heading, labelled, number, table
 from separatrix.cli.terminal import Terminal
 
@@ -40,15 +34,10 @@ if TYPE_CHECKING:
 _MARKS = {True: Text("ok", style="green"), False: Text("FAIL", style="bold red"), None: Text("note", style="yellow")}
 
 
+@takes_model
 def doctor(
     ctx: typer.Context,
-    model: Model,
-    weights: Weights = None,
-    latent_shape: LatentShape = None,
-    decoder: Decoder = None,
-    settings: Set = None,
-    allow_code: AllowCode = False,
-    device: Device = None,
+    model: ChosenModel,
     data: Data = None,
     size: Size = None,
     samples: Annotated[
@@ -71,24 +60,15 @@ def doctor(
     [bold]separatrix doctor my_model.py:load --data mnist.npz#x_test[/bold]
     """
     terminal: Terminal = ctx.obj
-    shape, pixels = parsed_shape(ctx, latent_shape), parsed_size(ctx, size)
+    pixels = parsed_size(ctx, size)
     if size is not None and data is None:
         raise usage_error(ctx, "--size", "there are no images to resize; give --data.")
 
     from separatrix.data import load_images
     from separatrix.examination_summary import jsonable
-    from separatrix.models import load
     from separatrix.studies.diagnosis import diagnose
 
-    field = load(
-        model,
-        weights=weights,
-        latent_shape=shape,
-        decoder=decoder,
-        options=parsed_settings(ctx, settings),
-        allow_code=allow_code,
-        device=device,
-    )
+    field = model.load()
     images = None if data is None else load_images(data, limit=samples, size=pixels)
     terminal.show(repr(field).removeprefix("LatentField(").removesuffix(")"))
     with terminal.busy("measuring the field, about a minute at most"):
@@ -98,19 +78,15 @@ def doctor(
     if not found.checked.ok:
         terminal.keep(record)
         found.checked.require()
-    given = (
-        ("--weights", weights),
-        ("--latent-shape", latent_shape),
-        ("--decoder", decoder),
-        ("--device", device),
-        ("--data", data),
-        ("--size", size),
-    )
+    images_given = {option: text for option, text in (("--data", data), ("--size", size)) if text is not None}
     command = next_command(
-        model,
-        {option: value for option, value in given if value is not None},
+        model.spec,
+        {**model.given, **images_given},
         found,
-        [*(word for text in settings or () for word in ("--set", text)), *(["--allow-code"] if allow_code else [])],
+        [
+            *(word for text in model.settings for word in ("--set", text)),
+            *(["--allow-code"] if model.allow_code else []),
+        ],
     )
     terminal.show(*_measurements(found), *_advice(found), Text(""))
     terminal.line(command)
