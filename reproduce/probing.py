@@ -47,6 +47,7 @@ def small_cells(name: str, options: argparse.Namespace, cells: Cells) -> None:
     """All data sets of one small model: a search per draw, shared by the sets."""
     build, sources = SMALL[name]
     field = build()
+    pairs = {data: source(options.coded, 1000) for data, source in sources.items()}
     probes: dict[str, list[Probe]] = {data: [] for data in sources}
     counts = []
     with warnings.catch_warnings():
@@ -58,8 +59,7 @@ def small_cells(name: str, options: argparse.Namespace, cells: Cells) -> None:
             if draw == 0:
                 cells.look(name, field, limits, starts)
             counts.append({"attractors": len(limits.attractors), "reached": int((limits.labels >= 0).sum())})
-            for data, source in sources.items():
-                pair = source(options.coded, 1000)
+            for data, pair in pairs.items():
                 probes[data].append(sx.probe(field, base, pair.coded, reference=pair.reference, name=data, seed=draw))
     for data, found in probes.items():
         shares = {

@@ -35,9 +35,9 @@ def page(record: dict[str, Any]) -> str:
         "",
         "## What iterating gains over each control",
         "",
-        "| model, images | d | distinct | effective rank: noise, one step, iterated, real | space | against random basis | raw noise | "
+        "| model, images | d | rms of a real latent coordinate | attractors, of starts | effective rank: noise, one step, iterated, real | space | against random basis | raw noise | "
         "**f once** | draws better than f once | untrained copy | finding |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for key, row in rows.items():
         lines += _row(key, row)
@@ -62,50 +62,44 @@ def _counted(rows: dict[str, Any]) -> list[str]:
             control: Counter(_against(row, control, space)["verdict"] for row in rows.values())
             for control in (Role.ORTHONORMAL, Role.ONCE)
         }
+        step = Counter(_comparison(row, Role.ONCE, Role.ORTHONORMAL, space)["verdict"] for row in rows.values())
         basis, once = verdicts[Role.ORTHONORMAL], verdicts[Role.ONCE]
         lines.append(
             f"* {'In latent space' if space == 'latent' else 'After decoding'}, of {len(rows)} pairs of model and images: {words}. "
             f"Iterated noise is better than a random basis in {basis['better']}, level in {basis['level']}, worse in "
-            f"{basis['worse']}; than f applied once better in {once['better']}, level in {once['level']}, worse in {once['worse']}."
+            f"{basis['worse']}; than f applied once better in {once['better']}, level in {once['level']}, worse in {once['worse']}. "
+            f"f applied once alone is better than a random basis in {step['better']}, level in {step['level']}, worse in "
+            f"{step['worse']}."
         )
     return lines
 
 
 def _why(rows: dict[str, Any]) -> list[str]:
     """Rank correlations over all pairs between gains and how many directions are left."""
-    once, iterated, real = (
-        [_rank(row, role) for row in rows.values()] for role in (Role.ONCE, Role.ITERATED, Role.REAL)
-    )
+    every = list(rows.values())
+    once, iterated, real = ([_rank(row, role) for row in every] for role in (Role.ONCE, Role.ITERATED, Role.REAL))
+    dimension = [row["dimension"] for row in every]
+    basis, step = (Role.ONCE, Role.ORTHONORMAL), (Role.ITERATED, Role.ONCE)
     explanations = (
-        ("of one step over a random basis", (Role.ONCE, Role.ORTHONORMAL), "effective rank of real latents / d", real),
-        ("of one step over a random basis", (Role.ONCE, Role.ORTHONORMAL), "effective rank after one step / d", once),
-        (
-            "of iterating over one step",
-            (Role.ITERATED, Role.ONCE),
-            "effective rank iterated / after one step",
-            iterated,
-        ),
-        (
-            "of iterating over a random basis",
-            (Role.ITERATED, Role.ORTHONORMAL),
-            "effective rank iterated / d",
-            iterated,
-        ),
+        ("of one step over a random basis", basis, "real latents / d", real, dimension),
+        ("of one step over a random basis", basis, "one step / d", once, dimension),
+        ("of iterating over one step", step, "iterated / real latents", iterated, real),
+        ("of iterating over one step", step, "iterated / one step", iterated, once),
     )
     lines = [
-        f"| gain | Spearman's ρ with (over all {len(rows)} pairs) | latent | image |",
+        "Why, over all pairs (several data sets share a model, so they are not independent, and the ratios were chosen after seeing",
+        "the table): Spearman's ρ of the gain with ratios of effective ranks.",
+        "",
+        "| gain | ratio of effective ranks | ρ, latent | ρ, image |",
         "|---|---|---|---|",
     ]
-    for words, (name, control), against, ranks in explanations:
-        whole = (
-            once if "after one step" in against and ranks is iterated else [row["dimension"] for row in rows.values()]
-        )
-        shares = [rank / all_of_it for rank, all_of_it in zip(ranks, whole, strict=True)]
+    for words, (name, control), ratio, above, below in explanations:
+        shares = [x / y for x, y in zip(above, below, strict=True)]
         found = []
         for space in ("latent", "image"):
-            gains = [_comparison(row, name, control, space)["share"][0] for row in rows.values()]
+            gains = [_comparison(row, name, control, space)["share"][0] for row in every]
             found.append(float(spearmanr([-math.inf if gain is None else gain for gain in gains], shares).statistic))
-        lines.append(f"| {words} | {against} | {found[0]:+.2f} | {found[1]:+.2f} |")
+        lines.append(f"| {words} | {ratio} | {found[0]:+.2f} | {found[1]:+.2f} |")
     return lines
 
 
@@ -116,7 +110,10 @@ def _rank(row: dict[str, Any], role: Role) -> float:
 
 def _row(key: str, row: dict[str, Any]) -> list[str]:
     words = ", ".join(f"{_rank(row, role):.1f}" for role in (Role.NOISE, Role.ONCE, Role.ITERATED, Role.REAL))
-    distinct = row["dictionaries"][0]["geometry"]["distinct"]
+    starts = row["dictionaries"][0]["geometry"]["atoms"]
+    counts = sorted(draw["attractors"] for draw in row.get("draws", ()))
+    least, most = (counts[0], counts[-1]) if counts else (0, 0)
+    distinct = "end points" if not counts else str(most) if least == most else f"{least}–{most}"
     lines = []
     for space in ("latent", "image"):
         cells = []
@@ -127,9 +124,9 @@ def _row(key: str, row: dict[str, Any]) -> list[str]:
                 by_draw = row.get("shares_by_draw", {}).get(f"{space} against {control}", [])
                 better = sum(share is not None and share > 0 for share in by_draw)
                 cells.append(f"{better} of {len(by_draw)}" if by_draw else "–")
-        head = f"{key} | {row['dimension']} | {distinct} of {row['dictionaries'][0]['geometry']['atoms']} | {words}"
+        head = f"{key} | {row['dimension']} | {math.sqrt(row['power']):.2f} | {distinct} of {starts} | {words}"
         lines.append(
-            f"| {head if space == 'latent' else ' | | |'} | {space} | {' | '.join(cells)} | {row['findings'][space]} |"
+            f"| {head if space == 'latent' else ' | | | |'} | {space} | {' | '.join(cells)} | {row['findings'][space]} |"
         )
     return lines
 
