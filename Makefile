@@ -4,15 +4,24 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+CORE := $(VENV)/.core
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
 .PHONY: demo test lint types doctest clean
 
-$(READY): pyproject.toml constraints.txt
+# The demo needs the library alone, the tests also every extra.
+$(CORE): pyproject.toml constraints.txt
+	@echo "Installing into $(VENV): a few minutes, most of them for torch."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(INSTALL) .
 	touch $@
 
-demo: $(READY)
+$(READY): $(CORE)
+	@echo "Installing what the tests need."
+	$(INSTALL) ".[dev]"
+	touch $@
+
+demo: $(CORE)
 	$(BIN)/separatrix demo
 
 test: $(READY)

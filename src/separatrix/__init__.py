@@ -9,6 +9,7 @@ LimitSets(2 fixed points; 2 attract; 100 of 100 starts reached one)
 from separatrix import starts
 from separatrix.check import FieldCheck, check
 from separatrix.cost import Cost
+from separatrix.data import load_images
 from separatrix.field import LatentField
 from separatrix.limitsets import (
     Basins,
@@ -103,6 +104,7 @@ __all__ = [
     "find_fixed_points",
     "iterate",
     "load",
+    "load_images",
     "load_result",
     "match",
     "memorization",

@@ -226,7 +226,10 @@ def _advice(found: Diagnosis) -> list[RenderableType]:
     entries = [
         ("protocol", advice.preset),
         ("steps per orbit", predicted),
-        ("a thousand starts", f"about {duration(advice.seconds)} on this machine"),
+        (
+            "a thousand starts",
+            f"the orbits alone take {duration(advice.seconds)}; polishing and closed curves come on top",
+        ),
         ("for a first look", f"{advice.starts:,} starts"),
     ]
     return [heading("How to search it"), labelled(entries), *(Text(reason) for reason in advice.reasons)]

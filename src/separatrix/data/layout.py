@@ -134,6 +134,6 @@ def _refuse_unscaled(pixels: NDArray[np.float32], where: str) -> None:
     if whole or largest > _PLAUSIBLE:
         raise InputError(
             f"{where} holds floating-point {kind} up to {largest:g}, which were never scaled to [0, 1]; "
-            f"divide by {largest:g} or by 255 as your model was trained, or pass bytes as uint8 (a model "
+            f"divide by {'255' if largest == 255 else f'{largest:g} or by 255'} as your model was trained, or pass bytes as uint8 (a model "
             "that wants such values gets them through encode=lambda x: model(255 * x))."
         )

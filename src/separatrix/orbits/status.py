@@ -39,7 +39,7 @@ class Status(IntEnum):
     WANDERING = (
         6,
         "the orbit stays bounded and keeps moving: a closed curve not yet recognised, (transient) chaos or a very long transient",
-        "let find_attractors look for closed curves, or raise max_steps tenfold; report the share that still wanders",
+        "raise max_steps tenfold, and report the share that still wanders (find_attractors recognises closed curves, iterate does not)",
     )
     BUDGET = (
         7,

@@ -38,7 +38,7 @@ def basin_map(
     """A grid of starts coloured by the attractor each ends on; the more steps it took, the deeper the colour.
 
     Colours deepen towards the basin boundaries, because orbits linger near the saddles on them. Starts that
-    reached no limit set are grey. The legend gives the share of the grid with its 95 % interval.
+    reached no limit set are grey. The legend gives shares of the area.
 
     Args:
         limits: the result of a search from ``starts.grid(low, high, shape=shape)``.
@@ -75,7 +75,7 @@ def basin_map(
         axes.set_title(f"Starts on {plane.description}; the marks are projections onto it.")
     figure.legend(
         handles=entries, loc="outside lower left", ncols=3, handlelength=1.0, handleheight=1.0,
-        title="share of the grid with 95 % interval", alignment="left", title_fontsize=8.5,
+        title="share of the area shown", alignment="left", title_fontsize=8.5,
     )  # fmt: skip
     return figure
 
@@ -101,12 +101,12 @@ def _boundaries(axes: Axes, labels: NDArray[np.int64], extent: Extent) -> None:
 
 
 def _entries(limits: LimitSets, names: Sequence[Name], shares: Basins) -> list[Patch]:
-    """Legend: name, share and interval per basin; the small ones together; what is unresolved."""
+    """Legend: name and share per basin; the small ones together; what is unresolved."""
     order = in_order(names)
     entries = []
     for index in order[:_MOST_ENTRIES]:
-        share, low, high = (percent(float(column[index])) for column in (shares.fractions, shares.low, shares.high))
-        entries.append(Patch(color=colour(names[index].rank), label=f"{names[index].label}  {share}  ({low} – {high})"))
+        share = percent(float(shares.fractions[index]))
+        entries.append(Patch(color=colour(names[index].rank), label=f"{names[index].label}  {share}"))
     if len(order) > _MOST_ENTRIES:
         rest = float(shares.fractions[order[_MOST_ENTRIES:]].sum())
         entries.append(Patch(color=PAPER, label=f"{len(order) - _MOST_ENTRIES} more  {percent(rest)}"))

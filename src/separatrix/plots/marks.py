@@ -20,7 +20,7 @@ from separatrix.plots.plane import Plane
 from separatrix.plots.style import INK, MUTED, PAPER, colour, percent, readable_on
 
 _MOST_PICTURES = 10
-_PITCH = 1.5  # from one picture to the next below it
+_PITCH = 1.55  # from one picture to the next below it, with room for a share between them
 _LEAST_ROWS = 6  # so that two pictures are not larger than ten
 
 
@@ -80,7 +80,7 @@ def picture_column(
             color=hue,
             fontsize=11,
         )
-        side.text(0.5, _PITCH * row + 1.2, shares[index], ha="center", va="center", fontsize=8, color=MUTED)
+        side.text(0.5, _PITCH * row + 1.1, shares[index], ha="center", va="top", fontsize=7.5, color=MUTED)
     return main
 
 

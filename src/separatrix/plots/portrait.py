@@ -65,7 +65,7 @@ def field_portrait(
     extent = extent or plane.extent(limits, points)
     grid, velocity = plane.velocity(field, extent, resolution)
 
-    figure = new_figure(5.8, title or f"The latent vector field of {field.name}")
+    figure = new_figure(6.2 if plane.description else 5.8, title or f"The latent vector field of {field.name}")
     names = names_of(limits, like)
     axes = picture_column(figure, field, limits, names, shares_of(limits))
     speed = velocity.norm(dim=1).reshape(resolution, resolution).numpy()

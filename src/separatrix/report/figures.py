@@ -71,8 +71,8 @@ def figures_of(results: ModelResults, *, resolution: int = 90) -> dict[str, Pict
                 "each attractor."
             ),
             caption=(
-                "Every point of the latent plane in the colour of the attractor it ends on; the deeper the "
-                "colour, the more steps it takes. White lines separate the basins."
+                "Every point of the latent plane in the colour of the attractor it ends on; the deeper the colour, the more "
+                "steps it takes. White lines separate the basins. Shares are of the area, not of the data."
             ),
         )
     figures["shares"] = Picture.of(basin_shares(results.searches), alt=_shares_in_words(results))

@@ -50,7 +50,7 @@ def limit_set_table(searches: Mapping[str, LimitSets]) -> Table:
     return Table(
         heads,
         tuple(body),
-        "Shares with 95 % intervals (Wilson). ρ: spectral radius of the Jacobian, below 1 the set attracts. "
+        "Shares with 95 % intervals (Wilson); a dash: none of these starts ended there. ρ: spectral radius of the Jacobian, below 1 the set attracts. "
         "‖J‖₂: spectral norm, "
         "below 1 the map contracts there. Residual: ‖f(z) − z‖. Steps: median over the starts that end "
         f"there.{left_out}",

@@ -17,6 +17,7 @@ from separatrix.models.adapter import adapter_of
 
 _SLOPE, _SHIFT = 0.25, 0.15  # how far the line may be from the diagonal; a regression to the mean alone is below
 _ALIKE = 0.6  # correlation below which a reconstruction is too poor to tell anything about its range
+_UNREACHED = 0.45  # of the data's range, at one end, that no decoded value reaches: half of it where −1 … 1 meets 0 … 1
 _BEYOND = 0.5  # of the range: decoded values this far outside are another convention, not overshoot
 
 
@@ -82,6 +83,12 @@ def loop_closure(field: LatentField, latents: Tensor, data: Tensor | None = None
             mismatch = (
                 f"decoded values reach from {low:.3g} to {high:.3g} where the data lie in [{float(x.min()):.3g}, "
                 f"{float(x.max()):.3g}]; convert the decoder's output to the encoder's range"
+            )
+        unreached = max(low - float(x.min()), float(x.max()) - high) / span
+        if not mismatch and unreached > _UNREACHED:
+            mismatch = (
+                f"decoded values reach only from {low:.3g} to {high:.3g} where the data lie in [{float(x.min()):.3g}, "
+                f"{float(x.max()):.3g}]; give the data in the range the model was trained on, or convert inside decode"
             )
     return LoopClosure(words, low, high, round_trip, slope, intercept, correlation, mismatch)
 
