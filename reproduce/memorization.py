@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from memorization_page import write_page
 from torch import Tensor
 
 import separatrix as sx
@@ -146,7 +147,7 @@ def memory(seed: int, size: Size) -> dict[str, Any]:
         "lower half black": torch.cat((train[:, :, :14], torch.zeros_like(train[:, :, 14:])), dim=2),
     }
     returned = {name: comes_back(field, some, train) for name, some in damaged.items()}
-    noise = sx.iterate(field, sx.starts.gaussian(200, seed=seed), Protocol(max_steps=3000)).points
+    noise = ends(field, sx.starts.gaussian(200, seed=seed))
     apart = torch.cdist(field.decode(noise.to(field.dtype)).flatten(1), train.flatten(1))
     return {
         **record,
@@ -162,23 +163,21 @@ CLOSE = 0.5  # in the norm of an image of 784 pixels; two training images are 4 
 
 def comes_back(field: sx.LatentField, damaged: Tensor, train: Tensor) -> int:
     """Damaged images whose orbit ends at their own original."""
+    decoded = field.decode(ends(field, sx.starts.encoded(damaged)).to(field.dtype))
+    return int(((decoded - train).flatten(1).norm(dim=1) < CLOSE).sum())
+
+
+def ends(field: sx.LatentField, starts: sx.starts.Starts) -> Tensor:
+    """Where the orbits are after at most 3000 steps, settled or not."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        ends = sx.iterate(field, sx.starts.encoded(damaged), Protocol(max_steps=3000)).points
-    return int(((field.decode(ends.to(field.dtype)) - train).flatten(1).norm(dim=1) < CLOSE).sum())
+        return sx.iterate(field, starts, Protocol(max_steps=3000)).points
 
 
 def jobs(seeds: int, only: list[str], size: Size) -> list[tuple[dict[str, Any], Any]]:
     """What is to be computed: the key of a run and the function that makes it. All of one seed before the next."""
     made: list[tuple[dict[str, Any], Any]] = []
     for seed in range(seeds):
-        if "memory" in only:
-            made.append(({"part": "memory", "seed": seed}, lambda seed=seed: memory(seed, size)))
-        if "size" in only:
-            made += [
-                ({"part": "size", "images": n, "seed": seed}, lambda n=n, seed=seed: training_size(n, seed, size))
-                for n in SIZES
-            ]
         if "bottleneck" in only:
             made += [
                 (
@@ -188,6 +187,13 @@ def jobs(seeds: int, only: list[str], size: Size) -> list[tuple[dict[str, Any], 
                 for name in FILES
                 for k in BOTTLENECKS
             ]
+        if "size" in only:
+            made += [
+                ({"part": "size", "images": n, "seed": seed}, lambda n=n, seed=seed: training_size(n, seed, size))
+                for n in SIZES
+            ]
+    if "memory" in only:
+        made += [({"part": "memory", "seed": seed}, lambda seed=seed: memory(seed, size)) for seed in range(seeds)]
     return made
 
 
@@ -216,9 +222,6 @@ def main() -> None:
         )
         record["runs"].append(run)
         file.write_text(json.dumps(record, indent=1) + "\n")
-
-    from memorization_page import write_page
-
     write_page(record, options.out)
 
 
