@@ -1,0 +1,198 @@
+"""What benchmarks/ood.py tests on: images in one shape, OOD sets around them, and the networks, trained here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+import separatrix as sx
+from separatrix.models import ConvAutoencoder, load_burgess_vae, load_model, save_model, train_autoencoder
+from separatrix.ood.simple_inputs import blurred, simple_inputs
+
+DATA = Path(os.environ["SEPARATRIX_DATA"])
+TRAINED_ON = 10_000  # the networks' own images, the first of the training sets
+SIMPLE = ("uniform noise", "constant", "blurred", "inverted")
+_NATURAL = {
+    "CIFAR-10": ("cifar10_10k2k", "x_test"),
+    "ImageNet-64": ("imagenet1000_64px", "x"),
+    "BSDS": ("bsds500_64px", "x"),
+}
+
+
+class Sizes(NamedTuple):
+    """How many inputs of each kind."""
+
+    fit: int
+    calibration: int
+    test: int
+    ood: int
+
+
+SMALL = Sizes(fit=600, calibration=200, test=400, ood=100)
+BAR = Sizes(fit=1500, calibration=300, test=800, ood=300)  # the three networks that the bar is about
+
+
+@dataclass
+class Case:
+    """A network with its ID data; everything is made when it is asked for."""
+
+    name: str
+    family: str
+    id_name: str
+    make: Callable[[], sx.LatentField]
+    shape: tuple[int, int, int]
+    sizes: Sizes = SMALL
+    steps: int = 10
+    classes: tuple[int, ...] = tuple(range(10))  # the network was trained on these; the others are near-OOD
+    first: int = TRAINED_ON  # the first training image that the network has not seen
+    protocol: sx.Protocol = field(default_factory=lambda: sx.Protocol(max_steps=500))
+    starts: int = 100  # training latents that are followed to their attractors
+
+
+def arrays(file: str, key: str) -> np.ndarray:
+    """One array of the data folder."""
+    with np.load(DATA / f"data/{file}.npz") as found:
+        return found[key]
+
+
+def shaped(images: np.ndarray, shape: tuple[int, int, int]) -> Tensor:
+    """Bytes n×h×w or n×h×w×3 as ``(n, *shape)`` in [0, 1]: grey by luma or repeated, resized with antialiasing."""
+    x = torch.from_numpy(images.astype(np.float32) / 255)
+    x = x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2)
+    if x.shape[1] == 3 and shape[0] == 1:
+        x = (x * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1, keepdim=True)
+    x = x.expand(-1, shape[0], -1, -1)
+    if tuple(x.shape[2:]) != shape[1:]:
+        x = interpolate(x, size=shape[1:], mode="bilinear", antialias=True, align_corners=False)
+    return x.contiguous()
+
+
+_FILES = {"MNIST": "mnist", "FashionMNIST": "fashion_mnist", "CIFAR-10": "cifar10_10k2k"}
+
+
+def id_images(case: Case) -> tuple[Tensor, Tensor, Tensor]:
+    """(to fit, to calibrate, test) that the network was not trained on; the test images are those of the test set."""
+    file, sizes = _FILES[case.id_name], case.sizes
+    train, test = (
+        shaped(arrays(file, f"x_{part}")[_chosen(file, part, case.classes, first)], case.shape)
+        for part, first in (("train", case.first), ("test", 0))
+    )
+    if len(train) < sizes.fit + sizes.calibration:  # the network has seen all training images
+        train, test = test[sizes.test :], test[: sizes.test]
+    return train[: sizes.fit], train[sizes.fit : sizes.fit + sizes.calibration], test[: sizes.test]
+
+
+def ood_images(case: Case, test: Tensor) -> dict[str, Tensor]:
+    """Other data sets, near-OOD where classes were held out, and inputs that are simpler than the data."""
+    count = case.sizes.ood
+    sets: dict[str, Tensor] = {}
+    if len(case.classes) < 10:
+        file = _FILES[case.id_name]
+        others = tuple(c for c in range(10) if c not in case.classes)
+        sets["held-out classes"] = shaped(arrays(file, "x_test")[_chosen(file, "test", others, 0)][:count], case.shape)
+    for name in ("MNIST", "FashionMNIST"):
+        if name != case.id_name:
+            sets[name] = shaped(arrays(_FILES[name], "x_test")[:count], case.shape)
+    for name, (file, key) in _NATURAL.items():
+        if name != case.id_name:
+            sets[name] = shaped(arrays(file, key)[:count], case.shape)
+    sets["textures"] = textures(count, case.shape)
+    simple = simple_inputs(test, count=min(count, len(test)), seed=1)
+    sets["uniform noise"], sets["constant"] = simple["noise"], simple["constant"]
+    sets["blurred"] = blurred(test[:count], case.shape[1] / 14)
+    sets["inverted"] = 1 - test[:count]
+    return sets
+
+
+def textures(count: int, shape: tuple[int, int, int]) -> Tensor:
+    """Random 64×64 crops of scikit-image's photographs of brick, grass and gravel."""
+    from skimage import data
+
+    generator = np.random.default_rng(0)
+    photographs = (data.brick(), data.grass(), data.gravel())
+    crops = []
+    for index in range(count):
+        photograph = photographs[index % 3]
+        top, left = generator.integers(0, photograph.shape[0] - 64, 2)
+        crops.append(photograph[top : top + 64, left : left + 64])
+    return shaped(np.stack(crops), shape)
+
+
+def cases(kept: Path | None = None) -> list[Case]:
+    """All networks, the three of the bar first; trained ones are kept in, and taken from, the folder ``kept``."""
+    _trained = partial(_training, kept)
+    grey, colour = (1, 28, 28), (3, 32, 32)
+    found = [
+        Case(f"k = 32, seed {seed}", "bar", "MNIST", _trained("MNIST", grey, 32, seed=seed, epochs=15), grey, BAR)
+        for seed in range(3)
+    ]
+    found += [
+        Case(kind, "Burgess VAE", "MNIST", _burgess(kind), (1, 32, 32), first=60_000)
+        for kind in ("VAE", "betaH", "betaB", "btcvae", "factor")
+    ]
+    eight = tuple(range(8))
+    for name in ("MNIST", "FashionMNIST"):
+        make = _trained(name, grey, 32, classes=eight)
+        found.append(Case("k = 32, classes 0 to 7", "near-OOD", name, make, grey, classes=eight))
+        for k in (16, 32, 128):
+            for noise in (0.0, 0.3):
+                if (name, k, noise) != ("MNIST", 32, 0.0):  # there are three of them above
+                    label = f"k = {k}{', denoising' if noise else ''}"
+                    found.append(Case(label, "reference", name, _trained(name, grey, k, noise=noise), grey))
+    for noise in (0.0, 0.1):
+        label = f"k = 128{', denoising' if noise else ''}"
+        make = _trained("CIFAR-10", colour, 128, noise=noise, count=8000, stages=3)
+        found.append(Case(label, "reference", "CIFAR-10", make, colour, first=8000))
+    return found
+
+
+def _chosen(file: str, part: str, classes: tuple[int, ...], first: int) -> np.ndarray:
+    labels = arrays(file, f"y_{part}")
+    rows = np.flatnonzero(np.isin(labels, classes))
+    return rows[rows >= first]
+
+
+def _training(
+    kept: Path | None,
+    name: str,
+    shape: tuple[int, int, int],
+    k: int,
+    *,
+    seed: int = 0,
+    epochs: int = 5,
+    noise: float = 0.0,
+    count: int = TRAINED_ON,
+    stages: int = 2,
+    classes: tuple[int, ...] = tuple(range(10)),
+) -> Callable[[], sx.LatentField]:
+    def make() -> sx.LatentField:
+        label = f"{name}-{k}-{seed}-{epochs}-{noise}-{len(classes)}.safetensors".lower()
+        if kept is not None and (kept / label).exists():
+            return load_model(kept / label).field()
+        torch.manual_seed(seed)
+        model = ConvAutoencoder(shape, k, base_channels=32, stages=stages)
+        file = _FILES[name]
+        rows = _chosen(file, "train", classes, 0)
+        images = shaped(arrays(file, "x_train")[rows[rows < count]], shape)
+        if epochs < 15:
+            images = images[:5000]  # small: what these networks are for is variety
+        train_autoencoder(model, images, epochs=epochs, noise_std=noise, seed=seed)
+        if kept is not None:
+            kept.mkdir(parents=True, exist_ok=True)
+            save_model(model, kept / label)
+        return model.field()
+
+    return make
+
+
+def _burgess(kind: str) -> Callable[[], sx.LatentField]:
+    return lambda: load_burgess_vae(DATA / f"weights/burgess_vae/{kind}_mnist.safetensors").field()
