@@ -9,25 +9,19 @@ import typer
 from rich.text import Text
 
 from separatrix.cli.attractors import next_run
+from separatrix.cli.chosen_model import ChosenModel, takes_model
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.options import (
     OUTPUT_PANEL,
     STARTS_PANEL,
-    AllowCode,
-    Decoder,
-    Device,
     Json,
-    LatentShape,
-    Model,
     Overwrite,
     Quiet,
     Seed,
-    Set,
     Size,
     Traceback,
-    Weights,
 )
-from separatrix.cli.parsing import parsed_settings, parsed_shape, parsed_size, usage_error
+from separatrix.cli.parsing import parsed_size, usage_error
 from separatrix.cli.tables import duration, heading, labelled, number, table
 from separatrix.cli.terminal import Terminal
 
@@ -38,15 +32,10 @@ if TYPE_CHECKING:
 _IMAGES, _SUSPECTS = "What the dictionary has to code", "What the model may have been trained on"
 
 
+@takes_model
 def probe(
     ctx: typer.Context,
-    model: Model,
-    weights: Weights = None,
-    latent_shape: LatentShape = None,
-    decoder: Decoder = None,
-    settings: Set = None,
-    allow_code: AllowCode = False,
-    device: Device = None,
+    model: ChosenModel,
     images: Annotated[
         str | None,
         typer.Option("--images", metavar="SOURCE", rich_help_panel=_IMAGES,
@@ -120,7 +109,7 @@ def probe(
     [bold]separatrix probe taef2 --latent-shape 32,4,4 --images photos/ --size 32,32 --steps 100[/bold]
     """
     terminal: Terminal = ctx.obj
-    shape, pixels = parsed_shape(ctx, latent_shape), parsed_size(ctx, size)
+    pixels = parsed_size(ctx, size)
     if reference is not None and images is None:
         raise usage_error(ctx, "--reference", "it goes with the images to be coded; give --images too.")
     if held_out is not None and suspects is None:
@@ -134,19 +123,10 @@ def probe(
     from dataclasses import replace
 
     from separatrix.data import load_images
-    from separatrix.models import load
     from separatrix.probe_run import run_probe
     from separatrix.protocol import Protocol
 
-    field = load(
-        model,
-        weights=weights,
-        latent_shape=shape,
-        decoder=decoder,
-        options=parsed_settings(ctx, settings),
-        allow_code=allow_code,
-        device=device,
-    )
+    field = model.load()
     known = {
         name: None if source is None else load_images(source, limit=most, size=pixels)
         for name, source, most in (
@@ -166,7 +146,7 @@ def probe(
         reference=known["reference"],
         suspects=known["suspects"],
         held_out=known["held_out"],
-        out=out or next_run(model),
+        out=out or next_run(model.spec),
         overwrite=overwrite,
         batch_size=batch_size,
         seed=seed,
