@@ -147,6 +147,18 @@ def test_a_poor_reconstruction_is_no_mismatch():
         assert loop_closure(field, x.flatten(1), x).ok
 
 
+def test_data_in_a_range_that_no_decoded_value_reaches_are_seen_even_where_nothing_is_rebuilt():
+    """Data in −1 … 1 for a model that makes 0 … 1, and makes the same image of everything."""
+    x = images(40)
+    field = LatentField(
+        lambda x: x.flatten(1), lambda z: x[:1].expand(len(z), 1, 8, 8), latent_shape=64, dtype=torch.float32
+    )
+    assert loop_closure(field, x.flatten(1), x).ok
+    found = loop_closure(field, x.flatten(1), 2 * x - 1)
+    assert "the data lie in [-1, " in found.mismatch
+    assert "the range the model was trained on" in found.mismatch
+
+
 def test_doctor_reports_all_of_it():
     x = images(30)
     found = diagnose(autoencoder(lambda y: 2 * y - 1), x, samples=20, orbits=2, max_steps=2)
