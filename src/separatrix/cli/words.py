@@ -21,7 +21,6 @@ _TRANSLATIONS = (
         r"sx\.load\(\"package\.module:factory\", weights=\"([^\"]*)\"\)",
         r"separatrix attractors package.module:factory --weights \1",
     ),
-    (r"let find_attractors look for closed curves, or raise max_steps", "raise --max-steps"),
     (r"\braise max_steps\b", "raise --max-steps"),
     (r"Protocol\.tolerance", "--tolerance"),
     (r"pass resize=True", "add --resize"),
