@@ -66,20 +66,18 @@ def _signature(
 
 
 def takes_model(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
-    """A command whose second parameter is a `ChosenModel` gets MODEL and its options in that parameter's place.
+    """A command with a parameter that is a `ChosenModel` gets MODEL and its options in that parameter's place.
 
     Mistakes in them are usage errors, found before anything heavy is imported.
     """
     hints = get_type_hints(command, include_extras=True)
-    injected = get_type_hints(_signature, include_extras=True)
-    context, chosen, *rest = inspect.signature(command).parameters.values()
-    if hints[chosen.name] is not ChosenModel:
-        raise TypeError(f"the second parameter of {command.__name__} must be a ChosenModel")
-    names = list(inspect.signature(_signature).parameters)
+    injected = inspect.signature(_signature).parameters
+    hints_of_model = get_type_hints(_signature, include_extras=True)
+    (chosen,) = (name for name, hint in hints.items() if hint is ChosenModel)
 
     @functools.wraps(command)
     def typed(ctx: typer.Context, **arguments: Any) -> ExitCode:
-        said = {name: arguments.pop(name) for name in names}
+        said = {name: arguments.pop(name) for name in injected}
         options = ("--weights", "--latent-shape", "--decoder", "--device")
         texts = {option: said[option[2:].replace("-", "_")] for option in options}
         model = ChosenModel(
@@ -90,17 +88,20 @@ def takes_model(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
             latent_shape=parsed_shape(ctx, said["latent_shape"]),
             options=parsed_settings(ctx, said["settings"]),
         )
-        return command(ctx, model, **arguments)
+        return command(ctx, **{chosen: model}, **arguments)
 
-    parameters = [context, *inspect.signature(_signature).parameters.values(), *rest]
-    typed.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            parameter.replace(
-                kind=inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation={**hints, **injected}[parameter.name]
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        parts = injected.values() if name == chosen else [parameter]
+        known = hints_of_model if name == chosen else hints
+        parameters += [
+            # Keyword-only, so that what must be given may follow what need not be; typer passes everything by name.
+            part.replace(
+                kind=part.kind if part.name == "ctx" else inspect.Parameter.KEYWORD_ONLY, annotation=known[part.name]
             )
-            for parameter in parameters
+            for part in parts
         ]
-    )
-    typed.__annotations__ = {p.name: {**hints, **injected}[p.name] for p in parameters} | {"return": ExitCode}
+    typed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    typed.__annotations__ = {part.name: part.annotation for part in parameters} | {"return": ExitCode}
     del typed.__wrapped__  # typer would read the command's own signature through it
     return typed

@@ -16,7 +16,7 @@ ood = typer.Typer(name="ood", rich_markup_mode="rich")
 def _group(ctx: typer.Context) -> None:
     """Tell inputs like the training data from others, with a false-alarm rate that holds.
 
-    [bold]separatrix ood fit my_model.py:load --train held_out/ --out detector[/bold]
+    [bold]separatrix ood fit my_model.py:load --data held_out/ --out detector[/bold]
 
     [bold]separatrix ood score detector my_model.py:load photos/ --out scores.csv --fpr 0.01[/bold]
 

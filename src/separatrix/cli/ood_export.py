@@ -8,31 +8,26 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from separatrix.cli.chosen_model import ChosenModel, takes_model
 from separatrix.cli.exit_codes import ExitCode
-from separatrix.cli.ood_options import Folder, loaded
+from separatrix.cli.ood_options import Folder
 from separatrix.cli.options import (
     OUTPUT_PANEL,
-    AllowCode,
-    Decoder,
-    Device,
     Json,
-    LatentShape,
-    Model,
     Overwrite,
     Quiet,
-    Set,
     Traceback,
-    Weights,
 )
 from separatrix.cli.parsing import usage_error
 from separatrix.cli.tables import heading, labelled, number
 from separatrix.cli.terminal import Terminal
 
 
+@takes_model
 def export(
     ctx: typer.Context,
     detector: Folder,
-    model: Model,
+    model: ChosenModel,
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="The .onnx file to write.", rich_help_panel=OUTPUT_PANEL)
     ],
@@ -41,12 +36,6 @@ def export(
         typer.Option("--examples", metavar="SOURCE",
                      help="Eight of these images are kept in the file with their scores; else noise and constants."),
     ] = None,
-    weights: Weights = None,
-    latent_shape: LatentShape = None,
-    decoder: Decoder = None,
-    settings: Set = None,
-    allow_code: AllowCode = False,
-    device: Device = None,
     overwrite: Overwrite = False,
     _json: Json = False,
     _quiet: Quiet = False,
@@ -70,16 +59,7 @@ def export(
     from separatrix.ood.detector import Detector
     from separatrix.ood.onnx_detector import PARITY, export_onnx
 
-    field = loaded(
-        ctx,
-        model,
-        weights=weights,
-        latent_shape=latent_shape,
-        decoder=decoder,
-        settings=settings,
-        allow_code=allow_code,
-        device=device,
-    )
+    field = model.load()
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
     written = export_onnx(known, out, None if examples is None else load_images(examples, limit=8))
     size = out.stat().st_size

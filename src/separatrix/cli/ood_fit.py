@@ -10,22 +10,15 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from separatrix.cli.chosen_model import ChosenModel, takes_model
 from separatrix.cli.exit_codes import ExitCode
-from separatrix.cli.ood_options import loaded
 from separatrix.cli.options import (
     OUTPUT_PANEL,
-    AllowCode,
-    Decoder,
-    Device,
     Json,
-    LatentShape,
-    Model,
     Overwrite,
     Quiet,
     Seed,
-    Set,
     Traceback,
-    Weights,
 )
 from separatrix.cli.parsing import parsed_size, usage_error
 from separatrix.cli.tables import heading, labelled, number, table
@@ -49,12 +42,13 @@ class Kind(StrEnum):
     AUTO = "auto"
 
 
+@takes_model
 def fit(
     ctx: typer.Context,
-    model: Model,
-    train: Annotated[
+    model: ChosenModel,
+    data: Annotated[
         str,
-        typer.Option("--train", metavar="SOURCE", rich_help_panel=_TRAINING,
+        typer.Option("--data", metavar="SOURCE", rich_help_panel=_TRAINING,
                      help="Images like those the model is for, but not its own training images: a folder, .npy, .npz, idx. "
                      "Half of them calibrate."),
     ],
@@ -64,7 +58,7 @@ def fit(
     calibration: Annotated[
         str | None,
         typer.Option("--calibration", metavar="SOURCE", rich_help_panel=_TRAINING,
-                     help="Calibrate on these instead, and fit on all of --train."),
+                     help="Calibrate on these instead, and fit on all of --data."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=3, metavar="N", help="At most so many.", rich_help_panel=_TRAINING)
@@ -83,12 +77,6 @@ def fit(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Test all detectors on constant, noise and blurred inputs.")
     ] = True,
-    weights: Weights = None,
-    latent_shape: LatentShape = None,
-    decoder: Decoder = None,
-    settings: Set = None,
-    allow_code: AllowCode = False,
-    device: Device = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     _json: Json = False,
@@ -101,7 +89,7 @@ def fit(
     table says which to trust on this model. The false-alarm rates hold for images
     that the model has [italic]not[/italic] been trained on, so give held-out ones.
 
-    [bold]separatrix ood fit my_model.py:load --train mnist.npz#x_test --out detector[/bold]
+    [bold]separatrix ood fit my_model.py:load --data mnist.npz#x_test --out detector[/bold]
     """
     terminal: Terminal = ctx.obj
     pixels = parsed_size(ctx, size)
@@ -117,17 +105,8 @@ def fit(
     from separatrix.ood.fitting import fit_detector
     from separatrix.ood.landmarks import SEARCH
 
-    field = loaded(
-        ctx,
-        model,
-        weights=weights,
-        latent_shape=latent_shape,
-        decoder=decoder,
-        settings=settings,
-        allow_code=allow_code,
-        device=device,
-    )
-    images = load_images(train, limit=limit, size=pixels)
+    field = model.load()
+    images = load_images(data, limit=limit, size=pixels)
     held_out = None if calibration is None else load_images(calibration, limit=limit, size=pixels)
     with terminal.busy("fitting and testing, a minute or so"):
         fitted = fit_detector(
@@ -145,6 +124,9 @@ def fit(
     size_of_calibration = len(found.calibrated)
     if fitted.check is not None:
         terminal.show(*_checked(fitted.check))
+        if fitted.check.recommended != found.kind:
+            advice = f"This fits {found.kind}; for the one that does best on these inputs add --detector {fitted.check.recommended}."
+            terminal.show(Text(advice))
     terminal.show(heading("The detector"), labelled(_entries(found)), Text(""))
     terminal.line(str(out))
     terminal.document(

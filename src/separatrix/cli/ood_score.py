@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from separatrix.cli.chosen_model import ChosenModel, takes_model
 from separatrix.cli.exit_codes import ExitCode
-from separatrix.cli.ood_options import Folder, Fpr, loaded, parsed_rate
+from separatrix.cli.ood_options import Folder, Fpr, parsed_rate
 from separatrix.cli.options import (
     OUTPUT_PANEL,
-    AllowCode,
-    Decoder,
-    Device,
     Json,
-    LatentShape,
-    Model,
     Quiet,
-    Set,
     Traceback,
-    Weights,
 )
 from separatrix.cli.tables import heading, labelled, number, share
 from separatrix.cli.terminal import Terminal
@@ -29,10 +23,11 @@ if TYPE_CHECKING:
     from separatrix.ood.score_run import ScoreRun
 
 
+@takes_model
 def score(
     ctx: typer.Context,
     detector: Folder,
-    model: Model,
+    model: ChosenModel,
     images: Annotated[
         str,
         typer.Argument(metavar="IMAGES", show_default=False,
@@ -45,12 +40,6 @@ def score(
     ],
     fpr: Fpr = "0.01",
     resize: Annotated[bool, typer.Option("--resize", help="Bring pictures to the size that the detector was fitted on.")] = False,
-    weights: Weights = None,
-    latent_shape: LatentShape = None,
-    decoder: Decoder = None,
-    settings: Set = None,
-    allow_code: AllowCode = False,
-    device: Device = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Compute everything anew.", rich_help_panel=OUTPUT_PANEL)
     ] = False,
@@ -77,16 +66,7 @@ def score(
     from separatrix.ood.score_table import require_format
 
     require_format(out)
-    field = loaded(
-        ctx,
-        model,
-        weights=weights,
-        latent_shape=latent_shape,
-        decoder=decoder,
-        settings=settings,
-        allow_code=allow_code,
-        device=device,
-    )
+    field = model.load()
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
     try:
         run = score_to_table(
