@@ -2,12 +2,12 @@
 
     SEPARATRIX_DATA=... python reproduce/memorization.py [--full] [--seeds 3] [--only bottleneck size memory] [--out reproduce/results]
 
-* bottleneck: the paper's convolutional autoencoder, k = 2 … 512, on MNIST, FashionMNIST and CIFAR-10.
+* bottleneck: the paper's convolutional autoencoder, k = 2 to 512, on MNIST, FashionMNIST and CIFAR-10.
 * size: k = 128 on FashionMNIST, 20 to 5000 training images, equally many steps of training.
 * memory: a fully connected autoencoder at near-zero loss on 50 images: how many are attractors, how many come back from
   noise, how many corrupted images return to their own.
 
-CPU-sized by default (8 channels, 2000 images, 20 epochs, 200 starts); ``--full`` is the paper's size and wants a GPU. One run
+CPU-sized by default (16 channels, 2000 images, 50 epochs of batches of 32, 200 starts); ``--full`` is the paper's size and wants a GPU. One run
 is one line of memorization.json; what is there is not computed again, so the script can be interrupted. Writes
 memorization.{json,md,png}.
 """
@@ -36,7 +36,7 @@ from separatrix.models.training import train_autoencoder
 from separatrix.protocol import Protocol
 
 FILES = {"MNIST": "mnist.npz", "FashionMNIST": "fashion_mnist.npz", "CIFAR-10": "cifar10_10k2k.npz"}
-BOTTLENECKS, SIZES = (2, 8, 32, 128, 512), (20, 100, 500, 5000)
+BOTTLENECKS, SIZES = (2, 16, 128, 512), (20, 100, 500, 5000)
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,13 @@ class Size:
     epochs: int
     starts: int
     steps: int  # of training, in the comparison of training-set sizes
+    batch: int
+    rate: float  # of learning
     held_out: int = 1000
 
 
-SMALL = Size(channels=8, images=2000, epochs=20, starts=200, steps=1200)
-FULL = Size(channels=32, images=50_000, epochs=500, starts=5000, steps=100_000)
+SMALL = Size(channels=16, images=2000, epochs=50, starts=200, steps=3000, batch=32, rate=2e-3)
+FULL = Size(channels=32, images=50_000, epochs=500, starts=5000, steps=100_000, batch=128, rate=5e-4)
 
 
 def images(name: str) -> tuple[Tensor, Tensor]:
@@ -113,7 +115,7 @@ def bottleneck(name: str, k: int, seed: int, size: Size) -> dict[str, Any]:
     train = train[: size.images]
     torch.manual_seed(seed)
     model = ConvAutoencoder(tuple(train.shape[1:]), k, base_channels=size.channels)
-    train_autoencoder(model, train, epochs=size.epochs, seed=seed, batch_size=64)
+    train_autoencoder(model, train, epochs=size.epochs, seed=seed, batch_size=size.batch, learning_rate=size.rate)
     return study(model, train, test, size, seed)
 
 
@@ -122,8 +124,10 @@ def training_size(count: int, seed: int, size: Size) -> dict[str, Any]:
     train = train[:count]
     torch.manual_seed(seed)
     model = ConvAutoencoder((1, 28, 28), 128, base_channels=size.channels)
-    per_epoch = max(1, -(-count // 64))
-    train_autoencoder(model, train, epochs=max(1, size.steps // per_epoch), seed=seed, batch_size=64)
+    per_epoch = max(1, -(-count // size.batch))
+    train_autoencoder(
+        model, train, epochs=max(1, size.steps // per_epoch), seed=seed, batch_size=size.batch, learning_rate=size.rate
+    )
     return study(model, train, test, size, seed)
 
 

@@ -21,7 +21,7 @@ def write_page(record: dict[str, Any], out: Path) -> None:
         f"`python reproduce/memorization.py`, torch {record['versions']['torch']}. Medians over the seeds that are named, with the "
         "range in brackets. *mem* is the mean over attractors of the highest cosine to a training image; *unseen* is what held-out "
         "images reach (median), the null that it has to beat. *Called*: attractors closer to one training image than unseen images "
-        "are (false discovery rate 5 %). ‖J‖₂: medians on training latents / just outside / far away / before training.",
+        "are (false discovery rate 5 %). *Trivial*: runs whose field takes everything to one point in a few steps. ‖J‖₂: medians on training latents / just outside / far away / before training.",
         "",
     ]
     for title, make in (
@@ -74,9 +74,9 @@ def _memory(runs: Sequence[Run]) -> list[str]:
 
 def _table(first: str, groups: Iterable[tuple[str, list[Run]]]) -> list[str]:
     lines = [
-        f"| {first} | seeds | test MSE | attractors | unresolved | mem | unseen | called | components | of images | noise-only | "
+        f"| {first} | seeds | trivial | test MSE | attractors | unresolved | mem | unseen | called | components | of images | noise-only | "
         "‖J‖₂ |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     found = False
     for name, rows in groups:
@@ -92,11 +92,16 @@ def _table(first: str, groups: Iterable[tuple[str, list[Run]]]) -> list[str]:
 
         norms = " / ".join(f"{median(run['norms'][group] for run in rows):.2f}" for group in rows[0]["norms"])
         lines.append(
-            f"| {name} | {len(rows)} | {of('test_error', '.4f')} | {of('attractors', '.0f')} | {of('unresolved', '.0%')} | "
-            f"{of('mem')} | {of('mem_held_out')} | {of('called', '.0f')} | {of('components', '.0f')} | "
+            f"| {name} | {len(rows)} | {sum(run['outcome'] == 'trivial field' for run in rows)} | {of('test_error', '.4f')} | {of('attractors', '.0f')} | {of('unresolved', '.0%')} | "
+            f"{of('mem')} | {of('mem_held_out')} | {of(_called, '.0f')} | {of('components', '.0f')} | "
             f"{of('components_of_images', '.0f')} | {of(_noise_only, '.0f')} | {norms} |"
         )
     return lines if found else []
+
+
+def _called(run: Run) -> int:
+    """Attractors called copies; those of a trivial field are not read."""
+    return 0 if run["outcome"] == "trivial field" else int(run["called"])
 
 
 def _noise_only(run: Run) -> int:
@@ -110,13 +115,13 @@ def _claims(runs: Sequence[Run]) -> list[str]:
     lines = []
     bottlenecks = [run for run in runs if run["part"] == "bottleneck" and run["mem"] is not None]
     if bottlenecks:
-        small = [run for run in bottlenecks if run["k"] <= 8]
+        small = [run for run in bottlenecks if run["k"] <= 16]
         large = [run for run in bottlenecks if run["k"] >= 128]
         excess = lambda rows: median(run["mem"] - run["mem_held_out"] for run in rows)  # noqa: E731
-        called = lambda rows: sum(run["called"] > 0 for run in rows)  # noqa: E731
+        called = lambda rows: sum(_called(run) > 0 for run in rows)  # noqa: E731
         lines += [
             f"* *Small bottlenecks memorize (mem near 1, poor test error), large ones generalize.* Mem: median "
-            f"{median(run['mem'] for run in small):.3f} at k ≤ 8 and {median(run['mem'] for run in large):.3f} at k ≥ 128. Against the null: "
+            f"{median(run['mem'] for run in small):.3f} at k ≤ 16 and {median(run['mem'] for run in large):.3f} at k ≥ 128. Against the null: "
             f"excess {excess(small):+.3f} and {excess(large):+.3f}; runs with any attractor closer to one training image than unseen "
             f"images are: {called(small)} of {len(small)} and {called(large)} of {len(large)}. "
             + (
@@ -128,7 +133,7 @@ def _claims(runs: Sequence[Run]) -> list[str]:
                 else "**See the table**: the excess over the null, not mem itself, is what speaks of memory."
             ),
             f"* *The dictionary gets richer with k.* Components for 90 % of the variance: "
-            f"{median(run['components'] for run in small):.0f} at k ≤ 8, {median(run['components'] for run in large):.0f} at k ≥ 128: "
+            f"{median(run['components'] for run in small):.0f} at k ≤ 16, {median(run['components'] for run in large):.0f} at k ≥ 128: "
             + _yes(median(run["components"] for run in large) > median(run["components"] for run in small)),
         ]
         norms = [run["norms"] for run in bottlenecks]
@@ -142,7 +147,7 @@ def _claims(runs: Sequence[Run]) -> list[str]:
     )
     if sizes:
         few, many = ([run for run in sizes if run["images"] == n] for n in (sizes[0]["images"], sizes[-1]["images"]))
-        share = [median(run["called"] / max(run["attractors"], 1) for run in rows) for rows in (few, many)]
+        share = [median(_called(run) / max(run["attractors"], 1) for run in rows) for rows in (few, many)]
         lines.append(
             f"* *Fewer training images, more memorization.* Attractors called: {share[0]:.0%} at {few[0]['images']} images, "
             f"{share[1]:.0%} at {many[0]['images']}: " + _yes(share[0] > share[1])

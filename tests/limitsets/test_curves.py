@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from separatrix import LatentField
-from separatrix.limitsets.curves import PATIENCE, RECORDED, TRANSIENT, CurveSearch
+from separatrix.limitsets.curves import PATIENCE, PROBE_COST, RECORDED, TRANSIENT, CurveSearch
 
 GOLDEN = 2 * math.pi * (math.sqrt(5) - 1) / 2
 
@@ -159,6 +159,15 @@ def test_chaos_is_not_probed_for_ever():
     labels = search.assign(torch.linspace(0.1, 0.9, 100, dtype=torch.float64)[:, None])
     assert (labels == -1).all()
     assert search.cost.map == PATIENCE * (TRANSIENT + RECORDED)
+
+
+def test_less_patience_probes_less_and_remembers_what_was_in_vain():
+    search = CurveSearch(LatentField.from_map(lambda z: 4 * z * (1 - z), latent_shape=1, dtype=torch.float64))
+    points = torch.linspace(0.1, 0.9, 100, dtype=torch.float64)[:, None]
+    search.assign(points, patience=4)
+    assert (search.fruitless, search.cost.map) == (4, 4 * PROBE_COST)
+    search.assign(points)
+    assert (search.fruitless, search.cost.map) == (4 + PATIENCE, (4 + PATIENCE) * PROBE_COST)
 
 
 def test_float32_orbits_have_curves_too():

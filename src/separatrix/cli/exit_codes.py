@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
     """What a script may rely on. ``ExitCode.BAD_INPUT.sentence`` is the documentation, ``--help`` prints it.
 
     >>> int(ExitCode.NOTHING_FOUND), ExitCode.OK.sentence
-    (3, 'success')
+    (3, 'success; of an audit: within the budget')
     """
 
     sentence: str

@@ -20,6 +20,7 @@ from separatrix.numerics.counter_random import gaussian
 
 TRANSIENT = 200  # steps dropped before recording
 RECORDED = 1000  # steps recorded
+PROBE_COST = TRANSIENT + RECORDED  # evaluations
 PROBES = 4  # orbits recorded together
 PATIENCE = 24  # probes in a row that show no new curve before the search is given up
 WATCHED = 32  # consecutive steps an orbit must stay near a curve to be counted as moving on it
@@ -53,20 +54,21 @@ class CurveSearch:
         self.field = field
         self.curves: list[KnownCurve] = []
         self.cost = Cost()
+        self.fruitless = 0  # probes so far that showed no new curve
 
-    def assign(self, points: Tensor) -> Tensor:
+    def assign(self, points: Tensor, patience: int = PATIENCE) -> Tensor:
         """Curve number for each of ``(n, *latent)`` moving points, −1 for those on no closed curve.
 
-        New curves are certified from probe orbits, each as far from the earlier ones as possible, until PATIENCE probes
-        in a row show nothing new. Which orbits are probed depends on where they are, not on their order.
-        Cost: (TRANSIENT + RECORDED) evaluations per probe, WATCHED per orbit and curve-finding round.
+        New curves are certified from probe orbits, each as far from the earlier ones as possible, until ``patience``
+        probes in a row show nothing new. Which orbits are probed depends on where they are, not on their order.
+        Cost: PROBE_COST evaluations per probe, WATCHED per orbit and curve-finding round.
         """
         labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
         flat = points.flatten(1).to("cpu", torch.float64).numpy()
         free = _sorted_finite(flat)
         probed: list[int] = []
         fruitless = 0
-        while fruitless < PATIENCE and len(free):
+        while fruitless < patience and len(free):
             probes = _far_apart(flat, free, probed)
             probed += probes
             if self._learn(points[probes]):
@@ -77,6 +79,7 @@ class CurveSearch:
                     break  # a family of neutral loops: every orbit has its own, there is no end to certifying them
             else:
                 fruitless += len(probes)
+                self.fruitless += len(probes)
             free = free[(labels.cpu().numpy()[free] < 0) & ~np.isin(free, probed)]
         return labels
 

@@ -27,7 +27,7 @@ from separatrix.field import LatentField
 from separatrix.limitsets.assemble import assemble
 from separatrix.limitsets.audit import Audit, audited
 from separatrix.limitsets.capture import Capture
-from separatrix.limitsets.curves import CurveSearch
+from separatrix.limitsets.curves import PATIENCE, PROBE_COST, PROBES, CurveSearch
 from separatrix.limitsets.library import Library
 from separatrix.limitsets.motion import LEAST_STEPS, motion
 from separatrix.limitsets.sets import LimitSets
@@ -47,6 +47,7 @@ _NAMING_STEPS = 256
 _NAMING_SHARE = 0.05  # of the evaluations spent so far
 _AUDIT_ROUNDS = 3
 _SHRINK = 0.25  # what an audit that finds a disagreement does to the regions
+_CURVE_SHARE = 0.1  # of the steps so far that probes for closed curves may cost before the last look
 _LATER = 256  # steps after which an orbit captured by a closed curve must still be on it
 _STAGE_GROWTH = 4  # moving orbits are examined again each time their budget has grown by this factor
 _MOVING = (Status.WANDERING, Status.BUDGET, Status.SLOW)
@@ -81,7 +82,7 @@ class Search:
         while budget < rules.max_steps and len(moving := self._pending(*_MOVING)):
             budget = min(_STAGE_GROWTH * budget, rules.max_steps)
             self._continue(moving, self.transit, rules.tolerance, budget)
-            self._look_for_curves()
+            self._look_for_curves(last=budget >= rules.max_steps)
         claims = self._pending(Status.CONVERGED, Status.PERIODIC, Status.SLOW)
         self._continue(claims, self.fine, FINE_TOLERANCE, rules.max_steps)
         self._settle_at_rest()
@@ -115,7 +116,7 @@ class Search:
         self.captured = torch.cat([self.captured, capture.captured if capture else none >= 0])
         self._note_errors(torch.arange(first, len(self.labels), device=self.labels.device))
         self._settle()
-        self._look_for_curves()
+        self._look_for_curves(last=budget >= self.protocol.max_steps)
 
     def _new_capture(self, count: int) -> Capture | None:
         return Capture(self.library, self.curve_search, count) if self.protocol.capture else None
@@ -180,10 +181,14 @@ class Search:
                 at = self.library.at_unstable(self.orbits.points[chosen], period, AT_UNSTABLE * self.spread)
                 self.labels[chosen] = at
 
-    def _look_for_curves(self) -> None:
+    def _look_for_curves(self, *, last: bool = False) -> None:
+        """The last look is thorough; earlier ones only save what orbits on a curve would cost until then."""
         moving = self._pending(*_MOVING)
-        if len(moving):
-            self.curve_labels[moving] = self.curve_search.assign(self.orbits.points[moving])
+        if not len(moving):
+            return
+        affordable = int(_CURVE_SHARE * int(self.orbits.steps.sum()) / PROBE_COST) - self.curve_search.fruitless
+        patience = PATIENCE if last else max(PROBES, min(PATIENCE, affordable))
+        self.curve_labels[moving] = self.curve_search.assign(self.orbits.points[moving], patience)
 
     def _audit(self) -> Audit:
         """Follow a sample of captured orbits to the end. A disagreement shrinks all regions, and what was captured outside
