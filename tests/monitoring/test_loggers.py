@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import separatrix as sx
-from separatrix.errors import InputError
+from separatrix.errors import InputError, ModelWarning
 from separatrix.monitoring import MLflowLogger, TensorBoardLogger, TrackioLogger, WandbLogger
 from separatrix.monitoring.loggers import as_loggers
 
@@ -103,3 +103,15 @@ def test_none_is_no_logger():
     assert as_loggers(None) == ()
     with pytest.raises(InputError, match="not a dict"):
         as_loggers({})
+
+
+def test_a_logger_that_fails_is_said_once_and_the_others_go_on():
+    class Full(Trackio):
+        def log(self, metrics, step=None):
+            raise OSError("No space left on device")
+
+    beside = Trackio()
+    with pytest.warns(ModelWarning, match="TrackioLogger failed, and training goes on: No space left") as heard:
+        history = watched([TrackioLogger(Full()), TrackioLogger(beside)])
+    assert len(heard) == 1
+    assert len(history) == len(beside.logged) == 2

@@ -227,7 +227,7 @@ def test_a_snapshot_that_turns_out_too_dear_is_cut():
     budget = Budget(64, 4096, 0.1, clock)
     budget.enter()
     budget.leave()
-    budget.calibrate(1e-3)
+    budget.calibrate(1e-3, latent_dim=2)
     clock.now += 100
     budget.enter()
     effort = budget.affordable()

@@ -6,9 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from separatrix.cost import VJP_WEIGHT
+from separatrix.protocol import DENSE_LIMIT
+
 _FEWEST_STARTS = 16
 _FEWEST_STEPS = 128
-_TYPICAL_PASSES = 40  # of the network in the least snapshot
+_TYPICAL_PASSES = 40  # of the network in the least snapshot, before anything is polished
+_FLOAT64 = 3.0  # what float64 costs beside float32
 _CLIMB = 2.0  # a greater effort is tried when the budget is this many times its predicted cost
 _RESERVE = 0.95  # of the budget is what one snapshot may use up; the rest is for what cannot be interrupted
 
@@ -104,12 +108,14 @@ class Budget:
         """There is an idea of what things cost."""
         return bool(self._cost)
 
-    def calibrate(self, seconds: float) -> None:
+    def calibrate(self, seconds: float, latent_dim: int) -> None:
         """A first idea of what the least effort costs, from the time of one network pass over its starts.
 
-        Optimistic, because a snapshot that turns out dearer is cut and waits for twice the time.
+        Some steps, and two Jacobians in float64 at one attractor. Optimistic: a snapshot that turns out dearer is cut, and the
+        next one waits for twice the time.
         """
-        self._cost[0] = _TYPICAL_PASSES * seconds
+        jacobians = 2 * VJP_WEIGHT * min(latent_dim, DENSE_LIMIT) / self.efforts[0].starts
+        self._cost[0] = (_TYPICAL_PASSES + _FLOAT64 * jacobians) * seconds
 
     def affordable(self) -> Effort | None:
         """The effort for the next snapshot, at most one step above the last one; None to wait."""

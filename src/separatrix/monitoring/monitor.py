@@ -180,7 +180,7 @@ class DynamicsMonitor:
         field(z)  # the first pass pays for lazy initialisation
         began = self._budget.clock()
         field(z)
-        self._budget.calibrate(self._budget.clock() - began)
+        self._budget.calibrate(self._budget.clock() - began, field.latent_dim)
 
     def _look(self) -> Snapshot | None:
         """Search the copy that waits, if there is one and the budget allows."""
@@ -255,7 +255,10 @@ class DynamicsMonitor:
         self.history.append(snapshot)
         self.searches.append(limits)
         for logger in self._loggers:
-            logger.log(snapshot.to_dict())
+            try:
+                logger.log(snapshot.to_dict())
+            except Exception as error:  # a full disk or a lost tracker is no reason to lose a training
+                self._tell(f"log {id(logger)}", f"{type(logger).__name__} failed, and training goes on: {error}")
         return snapshot
 
     def _count(self, **more: int) -> None:
