@@ -125,7 +125,7 @@ def _claims(runs: Sequence[Run]) -> list[str]:
             f"excess {excess(small):+.3f} and {excess(large):+.3f}; runs with any attractor closer to one training image than unseen "
             f"images are: {called(small)} of {len(small)} and {called(large)} of {len(large)}. "
             + (
-                "**Conditional**: mem falls with k, but it never exceeds what unseen images reach, so at this size it measures how "
+                "**Conditional**: mem falls with k, but no attractor is called a copy beside what unseen images reach, so at this size it measures how "
                 "prototypical the attractors are, and is no memory of single images."
                 if called(small) == 0
                 and excess(small) <= 0.02
