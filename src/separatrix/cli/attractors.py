@@ -24,6 +24,7 @@ from separatrix.cli.options import (
     OUTPUT_PANEL,
     STARTS,
     STARTS_PANEL,
+    BatchSize,
     Data,
     Json,
     Overwrite,
@@ -111,10 +112,7 @@ def attractors(
         typer.Option("--sensitivity", rich_help_panel=_RULES,
                      help="Also count by other thresholds, to see how much the number depends on them."),
     ] = False,
-    batch_size: Annotated[
-        int | None,
-        typer.Option("--batch-size", min=1, metavar="N", help="Latents per network pass; measured if not given."),
-    ] = None,
+    batch_size: BatchSize = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None,

@@ -14,6 +14,7 @@ from separatrix.cli.chosen_model import ChosenModel, takes_model
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.options import (
     OUTPUT_PANEL,
+    BatchSize,
     Json,
     Overwrite,
     Quiet,
@@ -86,10 +87,7 @@ def audit(
         typer.Option("--suspects", metavar="SOURCE", rich_help_panel=_FREE,
                      help="Images it may have been trained on, to be looked for among the attractors of noise."),
     ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option("--batch-size", min=1, metavar="N", help="Latents per network pass; measured if not given."),
-    ] = None,
+    batch_size: BatchSize = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None,

@@ -61,6 +61,10 @@ Size = Annotated[
     str | None,
     typer.Option("--size", metavar="H,W", help="Resize all images to this.", rich_help_panel=_STARTS),
 ]
+BatchSize = Annotated[
+    int | None,
+    typer.Option("--batch-size", min=1, metavar="N", help="Latents per network pass; measured if not given."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random; the same seed gives the same numbers.")]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.", rich_help_panel=_OUTPUT)

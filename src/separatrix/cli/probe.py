@@ -14,6 +14,7 @@ from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.options import (
     OUTPUT_PANEL,
     STARTS_PANEL,
+    BatchSize,
     Json,
     Overwrite,
     Quiet,
@@ -74,10 +75,7 @@ def probe(
         int | None,
         typer.Option("--max-steps", min=1, metavar="N", help="Budget per orbit of the search.", rich_help_panel=STARTS_PANEL),
     ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option("--batch-size", min=1, metavar="N", help="Latents per network pass; measured if not given."),
-    ] = None,
+    batch_size: BatchSize = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None,

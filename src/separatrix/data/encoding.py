@@ -34,6 +34,13 @@ def encode_range(field: LatentField, batch: Callable[[int, int], Tensor], first:
         return torch.cat([_encode(field, batch(a, min(a + size, last))) for a in range(first, last, size)])
 
 
+def decode_all(field: LatentField, latents: Tensor) -> Tensor:
+    """D(z) of each of ``(n, *latent_shape)``, on the CPU, a batch at a time. Cost: one decoding per latent."""
+    with field.guest():
+        parts = latents.split(_LARGEST_BATCH) if len(latents) else [latents]
+        return torch.cat([field.decode(part.to(field.device, field.dtype)).detach().cpu() for part in parts])
+
+
 def _encode(field: LatentField, x: Tensor) -> Tensor:
     try:
         latents = field.encode(x.to(field.dtype).to(field.device))

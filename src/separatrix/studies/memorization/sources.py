@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from separatrix.field import LatentField
 from separatrix.limitsets.same import same_sets
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.distances import spread
 from separatrix.numerics.neighbours import Distance, nearest_items
-
-_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -87,12 +81,3 @@ def chamfer(noise: LimitSets, train: LimitSets) -> Chamfer | None:
 
     unit = spread(train.orbits.points.cpu())
     return Chamfer(round(1 - both_ways("cosine"), 15), both_ways("euclidean") / unit)
-
-
-def decoded(field: LatentField, latents: Tensor) -> Tensor:
-    """D(z) of each, on the CPU, in chunks."""
-    parts = [
-        field.decode(latents[first : first + _CHUNK].to(field.device, field.dtype)).detach().cpu()
-        for first in range(0, len(latents), _CHUNK)
-    ]
-    return torch.cat(parts) if parts else torch.empty(0)

@@ -10,13 +10,14 @@ import torch
 from scipy.stats import hypergeom
 from torch import Tensor
 
+from separatrix.data.encoding import decode_all
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.neighbours import Distance, Engine, nearest_items
 from separatrix.numerics.variety import Variety, variety
 from separatrix.studies.memorization.decomposition import Decomposition, decomposition
-from separatrix.studies.memorization.sources import Chamfer, Source, chamfer, decoded, sources
+from separatrix.studies.memorization.sources import Chamfer, Source, chamfer, sources
 from separatrix.studies.resemblance import Resemblance, closeness, images_of, resemblance
 from separatrix.studies.resemblance_words import Outcome
 
@@ -152,7 +153,7 @@ def memorization(
     found = resemblance(field, limits, known, held, distance=distance, engine=engine, alpha=alpha, seed=seed)
     drawn = _drawn(known, sample, seed)
     attractors = limits.attractors
-    images = decoded(field, attractors.points)
+    images = decode_all(field, attractors.points)
     searches = {"train": limits} | {
         name: search for name, search in (("held-out", unseen), ("noise", noise)) if search is not None
     }

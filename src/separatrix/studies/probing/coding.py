@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from separatrix.data.encoding import decode_all
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.numerics.omp import CodeStatus, SparseCodes, omp
 from separatrix.studies.probing.dictionary import Dictionary
-
-_CHUNK = 128  # latents decoded at once
 
 
 @dataclass(frozen=True)
@@ -126,9 +125,7 @@ def reconstructions(
 
 def decoded(field: LatentField, flat: Tensor) -> Tensor:
     """D of flattened latents ``(s, d)`` as ``(s, p)`` float64 on the CPU, in chunks."""
-    z = flat.to(field.device, field.dtype).reshape(-1, *field.latent_shape)
-    with field.guest():
-        return torch.cat([field.decode(part).flatten(1).to("cpu", torch.float64) for part in z.split(_CHUNK)])
+    return decode_all(field, flat.reshape(-1, *field.latent_shape)).flatten(1).to(torch.float64)
 
 
 def _used(codes: SparseCodes, level: int) -> Tensor:
