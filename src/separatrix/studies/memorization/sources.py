@@ -65,6 +65,7 @@ def sources(searches: Mapping[str, LimitSets]) -> dict[str, Source]:
 def chamfer(noise: LimitSets, train: LimitSets) -> Chamfer | None:
     """Symmetric Chamfer similarity of two sets of attractors (Fumero et al., ICLR 2026); None where one is empty.
 
+    >>> import torch
     >>> from separatrix import LatentField, find_attractors
     >>> field = LatentField.from_map(lambda z: z.mul(2).tanh(), (1,), dtype=torch.float64)
     >>> limits = find_attractors(field, torch.tensor([[-1.0], [1.0]], dtype=torch.float64))
