@@ -1,4 +1,4 @@
-"""How many good steps it takes: escapes among accepted points, with three good steps alone and with the tenfold fall as well.
+"""How much evidence it takes: escapes among accepted points for several rules, and how long each makes an orbit wait.
 
     python benchmarks/trapping.py [--systems 400] [--out benchmarks/results]
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +26,13 @@ from separatrix.limitsets.assemble import versions
 from separatrix.limitsets.regions import TrappingRegions
 
 POINTS, STEPS = 400, 400
-RULES = {"three good steps": 0.0, "three good steps and a tenfold fall": approach.FALL}
+RULES = {  # (FALL, FIRM_IN_A_ROW)
+    "three good steps": (0.0, math.inf),
+    "three good steps and a tenfold fall": (approach.FALL, math.inf),
+    "the same, or 3 steps linear by a margin": (approach.FALL, 3),
+    "the same, or 8 steps linear by a margin": (approach.FALL, 8),
+    "the same, or 16 steps linear by a margin (used)": (approach.FALL, approach.FIRM_IN_A_ROW),
+}
 
 
 @dataclass
@@ -37,6 +44,7 @@ class Counts:
     escaped: int = 0
     systems_with_escapes: int = 0
     median_wait: float = 0.0  # steps from the start to acceptance
+    mean_wait: float = 0.0
 
 
 class QuadraticMap:
@@ -92,11 +100,11 @@ def accepted(system: QuadraticMap) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def measure(systems: int) -> list[Counts]:
-    """Both rules on the same systems and starts."""
+    """All rules on the same systems and starts."""
     table = []
-    for rule, fall in RULES.items():
+    for rule, (fall, firm) in RULES.items():
         counts, waits = Counts(rule), []
-        with mock.patch.object(approach, "FALL", fall):
+        with mock.patch.object(approach, "FALL", fall), mock.patch.object(approach, "FIRM_IN_A_ROW", firm):
             for seed in range(systems):
                 system = QuadraticMap(seed)
                 done, ends, wait = accepted(system)
@@ -105,7 +113,7 @@ def measure(systems: int) -> list[Counts]:
                 counts.escaped += lost
                 counts.systems_with_escapes += lost > 0
                 waits += wait.tolist()
-        counts.median_wait = statistics.median(waits)
+        counts.median_wait, counts.mean_wait = statistics.median(waits), statistics.fmean(waits)
         table.append(counts)
     return table
 
@@ -116,11 +124,12 @@ def markdown(table: list[Counts], systems: int) -> str:
         f"Measured by `python benchmarks/trapping.py`: {systems} random quadratic maps in 1 to 6 dimensions, ρ 0.05–0.98, shear "
         f"0–2, bend 0–30, {POINTS} starts each, seeds 0 to {systems - 1}.",
         "",
-        "| rule | accepted | of them escape | systems with an escape | median steps to acceptance |",
-        "|---|---|---|---|---|",
+        "| rule | accepted | of them escape | systems with an escape | median steps to acceptance | mean |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {c.rule} | {c.accepted:,} | {c.escaped:,} | {c.systems_with_escapes} | {c.median_wait:g} |" for c in table
+        f"| {c.rule} | {c.accepted:,} | {c.escaped:,} | {c.systems_with_escapes} | {c.median_wait:g} | {c.mean_wait:.1f} |"
+        for c in table
     ]
     return "\n".join(lines) + "\n"
 
@@ -128,7 +137,7 @@ def markdown(table: list[Counts], systems: int) -> str:
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--systems", type=int, default=400)
+    parser.add_argument("--systems", type=int, default=1200)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     table = measure(options.systems)

@@ -48,11 +48,22 @@ def accepted_after(region_set, path):
     return None
 
 
-@pytest.mark.parametrize(("rho", "steps"), [(0.5, 4), (0.1, 3), (0.9, 22)])
-def test_three_steps_and_a_tenfold_fall(rho, steps):
-    """From z within the region: ρ^steps ≤ 1/10, and never fewer than three."""
-    path = 0.001 * rho ** torch.arange(40, dtype=torch.float64)[:, None] * torch.ones(1, 2, dtype=torch.float64)
+@pytest.mark.parametrize(
+    ("rho", "ratio", "steps"), [(0.5, 0.5, 4), (0.1, 0.1, 3), (0.9, 0.9, 16), (0.9, 0.91, 16), (0.9, 0.93, 32)]
+)
+def test_a_tenfold_fall_in_three_steps_or_more_or_sixteen_nearly_linear_ones(rho, ratio, steps):
+    """From z within the region: ratio^steps ≤ 1/10, and never fewer than three. Where 4 |ratio − ρ| ≤ (1 − ρ)/2, sixteen."""
+    path = 0.001 * ratio ** torch.arange(40, dtype=torch.float64)[:, None] * torch.ones(1, 2, dtype=torch.float64)
     assert accepted_after(regions([0.0, 0.0], rho=rho), path) == steps - 1
+
+
+def test_nearly_linear_steps_are_believed_farther_out():
+    """Distance 1 to the next set: close is ‖z − a‖_P ≤ 0.05, within reach 0.2."""
+    two = regions([0.0], [1.0], rho=0.9)
+    unit = float(two.factor[0, 0, 0])
+    for start, ratio, expected in [(0.19, 0.9, 15), (0.21, 0.9, 16), (0.19, 0.93, None)]:
+        path = start / unit * ratio ** torch.arange(18, dtype=torch.float64)[:, None]
+        assert accepted_after(two, path) == expected
 
 
 def test_a_step_that_does_not_fit_starts_the_count_again():

@@ -59,6 +59,16 @@ def test_verdicts_and_counts():
     assert spectrum.radius.tolist() == pytest.approx([0.9, 1.1, 3.0, 1.0])
 
 
+@pytest.mark.parametrize("tiny", [1e-153, 1e-300])
+def test_entries_whose_squares_underflow(tiny):
+    """A collapsed autoencoder has such Jacobians, and LAPACK gives up on them."""
+    a = matrix(3, 16, 16) @ torch.diag(torch.logspace(0, -50, 16, dtype=torch.float64))
+    plain, scaled = spectrum_of(a), spectrum_of(tiny * a)
+    torch.testing.assert_close(scaled.radius / tiny, plain.radius, rtol=1e-10, atol=0)
+    torch.testing.assert_close(scaled.norm / tiny, plain.norm, rtol=1e-10, atol=0)
+    assert scaled.stable.tolist() == [1, 1, 1]
+
+
 def test_unknown_is_unknown():
     jacobians = torch.stack([torch.full((2, 2), torch.nan), torch.eye(2) * 0.5]).double()
     spectrum = spectrum_of(jacobians)

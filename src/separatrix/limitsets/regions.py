@@ -5,7 +5,12 @@ At an attractor a with Jacobian J, ρ(J) < 1, let q = (1 + ρ)/2 and P solve the
 A step z → f(z) speaks for the attractor if z is close in that norm, the map is nearly linear there, and the distance shrinks
 at least as fast as (1 + q)/2. How many such steps it takes is decided in `separatrix.limitsets.approach`.
 
-Where J is too large to be formed, ‖·‖ takes the place of ‖·‖_P and the test of linearity is left out.
+Few steps suffice where the map is linear *by a margin*. With η = ‖f(z) − a − J(z − a)‖_P / ‖z − a‖_P a step contracts by
+q + η at most. Any other fixed point b, known or not, has η = ‖(I − J)(b − a)‖_P / ‖b − a‖_P ≥ 1 − q, and so has every point of
+the boundary of the basin that lies nearest to a in this norm. η grows about linearly with the distance, so a step with
+MARGIN·η ≤ 1 − q is a MARGIN-th of the way there at most.
+
+Where J is too large to be formed, ‖·‖ takes the place of ‖·‖_P and the tests of linearity are left out.
 """
 
 from __future__ import annotations
@@ -18,7 +23,9 @@ import torch
 from torch import Tensor
 
 CLOSENESS = 0.05  # largest ‖z − a‖_P, as a share of the distance to the nearest other set and of the spread
-LINEARITY = 0.2  # largest ‖f(z) − a − J(z − a)‖_P as a share of ‖z − a‖_P
+LINEARITY = 0.2  # largest η, the nonlinear part of a step as a share of ‖z − a‖_P
+MARGIN = 4.0  # times that η fits into 1 − q where the map is linear by a margin
+REACH = 4.0  # … which is believed up to this many times the radius of closeness
 FLOOR = 1e-12  # distances below this share of ‖a‖ + spread are rounding noise: the orbit is there
 FLOOR_IN_ERRORS = 10.0  # … and so are this many times the error of the attractor itself
 _ROWS_PER_PRODUCT = 16
@@ -30,7 +37,8 @@ _LIFTS = 16
 class StepEvidence(NamedTuple):
     """What one step says, per point."""
 
-    good: Tensor  # (n,) bool: close, nearly linear and contracting, or already there
+    good: Tensor  # (n,) bool: close, nearly linear and contracting, or firm, or already there
+    firm: Tensor  # (n,) bool: within reach, linear by a margin and contracting
     arrived: Tensor  # (n,) bool: at the attractor to the last digit
     before: Tensor  # (n,) float64 ‖z − a‖_P
     after: Tensor  # (n,) float64 ‖f(z) − a‖_P
@@ -45,7 +53,9 @@ class TrappingRegions:
         jacobian: ``(m, k, k)`` of f^p, or None.
         factor: ``(m, k, k)`` upper triangular R with P = RᵀR, or None.
         shrink: ``(m,)`` (1 + q)/2, the slowest acceptable contraction per p steps.
-        radius: ``(m,)`` largest ‖z − a‖_P. Since P ≥ I no point outside the Euclidean ball of this radius qualifies.
+        radius: ``(m,)`` largest ‖z − a‖_P that is close.
+        reach: ``(m,)`` largest ‖z − a‖_P that is looked at. Since P ≥ I no point outside the Euclidean ball of this radius
+            qualifies.
         floor: ``(m,)`` distance that counts as arrived.
     """
 
@@ -54,6 +64,7 @@ class TrappingRegions:
     factor: Tensor | None
     shrink: Tensor
     radius: Tensor
+    reach: Tensor
     floor: Tensor
 
     @classmethod
@@ -74,13 +85,14 @@ class TrappingRegions:
         factor = None
         if jacobian is not None:
             factor = _cholesky(_stein_solution(jacobian / q[:, None, None]))
-        separation = _distance_to_others(points, others)
+        close = closeness * _distance_to_others(points, others).clamp(max=spread)
         return cls(
             points=points,
             jacobian=jacobian,
             factor=factor,
             shrink=(1 + q) / 2,
-            radius=closeness * separation.clamp(max=spread),
+            radius=close,
+            reach=close if jacobian is None else REACH * close,
             floor=FLOOR * (points.norm(dim=1) + spread) + FLOOR_IN_ERRORS * error,
         )
 
@@ -96,9 +108,9 @@ class TrappingRegions:
         return self._norm(z.to(torch.float64) - self.points[region], region)
 
     def inside(self, z: Tensor, region: Tensor) -> Tensor:
-        """``(n,)`` bool: is the point within the radius of its region, or at its centre to the last digit?"""
+        """``(n,)`` bool: is the point within reach of its region, or at its centre to the last digit?"""
         arrived = (z.to(torch.float64) - self.points[region]).norm(dim=1) <= self.floor[region]
-        return arrived | (self.distance(z, region) <= self.radius[region])
+        return arrived | (self.distance(z, region) <= self.reach[region])
 
     def evidence(self, z: Tensor, f_z: Tensor, region: Tensor) -> StepEvidence:
         """What the step z → f^p(z), flat ``(n, k)``, says about the region of each point."""
@@ -107,13 +119,17 @@ class TrappingRegions:
         size, new_size = self._norms(by_region, before), self._norms(by_region, after)
         floor = self.floor[region]
         arrived = before.norm(dim=1) <= floor
-        good = (size <= self.radius[region]) & (new_size <= self.shrink[region] * size)
+        shrinks = new_size <= self.shrink[region] * size
+        good = shrinks & (size <= self.radius[region])
+        firm = torch.zeros_like(good)
         if self.jacobian is not None:
-            predicted = by_region.product(self.jacobian, before)
-            good &= self._norms(by_region, after - predicted) <= LINEARITY * size
+            nonlinear = self._norms(by_region, after - by_region.product(self.jacobian, before))
+            good &= nonlinear <= LINEARITY * size
+            # 1 − q = 2 (1 − (1 + q)/2)
+            firm = shrinks & (size <= self.reach[region]) & (MARGIN * nonlinear <= 2 * (1 - self.shrink[region]) * size)
         # Rounding may move a point that has arrived by as much as its distance; NaN fails both.
         arrived &= after.norm(dim=1) <= 2 * floor
-        return StepEvidence(good | arrived, arrived, size, new_size)
+        return StepEvidence(good | firm | arrived, firm, arrived, size, new_size)
 
     def _norm(self, difference: Tensor, region: Tensor) -> Tensor:
         return self._norms(_Grouped(region, len(self.points)), difference)

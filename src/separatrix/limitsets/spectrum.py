@@ -67,10 +67,14 @@ def spectrum_of(jacobian: Tensor) -> Spectrum:
     wide = jacobian.to(torch.float64)
     finite = wide.flatten(1).isfinite().all(dim=1)
     safe = torch.where(finite[:, None, None], wide, 0.0)
+    # At scale 1: LAPACK fails on entries whose squares underflow, as the Jacobians of a collapsed model have them.
+    largest = safe.flatten(1).abs().max(dim=1).values if len(safe) else wide.new_zeros(0)
+    scale = torch.exp2(largest.clamp(min=torch.finfo(torch.float64).tiny).log2().floor())  # no rounding
+    safe = safe / scale[:, None, None]
     values = torch.linalg.eigvals(safe) if len(safe) else safe.new_zeros((0, wide.shape[-1]), dtype=torch.complex128)
     order = values.abs().argsort(dim=1, descending=True, stable=True)
-    values = values.gather(1, order)
-    norm = torch.linalg.matrix_norm(safe, ord=2) if len(safe) else wide.new_zeros(0)
+    values = values.gather(1, order) * scale[:, None]
+    norm = scale * torch.linalg.matrix_norm(safe, ord=2) if len(safe) else wide.new_zeros(0)
     radius = values.abs().amax(dim=1) if len(safe) else wide.new_zeros(0)
     values = torch.where(
         finite[:, None], values, torch.complex(torch.tensor(torch.nan), torch.tensor(torch.nan)).to(values)

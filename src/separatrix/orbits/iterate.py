@@ -213,6 +213,7 @@ def _run(
                 verdict.status[catcher.see(orbit, z, f_z)] = int(Status.CAPTURED)
             finished = verdict.status != int(Status.RUNNING)
             if bool(finished.any()):
+                judge.complete(state, t, verdict)
                 columns.put(orbit, t, z, verdict, finished)
                 running = ~finished
                 bar.update(len(orbit) - int(running.sum()))
