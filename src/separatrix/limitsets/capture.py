@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from separatrix.limitsets.approach import Approach
-from separatrix.limitsets.curves import NEAR, WATCHED, CurveSearch
+from separatrix.limitsets.curves import NEAR, CurveSearch
 from separatrix.limitsets.library import Library
 from separatrix.numerics.closed_curve import ClosedCurve
 
@@ -26,7 +26,9 @@ class Capture:
         self._known = library.regions_for(1)
         self._approach = Approach.none(count, device)
         self._tubes = [
-            (number, _Tube(known.curve, device)) for number, known in enumerate(curves.curves) if known.stable == 1
+            (number, known.watched, _Tube(known.curve, device))
+            for number, known in enumerate(curves.curves)
+            if known.stable == 1
         ]
         self._near_curve = torch.zeros((len(self._tubes), count), dtype=torch.int64, device=device)
 
@@ -42,10 +44,10 @@ class Capture:
             regions, numbers = self._known
             caught, _ = self._approach.see(regions, orbit, z.flatten(1), f_z.flatten(1))
             self.labels[orbit[caught]] = numbers[self._approach.region[orbit[caught]]]
-        for row, (number, tube) in enumerate(self._tubes):
+        for row, (number, watched, tube) in enumerate(self._tubes):
             near = self._near_curve[row]
             near[orbit] = torch.where(tube.holds(z.flatten(1)), near[orbit] + 1, 0)
-            around = (near[orbit] >= WATCHED) & ~caught
+            around = (near[orbit] >= watched) & ~caught
             self.curve_labels[orbit[around]] = number
             caught |= around
         return caught

@@ -1,11 +1,14 @@
 """Closed curves: orbits that never converge because they go round and round on one invariant loop.
 
 Counting their end points as attractors turns one set into hundreds. One orbit is recorded and certified
-(`separatrix.numerics.closed_curve`); the others only have to stay near the certified curve for a while.
+(`separatrix.numerics.closed_curve`); the others only have to stay near the certified curve for a while. Recording the end
+of a long run costs nothing; a probe of its own is sent only where there is no such record.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +18,7 @@ from torch import Tensor
 
 from separatrix.cost import Cost
 from separatrix.field import LatentField
+from separatrix.limitsets.motion import FLAT, lyapunov_exponents
 from separatrix.numerics.closed_curve import ClosedCurve, closed_curve, distance_to_curve
 from separatrix.numerics.counter_random import gaussian
 
@@ -22,13 +26,16 @@ TRANSIENT = 200  # steps dropped before recording
 RECORDED = 1000  # steps recorded
 PROBE_COST = TRANSIENT + RECORDED  # evaluations
 PROBES = 4  # orbits recorded together
-PATIENCE = 24  # probes in a row that show no new curve before the search is given up
+PATIENCE = 24  # records in a row that show no new curve before the search is given up
+TAIL = 2 * RECORDED  # steps recorded of orbits that run anyway
+TAIL_NUMBERS = 2**26  # coordinates recorded at most: 256 MiB in float32
 WATCHED = 32  # consecutive steps an orbit must stay near a curve to be counted as moving on it
 NEAR = 5e-3  # "near", as a share of the curve's diameter
 PUSH = 1e-2  # displacement of the stability test, as a share of the diameter
 SAME = 2e-3  # two certified curves closer than this share of the diameter are one
 _PUSHED = 16
 _RETURN_STEPS = 256
+_DECAY = 1e-6  # to which the distance to a curve of thin basin must fall, at its mean rate, while an orbit is watched
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,16 @@ class KnownCurve:
         curve: the ordered points.
         rate: factor per step by which the distance of a displaced point to the curve changes (exp of the second
             Lyapunov exponent where the curve attracts).
-        stable: 1 if all displaced points came back, 0 if one went away, −1 if neither.
+        stable: 1 if it attracts: all displaced points came back, or, where the basin is thinner than that, all directions
+            but the one along it contract (second Lyapunov exponent < 0). Otherwise 0 if a displaced point went away, −1
+            if none did.
+        watched: consecutive steps near it after which an orbit is counted as moving on it.
     """
 
     curve: ClosedCurve
     rate: float
     stable: int
+    watched: int = WATCHED
 
 
 class CurveSearch:
@@ -56,22 +67,37 @@ class CurveSearch:
         self.cost = Cost()
         self.fruitless = 0  # probes so far that showed no new curve
 
-    def assign(self, points: Tensor, patience: int = PATIENCE) -> Tensor:
+    def to_record(self, points: Tensor) -> Tensor:
+        """Which of ``(n, *latent)`` orbits to record while they run on, far from each other, as many as memory allows."""
+        flat = points.flatten(1).to("cpu", torch.float64).numpy()
+        free = _sorted_finite(flat)
+        chosen: list[int] = []
+        while len(chosen) < PATIENCE and (len(chosen) + PROBES) * TAIL * flat.shape[1] <= TAIL_NUMBERS and len(free):
+            chosen += _far_apart(flat, free, chosen)
+            free = free[~np.isin(free, chosen)]
+        return torch.tensor(chosen, dtype=torch.int64)
+
+    def assign(self, points: Tensor, patience: int = PATIENCE, recorded: Sequence[Tensor] = ()) -> Tensor:
         """Curve number for each of ``(n, *latent)`` moving points, −1 for those on no closed curve.
 
-        New curves are certified from probe orbits, each as far from the earlier ones as possible, until ``patience``
-        probes in a row show nothing new. Which orbits are probed depends on where they are, not on their order.
+        New curves are certified from the ``recorded`` stretches of orbits ``(t, *latent)``, then from probe orbits, each as
+        far from the earlier ones as possible, until ``patience`` records in a row show nothing new. Which orbits are probed
+        depends on where they are, not on their order.
         Cost: PROBE_COST evaluations per probe, WATCHED per orbit and curve-finding round.
         """
         labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
         flat = points.flatten(1).to("cpu", torch.float64).numpy()
+        paths = [path.flatten(1).to("cpu", torch.float64).numpy() for path in recorded]
+        fruitless = 0 if self._learn(paths) else len(paths)
+        if fruitless < len(paths):
+            labels = self.watch(points)
         free = _sorted_finite(flat)
+        free = free[labels.cpu().numpy()[free] < 0]
         probed: list[int] = []
-        fruitless = 0
         while fruitless < patience and len(free):
             probes = _far_apart(flat, free, probed)
             probed += probes
-            if self._learn(points[probes]):
+            if self._learn(list(self._record(points[probes], TRANSIENT, RECORDED))):
                 fruitless = 0
                 rest = (labels < 0).nonzero().squeeze(1)
                 labels[rest] = self.watch(points[rest])
@@ -83,10 +109,11 @@ class CurveSearch:
             free = free[(labels.cpu().numpy()[free] < 0) & ~np.isin(free, probed)]
         return labels
 
-    def _learn(self, points: Tensor) -> bool:
-        recorded = self._record(points, TRANSIENT, RECORDED)
+    def _learn(self, paths: list[NDArray[np.float64]]) -> bool:
         new = False
-        for path in recorded:
+        for path in paths:
+            if any(_runs_on(path, known) for known in self.curves):
+                continue
             curve = closed_curve(path)
             if curve is None or self._known(curve):
                 continue
@@ -120,7 +147,7 @@ class CurveSearch:
         pushed = torch.from_numpy(corners + PUSH * curve.diameter * direction)
         paths = self._record(pushed.reshape(len(corners), *self.field.latent_shape), 0, _RETURN_STEPS)
         if not np.isfinite(paths).all():
-            return KnownCurve(curve, np.inf, 0)
+            return self._thin(KnownCurve(curve, np.inf, 0))
         distance = np.stack([distance_to_curve(path, curve.points) for path in paths])
         start, end = distance[:, 0], distance[:, -1]
         # The part of the return above the curve's own resolution gives the rate.
@@ -131,7 +158,22 @@ class CurveSearch:
         rate = float((max(worst[steps], 1e-300) / worst[0]) ** (1 / steps))
         if bool((end <= 0.2 * start.max()).all()):
             return KnownCurve(curve, min(rate, 1.0), 1)
-        return KnownCurve(curve, rate, 0 if bool((end > 2 * start.max()).any()) else -1)
+        if bool((end > 2 * start.max()).any()):
+            return self._thin(KnownCurve(curve, rate, 0))
+        return KnownCurve(curve, rate, -1)
+
+    def _thin(self, known: KnownCurve) -> KnownCurve:
+        """Displaced points left: does the curve attract all the same, from nearer by?"""
+        if self.field.latent_dim < 2 or not self.field.differentiable:
+            return known
+        point = torch.from_numpy(known.curve.points[:1]).reshape(1, *self.field.latent_shape)
+        exponents, cost = lyapunov_exponents(self.field, point, count=2, steps=RECORDED)
+        self.cost += cost
+        across = float(exponents[1])
+        if not across < -FLAT:
+            return known
+        watched = max(WATCHED, math.ceil(math.log(_DECAY) / across))
+        return KnownCurve(known.curve, math.exp(across), 1, watched)
 
     def watch(self, points: Tensor, later: int = 0) -> Tensor:
         """Which curve each orbit stays near for WATCHED steps, beginning ``later`` steps from here; −1 for none."""
@@ -155,6 +197,13 @@ class CurveSearch:
             near = (worst[number] <= allowed) & (worst.argmin(axis=0) == number)
             labels[torch.from_numpy(near).to(labels.device)] = number
         return labels
+
+
+def _runs_on(path: NDArray[np.float64], known: KnownCurve) -> bool:
+    """Is the recorded orbit near the curve all the time?"""
+    if not np.isfinite(path).all():
+        return False
+    return float(distance_to_curve(path, known.curve.points).max()) <= NEAR * known.curve.diameter
 
 
 def _sorted_finite(flat: NDArray[np.float64]) -> NDArray[np.intp]:

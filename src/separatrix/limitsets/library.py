@@ -167,15 +167,16 @@ class Library:
 
     # -- growing -----------------------------------------------------------------------------------------------------
 
-    def absorb(self, points: Tensor, error: Tensor, period: int = 1) -> Tensor:
+    def absorb(self, points: Tensor, error: Tensor, period: int = 1, fresh: Tensor | None = None) -> Tensor:
         """Polish what is new among end points that claim to be near a set of this period; label what can be confirmed.
 
+        Points that are not ``fresh`` ``(n,)`` were polished before and are only recognised.
         Returns ``(n,)`` set numbers, −1 for points whose claim was not confirmed (near a saddle, or not a limit at all):
         those orbits have to go on.
         """
         points = self._in_phase(points, period)
         labels = self.recognise(points, period)
-        tried = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+        tried = torch.zeros(len(points), dtype=torch.bool, device=points.device) if fresh is None else ~fresh
         fruitless = 0
         while fruitless < _FRUITLESS:
             open_claims = ((labels < 0) & ~tried).nonzero().squeeze(1)

@@ -17,6 +17,7 @@ where it leads. In order:
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -27,12 +28,13 @@ from separatrix.field import LatentField
 from separatrix.limitsets.assemble import assemble
 from separatrix.limitsets.audit import Audit, audited
 from separatrix.limitsets.capture import Capture
-from separatrix.limitsets.curves import PATIENCE, PROBE_COST, PROBES, CurveSearch
+from separatrix.limitsets.curves import PATIENCE, PROBE_COST, PROBES, RECORDED, TAIL, CurveSearch
 from separatrix.limitsets.library import Library
 from separatrix.limitsets.motion import LEAST_STEPS, motion
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.distances import spread as spread_of
 from separatrix.orbits.iterate import SPREAD_SAMPLE, run_orbits
+from separatrix.orbits.observers import LastSteps, Observer
 from separatrix.orbits.result import Orbits
 from separatrix.orbits.status import Status
 from separatrix.protocol import Protocol
@@ -47,7 +49,7 @@ _NAMING_STEPS = 256
 _NAMING_SHARE = 0.05  # of the evaluations spent so far
 _AUDIT_ROUNDS = 3
 _SHRINK = 0.25  # what an audit that finds a disagreement does to the regions
-_CURVE_SHARE = 0.1  # of the steps so far that probes for closed curves may cost before the last look
+_CURVE_SHARE = 0.05  # of the steps so far that probes for closed curves may cost before the last look
 _LATER = 256  # steps after which an orbit captured by a closed curve must still be on it
 _STAGE_GROWTH = 4  # moving orbits are examined again each time their budget has grown by this factor
 _MOVING = (Status.WANDERING, Status.BUDGET, Status.SLOW)
@@ -72,6 +74,7 @@ class Search:
         rules = self.protocol
         self.labels = torch.zeros(0, dtype=torch.int64, device=self.fine.device)
         self.curve_labels, self.captured = self.labels.clone(), self.labels > 0
+        self.examined = self.labels.clone()  # how many steps an orbit had made when its end was last polished
         self.orbits: Orbits
         self.spread = spread_of(source.block(self.transit, 0, min(len(source), SPREAD_SAMPLE)))
         self.library = Library(self.fine, rules, self.spread, torch.finfo(self.transit.dtype).eps)
@@ -81,8 +84,9 @@ class Search:
             self._look(source[first:last], budget)
         while budget < rules.max_steps and len(moving := self._pending(*_MOVING)):
             budget = min(_STAGE_GROWTH * budget, rules.max_steps)
-            self._continue(moving, self.transit, rules.tolerance, budget)
-            self._look_for_curves(last=budget >= rules.max_steps)
+            tails = LastSteps(self.curve_search.to_record(self.orbits.points[moving]), TAIL)
+            self._continue(moving, self.transit, rules.tolerance, budget, observers=[tails])
+            self._look_for_curves(self._whole(tails, moving), last=budget >= rules.max_steps)
         claims = self._pending(Status.CONVERGED, Status.PERIODIC, Status.SLOW)
         self._continue(claims, self.fine, FINE_TOLERANCE, rules.max_steps)
         self._settle_at_rest()
@@ -114,6 +118,7 @@ class Search:
         self.labels = torch.cat([self.labels, capture.labels if capture else none])
         self.curve_labels = torch.cat([self.curve_labels, capture.curve_labels if capture else none])
         self.captured = torch.cat([self.captured, capture.captured if capture else none >= 0])
+        self.examined = torch.cat([self.examined, none])
         self._note_errors(torch.arange(first, len(self.labels), device=self.labels.device))
         self._settle()
         self._look_for_curves(last=budget >= self.protocol.max_steps)
@@ -122,7 +127,14 @@ class Search:
         return Capture(self.library, self.curve_search, count) if self.protocol.capture else None
 
     def _continue(
-        self, chosen: Tensor, field: LatentField, tolerance: float, budget: int, *, ending: bool = True
+        self,
+        chosen: Tensor,
+        field: LatentField,
+        tolerance: float,
+        budget: int,
+        *,
+        ending: bool = True,
+        observers: Sequence[Observer] = (),
     ) -> None:
         """Iterate the chosen orbits further from where they are, up to ``budget`` steps in all."""
         chosen = chosen[self.orbits.steps[chosen] < budget]
@@ -132,7 +144,9 @@ class Search:
         rules = replace(self.protocol, tolerance=tolerance, max_steps=budget - int(done.max()))
         starts = as_starts(self.orbits.points[chosen])
         capture = self._new_capture(len(chosen)) if ending else None
-        further = run_orbits(field, starts, rules, (), self.batch_size, self.spread, self.progress, catcher=capture)
+        further = run_orbits(
+            field, starts, rules, observers, self.batch_size, self.spread, self.progress, catcher=capture
+        )
         self.orbits = _updated(self.orbits, chosen, further)
         self.labels[chosen], self.curve_labels[chosen], self.captured[chosen] = -1, -1, False
         if capture:
@@ -162,7 +176,10 @@ class Search:
         periods = self.orbits.period[claims]
         for period in sorted(set(periods.tolist())):
             chosen = claims[periods == period]
-            self.labels[chosen] = self.library.absorb(self.orbits.points[chosen], self.orbits.error[chosen], period)
+            points, steps = self.orbits.points[chosen], self.orbits.steps[chosen]
+            fresh = self.examined[chosen] != steps  # polishing the same point again would find the same
+            self.labels[chosen] = self.library.absorb(points, self.orbits.error[chosen], period, fresh)
+            self.examined[chosen] = steps
             # A point approached from alternating sides returns every second step without being a cycle.
             for divisor in (d for d in range(1, period) if period % d == 0):
                 rest = chosen[self.labels[chosen] < 0]
@@ -181,14 +198,20 @@ class Search:
                 at = self.library.at_unstable(self.orbits.points[chosen], period, AT_UNSTABLE * self.spread)
                 self.labels[chosen] = at
 
-    def _look_for_curves(self, *, last: bool = False) -> None:
+    def _whole(self, tails: LastSteps, moving: Tensor) -> list[Tensor]:
+        """The recorded ends of those orbits that still move, unless they are too short to show a curve."""
+        still = torch.isin(moving[tails.rows.to(moving.device)], self._pending(*_MOVING)).tolist()
+        return [path for path, on in zip(tails.result(), still, strict=True) if on and len(path) >= RECORDED]
+
+    def _look_for_curves(self, tails: Sequence[Tensor] = (), *, last: bool = False) -> None:
         """The last look is thorough; earlier ones only save what orbits on a curve would cost until then."""
         moving = self._pending(*_MOVING)
         if not len(moving):
             return
-        affordable = int(_CURVE_SHARE * int(self.orbits.steps.sum()) / PROBE_COST) - self.curve_search.fruitless
-        patience = PATIENCE if last else max(PROBES, min(PATIENCE, affordable))
-        self.curve_labels[moving] = self.curve_search.assign(self.orbits.points[moving], patience)
+        search = self.curve_search
+        affordable = int(_CURVE_SHARE * int(self.orbits.steps.sum()) / PROBE_COST) - search.fruitless
+        patience = PATIENCE if last else min(PATIENCE, affordable if search.fruitless else PROBES)
+        self.curve_labels[moving] = search.assign(self.orbits.points[moving], patience, tails)
 
     def _audit(self) -> Audit:
         """Follow a sample of captured orbits to the end. A disagreement shrinks all regions, and what was captured outside

@@ -133,6 +133,36 @@ class Snapshots:
         return self._points
 
 
+class LastSteps:
+    """The last ``length`` points of a few orbits, whose numbers are in ``rows``."""
+
+    name = "last_steps"
+
+    def __init__(self, rows: Tensor, length: int) -> None:
+        self.rows, self._length = rows, length
+
+    def begin(self, count: int, like: Tensor) -> None:
+        """A ring of points for each of the chosen orbits."""
+        self._slot = torch.full((count,), -1, dtype=torch.int64, device=like.device)
+        self._slot[self.rows.to(like.device)] = torch.arange(len(self.rows), device=like.device)
+        self._ring = like.new_zeros((len(self.rows), self._length, *like.shape[1:]))
+        self._last = torch.full((len(self.rows),), -1, dtype=torch.int64, device=like.device)
+
+    def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> None:  # noqa: ARG002
+        """Overwrite the oldest point."""
+        slot = self._slot[orbit]
+        chosen = slot >= 0
+        self._ring[slot[chosen], step[chosen] % self._length] = z[chosen]
+        self._last[slot[chosen]] = step[chosen]
+
+    def result(self) -> list[Tensor]:
+        """One path ``(t, *latent)`` per chosen orbit, oldest point first, t ≤ ``length``."""
+        return [
+            torch.roll(ring, -(last + 1) % self._length, dims=0)[max(self._length - last - 1, 0) :]
+            for ring, last in zip(self._ring, self._last.tolist(), strict=True)
+        ]
+
+
 class Paths:
     """The whole orbits, for few and short ones: ``(n, T + 1, *latent)``, padded with the end point."""
 
