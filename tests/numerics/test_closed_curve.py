@@ -226,3 +226,48 @@ def test_distance_to_a_fine_circle():
     radii = np.array([0.5, 0.9, 0.999, 1.0, 1.0001, 1.5])
     points = radii[:, None] * np.array([math.cos(0.3), math.sin(0.3)])
     assert distance_to_curve(points, curve) == pytest.approx(np.abs(radii - 1), abs=1e-6)
+
+
+def slow_passage(count, bottleneck, noise, seed=0, growth=0.0, wobble=0.0):
+    """A loop with a slow place at which noise decides how long a lap takes, in three dimensions; α does not exist.
+
+    θ' = θ + 0.06 (1 + bottleneck + cos θ) and noise; ``growth`` makes it a spiral, ``wobble`` winds it round a torus.
+    """
+    rng = np.random.default_rng(seed)
+    theta, points = 0.0, []
+    for t in range(count):
+        radius = 1 + growth * t + wobble * np.cos(0.0137 * t)
+        height = 0.3 * np.sin(2 * theta) + wobble * np.sin(0.0137 * t)
+        points.append((radius * np.cos(theta), radius * np.sin(theta), height))
+        theta += 0.06 * (1 + bottleneck + np.cos(theta)) + noise * abs(rng.standard_normal())
+    return np.array(points)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_loop_whose_laps_take_different_times(seed):
+    curve = closed_curve(slow_passage(2000, 0.01, 3e-3, seed))
+    assert curve is not None
+    t = np.linspace(0, 2 * np.pi, 20_001)
+    exact = np.stack([np.cos(t), np.sin(t), 0.3 * np.sin(2 * t)], axis=1)
+    assert 0.95 < curve.length / np.linalg.norm(np.diff(exact, axis=0), axis=1).sum() < 1.1
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("growth", "wobble"), [(1e-4, 0.0), (-1e-4, 0.0), (0.0, 0.03)])
+def test_a_slow_spiral_or_torus_with_uneven_laps_is_none(seed, growth, wobble):
+    assert closed_curve(slow_passage(2000, 0.01, 3e-3, seed, growth, wobble)) is None
+
+
+def test_chaos_that_goes_round_is_none():
+    """Roessler's band (a = b = 0.2, c = 5.7), in steps so small that they follow the orbit."""
+    z, points = np.array([1.0, 1.0, 0.0]), []
+
+    def flow(z):
+        return np.array([-z[1] - z[2], z[0] + 0.2 * z[1], 0.2 + z[2] * (z[0] - 5.7)])
+
+    for _ in range(12_000):
+        k1 = flow(z)
+        k2 = flow(z + 0.025 * k1)
+        z = z + 0.05 * flow(z + 0.025 * k2)
+        points.append(z)
+    assert closed_curve(np.array(points[2000::2])) is None

@@ -19,7 +19,7 @@ from torch import Tensor
 from separatrix.cost import Cost
 from separatrix.field import LatentField
 from separatrix.limitsets.motion import FLAT, lyapunov_exponents
-from separatrix.numerics.closed_curve import ClosedCurve, closed_curve, distance_to_curve
+from separatrix.numerics.closed_curve import ClosedCurve, closed_curve, distance_to_curve, nearest_chord
 from separatrix.numerics.counter_random import gaussian
 
 TRANSIENT = 200  # steps dropped before recording
@@ -35,6 +35,7 @@ PUSH = 1e-2  # displacement of the stability test, as a share of the diameter
 SAME = 2e-3  # two certified curves closer than this share of the diameter are one
 _PUSHED = 16
 _RETURN_STEPS = 256
+_BOW = 0.1  # how far a curve may bend away from a chord of its polygon, as a share of the chord
 _DECAY = 1e-6  # to which the distance to a curve of thin basin must fall, at its mean rate, while an orbit is watched
 
 
@@ -112,7 +113,7 @@ class CurveSearch:
     def _learn(self, paths: list[NDArray[np.float64]]) -> bool:
         new = False
         for path in paths:
-            if any(_runs_on(path, known) for known in self.curves):
+            if any(_along(path, known, NEAR) for known in self.curves):
                 continue
             curve = closed_curve(path)
             if curve is None or self._known(curve):
@@ -122,10 +123,7 @@ class CurveSearch:
         return new
 
     def _known(self, curve: ClosedCurve) -> bool:
-        return any(
-            float(distance_to_curve(curve.points, known.curve.points).max()) <= SAME * known.curve.diameter
-            for known in self.curves
-        )
+        return any(_along(curve.points, known, SAME) for known in self.curves)
 
     def _record(self, points: Tensor, skipped: int, kept: int) -> NDArray[np.float64]:
         """``(n, kept, k)`` consecutive points after a transient."""
@@ -199,11 +197,12 @@ class CurveSearch:
         return labels
 
 
-def _runs_on(path: NDArray[np.float64], known: KnownCurve) -> bool:
-    """Is the recorded orbit near the curve all the time?"""
+def _along(path: NDArray[np.float64], known: KnownCurve, tolerance: float) -> bool:
+    """Is every point within this share of the diameter of the curve, or within the bow that its polygon cuts off there?"""
     if not np.isfinite(path).all():
         return False
-    return float(distance_to_curve(path, known.curve.points).max()) <= NEAR * known.curve.diameter
+    distance, chord = nearest_chord(path, known.curve.points)
+    return bool((distance <= tolerance * known.curve.diameter + _BOW * chord).all())
 
 
 def _sorted_finite(flat: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -5,7 +5,8 @@ So: find α, sort the points by phase αt mod 1, and look whether neighbours in 
 smooth loop. A spiral, a torus of higher dimension and chaos all fail, because points of nearly equal phase then lie apart.
 α comes from numerical analysis of the fundamental frequency (Laskar 1993): the maximum of the windowed Fourier power,
 whose error falls like T⁻⁴, far below the T⁻² that sorting needs. With three or four laps it does not fall fast enough;
-slow rotation is then timed by its returns.
+slow rotation is then timed by its returns. Where laps pass a saddle so near that rounding decides how long they take, there
+is no α: slow motion is then sorted by the distance travelled since the last return.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from scipy.optimize import minimize_scalar
 
 HARMONICS = 6  # the strongest Fourier peak may be any of the first harmonics of α
 THINNESS = 0.05  # median distance from a point to the chord of its neighbours, as a share of the median gap
+LAP_THINNESS = (
+    0.2  # the same where laps were sorted by distance, in the crowd of a slow passage to within rounding only
+)
 LARGEST_GAP = 0.05  # largest gap between neighbours, as a share of the length: a larger one tears the loop
 CLUMPED = 1e-3  # median gap, as a share of the mean gap, below which the points sit in clumps: a long cycle
 NEARLY_CLUMPED = 0.05  # the same, below which half the points are nearly a cycle and no bow of the loop can be known
@@ -26,6 +30,10 @@ LEAST_LAPS = 3.0  # fewer laps cannot show that a lap repeats the one before: a 
 MIN_POINTS = 256
 SLOW = 0.05  # turns per step up to which the steps of an orbit follow the curve, so that returns can be timed
 _RETURNS = 64
+_EVEN = 0.1  # by how much the length of a lap may differ from the median, as a share
+_DETOUR = (
+    1.5  # length of the loop over that of the shortest tree through its points: more, and neighbours were taken apart
+)
 
 
 @dataclass(frozen=True)
@@ -66,11 +74,43 @@ def closed_curve(orbit: NDArray[np.float64]) -> ClosedCurve | None:
     if np.abs(centred).max() <= 1e-12 * (1 + np.abs(orbit).max()):
         return None
     peak = _strongest_frequency(centred)
+    turns = np.arange(count)
     candidates = [((peak + j) / m) % 1.0 for m in range(1, HARMONICS + 1) for j in range(m)]
-    best = min(candidates, key=lambda alpha: _tour_length(orbit, alpha))
-    if min(best, 1 - best) * count < LEAST_LAPS:
+    best = min(candidates, key=lambda alpha: _tour_length(orbit, alpha * turns % 1.0))
+    curve = None
+    if min(best, 1 - best) * count >= LEAST_LAPS:
+        best = min(best, _from_returns(orbit, best), key=lambda alpha: _tour_length(orbit, alpha * turns % 1.0))
+        curve = _verified(orbit, best * turns % 1.0, best, THINNESS)
+    if curve is None and (laps := _laps(orbit)) is not None:
+        first, last, phase, rotation = laps
+        curve = _verified(orbit[first:last], phase, rotation, LAP_THINNESS)
+    return curve
+
+
+def _laps(orbit: NDArray[np.float64]) -> tuple[int, int, NDArray[np.float64], float] | None:
+    """For motion so slow that its steps follow the curve: (first, last, phases of the steps between, turns per step).
+
+    A lap leads from one passage at the fastest place to the next; the phase is the share of its length travelled so far.
+    None if there are too few laps, too few steps in one, or if their lengths differ.
+    """
+    steps = np.diff(orbit, axis=0)
+    lengths = np.linalg.norm(steps, axis=1)
+    gate = int(lengths.argmax())
+    away = np.linalg.norm(orbit[:-1] - orbit[gate], axis=1)
+    near = np.flatnonzero((away[1:-1] <= away[:-2]) & (away[1:-1] < away[2:]) & (away[1:-1] <= lengths[gate])) + 1
+    if len(near) < LEAST_LAPS + 1 or np.diff(near).min() * SLOW < 1:
         return None
-    return _verified(orbit, min(best, _from_returns(orbit, best), key=lambda alpha: _tour_length(orbit, alpha)))
+    travelled = np.concatenate(([0.0], np.cumsum(lengths)))
+    # A passage falls between two steps: where, along the direction of the motion there?
+    passed = travelled[near] - (orbit[near] - orbit[gate]) @ steps[gate] / lengths[gate]
+    lap = np.diff(passed)
+    if np.abs(lap / np.median(lap) - 1).max() > _EVEN:
+        return None
+    first, last = int(near[0]), int(near[-1])
+    place = travelled[first:last]
+    number = np.clip(np.searchsorted(passed, place, side="right") - 1, 0, len(lap) - 1)
+    phase = (place - passed[number]) / lap[number] % 1.0
+    return first, last, phase, len(lap) / (last - first)
 
 
 def _from_returns(orbit: NDArray[np.float64], rotation: float) -> float:
@@ -101,29 +141,42 @@ def _from_returns(orbit: NDArray[np.float64], rotation: float) -> float:
     return float(np.median(rates)) if rotation < 0.5 else 1 - float(np.median(rates))
 
 
-def _order(count: int, rotation: float) -> NDArray[np.intp]:
-    return np.argsort((rotation * np.arange(count)) % 1.0, kind="stable")
+def _in_order(orbit: NDArray[np.float64], phase: NDArray[np.float64]) -> NDArray[np.float64]:
+    tour: NDArray[np.float64] = orbit[np.argsort(phase, kind="stable")]
+    return tour
 
 
-def _tour_length(orbit: NDArray[np.float64], rotation: float) -> float:
-    tour = orbit[_order(len(orbit), rotation)]
+def _tour_length(orbit: NDArray[np.float64], phase: NDArray[np.float64]) -> float:
+    tour = _in_order(orbit, phase)
     return float(np.linalg.norm(np.roll(tour, -1, axis=0) - tour, axis=1).sum())
 
 
-def _verified(orbit: NDArray[np.float64], rotation: float) -> ClosedCurve | None:
-    tour = orbit[_order(len(orbit), rotation)]
+def _verified(
+    orbit: NDArray[np.float64], phase: NDArray[np.float64], rotation: float, thinnest: float
+) -> ClosedCurve | None:
+    tour = _in_order(orbit, phase)
     following, before = np.roll(tour, -1, axis=0), np.roll(tour, 1, axis=0)
     gaps = np.linalg.norm(following - tour, axis=1)
     typical = float(np.median(gaps))
     if typical <= CLUMPED * gaps.mean() or gaps.max() > LARGEST_GAP * gaps.sum():
         return None
     thinness = float(np.median(_distance_to_chord(tour, before, following))) / typical
-    if thinness > THINNESS or _drift(orbit, rotation) > THINNESS:
+    if thinness > thinnest or _drift(orbit, phase) > THINNESS:
+        return None
+    if gaps.sum() > _DETOUR * _shortest_tree(tour):
         return None
     return ClosedCurve(points=tour, rotation=rotation, length=float(gaps.sum()), thinness=thinness)
 
 
-def _drift(orbit: NDArray[np.float64], rotation: float) -> float:
+def _shortest_tree(points: NDArray[np.float64]) -> float:
+    """Length of the minimum spanning tree: of a densely sampled loop, the loop without its largest gap."""
+    from scipy.sparse.csgraph import minimum_spanning_tree
+    from scipy.spatial.distance import pdist, squareform
+
+    return float(minimum_spanning_tree(squareform(pdist(points))).sum())
+
+
+def _drift(orbit: NDArray[np.float64], phase: NDArray[np.float64]) -> float:
     """Median distance of each half of an orbit to the loop of the other half, over that loop's median gap; the larger.
 
     A spiral whose rotation number is nearly rational lines its points up radially and passes for thin; but its later
@@ -132,8 +185,8 @@ def _drift(orbit: NDArray[np.float64], rotation: float) -> float:
     half = len(orbit) // 2
     early, late = orbit[:half], orbit[half:]
     return max(
-        _distance_in_gaps(late, early[_order(len(early), rotation)]),
-        _distance_in_gaps(early, late[_order(len(late), rotation)]),
+        _distance_in_gaps(late, _in_order(early, phase[:half])),
+        _distance_in_gaps(early, _in_order(late, phase[half:])),
     )
 
 
@@ -146,7 +199,7 @@ def _distance_in_gaps(points: NDArray[np.float64], loop: NDArray[np.float64]) ->
     """
     gaps = np.linalg.norm(np.roll(loop, -1, axis=0) - loop, axis=1)
     gap, length = max(float(np.median(gaps)), 1e-300), max(float(gaps.sum()), 1e-300)
-    distance, chord = _nearest_chord(points, loop)
+    distance, chord = nearest_chord(points, loop)
     if gap > NEARLY_CLUMPED * gaps.mean():
         distance = distance - np.square(np.minimum(chord, LONGEST_BOW * length)) * np.pi / (2 * length)
     return float(np.median(np.maximum(distance, 0))) / gap
@@ -172,10 +225,10 @@ def distance_to_curve(points: NDArray[np.float64], curve: NDArray[np.float64]) -
     >>> distance_to_curve(np.array([[0.4, -0.25]]), square).tolist()
     [0.25]
     """
-    return _nearest_chord(points, curve)[0]
+    return nearest_chord(points, curve)[0]
 
 
-def _nearest_chord(
+def nearest_chord(
     points: NDArray[np.float64], curve: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distance of each point to the nearer of the two chords at its nearest corner, and the length of that chord."""
