@@ -74,7 +74,7 @@ def closed_curve(orbit: NDArray[np.float64]) -> ClosedCurve | None:
     if np.abs(centred).max() <= 1e-12 * (1 + np.abs(orbit).max()):
         return None
     peak = _strongest_frequency(centred)
-    turns = np.arange(count)
+    turns = np.arange(count, dtype=np.float64)
     candidates = [((peak + j) / m) % 1.0 for m in range(1, HARMONICS + 1) for j in range(m)]
     best = min(candidates, key=lambda alpha: _tour_length(orbit, alpha * turns % 1.0))
     curve = None
