@@ -115,7 +115,9 @@ def bottleneck(name: str, k: int, seed: int, size: Size) -> dict[str, Any]:
     train = train[: size.images]
     torch.manual_seed(seed)
     model = ConvAutoencoder(tuple(train.shape[1:]), k, base_channels=size.channels)
-    train_autoencoder(model, train, epochs=size.epochs, seed=seed, batch_size=size.batch, learning_rate=size.rate)
+    # At the rate of the grey images the ReLUs of the CIFAR-10 networks die: they learn the mean image.
+    rate = size.rate / 10 if name == "CIFAR-10" else size.rate
+    train_autoencoder(model, train, epochs=size.epochs, seed=seed, batch_size=size.batch, learning_rate=rate)
     return study(model, train, test, size, seed)
 
 
