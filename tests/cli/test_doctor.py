@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from separatrix.cli.doctor import next_command
+from separatrix.cli.doctor import next_command, on_top
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.protocol import Protocol
 from separatrix.studies.advice import Advice
@@ -39,6 +39,7 @@ def test_what_people_see(program):
     assert "σ_out/σ_in = 0.5" in words
     assert "16 of 16 pilot orbits reached a limit set within 200 steps." in words
     assert "about 17, by log ε/log ρ" in words
+    assert "polishing (two Jacobians, 12 evaluations or more, for each candidate)" in words
     last = answer.stdout.splitlines()[-1]
     assert last.startswith("separatrix attractors toy.py:contraction --protocol default --noise 1000 --batch-size ")
 
@@ -116,6 +117,17 @@ def test_a_field_that_goes_nowhere_is_told_so(program):
     found = program("doctor", "toy.py:drift", "--json").json
     assert set(found["pilot"]["statuses"]) == {"DIVERGED"}
     assert any("left every bounded region" in reason for reason in found["advice"]["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        (Protocol(), "f itself, up to 3,000 times, and then the leading eigenvalues, for each candidate"),
+        (Protocol.paper_foundation(), "does not polish, but the spectrum at each end point comes on top"),
+    ],
+)
+def test_polishing_that_is_not_a_number_of_jacobians_is_put_in_words(rules, words):
+    assert words in on_top(Advice("default", rules, None, 60.0, 1000, ()))
 
 
 class _Found:

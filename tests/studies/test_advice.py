@@ -21,6 +21,7 @@ def _advice(statuses: dict[Status, int], radii: tuple[float, ...] = (0.5,), **ch
         "steps_median": 40.0 if any(status.reached_limit_set for status in statuses) else math.nan,
         "per_second": EVALUATIONS_PER_SECOND,
         "rounding": 1e-7,
+        "latent_dim": 32,
         **changes,
     }
     return advise(Protocol(), **measured)  # type: ignore[arg-type]
@@ -91,6 +92,16 @@ def test_rounding_beyond_the_tolerance_asks_for_float64():
     unknown = _advice({Status.CONVERGED: 16}, rounding=None)
     assert unknown.protocol.precision == "native"
     assert "No float64 copy" in unknown.reasons[-1]
+
+
+@pytest.mark.parametrize(("latent_dim", "evaluations"), [(1, 4), (32, 128), (512, 2048), (513, None)])
+def test_polishing_takes_two_jacobians_where_they_are_dense(latent_dim, evaluations):
+    assert _advice({Status.CONVERGED: 16}, latent_dim=latent_dim).polishing == evaluations
+
+
+def test_a_protocol_that_does_not_polish_has_no_cost_of_it():
+    advice = _advice({Status.WANDERING: 16}, radii=(1.7,), per_second=1e3)
+    assert (advice.preset, advice.polishing) == ("paper-foundation", None)
 
 
 def test_without_an_end_point_nothing_is_predicted():

@@ -29,6 +29,7 @@ from separatrix.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from separatrix.check import FieldCheck
+    from separatrix.studies.advice import Advice
     from separatrix.studies.diagnosis import Diagnosis
 
 _MARKS = {True: Text("ok", style="green"), False: Text("FAIL", style="bold red"), None: Text("note", style="yellow")}
@@ -228,11 +229,24 @@ def _advice(found: Diagnosis) -> list[RenderableType]:
         ("steps per orbit", predicted),
         (
             "a thousand starts",
-            f"the orbits alone take {duration(advice.seconds)}; polishing and closed curves come on top",
+            f"the orbits alone take {duration(advice.seconds)}; {on_top(advice)}",
         ),
         ("for a first look", f"{advice.starts:,} starts"),
     ]
     return [heading("How to search it"), labelled(entries), *(Text(reason) for reason in advice.reasons)]
+
+
+def on_top(advice: Advice) -> str:
+    """What a search does besides its orbits, as far as that is known before the candidates are."""
+    if not advice.protocol.polish:
+        return "this protocol does not polish, but the spectrum at each end point comes on top"
+    if advice.polishing is None:
+        from separatrix.limitsets.polish import PLAIN_ITERATIONS
+
+        each = f"f itself, up to {PLAIN_ITERATIONS:,} times, and then the leading eigenvalues"
+    else:
+        each = f"two Jacobians, {advice.polishing:,} evaluations or more"
+    return f"polishing ({each}, for each candidate) and closed curves come on top"
 
 
 def _range(values: Any) -> str:

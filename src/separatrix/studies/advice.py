@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from separatrix.cost import VJP_WEIGHT
 from separatrix.orbits.status import Status
-from separatrix.protocol import Protocol
+from separatrix.protocol import DENSE_LIMIT, Protocol
 
 PATIENCE = 3600.0  # seconds for a thousand starts; a search that would take longer is to be tried small first
 _STARTS = 1000
@@ -15,6 +16,7 @@ _FIRST_LOOK = 600.0  # seconds that a first search may take
 _FEWEST_STARTS = 20
 _MARGIN = 2  # a budget is this many times the predicted number of steps
 _LARGEST_BUDGET = 1_000_000
+_JACOBIANS = 2  # of a candidate that is polished, at least: one to step with, one at the end
 _LOST = (Status.DIVERGED, Status.NONFINITE)
 
 
@@ -30,6 +32,9 @@ class Advice:
         seconds: for the orbits of a thousand starts on this machine, roughly.
         starts: a thousand, or as many as take about ten minutes.
         reasons: sentences.
+        polishing: map evaluations that Newton's method takes for each candidate not yet at the floor, at least: two
+            Jacobians, 4k for k latent dimensions. None where they are not formed (k above 512) or the protocol does not
+            polish. A search has a candidate or more for each limit set; how many cannot be known before.
     """
 
     preset: str
@@ -38,6 +43,7 @@ class Advice:
     seconds: float
     starts: int
     reasons: tuple[str, ...]
+    polishing: int | None = None
 
 
 def predicted_steps(radius: float, tolerance: float) -> int | None:
@@ -60,6 +66,7 @@ def advise(
     steps_median: float,
     per_second: float,
     rounding: float | None,
+    latent_dim: int,
 ) -> Advice:
     """A protocol from what a pilot saw.
 
@@ -71,9 +78,10 @@ def advise(
         steps_median: of the pilot orbits that reached a limit set; NaN if none did.
         per_second: map evaluations per second.
         rounding: typical error of f as a share of the spread; None if unknown.
+        latent_dim: number of latent coordinates k.
 
     >>> advice = advise(Protocol(), radii=[0.999], statuses={Status.BUDGET: 16}, pilot_steps=200,
-    ...                 steps_median=float("nan"), per_second=1e4, rounding=1e-7)
+    ...                 steps_median=float("nan"), per_second=1e4, rounding=1e-7, latent_dim=32)
     >>> advice.preset, advice.steps, advice.protocol.max_steps
     ('default', 11508, 25000)
     """
@@ -120,7 +128,11 @@ def advise(
         )
     settled = reached * (0.0 if math.isnan(steps_median) else steps_median)
     seconds = _seconds((settled + moving * per_orbit) / orbits, per_second)
-    return Advice(preset, rules, steps, seconds, _affordable(seconds), tuple(reasons))
+    return Advice(preset, rules, steps, seconds, _affordable(seconds), tuple(reasons), _polishing(rules, latent_dim))
+
+
+def _polishing(rules: Protocol, latent_dim: int) -> int | None:
+    return int(_JACOBIANS * VJP_WEIGHT * latent_dim) if rules.polish and latent_dim <= DENSE_LIMIT else None
 
 
 def _seconds(steps: float, per_second: float) -> float:

@@ -190,6 +190,7 @@ def diagnose(
         steps_median=pilot.steps_median,
         per_second=throughput.per_second,
         rounding=None if rounding is None else rounding.median,
+        latent_dim=field.latent_dim,
     )
     return Diagnosis(
         model=field.describe(),
