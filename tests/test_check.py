@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,17 @@ import separatrix as sx
 from separatrix import LatentField
 from separatrix.check import check, require_self_map
 from separatrix.errors import FieldError, ModelWarning
+from separatrix.models.outputs import Unwrapping
+
+
+class Moments(NamedTuple):
+    mean: torch.Tensor
+    variance: torch.Tensor
+
+
+class Latents(NamedTuple):
+    variance: torch.Tensor
+    latents: torch.Tensor
 
 
 def field_of(function, k=2, **options):
@@ -102,6 +115,39 @@ def test_outputs_that_are_no_tensors(output, words, role):
         check(field).require()
     with pytest.raises(FieldError, match=f"{role} returned an? {words}"):
         sx.find_attractors(field, sx.starts.gaussian(5))
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (lambda z: (z, z.exp()), "encode returned a tuple of 2, of which the first is taken"),
+        (lambda z: [z, z, z], "encode returned a list of 3, of which the first is taken"),
+        (lambda z: Moments(z, z.exp()), "encode returned a Moments of 2, of which the first is taken"),
+        (
+            lambda z: (torch.distributions.Normal(z, 1.0), z),
+            "encode returned a tuple of 2, of which the first is taken",
+        ),
+        (lambda z: Latents(z.exp(), z), None),  # chosen by its name
+        (lambda z: (z,), None),  # nothing to choose from
+        (torch.tanh, None),
+    ],
+)
+def test_a_part_chosen_by_its_place_is_said(output, words):
+    field = LatentField(Unwrapping(output, "encode"), Unwrapping(torch.tanh, "decode"), latent_shape=2)
+    result = check(field)
+    assert result.ok
+    notes = [finding.detail for finding in result.findings if finding.name == "outputs"]
+    assert notes == ([] if words is None else [words])
+
+
+def test_a_part_chosen_by_its_place_is_said_of_both_and_where_shapes_do_not_close():
+    decode = Unwrapping(lambda z: (z[:, :1], z), "decode")
+    result = check(LatentField(Unwrapping(lambda x: (x, x), "encode"), decode, latent_shape=2))
+    assert [(finding.name, finding.passed) for finding in result.findings][1:] == [
+        ("shapes", False),
+        ("outputs", None),
+        ("outputs", None),
+    ]
 
 
 STOCHASTIC = {

@@ -55,8 +55,8 @@ class FieldCheck:
 def check(field: LatentField, starts: Tensor | None = None) -> FieldCheck:
     """Test everything a latent field must be: finite weights, closing shapes, determinism, independence of the batch.
 
-    Also noted: train mode, whether there are gradients, whether float64 is available. Stops at the first failure that
-    makes the later tests meaningless. The model is untouched afterwards.
+    Also noted: outputs of which the first entry is taken, train mode, whether there are gradients, whether float64 is
+    available. Stops at the first failure that makes the later tests meaningless. The model is untouched afterwards.
 
     Args:
         field: the field.
@@ -93,6 +93,8 @@ def _findings(field: LatentField, starts: Tensor | None, *, thorough: bool) -> I
     with field.guest():
         closes, image = _closes(field, z)
         yield closes
+        for words in field.taken_by_place:
+            yield Finding("outputs", None, words, "where another one is meant, return that alone")
         if image is None:
             return
         yield _finite(z, image)

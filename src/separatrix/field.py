@@ -107,6 +107,12 @@ class LatentField:
         """Number of latent coordinates k."""
         return math.prod(self.latent_shape)
 
+    @property
+    def taken_by_place(self) -> tuple[str, ...]:
+        """Sentences on outputs that were tuples, of which the first entry is taken; known only once the model has run."""
+        words = (getattr(function, "by_place", None) for function in (self._decode, self._encode))
+        return tuple(word for word in words if isinstance(word, str))
+
     @cached_property
     def fingerprint(self) -> str | None:
         """SHA-256 of all weights, or None where no module could be found behind the callables."""

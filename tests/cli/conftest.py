@@ -75,6 +75,14 @@ class Silent(Autoencoder):
         del self.latent_dim
 
 
+class Moments(Autoencoder):
+    """As a variational encoder: the mean comes first."""
+
+    def encode(self, x):
+        mean = super().encode(x)
+        return mean, mean.exp()
+
+
 def Tuple():
     """A field of one's own is taken at its word; only what a module returns is unwrapped."""
     model = Autoencoder()

@@ -70,6 +70,13 @@ def test_what_loading_decided_is_shown_and_handed_on(program, tmp_path):
     assert answer.stdout.splitlines()[-1].startswith("separatrix attractors sae --set space=activations --protocol")
 
 
+def test_the_entry_of_a_tuple_that_is_taken_is_said(program):
+    answer = program("doctor", "toy.py:Moments", "--samples", "8")
+    assert answer.code == 0
+    words = " ".join(answer.stdout.split())
+    assert "note outputs encode returned a tuple of 2, of which the first is taken" in words
+
+
 def test_a_mismatch_of_ranges_is_shown(program, digits, tmp_path):
     (tmp_path / "crossed.py").write_text(
         "import torch, separatrix as sx\n"

@@ -36,31 +36,51 @@ def unwrapped(output: Any, role: str) -> Tensor:
         return output
     if isinstance(output, torch.distributions.Distribution):
         return output.mean
-    if getattr(output, "latent_dist", None) is not None:
-        return unwrapped(output.latent_dist, role)
-    if callable(getattr(output, "mode", None)) and isinstance(getattr(output, "mean", None), Tensor):
-        return output.mean  # diffusers' DiagonalGaussianDistribution, which is no torch distribution
-    for name in _NAMED:
-        if isinstance(getattr(output, name, None), Tensor):
-            return getattr(output, name)
+    part = _named_part(output)
+    if part is not None:
+        return unwrapped(part, role)
     if isinstance(output, (tuple, list)) and output and output[0] is not output:
         return unwrapped(output[0], role)
-    kind = type(output).__name__
     raise FieldError(
-        f"{role} returned {'a' if kind[0] not in 'aeiou' else 'an'} {kind} instead of a tensor; wrap it so that {role} "
+        f"{role} returned {_a_kind(output)} instead of a tensor; wrap it so that {role} "
         "returns one tensor, for a variational encoder the posterior mean."
     )
 
 
+def _named_part(output: Any) -> Any:
+    """The part of a record whose name says that it is the result; None if there is none."""
+    if getattr(output, "latent_dist", None) is not None:
+        return output.latent_dist
+    if callable(getattr(output, "mode", None)) and isinstance(getattr(output, "mean", None), Tensor):
+        return output.mean  # diffusers' DiagonalGaussianDistribution, which is no torch distribution
+    parts = (getattr(output, name, None) for name in _NAMED)
+    return next((part for part in parts if isinstance(part, Tensor)), None)
+
+
+def _a_kind(output: Any) -> str:
+    kind = type(output).__name__
+    return f"{'a' if kind[0] not in 'aeiou' else 'an'} {kind}"
+
+
 class Unwrapping:
-    """A callable whose result is unwrapped; copied with its model, because the callable is an attribute."""
+    """A callable whose result is unwrapped; copied with its model, because the callable is an attribute.
+
+    Attributes:
+        by_place: what the first output was of which nothing but its place said what to take, in words; None as long as
+            there was none. Known only once the model has run.
+    """
 
     def __init__(self, function: Any, role: str) -> None:
         self.function = function
         self.role = role
+        self.by_place: str | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        return unwrapped(self.function(x), self.role)
+        output = self.function(x)
+        several = isinstance(output, (tuple, list)) and len(output) > 1
+        if several and self.by_place is None and _named_part(output) is None:
+            self.by_place = f"{self.role} returned {_a_kind(output)} of {len(output)}, of which the first is taken"
+        return unwrapped(output, self.role)
 
 
 def is_plain_module(function: Any) -> bool:
