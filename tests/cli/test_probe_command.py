@@ -11,6 +11,7 @@ import pytest
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.limitsets import LimitSets
 from separatrix.orbits import Orbits
+from separatrix.probe_run import default_starts
 from separatrix.store import load_result
 
 
@@ -68,6 +69,13 @@ class TestOutput:
         assert "40 images coded with few atoms" in answer.stdout
         assert "No effect: iterated noise" in answer.stdout
 
+    def test_a_small_latent_space_is_not_judged_by_a_handful_of_starts(self, program, digits):
+        looked_at = program("probe", "toy.py:small", "--json").json
+        assert looked_at["starts"]["last"] == 256
+        # A dictionary of more atoms than dimensions is no fair rival of a basis.
+        coded = program("probe", "toy.py:small", "--images", f"{digits}#train", "--json").json
+        assert coded["starts"]["last"] == 2
+
     def test_suspects_get_a_verdict(self, program, digits):
         answer = program(
             "probe", "toy.py:small", "--suspects", f"{digits}#train", "--held-out", f"{digits}#test", "--json"
@@ -98,6 +106,15 @@ class TestOutput:
         kept = program("probe", "toy.py:small", "--noise", "8", "--out", "mine", "--overwrite")
         assert "not an earlier run" in kept.sentence
         assert (tmp_path / "mine/thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("latent_dim", "looked_at", "coded"),
+    [(1, 256, 1), (256, 256, 256), (257, 257, 257), (1000, 1000, 1000), (1001, 1000, 1000)],
+)
+def test_how_many_starts_nobody_asked_for(latent_dim, looked_at, coded):
+    assert default_starts(latent_dim, coded=False) == looked_at
+    assert default_starts(latent_dim, coded=True) == coded
 
 
 def test_bad_input_is_one_sentence_before_any_search(program, digits, tmp_path):

@@ -64,7 +64,8 @@ def probe(
     noise: Annotated[
         int | None,
         typer.Option("--noise", min=1, metavar="N", rich_help_panel=STARTS_PANEL,
-                     help="Draws from N(0, 1) per coordinate; as many as latent dimensions, at most 1000, if not given."),
+                     help="Draws from N(0, 1) per coordinate; as many as latent dimensions if not given, at most 1000, "
+                          "without --images at least 256."),
     ] = None,
     steps: Annotated[
         int | None,
