@@ -330,6 +330,19 @@ def test_nothing_there(tmp_path):
     refused(tmp_path, "result.json is missing")
 
 
+@pytest.mark.parametrize("inside", [("limits",), ("limits", "orbits")])
+def test_a_folder_that_holds_results_says_where(found, tmp_path, inside):
+    run = tmp_path / "run"
+    for name in inside:
+        save_result(found, run / name)
+    (run / "figures").mkdir()
+    (run / ".limits.half").mkdir()  # what an interrupted run leaves is not recommended
+    (run / ".limits.half/result.json").write_text("{}")
+    (run / "report.html").write_text("")
+    places = " or ".join(str(run / name) for name in inside)
+    assert refused(run, "holds no saved result").endswith(f"; it is a folder of results, load {places}.")
+
+
 @pytest.mark.parametrize("name", ["result.json", "tensors.safetensors"])
 def test_a_missing_file_is_named(saved, name):
     (saved / name).unlink()

@@ -31,6 +31,7 @@ from separatrix.protocol import Protocol
 
 FORMAT = 1
 _TENSORS, _JSON = "tensors.safetensors", "result.json"
+_NAMED = 3  # results in a folder of them that a message names
 
 Result = Columnar
 """What can be saved: the frozen records that `storable` knows, made of tensors, numbers, words and each other."""
@@ -139,7 +140,7 @@ def load_result(path: str | os.PathLike[str]) -> Result:
         checksums = _checksums(record, folder / _TENSORS)
     except FileNotFoundError as error:
         raise FileError(
-            f"{folder} holds no saved result ({Path(error.filename).name} is missing); check the path."
+            f"{folder} holds no saved result ({Path(error.filename).name} is missing); {_elsewhere(folder)}."
         ) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise FileError(
@@ -164,6 +165,12 @@ def load_result(path: str | os.PathLike[str]) -> Result:
         words = " ".join(str(error).split())
         raise FileError(f"{folder} is incomplete ({words}); the result is damaged, compute it again.") from error
     return rebuilt
+
+
+def _elsewhere(folder: Path) -> str:
+    """The remedy where no result is: commands write folders of runs, whose results lie one level down."""
+    inside = sorted(record.parent for record in folder.glob(f"[!.]*/{_JSON}"))  # a dot marks what is being written
+    return f"it is a folder of results, load {' or '.join(map(str, inside[:_NAMED]))}" if inside else "check the path"
 
 
 def _checksums(record: Any, tensors: Path) -> dict[str, str]:
