@@ -132,7 +132,7 @@ def lyapunov_exponents(field: LatentField, point: Tensor, *, count: int, steps: 
 
     Cost: ``steps`` map evaluations and ``count`` × ``steps`` jvp.
 
-    >>> pull = LatentField.from_map(lambda z: z * torch.tensor([0.5, 0.8]).to(z), 2, dtype=torch.float64)
+    >>> pull = LatentField.from_map(lambda z: z * z.new_tensor([0.5, 0.8]), 2, dtype=torch.float64)
     >>> exponents, _ = lyapunov_exponents(pull, torch.ones(1, 2, dtype=torch.float64), count=2, steps=200)
     >>> [round(value, 9) for value in exponents.exp().tolist()]
     [0.8, 0.5]
