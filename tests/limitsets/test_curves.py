@@ -9,6 +9,7 @@ import torch
 
 from separatrix import LatentField
 from separatrix.limitsets.curves import PATIENCE, PROBE_COST, RECORDED, TRANSIENT, CurveSearch
+from separatrix.numerics.closed_curve import THINNESS, closed_curve
 
 GOLDEN = 2 * math.pi * (math.sqrt(5) - 1) / 2
 
@@ -109,6 +110,29 @@ def test_no_curve_where_there_is_none(name):
     start = torch.full((5, field.latent_dim), 0.3, dtype=torch.float64) + 0.01 * torch.arange(5).double()[:, None]
     search = CurveSearch(field)
     assert search.assign(start).tolist() == [-1] * 5
+    assert search.curves == []
+
+
+def test_a_narrow_band_of_chaos_is_no_curve():
+    """The radius follows a tent map within 1e-4 of 1 while the phase creeps round: sorted by its laps it passes for thin, and
+    displaced points fall back onto the band at once. Its largest exponent, ln 1.99, gives it away."""
+    width, turn = 1e-4, 0.0213
+
+    def function(z):
+        r, phase = z.norm(dim=1), torch.atan2(z[:, 1], z[:, 0]) + turn
+        r = 1 + width * (1 - 1.99 * ((r - 1) / width).clamp(-1, 1).abs())
+        return torch.stack([r * phase.cos(), r * phase.sin()], dim=1)
+
+    field = LatentField.from_map(function, latent_shape=2, dtype=torch.float64)
+    start = torch.tensor([[1.0003, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    orbit = [start[:1]]
+    for _ in range(TRANSIENT + RECORDED):
+        orbit.append(field(orbit[-1]))
+    looks_like_one = closed_curve(torch.cat(orbit[TRANSIENT:-1]).numpy())
+    assert looks_like_one is not None
+    assert looks_like_one.thinness > THINNESS
+    search = CurveSearch(field)
+    assert search.assign(start).tolist() == [-1, -1]
     assert search.curves == []
 
 

@@ -9,7 +9,7 @@ import torch
 
 import separatrix as sx
 from separatrix import LatentField
-from separatrix.limitsets.motion import LEAST_STEPS, Motion, motion
+from separatrix.limitsets.motion import LEAST_STEPS, Motion, lyapunov_exponents, motion
 from separatrix.testing import oracles
 
 
@@ -73,6 +73,42 @@ def test_a_map_that_forgets_everything_has_no_exponent_but_no_crash():
     found = motion(field, torch.ones(1, 2, dtype=torch.float64))
     assert found.exponent.item() < -100
     assert found.words == ["contracting"] or "contracting" in found.words[0]
+
+
+def test_all_exponents_of_a_linear_map():
+    found = lyapunov_exponents(
+        planar([[0.9, 0.3], [0.0, 0.5]]), torch.ones(1, 2, dtype=torch.float64), count=2, steps=400
+    )
+    assert found.values.exp().tolist() == pytest.approx([0.9, 0.5], abs=1e-6)
+    assert not found.neutral
+    assert (found.cost.map, found.cost.jvp) == (400, 800)
+
+
+def test_the_exponents_of_the_henon_map_add_up_to_its_area_factor():
+    """|det J| = 0.3 everywhere, so λ₁ + λ₂ = ln 0.3 exactly, whatever the orbit."""
+    point = torch.tensor([[0.63, 0.19]], dtype=torch.float64)
+    found = lyapunov_exponents(oracles.henon().field, point, count=2, steps=2000)
+    assert float(found.values.sum()) == pytest.approx(math.log(0.3), abs=1e-9)
+    assert found.values[0].item() == pytest.approx(0.419, abs=0.03)
+    assert not found.neutral
+
+
+@pytest.mark.parametrize("steps", [300, 337, 411, 1000])
+def test_a_slow_passage_is_not_taken_for_stretching(steps):
+    """φ → φ + 0.03 (1.02 + cos φ) round the unit circle, the radius halved: a lap is 51 to 1 faster at 0 than at π. Over a few
+    laps the exponent along the circle, exactly 0 in the end, is what the steps have grown by."""
+
+    def function(z):
+        r, phase = z.norm(dim=1), torch.atan2(z[:, 1], z[:, 0])
+        phase = phase + 0.03 * (1.02 + phase.cos())
+        r = 1 + 0.5 * (r - 1)
+        return torch.stack([r * phase.cos(), r * phase.sin()], dim=1)
+
+    field = LatentField.from_map(function, latent_shape=2, dtype=torch.float64)
+    found = lyapunov_exponents(field, torch.tensor([[1.0, 0.0]], dtype=torch.float64), count=2, steps=steps)
+    assert float(found.values[0]) == pytest.approx(found.creep, abs=5e-4)
+    assert float(found.values[1]) == pytest.approx(math.log(0.5), abs=1e-3)
+    assert found.neutral
 
 
 def test_costs_and_shapes():

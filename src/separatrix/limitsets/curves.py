@@ -18,8 +18,8 @@ from torch import Tensor
 
 from separatrix.cost import Cost
 from separatrix.field import LatentField
-from separatrix.limitsets.motion import FLAT, lyapunov_exponents
-from separatrix.numerics.closed_curve import ClosedCurve, closed_curve, distance_to_curve, nearest_chord
+from separatrix.limitsets.motion import FLAT, Exponents, lyapunov_exponents
+from separatrix.numerics.closed_curve import THINNESS, ClosedCurve, closed_curve, distance_to_curve, nearest_chord
 from separatrix.numerics.counter_random import gaussian
 
 TRANSIENT = 200  # steps dropped before recording
@@ -118,8 +118,10 @@ class CurveSearch:
             curve = closed_curve(path)
             if curve is None or self._known(curve):
                 continue
-            self.curves.append(self._tested(curve))
-            new = True
+            tested = self._tested(curve)
+            if tested is not None:
+                self.curves.append(tested)
+                new = True
         return new
 
     def _known(self, curve: ClosedCurve) -> bool:
@@ -137,7 +139,29 @@ class CurveSearch:
         self.cost += Cost(map=len(points) * (skipped + kept))
         return torch.stack(path, dim=1).numpy()
 
-    def _tested(self, curve: ClosedCurve) -> KnownCurve:
+    def _tested(self, curve: ClosedCurve) -> KnownCurve | None:
+        """What attracts, and None for what only looks like a curve.
+
+        On an invariant closed curve one Lyapunov exponent is 0. A narrow band of chaos passes for a curve that is sorted by its
+        laps, and displaced points leave it as they leave a curve of thin basin: both are told by their exponents.
+        """
+        if curve.thinness > THINNESS:
+            exponents = self._exponents(curve)
+            if exponents is not None and not exponents.neutral:
+                return None
+            known = self._displaced(curve)
+        else:
+            known = self._displaced(curve)
+            exponents = self._exponents(curve) if known.stable == 0 else None
+        if known.stable != 0 or exponents is None or not exponents.neutral:
+            return known
+        across = float(exponents.values[1])
+        if not across < -FLAT:
+            return known
+        watched = max(WATCHED, math.ceil(math.log(_DECAY) / across))
+        return KnownCurve(curve, math.exp(across), 1, watched)
+
+    def _displaced(self, curve: ClosedCurve) -> KnownCurve:
         """Displace points of the curve in random directions and see whether they come back."""
         corners = curve.points[:: max(1, len(curve.points) // _PUSHED)][:_PUSHED]
         direction = gaussian(seed=0, first=0, count=len(corners), width=corners.shape[1])
@@ -145,7 +169,7 @@ class CurveSearch:
         pushed = torch.from_numpy(corners + PUSH * curve.diameter * direction)
         paths = self._record(pushed.reshape(len(corners), *self.field.latent_shape), 0, _RETURN_STEPS)
         if not np.isfinite(paths).all():
-            return self._thin(KnownCurve(curve, np.inf, 0))
+            return KnownCurve(curve, np.inf, 0)
         distance = np.stack([distance_to_curve(path, curve.points) for path in paths])
         start, end = distance[:, 0], distance[:, -1]
         # The part of the return above the curve's own resolution gives the rate.
@@ -156,22 +180,16 @@ class CurveSearch:
         rate = float((max(worst[steps], 1e-300) / worst[0]) ** (1 / steps))
         if bool((end <= 0.2 * start.max()).all()):
             return KnownCurve(curve, min(rate, 1.0), 1)
-        if bool((end > 2 * start.max()).any()):
-            return self._thin(KnownCurve(curve, rate, 0))
-        return KnownCurve(curve, rate, -1)
+        return KnownCurve(curve, rate, 0 if bool((end > 2 * start.max()).any()) else -1)
 
-    def _thin(self, known: KnownCurve) -> KnownCurve:
-        """Displaced points left: does the curve attract all the same, from nearer by?"""
+    def _exponents(self, curve: ClosedCurve) -> Exponents | None:
+        """The two largest Lyapunov exponents from a point of the curve; None where they cannot be had."""
         if self.field.latent_dim < 2 or not self.field.differentiable:
-            return known
-        point = torch.from_numpy(known.curve.points[:1]).reshape(1, *self.field.latent_shape)
-        exponents, cost = lyapunov_exponents(self.field, point, count=2, steps=RECORDED)
-        self.cost += cost
-        across = float(exponents[1])
-        if not across < -FLAT:
-            return known
-        watched = max(WATCHED, math.ceil(math.log(_DECAY) / across))
-        return KnownCurve(known.curve, math.exp(across), 1, watched)
+            return None
+        point = torch.from_numpy(curve.points[:1]).reshape(1, *self.field.latent_shape)
+        exponents = lyapunov_exponents(self.field, point, count=2, steps=RECORDED)
+        self.cost += exponents.cost
+        return exponents
 
     def watch(self, points: Tensor, later: int = 0) -> Tensor:
         """Which curve each orbit stays near for WATCHED steps, beginning ``later`` steps from here; −1 for none."""

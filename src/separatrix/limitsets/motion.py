@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from separatrix.numerics.counter_random import gaussian
 BLOCKS = 8  # stretches of the orbit whose scatter gives the standard error
 LEAST_STEPS = 4 * BLOCKS
 FLAT = 0.005  # an exponent this near to 0, per step, is called neutral
+_CREEP = math.log(
+    1e4
+)  # the fastest over the slowest step on a closed curve; steps that shrink by more are on their way to rest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,8 +127,28 @@ def motion(field: LatentField, points: Tensor, *, steps: int = 256) -> Motion:
     )
 
 
-def lyapunov_exponents(field: LatentField, point: Tensor, *, count: int, steps: int) -> tuple[Tensor, Cost]:
-    """The ``count`` largest Lyapunov exponents along the orbit of one point ``(1, *latent)``, per step, ``(count,)`` float64.
+class Exponents(NamedTuple):
+    """Lyapunov exponents along one orbit, means over ``averaged`` steps.
+
+    ``creep`` is ln(‖v(z_N)‖/‖v(z_0)‖)/N over the same stretch, v the velocity: where every step follows a slow curve, the tangent
+    to it grows as the steps do, and over a few laps that has not averaged out of the exponent that is 0.
+    """
+
+    values: Tensor  # (count,) float64, per step, largest first
+    creep: float
+    averaged: int
+    cost: Cost
+
+    @property
+    def neutral(self) -> bool:
+        """Is the largest one 0, as on an invariant closed curve that attracts, with or without what creep adds to it?"""
+        largest = float(self.values[0])
+        creeps = abs(self.creep) * self.averaged <= _CREEP
+        return abs(largest) <= FLAT or (creeps and abs(largest - self.creep) <= FLAT)
+
+
+def lyapunov_exponents(field: LatentField, point: Tensor, *, count: int, steps: int) -> Exponents:
+    """The ``count`` largest Lyapunov exponents along the orbit of one point ``(1, *latent)``, per step.
 
     That many tangent vectors are carried along and made orthonormal again, QR after QR; exponent i is the mean of ln |R_ii|
     (Benettin et al. 1980; Shimada and Nagashima 1979). The first quarter only turns them into place.
@@ -133,21 +156,27 @@ def lyapunov_exponents(field: LatentField, point: Tensor, *, count: int, steps: 
     Cost: ``steps`` map evaluations and ``count`` × ``steps`` jvp.
 
     >>> pull = LatentField.from_map(lambda z: z * z.new_tensor([0.5, 0.8]), 2, dtype=torch.float64)
-    >>> exponents, _ = lyapunov_exponents(pull, torch.ones(1, 2, dtype=torch.float64), count=2, steps=200)
-    >>> [round(value, 9) for value in exponents.exp().tolist()]
+    >>> exponents = lyapunov_exponents(pull, torch.ones(1, 2, dtype=torch.float64), count=2, steps=200)
+    >>> [round(value, 9) for value in exponents.values.exp().tolist()]
     [0.8, 0.5]
     """
     z = point.to(field.device, field.dtype)
+    tiny = torch.finfo(torch.float64).tiny
     draw = torch.from_numpy(gaussian(seed=0, first=0, count=count, width=field.latent_dim))
-    frame, logs = torch.linalg.qr(draw.T).Q.to(z.device), []
+    frame, logs, lengths = torch.linalg.qr(draw.T).Q.to(z.device), [], []
     with field.guest():
         for _ in range(steps):
             tangents = frame.T.reshape(count, *field.latent_shape).to(z)
             carried = field.jvp(z.expand(count, *field.latent_shape).contiguous(), tangents)
             frame, upper = torch.linalg.qr(carried.flatten(1).to(torch.float64).T)
-            logs.append(upper.diagonal().abs().clamp(min=torch.finfo(torch.float64).tiny).log())
-            z = field.bare(z)
-    return torch.stack(logs[steps // 4 :]).mean(dim=0), Cost(map=steps, jvp=count * steps)
+            logs.append(upper.diagonal().abs().clamp(min=tiny).log())
+            image = field.bare(z)
+            lengths.append((image - z).norm().to(torch.float64).clamp(min=tiny).log())
+            z = image
+    kept = slice(steps // 4, None)
+    averaged, travelled = torch.stack(logs[kept]), torch.stack(lengths[kept])
+    creep = float(travelled[-1] - travelled[0]) / max(len(travelled) - 1, 1)
+    return Exponents(averaged.mean(dim=0), creep, len(averaged), Cost(map=steps, jvp=count * steps))
 
 
 def _recurrence(away: Tensor) -> Tensor:
