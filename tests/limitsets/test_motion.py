@@ -80,8 +80,22 @@ def test_all_exponents_of_a_linear_map():
         planar([[0.9, 0.3], [0.0, 0.5]]), torch.ones(1, 2, dtype=torch.float64), count=2, steps=400
     )
     assert found.values.exp().tolist() == pytest.approx([0.9, 0.5], abs=1e-6)
-    assert not found.neutral
+    assert found.neutral is None
     assert (found.cost.map, found.cost.jvp) == (400, 800)
+
+
+def test_the_exponent_that_is_zero_is_pointed_at():
+    """Circles on which r → r^2 repels and √r attracts: across them the exponents are ln 2 and ln ½, along them 0."""
+    for power, place in ((2.0, 1), (0.5, 0)):
+
+        def function(z, power=power):
+            r, phase = z.norm(dim=1), torch.atan2(z[:, 1], z[:, 0]) + 1.0
+            return torch.stack([r**power * phase.cos(), r**power * phase.sin()], dim=1)
+
+        field = LatentField.from_map(function, latent_shape=2, dtype=torch.float64)
+        found = lyapunov_exponents(field, torch.tensor([[1.0, 0.0]], dtype=torch.float64), count=2, steps=40)
+        assert found.neutral == place
+        assert float(found.values[1 - place]) == pytest.approx(math.log(power), abs=1e-3)
 
 
 def test_the_exponents_of_the_henon_map_add_up_to_its_area_factor():
@@ -90,7 +104,7 @@ def test_the_exponents_of_the_henon_map_add_up_to_its_area_factor():
     found = lyapunov_exponents(oracles.henon().field, point, count=2, steps=2000)
     assert float(found.values.sum()) == pytest.approx(math.log(0.3), abs=1e-9)
     assert found.values[0].item() == pytest.approx(0.419, abs=0.03)
-    assert not found.neutral
+    assert found.neutral is None
 
 
 @pytest.mark.parametrize("steps", [300, 337, 411, 1000])
@@ -108,7 +122,7 @@ def test_a_slow_passage_is_not_taken_for_stretching(steps):
     found = lyapunov_exponents(field, torch.tensor([[1.0, 0.0]], dtype=torch.float64), count=2, steps=steps)
     assert float(found.values[0]) == pytest.approx(found.creep, abs=5e-4)
     assert float(found.values[1]) == pytest.approx(math.log(0.5), abs=1e-3)
-    assert found.neutral
+    assert found.neutral == 0
 
 
 def test_costs_and_shapes():

@@ -35,6 +35,8 @@ PUSH = 1e-2  # displacement of the stability test, as a share of the diameter
 SAME = 2e-3  # two certified curves closer than this share of the diameter are one
 _PUSHED = 16
 _RETURN_STEPS = 256
+_REFUSALS = 2  # in one look: where there is one band of chaos that passes for a curve there are many
+_TURNED = RECORDED // 2  # steps that tangents are carried along a curve
 _BOW = 0.1  # how far a curve may bend away from a chord of its polygon, as a share of the chord
 _DECAY = 1e-6  # to which the distance to a curve of thin basin must fall, at its mean rate, while an orbit is watched
 
@@ -66,7 +68,7 @@ class CurveSearch:
         self.field = field
         self.curves: list[KnownCurve] = []
         self.cost = Cost()
-        self.fruitless = 0  # probes so far that showed no new curve
+        self.fruitless = 0  # probes so far that showed no new curve, and tests at the price of probes
 
     def to_record(self, points: Tensor) -> Tensor:
         """Which of ``(n, *latent)`` orbits to record while they run on, far from each other, as many as memory allows."""
@@ -89,13 +91,16 @@ class CurveSearch:
         labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
         flat = points.flatten(1).to("cpu", torch.float64).numpy()
         paths = [path.flatten(1).to("cpu", torch.float64).numpy() for path in recorded]
-        fruitless = 0 if self._learn(paths) else len(paths)
-        if fruitless < len(paths):
+        before = self.cost.total
+        learned = self._learn(paths)
+        fruitless = 0 if learned else len(paths) + self._in_vain(before)
+        if learned:
             labels = self.watch(points)
         free = _sorted_finite(flat)
         free = free[labels.cpu().numpy()[free] < 0]
         probed: list[int] = []
         while fruitless < patience and len(free):
+            before = self.cost.total
             probes = _far_apart(flat, free, probed)
             probed += probes
             if self._learn(list(self._record(points[probes], TRANSIENT, RECORDED))):
@@ -105,24 +110,32 @@ class CurveSearch:
                 if all(known.stable != 1 for known in self.curves):
                     break  # a family of neutral loops: every orbit has its own, there is no end to certifying them
             else:
-                fruitless += len(probes)
-                self.fruitless += len(probes)
+                fruitless += self._in_vain(before)
             free = free[(labels.cpu().numpy()[free] < 0) & ~np.isin(free, probed)]
         return labels
 
     def _learn(self, paths: list[NDArray[np.float64]]) -> bool:
-        new = False
-        for path in paths:
-            if any(_along(path, known, NEAR) for known in self.curves):
-                continue
-            curve = closed_curve(path)
-            if curve is None or self._known(curve):
+        new, refused = False, 0
+        news = (path for path in paths if not any(_along(path, known, NEAR) for known in self.curves))
+        candidates = [curve for path in news if (curve := closed_curve(path)) is not None]
+        for curve in sorted(candidates, key=lambda candidate: candidate.thinness):
+            if refused == _REFUSALS:
+                break
+            if self._known(curve):
                 continue
             tested = self._tested(curve)
-            if tested is not None:
+            if tested is None:
+                refused += 1
+            else:
                 self.curves.append(tested)
                 new = True
         return new
+
+    def _in_vain(self, before: float) -> int:
+        """Count, and return, what was spent since on records and tests that showed no new curve, in probes."""
+        probes = round((self.cost.total - before) / PROBE_COST)
+        self.fruitless += probes
+        return probes
 
     def _known(self, curve: ClosedCurve) -> bool:
         return any(_along(curve.points, known, SAME) for known in self.curves)
@@ -140,23 +153,24 @@ class CurveSearch:
         return torch.stack(path, dim=1).numpy()
 
     def _tested(self, curve: ClosedCurve) -> KnownCurve | None:
-        """What attracts, and None for what only looks like a curve.
+        """Does it attract, and is it a curve at all?
 
-        On an invariant closed curve one Lyapunov exponent is 0. A narrow band of chaos passes for a curve that is sorted by its
-        laps, and displaced points leave it as they leave a curve of thin basin: both are told by their exponents.
+        One of the two largest Lyapunov exponents on a closed curve is 0, the first if it attracts. Narrow bands of chaos pass for
+        curves that do not attract, and for those that had to be sorted by their laps, which must attract to be believed.
         """
-        if curve.thinness > THINNESS:
-            exponents = self._exponents(curve)
-            if exponents is not None and not exponents.neutral:
-                return None
-            known = self._displaced(curve)
-        else:
-            known = self._displaced(curve)
-            exponents = self._exponents(curve) if known.stable == 0 else None
-        if known.stable != 0 or exponents is None or not exponents.neutral:
+        exponents = self._exponents(curve) if curve.thinness > THINNESS else None
+        if exponents is not None and exponents.neutral != 0:
+            return None
+        known = self._displaced(curve)
+        if known.stable == 1:
             return known
+        exponents = exponents or self._exponents(curve)
+        if exponents is None:
+            return known
+        if exponents.neutral is None:
+            return None
         across = float(exponents.values[1])
-        if not across < -FLAT:
+        if known.stable == -1 or exponents.neutral != 0 or not across < -FLAT:
             return known
         watched = max(WATCHED, math.ceil(math.log(_DECAY) / across))
         return KnownCurve(curve, math.exp(across), 1, watched)
@@ -187,7 +201,7 @@ class CurveSearch:
         if self.field.latent_dim < 2 or not self.field.differentiable:
             return None
         point = torch.from_numpy(curve.points[:1]).reshape(1, *self.field.latent_shape)
-        exponents = lyapunov_exponents(self.field, point, count=2, steps=RECORDED)
+        exponents = lyapunov_exponents(self.field, point, count=2, steps=_TURNED)
         self.cost += exponents.cost
         return exponents
 

@@ -140,11 +140,11 @@ class Exponents(NamedTuple):
     cost: Cost
 
     @property
-    def neutral(self) -> bool:
-        """Is the largest one 0, as on an invariant closed curve that attracts, with or without what creep adds to it?"""
-        largest = float(self.values[0])
-        creeps = abs(self.creep) * self.averaged <= _CREEP
-        return abs(largest) <= FLAT or (creeps and abs(largest - self.creep) <= FLAT)
+    def neutral(self) -> int | None:
+        """Which of them is 0, as one is on every invariant closed curve, with or without what creep adds to it; None: none is."""
+        creep = self.creep if abs(self.creep) * self.averaged <= _CREEP else 0.0
+        distance = torch.minimum(self.values.abs(), (self.values - creep).abs())
+        return int(distance.argmin()) if float(distance.min()) <= FLAT else None
 
 
 def lyapunov_exponents(field: LatentField, point: Tensor, *, count: int, steps: int) -> Exponents:
