@@ -155,7 +155,7 @@ def test_watching_costs_no_evaluations():
     library = Library(field, Protocol(), 1.0, EPS)
     library.absorb(torch.tensor([[0.957]], dtype=torch.float64), torch.tensor([1e-3], dtype=torch.float64))
     spent = library.cost
-    capture = Capture(library, CurveSearch(field), 2)
+    capture = Capture(library, CurveSearch(field), None, 2)
     z = torch.tensor([[0.95], [0.5]], dtype=torch.float64)
     caught = torch.zeros(2, dtype=torch.bool)
     for _ in range(6):

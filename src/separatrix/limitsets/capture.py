@@ -1,7 +1,8 @@
 """Capture: the last stretch of an orbit is not walked if it is certain where it leads.
 
 While orbits run, every step is shown to the trapping regions of the attractors known so far (and to the closed curves).
-An orbit with enough evidence ends there. The orbit itself is never touched, and no map evaluation is spent on watching it.
+An orbit with enough evidence ends there, and so does one that follows the trail of an earlier orbit for long enough
+(`separatrix.limitsets.trails`). The orbit itself is never touched, and no map evaluation is spent on watching it.
 What is known does not change during a run, so the step at which an orbit is captured does not depend on the batch size.
 """
 
@@ -13,13 +14,17 @@ from torch import Tensor
 from separatrix.limitsets.approach import Approach
 from separatrix.limitsets.curves import NEAR, CurveSearch
 from separatrix.limitsets.library import Library
+from separatrix.limitsets.trails import Following, Trails
 from separatrix.numerics.closed_curve import ClosedCurve
 
 
 class Capture:
-    """Watches one run of ``count`` orbits; the set of each is in ``labels``, or its curve in ``curve_labels`` (−1: none)."""
+    """Watches one run of ``count`` orbits; the set of each is in ``labels``, or its curve in ``curve_labels`` (−1: none).
 
-    def __init__(self, library: Library, curves: CurveSearch, count: int) -> None:
+    ``ahead`` is −1, or for an orbit captured on a trail the number of steps that the earlier orbit still made from there.
+    """
+
+    def __init__(self, library: Library, curves: CurveSearch, trails: Trails | None, count: int) -> None:
         device = library.field.device
         self.labels = torch.full((count,), -1, dtype=torch.int64, device=device)
         self.curve_labels = self.labels.clone()
@@ -30,6 +35,8 @@ class Capture:
             for number, known in enumerate(curves.curves)
             if known.stable == 1
         ]
+        self.ahead = self.labels.clone()
+        self._trails, self._following = trails, Following.none(count, device)
         self._near_curve = torch.zeros((len(self._tubes), count), dtype=torch.int64, device=device)
 
     @property
@@ -50,6 +57,15 @@ class Capture:
             around = (near[orbit] >= watched) & ~caught
             self.curve_labels[orbit[around]] = number
             caught |= around
+        if self._trails is not None:
+            follows, place = self._following.see(self._trails, orbit, z.flatten(1))
+            follows &= ~caught
+            rows, place = orbit[follows], place[follows]
+            fate = self._trails.fate[place]
+            self.labels[rows] = torch.where(fate >= 0, fate, -1)
+            self.curve_labels[rows] = torch.where(fate >= 0, -1, -2 - fate)
+            self.ahead[rows] = self._trails.ahead[place]
+            caught |= follows
         return caught
 
 

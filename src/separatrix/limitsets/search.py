@@ -32,6 +32,7 @@ from separatrix.limitsets.curves import PATIENCE, PROBE_COST, PROBES, RECORDED, 
 from separatrix.limitsets.library import Library
 from separatrix.limitsets.motion import LEAST_STEPS, motion
 from separatrix.limitsets.sets import LimitSets
+from separatrix.limitsets.trails import LimitPoints, TrailBook, Trails
 from separatrix.numerics.distances import spread as spread_of
 from separatrix.orbits.iterate import SPREAD_SAMPLE, run_orbits
 from separatrix.orbits.observers import LastSteps, Observer
@@ -42,6 +43,8 @@ from separatrix.starts import Starts, as_starts
 
 FINE_TOLERANCE = 1e-10  # estimated error, as a share of the spread, of the second look in float64
 PILOT = 32  # starts that are followed first, all the way, so that most of the others can be captured
+_TRAIL_STARTS = 160  # orbits whose ways are recorded: those of the first two generations
+_TRAIL_NUMBERS = 2**24  # coordinates recorded at most: 64 MiB in float32
 _PILOT_PAYS = 64  # starts from which a separate pilot saves evaluations
 _GENERATION_GROWTH = 4
 _NAMED = 4  # moving orbits whose motion is measured
@@ -74,11 +77,13 @@ class Search:
         rules = self.protocol
         self.labels = torch.zeros(0, dtype=torch.int64, device=self.fine.device)
         self.curve_labels, self.captured = self.labels.clone(), self.labels > 0
+        self.ahead = self.labels.clone()  # steps that remain on the trail on which an orbit was captured, −1 for others
         self.examined = self.labels.clone()  # how many steps an orbit had made when its end was last polished
         self.orbits: Orbits
         self.spread = spread_of(source.block(self.transit, 0, min(len(source), SPREAD_SAMPLE)))
         self.library = Library(self.fine, rules, self.spread, torch.finfo(self.transit.dtype).eps)
         self.curve_search = CurveSearch(self.transit)
+        self.book = TrailBook(self.spread)
         budget = min(rules.probe_steps, rules.max_steps)
         for first, last in self._generations(len(source)):
             self._look(source[first:last], budget)
@@ -109,22 +114,55 @@ class Search:
         """Orbits from new starts, and what they show."""
         rules = replace(self.protocol, max_steps=budget)
         capture = self._new_capture(len(source))
-        orbits = run_orbits(
-            self.transit, source, rules, (), self.batch_size, self.spread, self.progress, catcher=capture
-        )
         first = len(self.labels)
+        ways = self._recorder(first, len(source), budget)
+        orbits = run_orbits(
+            self.transit, source, rules, ways, self.batch_size, self.spread, self.progress, catcher=capture
+        )
+        orbits = replace(orbits, observed={})
         self.orbits = self.orbits.followed_by(orbits) if first else orbits
         none = torch.full((len(source),), -1, dtype=torch.int64, device=self.labels.device)
         self.labels = torch.cat([self.labels, capture.labels if capture else none])
         self.curve_labels = torch.cat([self.curve_labels, capture.curve_labels if capture else none])
         self.captured = torch.cat([self.captured, capture.captured if capture else none >= 0])
+        self.ahead = torch.cat([self.ahead, capture.ahead if capture else none])
         self.examined = torch.cat([self.examined, none])
+        for way in ways:
+            numbers = (first + way.rows).tolist()
+            self.book.record(numbers, way.result(), (self.ahead[numbers] >= 0).tolist())
         self._note_errors(torch.arange(first, len(self.labels), device=self.labels.device))
         self._settle()
         self._look_for_curves(last=budget >= self.protocol.max_steps)
 
+    def _recorder(self, first: int, count: int, budget: int) -> list[LastSteps]:
+        """An observer of the ways of the next orbits, if they are among the first and fit into memory."""
+        affordable = _TRAIL_NUMBERS // ((budget + 1) * self.transit.latent_dim)
+        wanted = min(count, _TRAIL_STARTS - first, affordable - first)
+        if not self.protocol.capture or wanted <= 0 or len(self.labels) + count <= _PILOT_PAYS:
+            return []
+        return [LastSteps(torch.arange(wanted), budget + 1)]
+
     def _new_capture(self, count: int) -> Capture | None:
-        return Capture(self.library, self.curve_search, count) if self.protocol.capture else None
+        if not self.protocol.capture:
+            return None
+        return Capture(self.library, self.curve_search, self._trails(), count)
+
+    def _trails(self) -> Trails | None:
+        sets, curves = self.library.sets, self.curve_search.curves
+        points = [known.points.flatten(1) for known in sets]
+        points += [torch.from_numpy(known.curve.points).to(self.fine.device) for known in curves]
+        if not points:
+            return None
+        fates = [*range(len(sets)), *(-2 - number for number in range(len(curves)))]
+        owner = torch.tensor(fates).repeat_interleave(torch.tensor([len(part) for part in points]))
+        stable = [known.stable == 1 for known in sets] + [known.stable == 1 for known in curves]
+        attracting = frozenset(fate for fate, attracts in zip(fates, stable, strict=True) if attracts)
+        limits = LimitPoints(torch.cat([part.to(torch.float64) for part in points]), owner, attracting)
+        return self.book.trails(self._fates(), limits)
+
+    def _fates(self) -> Tensor:
+        """One number per orbit: its set, −2 − c for the closed curve c, −1 for none."""
+        return torch.where(self.curve_labels >= 0, -2 - self.curve_labels, self.labels)
 
     def _continue(
         self,
@@ -149,9 +187,10 @@ class Search:
         )
         self.orbits = _updated(self.orbits, chosen, further)
         self.labels[chosen], self.curve_labels[chosen], self.captured[chosen] = -1, -1, False
+        self.ahead[chosen] = -1
         if capture:
             self.labels[chosen], self.curve_labels[chosen] = capture.labels, capture.curve_labels
-            self.captured[chosen] = capture.captured
+            self.captured[chosen], self.ahead[chosen] = capture.captured, capture.ahead
         self._note_errors(chosen)
         self._settle()
 
@@ -221,12 +260,13 @@ class Search:
             self._release_outsiders()
             captured = self.captured & ((self.labels >= 0) | (self.curve_labels >= 0))
             rows = audited(captured, self.protocol.audit, seed=rounds)
-            given = torch.where(self.curve_labels >= 0, -2 - self.curve_labels, self.labels)[rows]
+            given = self._fates()[rows]
             points = self.orbits.points[rows].clone()
             on_curve = given <= -2
             found = torch.full_like(given, -1)
             if bool(on_curve.any()):
-                found[on_curve] = -2 - self.curve_search.watch(points[on_curve], later=_LATER)
+                later = _LATER + int(self.ahead[rows][on_curve].max().clamp(min=0))
+                found[on_curve] = -2 - self.curve_search.watch(points[on_curve], later=later)
                 found[on_curve & (found == -1)] = -1
             self._continue(rows[~on_curve], self.fine, FINE_TOLERANCE, self.protocol.max_steps, ending=False)
             found[~on_curve] = self.labels[rows[~on_curve]]
@@ -234,6 +274,7 @@ class Search:
             if bool(agreed.all()):
                 break
             self.library.shrink_regions(_SHRINK)
+            self.book.share *= _SHRINK
         abandoned = not bool(agreed.all())
         if abandoned:
             rest = (self.captured & (self.labels >= 0)).nonzero().squeeze(1)
@@ -247,18 +288,29 @@ class Search:
         )
 
     def _release_outsiders(self) -> None:
-        """Orbits that today's regions would not have captured where they were go on."""
+        """Orbits that today's regions and trails would not have captured where they were go on."""
+        outside = torch.cat([self._outside_regions(), self._beside_trails()])
+        self._continue(outside, self.transit, self.protocol.tolerance, self.protocol.max_steps)
+
+    def _outside_regions(self) -> Tensor:
         known = self.library.regions_for(1)
-        rows = (self.captured & (self.labels >= 0)).nonzero().squeeze(1)
+        rows = (self.captured & (self.labels >= 0) & (self.ahead < 0)).nonzero().squeeze(1)
         if known is None or not len(rows):
-            return
+            return rows[:0]
         regions, numbers = known
         place = torch.full((len(self.library.sets),), -1, dtype=torch.int64, device=rows.device)
         place[numbers] = torch.arange(len(numbers), device=rows.device)
         region = place[self.labels[rows]]
         rows, region = rows[region >= 0], region[region >= 0]
-        outside = rows[~regions.inside(self.orbits.points[rows].flatten(1), region)]
-        self._continue(outside, self.transit, self.protocol.tolerance, self.protocol.max_steps)
+        return rows[~regions.inside(self.orbits.points[rows].flatten(1), region)]
+
+    def _beside_trails(self) -> Tensor:
+        rows = (self.captured & (self.ahead >= 0)).nonzero().squeeze(1)
+        trails = self._trails()
+        if trails is None or not len(rows):
+            return rows
+        index, _, on = trails.look(self.orbits.points[rows].flatten(1))
+        return rows[~on | (trails.fate[index] != self._fates()[rows])]
 
     def _name_what_moves(self) -> tuple[str, ...]:
         """How some of the orbits move that found no limit set, at a small share of what they have cost."""
@@ -284,7 +336,10 @@ class Search:
             Status.SLOW
         )
         period = torch.where(self.curve_labels >= 0, 0, self.orbits.period)
-        return replace(self.orbits, status=status, period=period, protocol=self.protocol, cost=self._work())
+        steps = self.orbits.steps + self.ahead.clamp(min=0)
+        return replace(
+            self.orbits, steps=steps, status=status, period=period, protocol=self.protocol, cost=self._work()
+        )
 
 
 def _updated(orbits: Orbits, chosen: Tensor, further: Orbits) -> Orbits:
