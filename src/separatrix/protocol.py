@@ -42,8 +42,8 @@ class Protocol:
         divergence: an orbit farther from the starts than this many spreads has diverged.
         precision: number format of the transit: the model's own, or float64 throughout.
         spectrum: compute the eigenvalues at every limit set (needed for stability).
-        capture: end an orbit as soon as it is certain, by a verified trapping region, which set it ends on. Without, every
-            orbit runs to its stop rule.
+        capture: end an orbit in a verified trapping region of the set it ends on, or on the trail of an earlier orbit that it
+            follows. Without, every orbit runs to its stop rule.
         audit: share of the captured orbits that is followed to the end all the same, to see whether they were judged right.
 
     >>> Protocol.paper().merge_tolerance

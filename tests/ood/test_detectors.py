@@ -162,6 +162,10 @@ class TestFace:
         assert together.dtype == torch.float64
         alone = torch.cat([detector.score(x[i : i + 1]) for i in range(0, 40, 7)])
         assert torch.allclose(together[::7], alone, rtol=1e-7, atol=1e-9)  # logarithms magnify rounding
+        far_out = x.clone()
+        far_out[3] *= 1e12
+        others = torch.arange(40) != 3
+        assert torch.allclose(detector.score(far_out)[others], together[others], rtol=1e-7, atol=1e-9)
 
     def test_inputs_off_the_decoders_image_score_higher_where_pixels_are_compared(self, detector):
         if detector.kind not in ("reconstruction", "typicality"):  # E sees two coordinates of the sixteen

@@ -4,8 +4,8 @@ The orbit itself is never touched. What is cut short is only the last stretch, a
 where it leads. In order:
 
 1. iterate the starts in growing generations (32, 128, 512, …), in the model's own precision, for at most ``probe_steps``.
-   An orbit ends when it is captured by an attractor or closed curve that earlier generations have shown (`Capture`), or
-   when its estimated error is small;
+   An orbit ends when it is captured by an attractor or closed curve that earlier generations have shown, or on the trail of
+   one of their orbits (`Capture`), or when its estimated error is small;
 2. after each generation, polish the claimed limits in float64 (`Library`), keep what is a limit set, and confirm every
    claim by following it into the trapping region of an *attracting* set. A slow passage near a saddle looks exactly like
    convergence, so orbits whose claim is not confirmed go on, in float64;

@@ -102,7 +102,7 @@ def follow(
             Above 0: it ends earlier at the first z_t with ‖f(z_t) − z_t‖² < tolerance, the paper's rule.
         metric: ``"euclidean"``, or ``"cosine"``: 1 − cos = ½‖u − v‖² of the unit vectors, exact near 0.
         kept: how many of the first distances and steps to return as columns.
-        spread: length unit; farther than 10⁶ of it from the centre is divergence.
+        spread: length unit; farther than 10⁶ of it from the mean of ``points`` (from 0 without any) is divergence.
 
     Cost: N + 1 map evaluations per latent. Memory: a few numbers and ``2 kept`` per latent, whatever N.
 
@@ -121,7 +121,11 @@ def follow(
     evaluations = 0
     if bool(finite.any()):
         rules = Protocol(stop="squared_step", tolerance=tolerance or _AT_REST, max_steps=steps, polish=False)
-        orbits = run_orbits(field, given_points(latents[finite]), rules, (record,), _BATCH, spread)
+        # Not the mean of these latents: one of them that lies far out would take the others with it.
+        centre = (points if len(points) else torch.zeros_like(latents[:1])).flatten(1).mean(dim=0).to(latents)
+        orbits = run_orbits(
+            field, given_points(latents[finite]), rules, (record,), _BATCH, spread, centre=centre.to(field.dtype)
+        )
         gone = torch.isin(orbits.status, torch.tensor([int(Status.DIVERGED)], dtype=torch.uint8, device=latents.device))
         lost = (orbits.status == int(Status.NONFINITE)) | (gone & (orbits.steps < steps))
         scorable[finite] = ~lost

@@ -94,7 +94,8 @@ class TrajectoryDetector(Detector):
         """As :meth:`Detector.fit`, and test whether the score can be trusted on this model.
 
         Warns:
-            DetectorWarning: simple inputs score as more typical than the data, or the attractors do not describe them.
+            DetectorWarning: simple inputs score as more typical than the data, or there is no attractor. What else the check
+            found, attractors that do not describe the data among it, is in ``notes``.
         """
         super().fit(train, calibration, held_out=held_out, seed=seed)
         if self._check:

@@ -163,12 +163,17 @@ def run_orbits(
     spread: float | None = None,
     progress: bool = False,
     catcher: Catcher | None = None,
+    centre: Tensor | None = None,
 ) -> Orbits:
-    """:func:`iterate` without the warning, for searches that go on with the unfinished orbits."""
+    """:func:`iterate` without the warning, for searches that go on with the unfinished orbits.
+
+    ``centre`` ``(k,)`` is what divergence is measured from; the mean of the starts if not given, so that what becomes of one
+    start may then depend on another that lies far out.
+    """
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size must be 1 or more, not {batch_size}.")
     with field.guest():
-        return _run(field, source, protocol, observers, batch_size, spread, progress, catcher)
+        return _run(field, source, protocol, observers, batch_size, spread, progress, catcher, centre)
 
 
 def _run(
@@ -180,11 +185,13 @@ def _run(
     spread: float | None,
     progress: bool,
     catcher: Catcher | None,
+    centre: Tensor | None,
 ) -> Orbits:
     sample = source.block(field, 0, min(len(source), SPREAD_SAMPLE))
     unit = spread_of(sample) if spread is None else spread
-    finite = sample[sample.flatten(1).isfinite().all(dim=1)]
-    centre = (finite if len(finite) else torch.zeros_like(sample)).flatten(1).mean(dim=0)
+    if centre is None:
+        finite = sample[sample.flatten(1).isfinite().all(dim=1)]
+        centre = (finite if len(finite) else torch.zeros_like(sample)).flatten(1).mean(dim=0)
     evaluate = Evaluator(field, batch_size)
     if batch_size is None:
         if len(source) >= _SMALL_RUN:
