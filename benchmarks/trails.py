@@ -54,12 +54,12 @@ def ends(limits: sx.LimitSets) -> Tensor:
 
 def measure(case: Case) -> list[Row]:
     """The rows of one model."""
-    count, recorded = len(case.starts), search._TRAIL_STARTS
+    count, recorded = len(case.starts), search._TRAIL_NUMBERS
     try:
-        search._TRAIL_STARTS = 0
+        search._TRAIL_NUMBERS = 0
         without = sx.find_attractors(case.field, case.starts, NO_AUDIT)
     finally:
-        search._TRAIL_STARTS = recorded
+        search._TRAIL_NUMBERS = recorded
     curve = without.kind == int(sx.Kind.CLOSED_CURVE)
     reference, rows = ends(without), []
     width = trails.SHARE

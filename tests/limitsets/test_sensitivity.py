@@ -84,6 +84,12 @@ def test_printing_shows_every_row():
     assert len({len(line) for line in lines}) == 1, "columns line up"
 
 
+def test_printing_keeps_the_digits_of_a_cosine():
+    table = sx.sensitivity(field_of(lambda z: 0.5 * z), sx.starts.gaussian(5), Protocol.paper())
+    merges = {line.split()[-3] for line in str(table).splitlines()[1:]}
+    assert merges == {"0.99", "0.999", "0.9", "0.01", "0.001"}
+
+
 def test_the_rules_of_the_paper_can_be_examined_too():
     table = sx.sensitivity(field_of(lambda z: torch.tanh(2 * z), 2), sx.starts.gaussian(20), Protocol.paper())
     verified = [row for row in table.rows if row.rule == VERIFIED]

@@ -12,6 +12,7 @@ from separatrix import LatentField
 from separatrix.limitsets import search
 from separatrix.limitsets.trails import (
     EVERY,
+    FEWEST,
     IN_A_ROW,
     MOST_POINTS,
     SHARE,
@@ -32,9 +33,9 @@ def limits(*points, attracting=(0, 1)):
     return LimitPoints(column(*points), torch.arange(len(points)), frozenset(attracting))
 
 
-def book(*paths, spread=10.0, joined=()):
-    made = TrailBook(spread)
-    made.record(range(len(paths)), paths, [number in joined for number in range(len(paths))])
+def book(*paths, spread=10.0):
+    made = TrailBook(spread, fewest=1)
+    made.record(range(len(paths)), paths)
     return made
 
 
@@ -75,15 +76,13 @@ def test_ways_onto_unstable_sets_lead_nowhere():
     assert TrailBook(1.0).trails(torch.tensor([0]), limits(1.0)) is None
 
 
-def test_a_way_that_joined_a_trail_has_no_more_clearance_than_that():
-    """The second way was cut at 3.9 on the trail of the first, which passes within ½ of another set later on."""
-    first, second = column(0.0, 2.0, 4.0, 6.0, 8.0), column(-8.0, 3.9)
-    made = book(first, second, joined=(1,))
-    trails = made.trails(torch.tensor([0, 0]), limits(8.0, 6.5))
-    assert float(trails.clearance[at(trails, -8.0)]) == pytest.approx(0.5)
-    assert int(trails.ahead[at(trails, -8.0)]) == 3  # one to 3.9, and two more from 4
-    alone = book(first, second).trails(torch.tensor([0, 0]), limits(8.0, 6.5))
-    assert float(alone.clearance[at(alone, -8.0)]) > 2
+def test_a_few_ways_are_not_enough():
+    made = TrailBook(10.0)
+    made.record(range(FEWEST - 1), [column(0.0, 1.0)] * (FEWEST - 1))
+    fates = torch.zeros(FEWEST, dtype=torch.int64)
+    assert made.trails(fates, limits(1.0, attracting=(0,))) is None
+    made.record([FEWEST - 1], [column(0.0, 1.0)])
+    assert made.trails(fates, limits(1.0, attracting=(0,))) is not None
 
 
 def test_fates_that_are_learned_later_are_taken_up():
@@ -138,8 +137,7 @@ def test_evidence_takes_its_looks():
 def test_an_orbit_that_falls_behind_is_not_on_the_trail():
     """It is near enough all the time, but drifts away from the recorded way."""
     way = torch.stack([torch.linspace(0, 1, 41), torch.zeros(41)], dim=1).to(torch.float64)
-    made = TrailBook(1.0)
-    made.record([0], [way], [False])
+    made = book(way, spread=1.0)
     sets = LimitPoints(way[-1:], torch.tensor([0]), frozenset({0}))
     trails = made.trails(torch.tensor([0]), sets)
     for drift, expected in ((-1e-4, True), (1e-4, False)):
@@ -152,7 +150,7 @@ def test_an_orbit_that_falls_behind_is_not_on_the_trail():
 
 
 def cost_and_labels(field, starts, monkeypatch, recorded):
-    monkeypatch.setattr(search, "_TRAIL_STARTS", recorded)
+    monkeypatch.setattr(search, "_TRAIL_NUMBERS", recorded)
     limits = sx.find_attractors(field, starts)
     return limits.cost.total, limits
 
@@ -168,7 +166,7 @@ def test_a_search_ends_on_the_same_sets_with_fewer_evaluations(name, monkeypatch
         "spirals": lambda: (_spirals(), sx.starts.gaussian(1000, seed=1)),
     }[name]()
     plain_cost, plain = cost_and_labels(field, starts, monkeypatch, 0)
-    cost, limits = cost_and_labels(field, starts, monkeypatch, 160)
+    cost, limits = cost_and_labels(field, starts, monkeypatch, 2**26)
     assert len(limits.attractors) == len(plain.attractors)
     ends = [found.points[found.labels].flatten(1) for found in (limits, plain)]
     agree = (ends[0] - ends[1]).norm(dim=1) < 1e-6 * plain.spread

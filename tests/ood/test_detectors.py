@@ -12,6 +12,7 @@ import separatrix as sx
 from separatrix import ood
 from separatrix.errors import CalibrationWarning, FileError, InputError
 from separatrix.numerics.metrics import auroc
+from separatrix.ood.decisions import decided
 from separatrix.ood.record import follow
 from separatrix.testing.oracles import mean_distance_to_origin
 
@@ -238,6 +239,22 @@ class TestDecisionsHold:
         assert not decisions.is_ood.any()
         assert decisions.notes
 
+    def test_the_warning_points_at_the_line_that_asked(self):
+        detector = ood.MahalanobisDetector(scaling()).fit_features(gaussian(50), gaussian(98))
+        detector.encoded = lambda _field, data: data  # a map has no encoder
+        scores = gaussian(5, dim=1)[:, 0]
+        ways = (
+            lambda: detector.decide(gaussian(5), fpr=0.01),
+            lambda: detector.decide_scores(scores, fpr=0.01),
+            lambda: decided(scores, detector.p_values_of(scores), 0.01, 98),
+        )
+        for ask in ways:
+            with pytest.warns(CalibrationWarning) as caught:
+                ask()
+            assert [(warning.filename, warning.lineno) for warning in caught] == [
+                (__file__, ask.__code__.co_firstlineno)
+            ]
+
     def test_one_more_calibration_score_is_enough(self):
         detector = ood.MahalanobisDetector(scaling()).fit_features(gaussian(50), gaussian(99))
         assert detector.decide_scores(torch.tensor([torch.inf]), fpr=0.01).is_ood.all()
@@ -255,6 +272,11 @@ class TestFiles:
     @pytest.fixture
     def saved(self, tmp_path, wells):
         return ood.MahalanobisDetector(wells).fit(images(60)).save(tmp_path / "d")
+
+    def test_files_have_the_mode_of_any_new_file(self, saved, tmp_path):
+        (tmp_path / "plain").touch()
+        modes = {path.stat().st_mode for path in saved.iterdir()}
+        assert modes == {(tmp_path / "plain").stat().st_mode}
 
     def test_another_model_is_refused(self, saved):
         other = sx.LatentField.from_map(torch.tanh, latent_shape=(2,))

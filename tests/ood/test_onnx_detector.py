@@ -12,6 +12,7 @@ from separatrix import ood
 from separatrix.errors import FileError, InputError
 from separatrix.models import ConvAutoencoder, train_autoencoder
 from separatrix.numerics.metrics import auroc
+from separatrix.ood.score_graph import ScoreGraph
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -57,6 +58,46 @@ def test_the_same_scores_p_values_and_decisions(wells, tmp_path, make):
     assert (again.p_values(x) - detector.p_values(x))[known].abs().max() <= 1 / 101 + 1e-12
     assert torch.equal(again.decide(x, 0.1).unscorable, detector.decide(x, 0.1).unscorable)
     assert ((again.score(x[:1]) - expected[:1]).abs() <= 1e-7 * expected[:1].abs().clamp(min=1)).all()
+
+
+class Linear32(nn.Module):
+    """Four pixels to two latents in float32, without the bounds that a tanh sets: a finite input can overflow a score."""
+
+    def encode(self, x):
+        return x.flatten(1)[:, :2].clone()
+
+    def decode(self, z):
+        return torch.cat([0.5 * z, 0.25 * z], dim=1).reshape(-1, 1, 2, 2)
+
+
+@pytest.mark.parametrize("make", DETECTORS.values(), ids=DETECTORS)
+def test_what_overflows_is_unscorable_in_both(tmp_path, make):
+    model = Linear32()
+    field = sx.LatentField(model.encode, model.decode, latent_shape=(2,), dtype=torch.float32, modules=[model])
+    detector = make(field).fit(torch.randn(200, 1, 2, 2, generator=torch.Generator().manual_seed(0)))
+    exported = ood.export_onnx(detector, tmp_path / "d.onnx")
+    x = torch.tensor([0.5, 1e30, 3e38]).reshape(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+    assert torch.equal(exported.decide(x, 0.05).verdict, detector.decide(x, 0.05).verdict)
+    if detector.kind == "residual":
+        assert detector.decide(x, 0.05).unscorable.tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("kind", ["knn", "mahalanobis", "reconstruction", "residual", "typicality"])
+def test_a_graph_in_float64_calls_what_overflows_unscorable(wells, kind):
+    class Linear64(type(wells.modules[0])):
+        def encode(self, x):
+            return x.flatten(1) @ self.basis
+
+        def decode(self, z):
+            return super().decode(0.5 * z)
+
+    model = Linear64()
+    field = sx.LatentField(model.encode, model.decode, latent_shape=(2,), modules=[model])
+    detector = DETECTORS[kind](field).fit(images(200))
+    x = torch.cat([images(2), 1e200 * images(2)])
+    score, p_value = ScoreGraph(detector)(x)
+    assert score.isnan().tolist() == p_value.isnan().tolist() == [False, False, True, True]
+    assert detector.score(x).isnan().tolist() == [False, False, True, True]
 
 
 def test_a_convolutional_network_in_float32(tmp_path):

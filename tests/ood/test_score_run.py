@@ -136,6 +136,73 @@ def test_a_run_that_is_interrupted_twice_loses_nothing(detector, folder, tmp_pat
     assert score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2).reused == 9
 
 
+def test_broken_files_are_named_whenever_they_were_met(detector, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(score_run, "_BLOCK", 3)
+    for name in ("1.png", "4.png", "8.png"):
+        (folder / name).write_bytes(b"no picture")
+        os.utime(folder / name, (1e9, 1e9))
+    original, calls = type(detector).score, []
+
+    def interrupted(self, data):
+        calls.append(len(data))
+        if len(calls) in (2, 4):
+            raise KeyboardInterrupt
+        return original(self, data)
+
+    monkeypatch.setattr(type(detector), "score", interrupted)
+    out = tmp_path / "t.csv"
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            score_to_table(detector, folder, out, fpr=0.2)
+        (notes,) = tmp_path.glob("t.csv.partial-*.jsonl")
+        with notes.open("a") as stream:
+            stream.write('{"9.png": "to')  # torn
+    run = score_to_table(detector, folder, out, fpr=0.2)
+    assert run.reused == 6
+    assert list(run.broken) == ["1.png", "4.png", "8.png"]
+    assert all(str(folder / name) in why for name, why in run.broken.items())
+    assert json.loads((tmp_path / "t.csv.json").read_text())["broken"] == run.broken
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "t.csv", "t.csv.json"]
+    # From a complete table, too, and no longer once a file is repaired or gone.
+    assert score_to_table(detector, folder, out, fpr=0.2).broken == run.broken
+    shutil.copy(folder / "0.png", folder / "4.png")
+    late = out.stat().st_mtime + 10
+    os.utime(folder / "4.png", (late, late))
+    (folder / "8.png").unlink()
+    assert list(score_to_table(detector, folder, out, fpr=0.2).broken) == ["1.png"]
+    assert list(json.loads((tmp_path / "t.csv.json").read_text())["broken"]) == ["1.png"]
+
+
+def test_a_file_that_was_repaired_before_an_interruption_is_not_named(detector, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(score_run, "_BLOCK", 1)
+    out = tmp_path / "t.csv"
+    good = (folder / "0.png").read_bytes()
+    for name in ("0.png", "5.png"):
+        (folder / name).write_bytes(b"no picture")
+        os.utime(folder / name, (1e9, 1e9))
+    assert list(score_to_table(detector, folder, out, fpr=0.2).broken) == ["0.png", "5.png"]
+    late = out.stat().st_mtime + 10
+    (folder / "0.png").write_bytes(good)
+    for name in ("0.png", "9.png"):
+        os.utime(folder / name, (late, late))
+    original, calls = type(detector).score, []
+
+    def interrupted(self, data):
+        calls.append(len(data))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(self, data)
+
+    monkeypatch.setattr(type(detector), "score", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        score_to_table(detector, folder, out, fpr=0.2)
+    (partial,) = tmp_path.glob("t.csv.partial-*")
+    os.utime(partial, (late + 10, late + 10))
+    run = score_to_table(detector, folder, out, fpr=0.2)
+    assert run.reused == 9
+    assert list(run.broken) == ["5.png"]
+
+
 def test_a_broken_file_is_unscorable_also_where_the_network_swallows_nan(wells, folder, tmp_path):
     class Swallowing(type(wells.modules[0])):
         def encode(self, x):

@@ -26,6 +26,20 @@ def test_lower_is_more_unusual_with_every_detector(detector):
     assert estimator.p_values(far).max() <= 2 / (len(estimator.detector_.calibration) + 1)
 
 
+def test_a_row_without_a_score_has_no_p_value():
+    def broken_far_out(z):
+        return torch.where(z.flatten(1).norm(dim=1)[:, None] > 50, torch.nan, 0.5 * z)
+
+    field = sx.LatentField.from_map(broken_far_out, latent_shape=(2,), dtype=torch.float64)
+    estimator = LatentOutlierDetector(field, detector="residual").fit(np.random.default_rng(0).normal(size=(100, 2)))
+    rows = np.array([[0.1, 0.2], [100.0, 0.0], [9.0, 9.0]])
+    expected = estimator.detector_.p_values_of(estimator.detector_.score_features(torch.from_numpy(rows)))
+    np.testing.assert_array_equal(estimator.p_values(rows), expected.numpy())
+    assert np.isnan(estimator.p_values(rows)).tolist() == [False, True, False]
+    assert estimator.score_samples(rows)[1] == -np.inf
+    assert estimator.predict(rows)[1] == -1
+
+
 def test_a_field_of_ones_own():
     field = sx.LatentField.from_map(lambda z: 0.5 * z, latent_shape=(1, 2), dtype=torch.float64)
     rows = np.random.default_rng(0).normal(size=(100, 2))

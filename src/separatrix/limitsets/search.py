@@ -32,7 +32,7 @@ from separatrix.limitsets.curves import PATIENCE, PROBE_COST, PROBES, RECORDED, 
 from separatrix.limitsets.library import Library
 from separatrix.limitsets.motion import LEAST_STEPS, motion
 from separatrix.limitsets.sets import LimitSets
-from separatrix.limitsets.trails import LimitPoints, TrailBook, Trails
+from separatrix.limitsets.trails import FEWEST, LimitPoints, TrailBook, Trails
 from separatrix.numerics.distances import spread as spread_of
 from separatrix.orbits.iterate import SPREAD_SAMPLE, run_orbits
 from separatrix.orbits.observers import LastSteps, Observer
@@ -43,8 +43,7 @@ from separatrix.starts import Starts, as_starts
 
 FINE_TOLERANCE = 1e-10  # estimated error, as a share of the spread, of the second look in float64
 PILOT = 32  # starts that are followed first, all the way, so that most of the others can be captured
-_TRAIL_STARTS = 160  # orbits whose ways are recorded: those of the first two generations
-_TRAIL_NUMBERS = 2**24  # coordinates recorded at most: 64 MiB in float32
+_TRAIL_NUMBERS = 2**26  # coordinates recorded at most: 256 MiB in float32
 _PILOT_PAYS = 64  # starts from which a separate pilot saves evaluations
 _GENERATION_GROWTH = 4
 _NAMED = 4  # moving orbits whose motion is measured
@@ -128,19 +127,17 @@ class Search:
         self.ahead = torch.cat([self.ahead, capture.ahead if capture else none])
         self.examined = torch.cat([self.examined, none])
         for way in ways:
-            numbers = (first + way.rows).tolist()
-            self.book.record(numbers, way.result(), (self.ahead[numbers] >= 0).tolist())
+            self.book.record((first + way.rows).tolist(), way.result())
         self._note_errors(torch.arange(first, len(self.labels), device=self.labels.device))
         self._settle()
         self._look_for_curves(last=budget >= self.protocol.max_steps)
 
     def _recorder(self, first: int, count: int, budget: int) -> list[LastSteps]:
-        """An observer of the ways of the next orbits, if they are among the first and fit into memory."""
-        affordable = _TRAIL_NUMBERS // ((budget + 1) * self.transit.latent_dim)
-        wanted = min(count, _TRAIL_STARTS - first, affordable - first)
-        if not self.protocol.capture or wanted <= 0 or len(self.labels) + count <= _PILOT_PAYS:
+        """An observer of the ways of the second generation, which end where they enter the regions that the first has shown."""
+        fits = FEWEST * (budget + 1) * self.transit.latent_dim <= _TRAIL_NUMBERS
+        if not self.protocol.capture or first != PILOT or count < FEWEST or not fits:
             return []
-        return [LastSteps(torch.arange(wanted), budget + 1)]
+        return [LastSteps(torch.arange(FEWEST), budget + 1)]
 
     def _new_capture(self, count: int) -> Capture | None:
         if not self.protocol.capture:

@@ -52,7 +52,7 @@ class Sensitivity:
 
     def __str__(self) -> str:
         lines = [f"{'rule':42} {'stop':>8} {'merge':>8} {'count':>6} {'starts':>7}"]
-        lines += [f"{r.rule:42} {r.stop:8.0e} {r.merge:8.0e} {r.count:6d} {r.counted:7d}" for r in self.rows]
+        lines += [f"{r.rule:42} {r.stop:8.0e} {r.merge:8.4g} {r.count:6d} {r.counted:7d}" for r in self.rows]
         return "\n".join(lines)
 
 

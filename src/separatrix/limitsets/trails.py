@@ -1,7 +1,7 @@
 """Trails: an orbit that keeps close to the way of an earlier one goes where that one went.
 
 Most steps of most orbits are made far from every attractor, in channels that lead there and that all orbits of a basin share.
-The first generations of a search are therefore recorded. Every point of a recorded orbit has
+The second generation of a search is therefore recorded. Every point of a recorded orbit has
 
 * a *fate*: the set on which its orbit ended (unknown for one that ended on none);
 * a *clearance*: the smallest distance that its orbit keeps, from here to its end, from anything of another fate: the points of
@@ -27,7 +27,8 @@ from torch import Tensor
 SHARE = 0.04  # of the clearance within which an orbit is on the trail
 EVERY = 2  # steps from one look to the next: a look costs about a tenth of a step of a small network
 IN_A_ROW = 4
-MOST_POINTS = 4096  # of all recorded orbits together; of more, every second, third, … is kept
+FEWEST = 128  # recorded orbits: of fewer too many branches are missing
+MOST_POINTS = 2**13  # of all recorded orbits together; of more, every second, third, … is kept
 UNKNOWN = -1
 _ROWS = 512  # of the table of distances at once
 
@@ -77,24 +78,22 @@ class Trails:
 class TrailBook:
     """Recorded orbits of a search, and the trails they make once it is known where they ended."""
 
-    def __init__(self, spread: float) -> None:
+    def __init__(self, spread: float, fewest: int = FEWEST) -> None:
         self.share = SHARE
-        self._spread = spread
+        self._spread, self._fewest = spread, fewest
         self._ways: list[_Way] = []
         self._made: tuple[tuple[float, ...], Trails | None] = ((), None)
 
-    def record(self, orbits: Sequence[int], paths: Sequence[Tensor], joined: Sequence[bool]) -> None:
-        """Add the ways ``(t, *latent)`` of these orbits, from their start to where they ended or were captured, some of them
-        because they had ``joined`` a trail."""
-        self._ways += [
-            _Way(orbit, path.flatten(1), onto)
-            for orbit, path, onto in zip(orbits, paths, joined, strict=True)
-            if len(path) and bool(path.isfinite().all())
-        ]
+    def record(self, orbits: Sequence[int], paths: Sequence[Tensor]) -> None:
+        """Add the ways ``(t, *latent)`` of these orbits, from their start to where they ended or entered a trapping region."""
+        ways = zip(orbits, paths, strict=True)
+        self._ways += [_Way(orbit, path.flatten(1)) for orbit, path in ways if bool(path.isfinite().all())]
 
     def trails(self, fates: Tensor, limits: LimitPoints) -> Trails | None:
-        """The trails with the fates of all orbits ``(n,)`` as they are known now; None if none leads anywhere."""
-        own = [int(fates[way.orbit]) for way in self._ways]
+        """The trails with the fates of all orbits ``(n,)`` as they are known now; None if there are too few, or none leads anywhere."""
+        if len(self._ways) < self._fewest:
+            return None
+        own = fates[[way.orbit for way in self._ways]].tolist()
         known = [fate if fate in limits.attracting else UNKNOWN for fate in own]
         key = (*own, len(limits.points), self.share)
         if self._made[0] != key:
@@ -109,18 +108,8 @@ class TrailBook:
         fate = torch.tensor(fates, device=points.device).repeat_interleave(torch.tensor(lengths, device=points.device))
         everything = torch.cat([points, limits.points.to(points)])
         now = _distance_to_others(points, fate, everything, torch.cat([fate, limits.fates.to(fate)]))
-        clearance, ahead = torch.full_like(now, self._spread), torch.zeros_like(fate)
-        first = 0
-        for way, length in zip(self._ways, lengths, strict=True):
-            rows = slice(first, first + length)
-            clear, further = self._spread, 0
-            earlier = (fate[:first] == fate[first]).nonzero().squeeze(1) if way.joined else fate[:0]
-            if len(earlier):
-                place = earlier[(points[earlier] - points[first]).norm(dim=1).argmin()]
-                clear, further = float(clearance[place]), int(ahead[place])
-            clearance[rows] = now[rows].cummin(dim=0).values.clamp(max=clear)
-            ahead[rows] = further + stride * torch.arange(length, device=points.device)
-            first += length
+        clearance = torch.cat([part.cummin(dim=0).values for part in now.split(lengths)]).clamp(max=self._spread)
+        ahead = stride * torch.cat([torch.arange(length, device=points.device) for length in lengths])
         return Trails(points, fate, clearance, ahead, torch.where(fate == UNKNOWN, -1.0, self.share * clearance))
 
 
@@ -128,7 +117,6 @@ class TrailBook:
 class _Way:
     orbit: int
     points: Tensor  # (t, k)
-    joined: bool  # it was not followed to its end but onto the trail of an earlier one
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class KNNDetector(Detector):
         ]
         distances = torch.cat(nearest)
         scores = distances.amax(dim=1) if self.reduce == "kth" else distances.mean(dim=1)
-        return torch.where(flat.isfinite().all(dim=1), scores, torch.nan)
+        return torch.where(flat.isfinite().all(dim=1) & scores.isfinite(), scores, torch.nan)
 
     def _flat(self, latents: Tensor) -> Tensor:
         flat = latents.flatten(1).to("cpu", torch.float64)
@@ -96,7 +96,7 @@ class MahalanobisDetector(Detector):
     def _score(self, latents: Tensor, data: Tensor | None) -> Tensor:  # noqa: ARG002
         flat = latents.flatten(1).to("cpu", torch.float64)
         scores = ((flat - self._mean) @ self._whiten).norm(dim=1)
-        return torch.where(flat.isfinite().all(dim=1), scores, torch.nan)
+        return torch.where(flat.isfinite().all(dim=1) & scores.isfinite(), scores, torch.nan)
 
     def options(self) -> dict[str, Any]:
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ def decided(
             f"With {calibration} calibration scores no p-value is below {1 / (calibration + 1):.2g}, so nothing can be called "
             f"at a rate of {rate:g}; calibrate with at least {needed} held-out ID inputs.",
             CalibrationWarning,
-            stacklevel=3,
+            stacklevel=_level_of_caller(),
         )
         notes.append(f"Nothing can be called: {calibration} calibration scores, and a rate of {rate:g} needs {needed}.")
     unscorable = p_values.isnan()
@@ -165,6 +166,18 @@ def decided(
         between=between,
         notes=tuple(notes),
     )
+
+
+def _level_of_caller() -> int:
+    """The ``stacklevel`` of the line that called the library.
+
+    A number would be right for one of the ways here only: ``decide`` is one call farther out than ``decide_scores``.
+    Python 3.12 has ``skip_file_prefixes`` for this.
+    """
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "separatrix":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _number(text: str) -> float:

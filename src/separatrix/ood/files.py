@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from separatrix.errors import FileError, SeparatrixError
 from separatrix.field import LatentField
 from separatrix.ood.detector import Detector
-from separatrix.store import new_folder
+from separatrix.store import new_folder, write_tensors
 
 FORMAT = 1
 _TENSORS, _JSON = "detector.safetensors", "detector.json"
@@ -30,7 +30,7 @@ def save_detector(detector: Detector, path: str | os.PathLike[str], *, overwrite
     tensors["calibration"] = detector.calibration
     with new_folder(path, overwrite=overwrite) as folder:
         try:
-            save_file(tensors, folder / _TENSORS)
+            write_tensors(tensors, folder / _TENSORS)
         except SafetensorError as error:
             raise FileError(f"Writing {path} failed ({error}); free some space or choose another disk.") from error
         record = {

@@ -16,8 +16,8 @@ from separatrix.protocol import Protocol
 class ScoreGraph(nn.Module):
     """x ``(n, …)`` to (score, p_value), both ``(n,)`` float64: `Detector.score` and `Detector.p_values` with the steps unrolled.
 
-    The network computes in its own format, and everything after it in float64, as in the detector. NaN is unscorable: a latent or a
-    step that is not finite, or an orbit that has left every bound before its last step.
+    The network computes in its own format, and everything after it in float64, as in the detector. NaN is unscorable: a latent, a step
+    or a score that is not finite, or an orbit that has left every bound before its last step.
 
     Args:
         detector: fitted; its trajectories have a fixed number of steps.
@@ -49,7 +49,7 @@ class ScoreGraph(nn.Module):
         """Scores and p-values of a batch."""
         z = self.field._encode(x)
         score = self._score(self.detector, z, x)
-        score = torch.where(_finite(z), score, torch.nan)
+        score = torch.where(_finite(z), _known(score), torch.nan)
         reached = (self.calibration >= score[:, None]).sum(dim=1).to(torch.float64)
         p_value = torch.where(score.isnan(), torch.nan, (1 + reached) / (len(self.calibration) + 1))
         return score, p_value
@@ -126,15 +126,15 @@ class ScoreGraph(nn.Module):
         squares = a.square().sum(dim=1, keepdim=True) - 2 * a @ b.T + b.square().sum(dim=1)
         k = min(detector.k, len(bank))
         distances = squares.clamp(min=0.0).topk(k, dim=1, largest=False).values.sqrt()
-        return distances.amax(dim=1) if detector.reduce == "kth" else distances.mean(dim=1)
+        return _known(distances.amax(dim=1) if detector.reduce == "kth" else distances.mean(dim=1))
 
     @staticmethod
     def _gauss(z: Tensor, mean: Tensor, whiten: Tensor) -> Tensor:
-        return ((z.flatten(1).to(torch.float64) - mean) @ whiten).square().sum(dim=1).sqrt()
+        return _known(((z.flatten(1).to(torch.float64) - mean) @ whiten).square().sum(dim=1).sqrt())
 
     def _reconstruction(self, z: Tensor, x: Tensor) -> Tensor:
         difference = self.field._decode(z).to(torch.float64) - x.to(torch.float64)
-        return difference.flatten(1).square().sum(dim=1).sqrt()
+        return _known(difference.flatten(1).square().sum(dim=1).sqrt())
 
 
 def _nearest(z: Tensor, points: Tensor, cosine: bool) -> Tensor:
@@ -149,6 +149,11 @@ def _nearest(z: Tensor, points: Tensor, cosine: bool) -> Tensor:
 def _directions(flat: Tensor) -> Tensor:
     length = flat.square().sum(dim=1, keepdim=True).sqrt()
     return flat / torch.where(length > 0, length, 1.0)
+
+
+def _known(score: Tensor) -> Tensor:
+    """Scores, NaN where finite numbers have overflowed: also inside a combination of scores, which would make infinity large but finite."""
+    return torch.where(_finite(score[:, None]), score, torch.nan)
 
 
 def _finite(z: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ class ScoreRun:
         names: what was scored, in the order of the table.
         decisions: one per name.
         reused: how many scores were in the table, or in the part of an interrupted run, already.
-        broken: name → why it could not be decoded; such files are unscorable.
+        broken: name → why it could not be decoded, now or when its row was written; such files are unscorable.
     """
 
     table: Path
@@ -116,9 +117,9 @@ def score_to_table(
     origin = {"detector": identity(detector), "source": os.path.realpath(folder)}
     digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
     partial = table.with_name(f"{table.name}.partial-{digest[:8]}.csv")
-    known = {} if overwrite else _known(table, partial, origin)
     if overwrite:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
+    known, reasons = ({}, {}) if overwrite else _known(table, partial, origin)
     order: list[str] = []
 
     def wanted(name: str, path: Path) -> bool:
@@ -126,21 +127,23 @@ def score_to_table(
         return name not in known or path.stat().st_mtime > known[name][1]
 
     fresh: dict[str, float] = {}
-    broken: dict[str, str] = {}
     with tqdm(desc="scoring", unit="picture", disable=not progress) as bar:
         for block, scores in stream_scores(detector, folder, resize=resize, wanted=wanted):
-            _append(partial, block.names, _quietly_decided(detector, scores, fpr))
-            fresh |= dict(zip(block.names, scores.tolist(), strict=True))
-            broken |= block.broken
+            _append(partial, block, _quietly_decided(detector, scores, fpr))
+            for name, score in zip(block.names, scores.tolist(), strict=True):
+                fresh[name] = score
+                reasons.pop(name, None)  # of the file as it was
+            reasons |= block.broken
             bar.update(len(block.names))
     values = [fresh[name] if name in fresh else known[name][0] for name in order]
     decisions = _quietly_decided(detector, torch.tensor(values, dtype=torch.float64), fpr)
     write_rows(table, rows_of(order, decisions))
     reused = sum(name not in fresh for name in order)
+    broken = {name: reasons[name] for name in order if name in reasons}
     run = ScoreRun(table=table, names=tuple(order), decisions=decisions, reused=reused, broken=broken)
     text = json.dumps({**origin, **run.summary(detector)}, indent=1)
     write_whole(_record(table), text)
-    partial.unlink(missing_ok=True)
+    _remove(partial)
     return run
 
 
@@ -183,9 +186,15 @@ def _blocks(
         yield PictureBlock(names=tuple(names[row] for row in rows), pixels=images.pixels[rows])
 
 
-def _known(table: Path, partial: Path, origin: Mapping[str, str]) -> dict[str, tuple[float, float]]:
-    """name → (score, when its table was last written), of this detector and source; the torn end of a partial table is cut off."""
+def _known(
+    table: Path, partial: Path, origin: Mapping[str, str]
+) -> tuple[dict[str, tuple[float, float]], dict[str, str]]:
+    """Of this detector and source: name → (score, when its table was last written), and name → why it could not be decoded.
+
+    Torn ends of a partial table and of its reasons are cut off.
+    """
     found: dict[str, tuple[float, float]] = {}
+    broken: dict[str, str] = {}
     if table.exists():
         try:
             record = json.loads(_record(table).read_text(encoding="utf-8"))
@@ -197,24 +206,65 @@ def _known(table: Path, partial: Path, origin: Mapping[str, str]) -> dict[str, t
             )
         written = table.stat().st_mtime
         found |= {row.file: (row.score, written) for row in read_rows(table)}
+        broken |= _reasons_in(record.get("broken"))
     if partial.exists():
         written = partial.stat().st_mtime
         rows = read_rows(partial)
         write_rows(partial, rows)
         os.utime(partial, (written, written))
-        found |= {row.file: (row.score, written) for row in rows}
-    return found
+        newer = {row.file: (row.score, written) for row in rows}
+        found |= newer
+        later = {name: why for name, why in _noted(partial).items() if name in newer}
+        if _notes(partial).exists():
+            write_whole(_notes(partial), "\n".join(json.dumps({name: why}) for name, why in later.items()))
+        broken = {name: why for name, why in broken.items() if name not in newer} | later
+    else:
+        _remove(partial)  # reasons without rows: those files are opened again
+    # A file that was repaired between two sittings has a score, and its reason no longer holds.
+    return found, {name: why for name, why in broken.items() if name in found and math.isnan(found[name][0])}
 
 
-def _append(partial: Path, names: tuple[str, ...], decisions: Decisions) -> None:
+def _append(partial: Path, block: PictureBlock, decisions: Decisions) -> None:
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
+        if block.broken:  # before the rows, so that an interruption leaves no such row without its reason
+            with _notes(partial).open("a", encoding="utf-8") as stream:
+                stream.writelines(f"{json.dumps({name: why})}\n" for name, why in block.broken.items())
         with open_text(partial, "a") as stream:
-            csv_rows(stream, rows_of(names, decisions), header=stream.tell() == 0)
+            csv_rows(stream, rows_of(block.names, decisions), header=stream.tell() == 0)
     except OSError as error:
         raise FileError(
             f"Cannot write to {partial} ({error.strerror}); choose a folder with room that you may write to."
         ) from error
+
+
+def _notes(partial: Path) -> Path:
+    """Beside a partial table, one JSON object per file that could not be decoded: the table has no column for the reason."""
+    return partial.with_suffix(".broken.jsonl")
+
+
+def _noted(partial: Path) -> dict[str, str]:
+    """name → reason; a last line that was cut off is left out."""
+    reasons: dict[str, str] = {}
+    try:
+        lines = _notes(partial).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):  # the scores are worth more than the reasons
+        return reasons
+    for line in lines:
+        with suppress(ValueError):
+            reasons |= _reasons_in(json.loads(line))
+    return reasons
+
+
+def _reasons_in(found: Any) -> dict[str, str]:
+    """The part of something read from JSON that says why files could not be decoded."""
+    return {name: why for name, why in found.items() if isinstance(why, str)} if isinstance(found, dict) else {}
+
+
+def _remove(partial: Path) -> None:
+    for path in (partial, _notes(partial)):
+        if path.exists():  # a place that is no folder is refused with a sentence by whoever writes there
+            path.unlink()
 
 
 def _quietly_decided(detector: Detector, scores: Tensor, fpr: float | Budget) -> Decisions:

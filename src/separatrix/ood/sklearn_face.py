@@ -96,8 +96,11 @@ class LatentOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] 
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_values(self, X: Any) -> NDArray[np.float64]:
-        """Split-conformal p-values from the rows that ``fit`` held out, as of `Detector.p_values`."""
-        values: NDArray[np.float64] = self.detector_.p_values_of(torch.from_numpy(-self.score_samples(X))).numpy()
+        """Split-conformal p-values from the rows that ``fit`` held out, as of `Detector.p_values`: NaN where there is no score."""
+        check_is_fitted(self)
+        # Not from score_samples, where a row that cannot be scored has become the most unusual one.
+        scores = self._detector_scores(validate_data(self, X, dtype=np.float64, reset=False))
+        values: NDArray[np.float64] = self.detector_.p_values_of(scores).numpy()
         return values
 
     def _detector(self, field: LatentField) -> Detector:
@@ -112,10 +115,12 @@ class LatentOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] 
         return made
 
     def _scores(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        latents = torch.from_numpy(np.ascontiguousarray(rows).copy())
-        scores = self.detector_.score_features(self._shaped(latents, self.detector_.field))
-        minus: NDArray[np.float64] = -scores.nan_to_num(nan=torch.inf, posinf=torch.inf).numpy()
+        minus: NDArray[np.float64] = -self._detector_scores(rows).nan_to_num(nan=torch.inf, posinf=torch.inf).numpy()
         return minus
+
+    def _detector_scores(self, rows: NDArray[np.float64]) -> torch.Tensor:
+        latents = torch.from_numpy(np.ascontiguousarray(rows).copy())
+        return self.detector_.score_features(self._shaped(latents, self.detector_.field))
 
     @staticmethod
     def _shaped(latents: torch.Tensor, field: LatentField) -> torch.Tensor:
