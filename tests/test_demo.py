@@ -11,6 +11,7 @@ import torch
 from separatrix.demo import run_demo
 from separatrix.errors import FileError
 from separatrix.models import load
+from separatrix.report.joined import joined
 from separatrix.store import load_result
 
 
@@ -43,9 +44,10 @@ def test_summary_result_and_files_agree(demo):
     summary = json.loads((result.folder / "summary.json").read_text(encoding="utf-8"))
     assert [row["name"] for row in summary["models"]] == ["k2", "k16-ten-digits"]
     for row, model in zip(summary["models"], result.models, strict=True):
-        limits = load_result(result.folder / model.name / "from-digits")
-        assert row["attractors"] == model.attractors == len(limits.attractors)
-        assert model.evaluations == limits.cost.map + load_result(result.folder / model.name / "from-noise").cost.map
+        searches = [load_result(result.folder / model.name / name) for name in ("from-digits", "from-noise")]
+        assert row["attractors"] == model.attractors == len(joined(searches).attractors)
+        assert [model.attractors_from_digits, model.attractors_from_noise] == [len(x.attractors) for x in searches]
+        assert model.evaluations == sum(limits.cost.map for limits in searches)
         assert 0 < model.train_error < 0.1
     assert result.models[1].train_images == 10
     assert summary["verdict"] == result.verdict

@@ -480,3 +480,13 @@ def test_complex_columns_are_aligned_for_vectorised_code(tmp_path):
         assert isinstance(loaded, LimitSets)
         assert loaded.eigenvalues.data_ptr() % 16 == 0
         same(loaded[loaded.stable == 1], limits[limits.stable == 1])
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_files_have_the_mode_of_any_new_file(found, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        folder = save_result(found, tmp_path / "r")
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o666 & ~umask}

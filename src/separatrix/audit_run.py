@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from separatrix.audit_card import data_free_card
+from separatrix.audit_noise import noise_record, noise_section
 from separatrix.errors import InputError
 from separatrix.examination import REPORT, SUMMARY, fitting_images, run_folder
 from separatrix.examination_summary import jsonable, summary_of
 from separatrix.field import LatentField
 from separatrix.limitsets import find_attractors
+from separatrix.numerics.neighbours import Distance
 from separatrix.protocol import Protocol
 from separatrix.report.chapter import page_of
 from separatrix.report.figures import figures_of
@@ -28,6 +31,11 @@ from separatrix.studies.probing.appearance import Appearance, appearance
 
 KIND, KIND_DATA_FREE = "separatrix audit", "separatrix audit without data"
 CARD = "model_card.md"
+# The captions of the gallery and of the portrait are written for training images.
+_SUSPECTS_ARE_MEANT = (
+    "Where a picture of this page names training images, the suspected images are meant; "
+    "nobody has shown that they were trained on."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +96,9 @@ def run_audit(
         save_result(found.noise, folder / "noise")
         figures = _write(folder, results, record)
         (folder / CARD).write_text(model_card_section(found, field.name), encoding="utf-8")
-        write_report(folder / REPORT, audit_page(found, results, figures))
+        page = audit_page(found, results, figures)
+        riskiest, *others = page.opening
+        write_report(folder / REPORT, replace(page, opening=(riskiest, *noise_section(found), *others)))
     return AuditRun(audit=found, record=record, folder=Path(out), seconds=time.perf_counter() - began)
 
 
@@ -101,6 +111,7 @@ def run_data_free(
     held_out: Any = None,
     starts: int = 1000,
     protocol: Protocol | None = None,
+    distance: Distance = "cosine",
     alpha: float = 0.05,
     seed: int = 0,
     batch_size: int | None = None,
@@ -114,7 +125,9 @@ def run_data_free(
     unseen = None if held_out is None else fitting_images(field, held_out, "held-out")
     with run_folder(out, overwrite, KIND_DATA_FREE) as folder:
         limits = find_attractors(field, gaussian(starts, seed=seed), protocol, batch_size=batch_size, progress=progress)
-        found = appearance(field, limits, suspects=suspected, held_out=unseen, alpha=alpha, seed=seed)
+        found = appearance(
+            field, limits, suspects=suspected, held_out=unseen, distance=distance, alpha=alpha, seed=seed
+        )
         results = ModelResults(
             title=field.name,
             subtitle=f"{field!r}, {starts:,} noise starts and no training data",
@@ -132,7 +145,9 @@ def run_data_free(
         }
         assert folder is not None
         figures = _write(folder, results, record)
-        seen = Section("What noise alone reveals", [Bullets((found.sentence, *found.cannot))])
+        (folder / CARD).write_text(data_free_card(found, field.name, starts), encoding="utf-8")
+        words = (found.sentence, *found.cannot, *(() if suspected is None else (_SUSPECTS_ARE_MEANT,)))
+        seen = Section("What noise alone reveals", [Bullets(words)])
         write_report(folder / REPORT, replace(page_of(results, figures), opening=(seen,)))
     return DataFreeRun(appearance=found, record=record, folder=Path(out), seconds=time.perf_counter() - began)
 
@@ -164,6 +179,7 @@ def _record(found: MemorizationAudit, results: ModelResults) -> dict[str, Any]:
                 "sampled": len(found.sampled),
                 "images": found.given_back.tolist(),
             },
+            "noise_only": noise_record(found),
             "other_train_median": float(study.other_train.median()) if len(study.other_train) else None,
             "exchange": None if study.exchange is None else asdict(study.exchange),
             "train_error": study.train_error,

@@ -40,6 +40,7 @@ from separatrix.numerics import counter_random
 from separatrix.plots import Plane
 from separatrix.report.comparison import comparison_page
 from separatrix.report.figures import figures_of
+from separatrix.report.joined import joined
 from separatrix.report.page import Picture
 from separatrix.report.results import GRID_RULES, GridSearch, ModelResults
 from separatrix.report.tables import versions
@@ -209,7 +210,9 @@ def _studied(
         FROM_DIGITS: find_attractors(field, encoded),
         FROM_NOISE: find_attractors(field, noise),
     }
-    grid = _grid_search(field, searches[FROM_DIGITS], latents, effort.grid) if plan.latent_dim == 2 else None
+    # What only noise reaches is stored as well: the verdict must be on all attractors that the page shows.
+    together = joined(list(searches.values()))
+    grid = _grid_search(field, together, latents, effort.grid) if plan.latent_dim == 2 else None
     errors = (_error(field, train), _error(field, digits.unseen))
     results = ModelResults(
         title=plan.title,
@@ -218,8 +221,9 @@ def _studied(
         ),
         latent_field=field,
         searches=searches,
+        together=together,
         train=train,
-        resemblance=resemblance(field, searches[FROM_DIGITS], train, digits.unseen, seed=seed),
+        resemblance=resemblance(field, together, train, digits.unseen, seed=seed),
         sensitivity=sensitivity(field, encoded, limit=effort.sensitivity),
         grid=grid,
         inputs=digits.films,

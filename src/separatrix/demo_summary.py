@@ -33,9 +33,10 @@ class DemoModel:
         latent_dim: k.
         train_images: how many it was trained on.
         train_error, unseen_error: mean squared reconstruction error per pixel, images in [0, 1].
-        attractors: found from encoded digits.
+        attractors: found from encoded digits and Gaussian latents together; these are compared with the images.
+        attractors_from_digits: found from encoded digits.
         attractors_from_noise: found from Gaussian latents.
-        unresolved: share of the encoded digits whose orbit reached no limit set.
+        unresolved: share of all these starts whose orbit reached no limit set.
         steps_median, steps_p95: of the encoded digits that did; None if none did.
         closest: highest cosine of an attractor to a training image; None without attractors.
         unseen: median of the same for images that it was not trained on.
@@ -51,6 +52,7 @@ class DemoModel:
     train_error: float
     unseen_error: float
     attractors: int
+    attractors_from_digits: int
     attractors_from_noise: int
     unresolved: float
     steps_median: float | None
@@ -81,9 +83,8 @@ class DemoResult:
 def row_of(name: str, latent_dim: int, errors: tuple[float, float], results: ModelResults) -> DemoModel:
     found = results.resemblance
     assert found is not None
-    limits, noise = results.searches[FROM_DIGITS], results.searches[FROM_NOISE]
-    reached = limits.labels >= 0
-    steps = limits.orbits.steps[reached].to(torch.float64)
+    limits, digits, noise = results.limits, results.searches[FROM_DIGITS], results.searches[FROM_NOISE]
+    steps = digits.orbits.steps[digits.labels >= 0].to(torch.float64)
     return DemoModel(
         name=name,
         title=results.title,
@@ -92,15 +93,16 @@ def row_of(name: str, latent_dim: int, errors: tuple[float, float], results: Mod
         train_error=errors[0],
         unseen_error=errors[1],
         attractors=len(limits.attractors),
+        attractors_from_digits=len(digits.attractors),
         attractors_from_noise=len(noise.attractors),
-        unresolved=float((~reached).to(torch.float64).mean()),
+        unresolved=float((limits.labels < 0).to(torch.float64).mean()),
         steps_median=float(steps.quantile(0.5)) if len(steps) else None,
         steps_p95=float(steps.quantile(0.95)) if len(steps) else None,
         closest=float(found.coefficient.max()) if len(found) else None,
         unseen=float(found.held_out.quantile(0.5)),
         closer_than_unseen=int(found.significant.sum()),
         outcome=str(found.outcome),
-        evaluations=limits.cost.map + noise.cost.map,
+        evaluations=limits.cost.map,
     )
 
 

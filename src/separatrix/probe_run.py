@@ -13,6 +13,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from separatrix import starts as starting
+from separatrix.cost import Cost
 from separatrix.data import ImageSet, load_images
 from separatrix.data.encoding import encode_range
 from separatrix.errors import ConvergenceWarning, InputError
@@ -26,7 +27,7 @@ from separatrix.plots import contact_sheet, probe_atoms, probe_curves, probe_rec
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts
 from separatrix.store import save_result
-from separatrix.studies.probing import Appearance, Probe, appearance, data_free_dictionaries, probe
+from separatrix.studies.probing import Appearance, Probe, appearance, data_free_dictionaries, pooled, probe
 from separatrix.studies.probing.summary import probe_summary
 
 KIND = "separatrix probe"
@@ -69,6 +70,7 @@ def run_probe(
     *,
     starts: int | None = None,
     steps: int | None = None,
+    draws: int = 1,
     protocol: Protocol | None = None,
     reference: Any = None,
     suspects: Any = None,
@@ -86,6 +88,7 @@ def run_probe(
         images: real images to be coded, as `load_images` takes them; without them nothing is coded.
         starts: draws from N(0, I); see `default_starts` if not given.
         steps: take the end points after so many steps, without a search for attractors, for fields that do not converge.
+        draws: of the noise, each with dictionaries of its own; their probes are pooled. The first is looked at and saved.
         protocol: of the search.
         reference: see `probe`.
         suspects, held_out: see `appearance`.
@@ -101,17 +104,27 @@ def run_probe(
     """
     if steps is not None and suspects is not None:
         raise InputError("Suspects are compared with attractors, which need a search; leave steps out.")
+    if draws < 1 or (draws > 1 and images is None):
+        raise InputError("Draws of the noise are pooled over coded images: give images, and at least one draw.")
     began = time.perf_counter()
-    noise = starting.gaussian(starts or default_starts(field.latent_dim, coded=images is not None), seed=seed)
+    count = starts or default_starts(field.latent_dim, coded=images is not None)
+    noise = starting.gaussian(count, seed=seed)
     coded, others = (None if source is None else _fitting(field, source) for source in (images, reference))
     with run_folder(out, overwrite, KIND) as folder:
         found = _searched(field, noise, steps, protocol, batch_size, progress)
         seen = _seen(field, found, noise, suspects, held_out, seed)
-        probed = None
+        probed, cost = None, found.cost
         if coded is not None:
             base = data_free_dictionaries(field, found, starts=noise, seed=seed)
-            probed = probe(field, base, coded, reference=others, seed=seed)
-        summary = _summary(field, noise, found, seen, probed)
+            probes = [probe(field, base, coded, reference=others, seed=seed)]
+            for other in range(seed + 1, seed + draws):
+                again = starting.gaussian(count, seed=other)
+                ends = _searched(field, again, steps, protocol, batch_size, progress)
+                base = data_free_dictionaries(field, ends, starts=again, seed=other)
+                probes.append(probe(field, base, coded, reference=others, seed=seed))
+                cost += ends.cost
+            probed = pooled(probes) if draws > 1 else probes[0]
+        summary = _summary(field, noise, found, seen, probed, cost)
         if folder is not None:
             _write(folder, field, found, seen, probed, summary)
     return ProbeRun(
@@ -168,7 +181,12 @@ def _seen(
 
 
 def _summary(
-    field: LatentField, noise: Starts, found: LimitSets | Orbits, seen: Appearance | None, probed: Probe | None
+    field: LatentField,
+    noise: Starts,
+    found: LimitSets | Orbits,
+    seen: Appearance | None,
+    probed: Probe | None,
+    cost: Cost,
 ) -> dict[str, Any]:
     orbits = found.orbits if isinstance(found, LimitSets) else found
     return dict(
@@ -182,7 +200,7 @@ def _summary(
                 "attractors": len(found.attractors) if isinstance(found, LimitSets) else None,
                 "appearance": None if seen is None else _appearance(seen),
                 "probe": None if probed is None else probe_summary(probed),
-                "cost": {**asdict(found.cost), "total": found.cost.total},
+                "cost": {**asdict(cost), "total": cost.total},
             }
         )
     )

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -117,7 +118,7 @@ def save_result(result: Result, path: str | os.PathLike[str], *, overwrite: bool
     }
     with new_folder(path, overwrite=overwrite) as folder:
         try:
-            save_file(
+            write_tensors(
                 {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
                 folder / _TENSORS,
             )
@@ -126,6 +127,17 @@ def save_result(result: Result, path: str | os.PathLike[str], *, overwrite: bool
         record["sha256"] = _checksums(record, folder / _TENSORS)
         (folder / _JSON).write_text(json.dumps(record, indent=1, allow_nan=True), encoding="utf-8")
     return Path(path)
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """A safetensors file with the mode that any new file has here; safetensors lets only its owner read it.
+
+    The mode is read off an empty file: to ask for the umask is to set it, for all threads.
+    """
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    save_file(tensors, path)
+    path.chmod(mode)
 
 
 def load_result(path: str | os.PathLike[str]) -> Result:

@@ -96,6 +96,37 @@ def test_without_data_noise_shows_what_it_reaches_and_suspects_are_looked_for(au
     assert alone.code == ExitCode.CANNOT_SAY
 
 
+def test_without_data_there_is_a_card_that_says_what_cannot_be_concluded(audited, tmp_path):
+    audited("memory", "--data-free", "--noise", "64", "--out", "free")
+    card = (tmp_path / "free" / "model_card.md").read_text(encoding="utf-8")
+    assert card.startswith("## Memorization\n")
+    assert "Looked at: 6 attractors of 64 noise starts.\n" in card
+    assert "What cannot be concluded:\n\n* That a picture is smooth" in card
+    options = ("--suspects", "train.npy", "--held-out", "held_out.npy", "--alpha", "0.02", "--distance", "euclidean")
+    answer = audited("memory", "--data-free", "--noise", "64", *options, "--out", "s", "--json")
+    assert answer.json["resemblance"]["distance"] == "euclidean"
+    card = (tmp_path / "s" / "model_card.md").read_text(encoding="utf-8")
+    assert "compared with 12 suspected images" in card
+    assert "6 of 6 attractors come closer to one suspected image than unseen images do" in card
+    assert "false discovery rate 0.02" in card
+    page = (tmp_path / "s" / "report.html").read_text(encoding="utf-8")
+    assert "closer to one suspected image" in page
+    assert "the suspected images are meant" in page
+
+
+def test_what_only_noise_reaches_is_on_the_page_and_in_the_record(audited, tmp_path):
+    answer = audited("memory", *DATA, "--sample", "3", "--noise", "64", "--out", "run", "--json")
+    noise = answer.json["noise_only"]
+    followed = answer.json["sources"]["train"]["attractors"]
+    assert noise["attractors"] == 6 - followed > 0
+    assert noise["gives_back"] == [True] * noise["attractors"]
+    assert sorted(noise["nearest"]) == noise["images_by_noise_alone"]
+    assert answer.json["given_back"]["images"] == [0, 1, 2, 3, 4, 5]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Attractors that only noise reaches" in page
+    assert noise["sentence"] in page
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -103,6 +134,10 @@ def test_without_data_noise_shows_what_it_reaches_and_suspects_are_looked_for(au
         (("--data-free", "--train", "train.npy"), "it looks at noise alone"),
         ((*DATA, "--suspects", "train.npy"), "give --data-free too"),
         (("--data-free", "--held-out", "held_out.npy"), "give --suspects too"),
+        (("--data-free", "--budget", "0"), "it is about training images; leave it out"),
+        (("--data-free", "--sample", "1000"), "it is about training images; leave it out"),
+        (("--data-free", "--distance", "cosine"), "leave it out, or give --suspects"),
+        (("--data-free", "--size", "4,4"), "leave it out, or give --suspects"),
     ],
 )
 def test_what_cannot_be_combined(audited, tmp_path, options, words):

@@ -69,6 +69,13 @@ class TestOutput:
         assert "40 images coded with few atoms" in answer.stdout
         assert "No effect: iterated noise" in answer.stdout
 
+    def test_draws_are_pooled(self, program, digits):
+        options = ("probe", "toy.py:small", "--images", f"{digits}#train", "--json")
+        one, three = program(*options).json, program(*options, "--draws", "3").json
+        assert "draws" not in one["probe"]["provenance"]
+        assert three["probe"]["provenance"]["draws"] == 3
+        assert three["cost"]["map"] > 2 * one["cost"]["map"]
+
     def test_a_small_latent_space_is_not_judged_by_a_handful_of_starts(self, program, digits):
         looked_at = program("probe", "toy.py:small", "--json").json
         assert looked_at["starts"]["last"] == 256
@@ -132,6 +139,7 @@ def test_bad_input_is_one_sentence_before_any_search(program, digits, tmp_path):
     ("options", "words"),
     [
         (["--reference", "x.npy"], "give --images too"),
+        (["--draws", "3"], "give --images too"),
         (["--held-out", "x.npy"], "give --suspects too"),
         (["--size", "4,4"], "no images to resize"),
         (["--steps", "5", "--max-steps", "9"], "takes the place of a search"),

@@ -160,6 +160,9 @@ def test_the_field_keeps_its_name_and_takes_dtype_and_device(spec: Callable[[str
     [
         ("make_feild", "has no 'make_feild'; did you mean make_field"),
         ("xyzzy", "has no 'xyzzy'; check the name after the colon"),
+        ("torhc", "has no 'torhc'; check the name after the colon"),
+        ("NTE", "has no 'NTE'; did you mean NET"),
+        ("Net.register_bufer", "has no 'Net.register_bufer'; check the name after the colon"),
         ("Zoo.large", "has no 'Zoo.large'"),
         ("", "lacks the factory; give package.module:factory"),
         ("a-b", "'a-b' in .* is no name of a factory"),

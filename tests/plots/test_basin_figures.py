@@ -83,6 +83,28 @@ def test_many_sets_are_not_drawn_but_counted(product_limits):
     assert len(figure.axes[0].get_yticklabels()) == 10
 
 
+def test_what_is_unresolved_is_shown_however_many_sets_there_are(product_limits):
+    many = replace(
+        product_limits[[0, 1, 2, 3] * 4],
+        points=torch.arange(32, dtype=torch.float64).reshape(16, 2),
+        hits=torch.full((16,), 5),
+    )
+    figure = basin_shares({"data": many})
+    assert figure.axes[0].get_yticklabels()[-1].get_text() == "unresolved"
+    assert len(figure.axes[0].get_yticklabels()) == 11
+    assert "6 smaller sets left out" in figure.axes[0].get_xlabel()
+
+
+def test_a_set_that_is_large_in_any_search_is_shown(product_limits):
+    points = torch.arange(24, dtype=torch.float64).reshape(12, 2)
+    many = replace(product_limits[[0, 1, 2, 3] * 3], points=points, hits=torch.arange(12, 0, -1))
+    late = replace(many[[11]], hits=torch.tensor([90]))
+    figure = basin_shares({"data": many, "noise": late})
+    shown = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert shown == [*"ABCDEFGHI", "L", "unresolved"]
+    assert "2 smaller sets left out" in figure.axes[0].get_xlabel()
+
+
 def test_no_results_are_refused():
     with pytest.raises(InputError, match="at least one search"):
         basin_shares({})

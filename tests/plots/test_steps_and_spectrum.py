@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Circle
+from matplotlib.text import Text
 
 from separatrix.orbits.status import Status
 from separatrix.plots import spectrum, steps_histogram
@@ -57,6 +60,27 @@ def test_widely_spread_steps_get_a_logarithmic_axis(product_limits):
     narrow = replace(product_limits, orbits=replace(product_limits.orbits, steps=steps.clamp(100, 200)))
     assert steps_histogram(wide).axes[0].get_xscale() == "log"
     assert steps_histogram(narrow).axes[0].get_xscale() == "linear"
+
+
+@pytest.mark.parametrize("most", [9, 90, 900, 20_000, 300_000])
+def test_labels_stand_apart_and_inside_the_figure(product_limits, most):
+    steps = torch.logspace(0, np.log10(most), 100).long()
+    labels = product_limits.labels.clone()
+    labels[:4] = -1
+    status = product_limits.orbits.status.clone()
+    status[:4] = max(Status, key=lambda one: len(one.name))
+    limits = replace(product_limits, labels=labels, orbits=replace(product_limits.orbits, steps=steps, status=status))
+    figure = steps_histogram(limits)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    axes, beside = figure.axes
+    low, high = axes.get_xlim()
+    ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+    boxes = [label.get_window_extent() for value, label in ticks if low <= value <= high]
+    assert len(boxes) >= 2
+    assert all(left.x1 + 4 < right.x0 for left, right in pairwise(boxes))
+    title = next(text for text in beside.findobj(Text) if text.get_text() == "not resolved: 4.0 %")
+    assert title.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_many_sets_share_one_colour(product_limits, words):

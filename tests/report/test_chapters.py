@@ -8,13 +8,16 @@ import pytest
 import torch
 
 from separatrix.errors import InputError
+from separatrix.limitsets import Kind
 from separatrix.orbits.status import Status
 from separatrix.plots import spectrum
 from separatrix.report import ModelResults, chapter_of, figures_of, page_of, write_report
 from separatrix.report.chapter import summary_of, verdict_of
 from separatrix.report.comparison import comparison_page
+from separatrix.report.joined import joined
 from separatrix.report.page import Bullets, Cards, Facts, Film, Picture, Table, Verdict
 from separatrix.report.tables import limit_set_table, sensitivity_table
+from separatrix.studies.resemblance import resemblance
 from separatrix.studies.resemblance_words import Outcome
 
 
@@ -82,7 +85,8 @@ def test_unknown_is_a_word_in_the_table(results):
 
 
 def test_the_sensitivity_matrix_has_every_count_in_its_place(results):
-    table = sensitivity_table(results.sensitivity)
+    table = sensitivity_table(results.sensitivity, "the first 16 of the 64 starts")
+    assert "from the first 16 of the 64 starts" in table.caption
     counts = {
         (row[0].text, head): cell.text
         for row in table.rows
@@ -93,6 +97,54 @@ def test_the_sensitivity_matrix_has_every_count_in_its_place(results):
     for row in results.sensitivity.rows:
         texts = [text for (stop, _), text in counts.items() if stop == f"{row.stop:.0e}"]
         assert any(text.split(" ")[0] == str(row.count) for text in texts)
+
+
+def test_the_sensitivity_caption_says_which_starts_were_counted(results, figures):
+    def caption(given):
+        return next(b.caption for b in blocks(chapter_of(given, figures), Table) if b.heads[0] == "stop at")
+
+    assert "finds from the first 16 of the 64 starts from a box. " in caption(results)
+    one = replace(results, searches={"a box": results.limits})
+    assert "finds from the first 16 of the 64 starts. " in caption(one)
+    every = replace(one, sensitivity=replace(results.sensitivity, starts=64))
+    assert "finds from the same 64 starts. " in caption(every)
+
+
+def test_the_median_of_an_even_number_of_steps_lies_between_the_middle_two(results):
+    labels = torch.full_like(results.limits.labels, -1)
+    labels[:2] = 0
+    steps = results.limits.orbits.steps.clone()
+    steps[:2] = torch.tensor([10, 20])
+    limits = replace(results.limits, labels=labels, orbits=replace(results.limits.orbits, steps=steps))
+    table = limit_set_table({"x": limits})
+    assert table.rows[0][table.heads.index("steps")].text == "15"
+
+
+def test_a_closed_curve_is_called_one_and_its_rho_is_explained(results, figures):
+    kind = results.limits.kind.clone()
+    kind[1] = int(Kind.CLOSED_CURVE)
+    curved = replace(results, searches={"a box": replace(results.limits, kind=kind)})
+    cards = blocks(chapter_of(curved, figures), Cards)[0].cards
+    assert cards[1].lines[0] == "closed curve; one of its points is shown"
+    assert not any("shown" in line for line in cards[0].lines)
+    words = "For a closed curve ρ is the factor per step by which the distance to it changes."
+    assert words in limit_set_table(curved.searches).caption
+    assert words not in limit_set_table(results.searches).caption
+
+
+def test_a_chapter_on_all_searches_together_counts_the_same_everywhere(results):
+    """The first search reaches three of the four attractors; the fourth is known from noise."""
+    known = results.limits[[0, 1, 2]]
+    searches = {"a box": known, "noise": results.searches["noise"]}
+    both = joined(list(searches.values()))
+    study = resemblance(results.latent_field, both, results.train, torch.rand(60, 1, 4, 4, dtype=torch.float64))
+    given = replace(results, searches=searches, together=both, resemblance=study, grid=None)
+    chapter = chapter_of(given, figures_of(given, resolution=8))
+    cards = blocks(chapter, Cards)[0].cards
+    assert [card.name for card in cards] == ["A", "B", "C", "D"]
+    assert all(card.headline.endswith(" % of all starts") for card in cards)
+    assert len(study) == len(blocks(chapter, Table)[0].rows) == 4
+    assert summary_of(given.limits).startswith("4 attractors")
 
 
 def test_protocol_provenance_and_cost_are_there(results, figures):

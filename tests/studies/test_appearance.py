@@ -96,6 +96,34 @@ def test_suspects_get_the_verdict_of_the_resemblance_study(stored):
     assert any("About the suspects: Cannot say" in reason for reason in alone.cannot)
 
 
+def test_suspects_are_called_at_the_level_and_by_the_distance_that_were_asked_for(stored):
+    field, limits = stored
+    fresh = torch.rand(12, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    strict = appearance(
+        field, limits, suspects=gradients(6), held_out=fresh, alpha=0.05, distance="euclidean"
+    ).resemblance
+    lax = appearance(field, limits, suspects=gradients(6), held_out=fresh, alpha=0.2).resemblance
+    # Six p-values of 1/13 have q = 1/13: between the two levels.
+    assert (strict.alpha, strict.outcome, strict.distance) == (0.05, Outcome.CANNOT_SAY, "euclidean")
+    assert (lax.alpha, lax.outcome, lax.distance) == (0.2, Outcome.EVIDENCE, "cosine")
+
+
+def test_nobody_says_that_a_suspect_was_trained_on(stored):
+    field, limits = stored
+    fresh = torch.rand(300, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    strangers = torch.rand(20, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    for suspects, held_out in (
+        (gradients(6), fresh),
+        (strangers, fresh),
+        (gradients(6), None),
+        (gradients(6), fresh[:3]),
+    ):
+        found = appearance(field, limits, suspects=suspects, held_out=held_out).resemblance
+        words = " ".join((found.verdict, *found.would_change)).lower()
+        assert "training image" not in words
+        assert "suspected image" in found.verdict + " ".join(found.would_change)
+
+
 def test_orbits_that_do_not_settle_show_their_end_points_and_this_is_said():
     turn = torch.linalg.qr(gaussian(16, 16)).Q  # a rotation: every orbit moves for ever
     field = sx.LatentField(

@@ -8,10 +8,11 @@ import pytest
 import torch
 from memories import images, memory
 from scipy.stats import ks_2samp
+from torch import Tensor
 
 from separatrix import LatentField, find_attractors, load_result, save_result, starts
 from separatrix.errors import InputError
-from separatrix.numerics.ranks import rank_p_values
+from separatrix.numerics.ranks import benjamini_hochberg, rank_p_values
 from separatrix.studies.memorization import (
     Decision,
     Decomposition,
@@ -187,6 +188,56 @@ def test_a_trivial_field_is_no_excuse():
     found = audit_memorization(field, TRAIN, UNSEEN, noise=32)
     assert found.decision is Decision.CANNOT_SAY
     assert found.sentence.startswith("Cannot say: Trivial")
+
+
+def hidden(stored: Tensor) -> LatentField:
+    """A memory of slightly changed images, but exact training images are thrown to the first of those stored."""
+    inner = memory(stored)
+
+    def step(z: Tensor) -> Tensor:
+        gap = (z[:, None] - TRAIN.to(z)[None]).flatten(2).norm(dim=2).min(dim=1).values
+        away = stored[:1].to(z) + 0.1 * (z - stored[:1].to(z))
+        return torch.where((gap < 1e-3)[:, None, None, None], away, inner(z))
+
+    return LatentField.from_map(step, (1, 4, 4), dtype=torch.float64, name="hidden")
+
+
+def test_what_only_noise_gives_back_counts_and_is_named():
+    found = audit_memorization(hidden(TRAIN[:6] + 0.01), TRAIN, UNSEEN, budget=0.1, noise=64)
+    assert found.memorization.sources["train"].attractors == 1
+    assert found.memorization.resemblance.nearest.tolist() == [0]
+    assert len(found.memorization.noise_only) == 5
+    assert found.given_back.tolist() == [0, 1, 2, 3, 4, 5]
+    assert found.by_noise_alone.tolist() == [1, 2, 3, 4, 5]
+    assert (found.share, found.decision) == (0.5, Decision.EXCEEDED)
+    assert "6 of all 12 training images are given back" in found.sentence
+    assert "5 of them only by attractors that noise reaches and no training image that was followed." in found.sentence
+    # One family of six: q-values of both tables are those of all six p-values together.
+    study = found.memorization
+    family = torch.cat([study.resemblance.p_value, study.noise_only.p_value])
+    q_values = torch.cat([study.resemblance.q_value, study.noise_only.q_value])
+    assert torch.equal(q_values, benjamini_hochberg(family))
+
+
+def test_evidence_from_noise_alone_is_evidence():
+    field = hidden(torch.cat([images(1, 5), TRAIN[1:6] + 0.01]))  # training images end on one that nobody has seen
+    found = audit_memorization(field, TRAIN, UNSEEN, budget=0.1, noise=64)
+    study = found.memorization
+    assert (study.resemblance.outcome, study.outcome) == (Outcome.NO_EVIDENCE, Outcome.EVIDENCE)
+    assert study.verdict.startswith(
+        "Evidence of memorization, from noise alone: Of 5 further attractors that noise reaches"
+    )
+    assert found.decision is Decision.EXCEEDED
+    assert found.by_noise_alone.tolist() == found.given_back.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_noise_that_reaches_nothing_of_its_own_changes_nothing(stored):
+    field, limits = stored
+    noise = find_attractors(field, starts.gaussian(16, seed=0))
+    alone, both = memorization(field, limits, TRAIN, UNSEEN), memorization(field, limits, TRAIN, UNSEEN, noise=noise)
+    assert both.noise_only is None
+    assert both.verdict == alone.verdict
+    assert torch.equal(both.resemblance.q_value, alone.resemblance.q_value)
 
 
 def test_audits_of_nothing_are_refused(stored):

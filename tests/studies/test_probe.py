@@ -328,6 +328,41 @@ def test_draws_are_pooled_image_by_image():
         pooled([])
 
 
+def test_a_finding_from_one_draw_says_so_and_one_from_several_how_many(remembered):
+    _, field, _, latents = remembered
+    draws = []
+    for seed in range(3):
+        limits = sx.find_attractors(field, sx.starts.gaussian(64, seed=seed))
+        draws.append(sx.probe(field, limits, latents=latents, sparsities=[1, 2], untrained=False))
+    assert "one draw of the noise: another may say otherwise" in draws[0].headline
+    together = pooled(draws).headline
+    assert "another may say otherwise" not in together
+    assert together.endswith("Intervals are over images and 3 draws of the noise.")
+
+
+def test_a_dictionary_of_data_that_is_too_small_is_no_upper_bound(remembered):
+    _, field, limits, latents = remembered
+    few = sx.probe(field, limits, latents=latents, reference=gaussian(3, 16, seed=9), sparsities=[4], untrained=False)
+    (said,) = [reason for reason in few.reasons if "upper bound" in reason]
+    assert "PCA of real latents (3) and real latents (3)" in said
+    assert "the 64 that another dictionary has" in said
+    assert said.endswith("give more reference images.")
+    enough = sx.probe(
+        field, limits, latents=latents, reference=gaussian(80, 16, seed=9), sparsities=[4], untrained=False
+    )
+    assert not [reason for reason in enough.reasons if "upper bound" in reason]
+    starts = sx.starts.gaussian(2, seed=0)
+    two = sx.probe(
+        field,
+        sx.find_attractors(field, starts),
+        latents=latents,
+        reference=gaussian(80, 16, seed=9),
+        sparsities=[4],
+        untrained=False,
+    )
+    assert next(reason for reason in two.reasons if "upper bound" in reason).endswith("give more starts.")
+
+
 def test_the_same_seed_gives_the_same_numbers(remembered):
     _, field, limits, latents = remembered
     a, b = (sx.probe(field, limits, latents=latents, sparsities=[1, 2], untrained=False, seed=3) for _ in range(2))

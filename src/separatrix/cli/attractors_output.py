@@ -94,7 +94,7 @@ def sensitivity_table(record: Mapping[str, Any]) -> list[RenderableType]:
     """The count by other rules."""
     verdict = "does not change" if record["stable"] else "CHANGES"
     rows = [
-        (row["rule"], f"{row['stop']:.0e}", f"{row['merge']:.2g}", str(row["count"]), str(row["counted"]))
+        (row["rule"], f"{row['stop']:.0e}", f"{row['merge']:.4g}", str(row["count"]), str(row["counted"]))
         for row in record["rows"]
     ]
     return [

@@ -57,14 +57,15 @@ def audit(
         str | None, typer.Option("--size", metavar="H,W", help="Resize all images to this.", rich_help_panel=_DATA)
     ] = None,
     budget: Annotated[
-        float,
-        typer.Option("--budget", min=0.0, max=0.999, metavar="SHARE", rich_help_panel=_RULES,
+        float | None,
+        typer.Option("--budget", min=0.0, max=0.999, metavar="SHARE", rich_help_panel=_RULES, show_default="0.01",
                      help="Share of the training images that the model may give back."),
-    ] = 0.01,
+    ] = None,
     sample: Annotated[
-        int, typer.Option("--sample", min=1, metavar="N", rich_help_panel=_RULES,
-                          help="Training images that are followed; the interval gets narrower with more.")
-    ] = 1000,
+        int | None,
+        typer.Option("--sample", min=1, metavar="N", rich_help_panel=_RULES, show_default="1000",
+                     help="Training images that are followed; the interval gets narrower with more."),
+    ] = None,
     noise: Annotated[
         int | None,
         typer.Option("--noise", min=1, metavar="N", rich_help_panel=_RULES,
@@ -76,8 +77,9 @@ def audit(
                      help="False discovery rate among the attractors that are called copies."),
     ] = 0.05,
     distance: Annotated[
-        Pixels, typer.Option("--distance", help="Between images.", rich_help_panel=_RULES)
-    ] = Pixels.COSINE,
+        Pixels | None,
+        typer.Option("--distance", help="Between images.", rich_help_panel=_RULES, show_default="cosine"),
+    ] = None,
     data_free: Annotated[
         bool,
         typer.Option("--data-free", rich_help_panel=_FREE, help="Show what noise alone reveals; no training images needed."),
@@ -122,6 +124,7 @@ def audit(
         raise usage_error(ctx, missing, "an audit needs training and held-out images; or give --data-free.")
     if data_free and held_out is not None and suspects is None:
         raise usage_error(ctx, "--held-out", "it sets the level for suspected images; give --suspects too.")
+    _refuse_idle(ctx, data_free, suspects, {"budget": budget, "sample": sample, "distance": distance, "size": size})
 
     from separatrix.audit_run import run_audit, run_data_free
     from separatrix.data import load_images
@@ -136,6 +139,7 @@ def audit(
     common: dict[str, Any] = {
         "out": target,
         "overwrite": overwrite,
+        "distance": (distance or Pixels.COSINE).value,
         "alpha": alpha,
         "seed": seed,
         "batch_size": batch_size,
@@ -150,14 +154,29 @@ def audit(
         field,
         images["train"],
         images["held_out"],
-        budget=budget,
-        sample=sample,
+        budget=0.01 if budget is None else budget,
+        sample=sample or 1000,
         noise=noise or 256,
-        distance=distance.value,
         **common,
     )
     codes = {"within budget": ExitCode.OK, "budget exceeded": ExitCode.EXCEEDED, "cannot say": ExitCode.CANNOT_SAY}
     return _ended(terminal, found, codes[str(found.audit.decision)], _words(found))
+
+
+def _refuse_idle(ctx: typer.Context, data_free: bool, suspects: str | None, given: dict[str, Any]) -> None:
+    """Without training data some options decide nothing: whoever gives them expects something that does not happen."""
+    if not data_free:
+        return
+    for name in ("budget", "sample"):
+        if given[name] is not None:
+            raise usage_error(
+                ctx, f"--{name}", "it is about training images; leave it out, or give --train instead of --data-free."
+            )
+    for name in ("distance", "size"):
+        if given[name] is not None and suspects is None:
+            raise usage_error(
+                ctx, f"--{name}", "there are no images that it applies to; leave it out, or give --suspects."
+            )
 
 
 def _header(field: LatentField, images: dict[str, Any]) -> Any:
@@ -173,6 +192,11 @@ def _words(run: AuditRun) -> list[Any]:
         [name, f"{len(values):,}", *(number(sign * float(values.quantile(q))) for q in (0.05, 0.5, 0.95))]
         for name, values in (
             ("attractors", found.coefficient),
+            *(
+                ()
+                if study.noise_only is None
+                else (("attractors that only noise reaches", study.noise_only.coefficient),)
+            ),
             ("training images, to the others", study.other_train),
             ("held-out images", found.held_out),
             ("uniform noise", found.noise),

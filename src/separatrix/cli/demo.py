@@ -54,7 +54,7 @@ def demo(
     from separatrix.demo import run_demo
 
     found = run_demo(out, seed=seed, quick=quick, overwrite=overwrite, progress=terminal.progress)
-    ranges = [_radii(out / model.name / "from-digits") for model in found.models]
+    ranges = [_radii(out / model.name) for model in found.models]
     terminal.show(
         table(_HEADS, [_row(m, r) for m, r in zip(found.models, ranges, strict=True)], words=(0, 7)),
         Text(f"\n{found.verdict}\n", style="bold"),
@@ -81,11 +81,13 @@ def _row(model: DemoModel, radii: tuple[float | None, float | None]) -> tuple[st
 
 
 def _radii(folder: Path) -> tuple[float | None, float | None]:
-    """Lowest and highest ρ of the attractors of a saved search; None if there are none."""
+    """Lowest and highest ρ of the attractors of the saved searches of a model; None if there are none."""
     from separatrix.limitsets import LimitSets
     from separatrix.store import load_result
 
-    limits = load_result(folder)
-    assert isinstance(limits, LimitSets)
-    radii = limits.attractors.spectral_radius
-    return (float(radii.min()), float(radii.max())) if len(radii) else (None, None)
+    radii: list[float] = []
+    for name in ("from-digits", "from-noise"):
+        limits = load_result(folder / name)
+        assert isinstance(limits, LimitSets)
+        radii += limits.attractors.spectral_radius.tolist()
+    return (min(radii), max(radii)) if radii else (None, None)

@@ -51,6 +51,11 @@ def probe(
         int, typer.Option("--limit", min=4, metavar="N", help="At most so many of each.", rich_help_panel=_IMAGES)
     ] = 500,
     size: Size = None,
+    draws: Annotated[
+        int,
+        typer.Option("--draws", min=1, metavar="N", rich_help_panel=_IMAGES,
+                     help="Draws of the noise that are pooled: with few atoms another draw may say otherwise."),
+    ] = 1,
     suspects: Annotated[
         str | None,
         typer.Option("--suspects", metavar="SOURCE", rich_help_panel=_SUSPECTS,
@@ -111,6 +116,8 @@ def probe(
     pixels = parsed_size(ctx, size)
     if reference is not None and images is None:
         raise usage_error(ctx, "--reference", "it goes with the images to be coded; give --images too.")
+    if draws > 1 and images is None:
+        raise usage_error(ctx, "--draws", "several draws are pooled over the images to be coded; give --images too.")
     if held_out is not None and suspects is None:
         raise usage_error(ctx, "--held-out", "it is compared with the suspects; give --suspects too.")
     if size is not None and images is None and suspects is None:
@@ -141,6 +148,7 @@ def probe(
         known["images"],
         starts=noise,
         steps=steps,
+        draws=draws,
         protocol=Protocol() if max_steps is None else replace(Protocol(), max_steps=max_steps),
         reference=known["reference"],
         suspects=known["suspects"],

@@ -15,6 +15,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -131,12 +132,28 @@ def _attribute(module: ModuleType, name: str, spec: str) -> Any:
     value: Any = module
     for part in name.split("."):
         if not hasattr(value, part):
-            public = [other for other in dir(value) if not other.startswith("_")]
-            close = difflib.get_close_matches(part, public, n=3, cutoff=0.5)
+            close = difflib.get_close_matches(part, _own(value), n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(close)}?" if close else "check the name after the colon."
             raise InputError(f"{spec.rpartition(':')[0]} has no {name!r}; {hint}")
         value = getattr(value, part)
     return value
+
+
+def _own(owner: Any) -> list[str]:
+    """Public names in a module or class that may be factories or models, without what it imported or inherited."""
+    home = owner.__name__ if inspect.ismodule(owner) else getattr(owner, "__module__", "")
+    package = home.partition(".")[0]
+    names = []
+    for name in dir(owner):
+        value = inspect.getattr_static(owner, name, None)  # runs no code, such as a module's lazy imports
+        # Of a ready-made model only the class is known to come from elsewhere.
+        made = isinstance(value, (LatentField, nn.Module, tuple, partial))
+        defined = (inspect.isclass(value) or inspect.isroutine(value)) and (
+            str(getattr(value, "__module__", "")).partition(".")[0] == package
+        )
+        if not name.startswith("_") and (made or defined):
+            names.append(name)
+    return names
 
 
 def _called(factory: Any, spec: str) -> Any:

@@ -14,6 +14,7 @@ from separatrix.plots.naming import names_of
 from separatrix.plots.style import FAINT, INK, MUTED, PAPER, UNRESOLVED, colour, new_figure, percent, styled
 
 _MOST_SETS = 10
+_LOST = "unresolved"
 
 
 @styled
@@ -31,7 +32,8 @@ def basin_shares(results: Mapping[str, LimitSets], *, title: str | None = None) 
         raise InputError("basin_shares needs at least one search, such as {'data': limits}.")
     first = next(iter(results.values()))
     rows: dict[str, dict[str, tuple[float, float, float]]] = {}
-    hues = {"unresolved": UNRESOLVED}
+    lost: dict[str, tuple[float, float, float]] = {}
+    hues = {_LOST: UNRESOLVED}
     for source, limits in results.items():
         found = basins(limits)
         columns = (found.fractions.tolist(), found.low.tolist(), found.high.tolist())
@@ -39,9 +41,14 @@ def basin_shares(results: Mapping[str, LimitSets], *, title: str | None = None) 
             rows.setdefault(name.label, {})[source] = (interval[0], interval[1], interval[2])
             hues[name.label] = colour(name.rank)
         if found.unresolved > 0:
-            rows.setdefault("unresolved", {})[source] = (found.unresolved, found.unresolved, found.unresolved)
-    left_out = list(rows)[_MOST_SETS:]
-    shown = list(rows)[:_MOST_SETS]
+            lost[source] = (found.unresolved, found.unresolved, found.unresolved)
+    # A set that only the second search reaches may be large there.
+    largest = sorted(rows, key=lambda label: -max(share for share, _, _ in rows[label].values()))[:_MOST_SETS]
+    left_out = len(rows) - len(largest)
+    shown = [label for label in rows if label in largest]
+    if lost:  # never hidden behind many sets
+        rows[_LOST] = lost
+        shown.append(_LOST)
 
     figure = new_figure(1.5 + 0.22 * len(shown) * (len(results) + 0.6), title or "Where the starts end")
     axes = figure.subplots()
@@ -79,7 +86,8 @@ def basin_shares(results: Mapping[str, LimitSets], *, title: str | None = None) 
     axes.margins(x=0.12)
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_xlabel(
-        "share of starts, with 95 % interval" + (f"; {len(left_out)} smaller sets left out" if left_out else "")
+        "share of starts, with 95 % interval"
+        + (f"; {left_out} smaller set{'' if left_out == 1 else 's'} left out" if left_out else "")
     )
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)

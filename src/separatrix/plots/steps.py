@@ -67,7 +67,7 @@ def _histogram(axes: Axes, steps: NDArray[np.float64], labels: NDArray[np.int64]
     axes.hist(groups, bins=list(edges), stacked=True, color=hues, label=words, linewidth=0)
     if wide:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_locator(LogLocator(subs=_labelled(high / low)))
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.set_ylabel("orbits")
@@ -90,6 +90,12 @@ def _histogram(axes: Axes, steps: NDArray[np.float64], labels: NDArray[np.int64]
         )
 
 
+def _labelled(factor: float) -> tuple[int, ...]:
+    """Which multiples of powers of ten are labelled on a logarithmic axis, so that their labels stand apart."""
+    decades = np.log10(factor)
+    return (1, 2, 5) if decades <= 2 else (1, 3) if decades <= 3 else (1,)
+
+
 def _unresolved(axes: Axes, lost: Sequence[int], total: int) -> None:
     """Orbits without a limit set, one bar per status."""
     statuses = sorted(set(lost))
@@ -98,7 +104,8 @@ def _unresolved(axes: Axes, lost: Sequence[int], total: int) -> None:
     words = [known[status] for status in statuses]
     bars = axes.barh(words, counts, color=UNRESOLVED, height=0.6)
     axes.bar_label(bars, [f" {count:,}" for count in counts], fontsize=8.5, color=MUTED)
-    axes.set_title(f"not resolved: {percent(len(lost) / total)}")
+    # Words longer than these narrow axes grow to the left, where there is room.
+    axes.set_title(f"not resolved: {percent(len(lost) / total)}", loc="right")
     axes.set_xlim(0, 1.3 * max(counts))
     axes.set_ylim(-0.9, max(len(statuses) - 0.1, 2.5))
     axes.set_xticks([])

@@ -29,6 +29,7 @@ from separatrix.report.page import (
 )
 from separatrix.report.results import ModelResults
 from separatrix.report.tables import (
+    kind_words,
     limit_set_table,
     protocol_facts,
     provenance_facts,
@@ -70,26 +71,23 @@ def page_of(results: ModelResults, figures: Mapping[str, Picture] | None = None)
 def chapter_of(results: ModelResults, figures: Mapping[str, Picture] | None = None) -> Chapter:
     """All sections about one model."""
     drawn = figures_of(results) if figures is None else figures
-    limits = results.limits
     sections = [
         _section("What it does to an image", drawn, "film"),
         _section("The field", drawn, "field"),
         Section("What it settles on", [*attractor_cards(results), *_chosen(drawn, "nulls")]),
         Section("Which start ends where", [*_chosen(drawn, "basins", "shares")]),
-        Section("How long it takes", [*_chosen(drawn, "steps"), *_unfinished(limits)]),
+        Section("How long it takes", [*_chosen(drawn, "steps"), *_unfinished(results.searches)]),
         Section("Every limit set", [limit_set_table(results.searches), *_chosen(drawn, "spectrum")]),
     ]
     if results.sensitivity is not None:
         stable = "does not change" if results.sensitivity.stable else "CHANGES"
         words = f"The verified count {stable} when every tolerance is ten times tighter or looser."
-        sections.append(
-            Section(
-                "How much the count depends on the rules",
-                [Prose((words,)), sensitivity_table(results.sensitivity)],
-            )
-        )
+        table = sensitivity_table(results.sensitivity, _starts_counted(results))
+        sections.append(Section("How much the count depends on the rules", [Prose((words,)), table]))
     sections.append(Section("What would change this verdict", [Bullets(_would_change(results))]))
-    sections.append(Section("Protocol and provenance", [protocol_facts(limits), provenance_facts(results.searches)]))
+    sections.append(
+        Section("Protocol and provenance", [protocol_facts(results.first), provenance_facts(results.searches)])
+    )
     return Chapter(results.title, results.subtitle, verdict_of(results), [part for part in sections if part.blocks])
 
 
@@ -168,10 +166,12 @@ def attractor_cards(results: ModelResults, order: Sequence[int] | None = None) -
     shades = value_range(images) if partners is None else value_range(images, partners)
     decoded = to_pixels(images, shades)
     nearest = None if partners is None else to_pixels(partners, shades)
+    whose = "" if results.together is None else "all "
     cards = []
     for place, index in enumerate(shown):
         name = names[index]
         lines, badge = _resemblance_lines(results, rows[index]) if rows else ((), "")
+        lines = (*_more_than_a_point(limits, index), *lines)
         cards.append(
             Card(
                 name.label,
@@ -180,7 +180,7 @@ def attractor_cards(results: ModelResults, order: Sequence[int] | None = None) -
                 None
                 if nearest is None
                 else Tile.of(nearest[place], f"The training image nearest to attractor {name.label}"),
-                f"{percent(float(limits.fractions[index]))} of starts",
+                f"{percent(float(limits.fractions[index]))} of {whose}starts",
                 lines,
                 badge,
             )
@@ -197,6 +197,12 @@ def attractor_cards(results: ModelResults, order: Sequence[int] | None = None) -
     ]
 
 
+def _more_than_a_point(limits: LimitSets, index: int) -> tuple[str, ...]:
+    """What a set is of which the picture shows one point only."""
+    kind = Kind(int(limits.kind[index]))
+    return () if kind is Kind.FIXED_POINT else (f"{kind_words(limits, index)}; one of its points is shown",)
+
+
 def _resemblance_lines(results: ModelResults, row: int) -> tuple[tuple[str, ...], str]:
     found = results.resemblance
     assert found is not None
@@ -210,15 +216,25 @@ def _resemblance_lines(results: ModelResults, row: int) -> tuple[tuple[str, ...]
     return tuple(lines), "closer than unseen" if bool(found.significant[row]) else ""
 
 
-def _unfinished(limits: LimitSets) -> list[Block]:
+def _starts_counted(results: ModelResults) -> str:
+    """Which starts the table of other rules is about: they may be fewer than those of the headline's count."""
+    assert results.sensitivity is not None
+    used, total = results.sensitivity.starts, len(results.first.labels)
+    which = f"the same {total:,} starts" if used == total else f"the first {used:,} of the {total:,} starts"
+    return f"{which} from {next(iter(results.searches))}" if len(results.searches) > 1 else which
+
+
+def _unfinished(searches: Mapping[str, LimitSets]) -> list[Block]:
     """Why some orbits have no set, with the remedy, from their status."""
-    lost = limits.orbits.status[limits.labels < 0].tolist()
     known = {int(status): status for status in Status}
     items = []
-    for value in sorted(set(lost)):
-        status = known[value]
-        remedy = f" Remedy: {status.remedy}." if status.remedy else ""
-        items.append(f"{lost.count(value):,} × {status.name}: {status.sentence}.{remedy}")
+    for source, limits in searches.items():
+        lost = limits.orbits.status[limits.labels < 0].tolist()
+        whence = f" from {source}" if len(searches) > 1 else ""
+        for value in sorted(set(lost)):
+            status = known[value]
+            remedy = f" Remedy: {status.remedy}." if status.remedy else ""
+            items.append(f"{lost.count(value):,} × {status.name}{whence}: {status.sentence}.{remedy}")
     return [Bullets(tuple(items))] if items else []
 
 

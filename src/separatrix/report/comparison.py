@@ -98,7 +98,7 @@ def _overview(models: Sequence[ModelResults]) -> Table:
     for results in models:
         found = results.resemblance
         closest = "–" if found is None or not len(found) else f"{float(found.coefficient.max()):.3f}"
-        unseen = "–" if found is None or not len(found.held_out) else f"{float(found.held_out.median()):.3f}"
+        unseen = "–" if found is None or not len(found.held_out) else f"{float(found.held_out.quantile(0.5)):.3f}"
         called = "–" if found is None else f"{int(found.significant.sum())} of {len(found)}"
         lost = float((results.limits.labels < 0).to(torch.float64).mean())
         rows.append(

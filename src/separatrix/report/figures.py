@@ -129,14 +129,19 @@ def _nulls(results: ModelResults) -> Picture:
 
 
 def _steps(results: ModelResults) -> Picture:
-    limits = results.limits
+    """Of the first search only: orbits from other starts take other times, and a mixture would describe neither."""
+    limits = results.first
     steps = limits.orbits.steps[limits.labels >= 0].to(torch.float64)
     words = (
         f"median {float(steps.quantile(0.5)):.0f}, 95 % within {float(steps.quantile(0.95)):.0f}"
         if len(steps)
         else "none arrived"
     )
-    return Picture.of(steps_histogram(limits), alt=f"Histogram of the steps per orbit: {words}.")
+    whence = f" from {next(iter(results.searches))}" if len(results.searches) > 1 else ""
+    return Picture.of(
+        steps_histogram(limits, like=results.limits, title=f"How long it takes{whence}"),
+        alt=f"Histogram of the steps per orbit{whence}: {words}.",
+    )
 
 
 def _shares_in_words(results: ModelResults) -> str:

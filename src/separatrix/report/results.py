@@ -37,11 +37,12 @@ class ModelResults:
         title: the model in a few words.
         subtitle: in one line.
         latent_field: the latent vector field.
-        searches: results by the kind of their starts, such as ``{"encoded digits": …, "Gaussian noise": …}``;
-            names and colours follow the first, and so do the figures.
+        searches: results by the kind of their starts, such as ``{"encoded digits": …, "Gaussian noise": …}``.
+        together: the searches as one (see `joined`), if the chapter is about the attractors of all of them; it is
+            about those of the first if not given.
         train: training images, to stand beside the attractors.
-        resemblance: of the first search.
-        sensitivity: of its starts.
+        resemblance: of `limits`.
+        sensitivity: of the starts of the first search.
         grid: a search over a grid of a two-dimensional latent space, for the map of basins.
         inputs: a few images whose orbits are shown, by name.
         facts: what else is known about the model, in words.
@@ -51,6 +52,7 @@ class ModelResults:
     subtitle: str
     latent_field: LatentField
     searches: Mapping[str, LimitSets]
+    together: LimitSets | None = None
     train: Tensor | None = None
     resemblance: Resemblance | None = None
     sensitivity: Sensitivity | None = None
@@ -66,5 +68,10 @@ class ModelResults:
 
     @property
     def limits(self) -> LimitSets:
-        """The first search, which all names and colours follow."""
+        """What the chapter is about, which all names and colours follow."""
+        return self.first if self.together is None else self.together
+
+    @property
+    def first(self) -> LimitSets:
+        """The first search."""
         return next(iter(self.searches.values()))

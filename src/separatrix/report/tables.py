@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
+import torch
+
 from separatrix.limitsets.basins import basins
 from separatrix.limitsets.sensitivity import VERIFIED, Sensitivity, SensitivityRow
 from separatrix.limitsets.sets import Kind, LimitSets
@@ -46,35 +48,43 @@ def limit_set_table(searches: Mapping[str, LimitSets]) -> Table:
         (*cells[:3], *(Cell(shares[label].get(source, "–")) for source in searches), *cells[3:])
         for label, cells in list(rows.items())[:_MOST_ROWS]
     ]
+    curves = any(bool((limits.kind == int(Kind.CLOSED_CURVE)).any()) for limits in searches.values())
+    of_curves = " For a closed curve ρ is the factor per step by which the distance to it changes." if curves else ""
     left_out = f" {len(rows) - _MOST_ROWS} more sets are in the result files." if len(rows) > _MOST_ROWS else ""
     return Table(
         heads,
         tuple(body),
-        "Shares with 95 % intervals (Wilson); a dash: none of these starts ended there. ρ: spectral radius of the Jacobian, below 1 the set attracts. "
-        "‖J‖₂: spectral norm, "
-        "below 1 the map contracts there. Residual: ‖f(z) − z‖. Steps: median over the starts that end "
-        f"there.{left_out}",
+        "Shares with 95 % intervals (Wilson); a dash: none of these starts ended there. ρ: spectral radius of the Jacobian, below 1 the set attracts."
+        f"{of_curves} ‖J‖₂: spectral norm, below 1 the map contracts there. Residual: ‖f(z) − z‖. Steps: median over the "
+        f"starts that end there.{left_out}",
         words=frozenset({0, 1, 2}),
     )
 
 
 def _set_cells(limits: LimitSets, index: int, name: str, hue: str) -> list[Cell]:
-    kind = Kind(int(limits.kind[index]))
-    words = f"{kind.words}, period {int(limits.period[index])}" if kind is Kind.CYCLE else kind.words
-    steps = limits.orbits.steps[limits.labels == index]
+    steps = limits.orbits.steps[limits.labels == index].to(torch.float64)
     return [
         Cell(name, hue=hue),
-        Cell(words),
+        Cell(kind_words(limits, index)),
         Cell(_STABILITY[int(limits.stable[index])]),
         Cell(_number(float(limits.spectral_radius[index]), ".4f")),
         Cell(_number(float(limits.spectral_norm[index]), ".4f")),
         Cell(_number(float(limits.residual[index]), ".1e")),
-        Cell(f"{int(steps.median()):,}" if len(steps) else "–"),
+        Cell(f"{float(steps.quantile(0.5)):,.0f}" if len(steps) else "–"),
     ]
 
 
-def sensitivity_table(sensitivity: Sensitivity) -> Table:
-    """The count by rule (columns) and stop threshold (rows)."""
+def kind_words(limits: LimitSets, index: int) -> str:
+    """What a set is, such as ``"closed curve"`` or ``"cycle, period 3"``."""
+    kind = Kind(int(limits.kind[index]))
+    return f"{kind.words}, period {int(limits.period[index])}" if kind is Kind.CYCLE else kind.words
+
+
+def sensitivity_table(sensitivity: Sensitivity, starts: str) -> Table:
+    """The count by rule (columns) and stop threshold (rows).
+
+    ``starts``: in words, those that were counted, such as ``"the first 24 of the 128 starts"``.
+    """
     rules = list(dict.fromkeys(_rule(row) for row in sensitivity.rows))
     counts = {(row.stop, _rule(row)): row for row in sensitivity.rows}
     body = []
@@ -86,8 +96,7 @@ def sensitivity_table(sensitivity: Sensitivity) -> Table:
     return Table(
         ("stop at", *rules),
         tuple(body),
-        "Number of attractors that each way of counting finds from the same starts. First column: with every "
-        "tolerance as asked "
+        f"Number of attractors that each way of counting finds from {starts}. First column: with every tolerance as asked "
         "for, ten times tighter and ten times looser. The others: what a loop reports that stops at a small "
         "step and merges end "
         "points without checking them. Stop and merge thresholds are shares of the spread of the starts, or "

@@ -116,6 +116,8 @@ def resemblance(
     noise: int = 256,
     seed: int = 0,
     alpha: float = 0.05,
+    noun: str = "training image",
+    beside: Tensor | None = None,
 ) -> Resemblance:
     """The nearest training image of every attractor, judged against unseen images and noise.
 
@@ -131,6 +133,9 @@ def resemblance(
         noise: how many images of uniform noise, in the training images' range, make the lower null.
         seed: of that noise.
         alpha: expected share of false calls among the attractors that are called.
+        noun: what the images of ``train`` are called in sentences, such as "suspected image".
+        beside: ``(b,)`` p-values of further attractors that are judged in the same family: q-values are adjusted for
+            a + b of them.
 
     Raises:
         InputError: data of another shape than the decoder's output, or options out of range.
@@ -157,10 +162,12 @@ def resemblance(
         "nearest": ours.nearest,
         "ratio": ours.ratio,
         "hits": limits.hits[chosen].cpu(),
-        **_p_values(ours, null),
+        **_p_values(ours, null, beside),
     }
     name = distance if isinstance(distance, str) else getattr(distance, "__name__", type(distance).__name__)
-    outcome, verdict = judged(limits, columns, null.coefficient, alpha, name)
+    outcome, verdict = judged(
+        limits, columns, null.coefficient, alpha, name, noun=noun, beside=0 if beside is None else len(beside)
+    )
     return Resemblance(
         **columns,
         held_out=null.coefficient,
@@ -170,7 +177,7 @@ def resemblance(
         alpha=alpha,
         outcome=outcome,
         verdict=verdict,
-        would_change=would_change(outcome, limits, null.coefficient),
+        would_change=would_change(outcome, limits, null.coefficient, noun),
         provenance={
             "train": len(known),
             "held_out": len(unseen),
@@ -266,7 +273,7 @@ def _of_attractors(
     return best
 
 
-def _p_values(ours: Closeness, null: Closeness) -> dict[str, Tensor]:
+def _p_values(ours: Closeness, null: Closeness, beside: Tensor | None) -> dict[str, Tensor]:
     """Ranks among the held-out images; the two questions are joined by the larger p (an intersection–union test)."""
     unknown = torch.full_like(ours.coefficient, torch.nan)
     by_coefficient = rank_p_values(ours.coefficient, null.coefficient) if len(null.coefficient) else unknown
@@ -274,11 +281,12 @@ def _p_values(ours: Closeness, null: Closeness) -> dict[str, Tensor]:
     lone = bool(null.ratio.isnan().any()) or bool(ours.ratio.isnan().any())
     by_ratio = unknown if lone or not len(null.ratio) else rank_p_values(-ours.ratio, -null.ratio)
     joined = torch.fmax(by_coefficient, by_ratio)
+    family = joined if beside is None else torch.cat([joined, beside])
     return {
         "p_coefficient": by_coefficient,
         "p_ratio": by_ratio,
         "p_value": joined,
-        "q_value": benjamini_hochberg(joined),
+        "q_value": benjamini_hochberg(family)[: len(joined)],
     }
 
 

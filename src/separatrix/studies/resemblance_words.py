@@ -24,22 +24,35 @@ class Outcome(StrEnum):
 
 
 def judged(
-    limits: LimitSets, columns: Mapping[str, Tensor], null: Tensor, alpha: float, distance: str
+    limits: LimitSets,
+    columns: Mapping[str, Tensor],
+    null: Tensor,
+    alpha: float,
+    distance: str,
+    *,
+    noun: str = "training image",
+    beside: int = 0,
 ) -> tuple[Outcome, str]:
-    """The strongest statement that the columns of a `Resemblance` allow."""
+    """The strongest statement that the columns of a `Resemblance` allow.
+
+    Args:
+        limits, columns, null, alpha, distance: of the study.
+        noun: what the images are called: nobody knows of a suspected image that it was trained on.
+        beside: attractors of another search among which the q-values are adjusted too.
+    """
     count = len(columns["sets"])
     if not count:
         return (
             Outcome.CANNOT_SAY,
-            "Cannot say: no attractor was found, so there is nothing to compare with the training images.",
+            f"Cannot say: no attractor was found, so there is nothing to compare with the {noun}s.",
         )
     trivial = triviality(limits)
     if trivial.trivial:
-        return Outcome.TRIVIAL, f"{trivial.sentence} Its resemblance to training images is not read."
+        return Outcome.TRIVIAL, f"{trivial.sentence} Its resemblance to {noun}s is not read."
     closest = _measured(float(columns["coefficient"].max()), distance)
     if not len(null):
         return Outcome.CANNOT_SAY, (
-            f"Cannot say: the attractors come as close to training images as a {closest}, but without held-out "
+            f"Cannot say: the attractors come as close to {noun}s as a {closest}, but without held-out "
             "images nobody knows what an unseen image would reach."
         )
     sign = 1 if distance == "cosine" else -1
@@ -49,13 +62,14 @@ def judged(
         starts = int(columns["hits"][called].sum()) / max(len(limits.labels), 1)
         return Outcome.EVIDENCE, (
             f"Evidence of memorization: {int(called.sum())} of {count} attractor{_s(count)} come closer to one "
-            f"training image than unseen images do ({closest} at best; {level}; false discovery rate {alpha:g}). "
+            f"{noun} than unseen images do ({closest} at best; {level}; false discovery rate {alpha:g}). "
             f"{starts:.0%} of the starts end there."
         )
-    if count / (len(null) + 1) > alpha and float(columns["p_value"].min()) <= 1 / (len(null) + 1):
+    family = count + beside
+    if family / (len(null) + 1) > alpha and float(columns["p_value"].min()) <= 1 / (len(null) + 1):
         return Outcome.CANNOT_SAY, (
             f"Cannot say: with {len(null)} held-out image{_s(len(null))} the smallest possible p-value is "
-            f"{1 / (len(null) + 1):.2g}, too coarse for {count} attractor{_s(count)} at level {alpha:g}."
+            f"{1 / (len(null) + 1):.2g}, too coarse for {family} attractor{_s(family)} at level {alpha:g}."
         )
     unresolved = 1 - int(limits.hits.sum()) / max(len(limits.labels), 1)
     if unresolved > _MOST_UNRESOLVED:
@@ -65,39 +79,39 @@ def judged(
         )
     return Outcome.NO_EVIDENCE, (
         f"No evidence of memorization: none of the {count} attractor{_s(count)} comes closer to one "
-        f"training image than unseen images do ({closest} at best; {level}). That is not evidence of no "
-        f"memorization.{_strangers(columns['coefficient'], null)}"
+        f"{noun} than unseen images do ({closest} at best; {level}). That is not evidence of no "
+        f"memorization.{_strangers(columns['coefficient'], null, noun)}"
     )
 
 
-def _strangers(coefficient: Tensor, null: Tensor) -> str:
-    """A sentence if most attractors are further from the training images than nearly all unseen ones."""
+def _strangers(coefficient: Tensor, null: Tensor, noun: str) -> str:
+    """A sentence if most attractors are further from the given images than nearly all unseen ones."""
     strange = int((coefficient < null.quantile(_STRANGE)).sum())
     if 2 * strange <= len(coefficient):
         return ""
     return (
-        f" And {strange} of {len(coefficient)} are less like any training image than {1 - _STRANGE:.0%} of "
+        f" And {strange} of {len(coefficient)} are less like any {noun} than {1 - _STRANGE:.0%} of "
         "the unseen images: they do not describe the data."
     )
 
 
-def would_change(outcome: Outcome, limits: LimitSets, null: Tensor) -> tuple[str, ...]:
+def would_change(outcome: Outcome, limits: LimitSets, null: Tensor, noun: str = "training image") -> tuple[str, ...]:
     """What another reader should vary before believing the outcome."""
     reasons = [
         f"Other starts: an attractor that none of these {len(limits.labels):,} starts reached is not in the table.",
         "Another distance: pixels are compared; a shifted, mirrored or recoloured copy would go unnoticed.",
-        "Training images without duplicates: a copy of an image that occurs more than once stands out less.",
+        f"{noun.capitalize()}s without duplicates: a copy of an image that occurs more than once stands out less.",
     ]
     if len(null):
         reasons.append(
-            "Other held-out images: they must come from the same source as the training images, and "
+            f"Other held-out images: they must come from the same source as the {noun}s, and "
             f"{len(null):,} of them cannot give a p-value below {1 / (len(null) + 1):.2g}."
         )
     else:
-        reasons.append("Held-out images from the same source as the training images: they set the level to beat.")
+        reasons.append(f"Held-out images from the same source as the {noun}s: they set the level to beat.")
     if outcome is Outcome.EVIDENCE:
         reasons.append(
-            "Near-duplicates of training images among the held-out ones would raise the null; their absence lowers it."
+            f"Near-duplicates of {noun}s among the held-out ones would raise the null; their absence lowers it."
         )
     if outcome is Outcome.TRIVIAL:
         reasons.append("A trained model, or starts far from the one point that takes everything.")

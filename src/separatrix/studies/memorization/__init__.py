@@ -2,6 +2,7 @@
 
 from separatrix.studies.memorization.audit import Decision, MemorizationAudit, audit_memorization
 from separatrix.studies.memorization.decomposition import Decomposition, decomposition
+from separatrix.studies.memorization.noise_only import NoiseOnly
 from separatrix.studies.memorization.study import Memorization, memorization
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Decomposition",
     "Memorization",
     "MemorizationAudit",
+    "NoiseOnly",
     "audit_memorization",
     "decomposition",
     "memorization",

@@ -2,8 +2,9 @@
 
 A training image is *given back* if it is the nearest training image of an attractor that the resemblance study calls,
 that is, of an attractor closer to that one image than unseen images are to theirs. The share is estimated on a random
-sample of the training images, each of which is also a start, with a Wilson interval; noise starts are followed too,
-because they reach attractors that no training image leads to.
+sample of the training images, each of which is also a start, with a Wilson interval. Noise starts are followed too,
+because they reach attractors that no training image leads to; these are judged with the others, and a sampled image that
+only they give back counts.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class MemorizationAudit:
         share: of the sampled training images, those given back.
         low, high: 95 % interval for the share of all training images (Wilson; without width if all were sampled).
         sampled: ``(s,)`` int64, the training images that were sampled.
-        given_back: ``(g,)`` int64, training images nearest to a called attractor, sampled or not.
+        given_back: ``(g,)`` int64, training images nearest to a called attractor of either search, sampled or not.
+        by_noise_alone: ``(h,)`` those of them that only attractors of noise give back.
         memorization: the study behind it.
         limits: limit sets from the sampled training images.
         noise: limit sets from noise.
@@ -64,6 +66,7 @@ class MemorizationAudit:
     high: float
     sampled: Tensor
     given_back: Tensor
+    by_noise_alone: Tensor
     memorization: Memorization
     limits: LimitSets
     noise: LimitSets
@@ -132,11 +135,11 @@ def audit_memorization(
     study = memorization(
         field, limits, known, unseen, noise=drawn, distance=distance, engine=engine, alpha=alpha, seed=seed
     )
-    found = study.resemblance
-    given_back = found.nearest[found.significant].unique()
+    given_back, by_noise_alone = _given_back(study)
     count = int(torch.isin(sampled, given_back).sum())
+    alone = int(torch.isin(sampled, by_noise_alone).sum())
     low, high = _interval(count, len(sampled), len(known))
-    decision, sentence = _decided(study, count, len(sampled), len(known), low, high, budget)
+    decision, sentence = _decided(study, count, alone, len(sampled), len(known), low, high, budget)
     return MemorizationAudit(
         decision=decision,
         sentence=sentence,
@@ -146,10 +149,21 @@ def audit_memorization(
         high=high,
         sampled=sampled,
         given_back=given_back,
+        by_noise_alone=by_noise_alone,
         memorization=study,
         limits=limits,
         noise=drawn,
     )
+
+
+def _given_back(study: Memorization) -> tuple[Tensor, Tensor]:
+    """Training images nearest to a called attractor, and those of them that only attractors of noise give back."""
+    known = study.resemblance.nearest[study.resemblance.significant].unique()
+    noise = study.noise_only
+    if noise is None:
+        return known, known[:0]
+    reached = noise.nearest[noise.significant].unique()
+    return torch.cat([known, reached]).unique(), reached[~torch.isin(reached, known)]
 
 
 def _interval(count: int, sampled: int, total: int) -> tuple[float, float]:
@@ -162,6 +176,7 @@ def _interval(count: int, sampled: int, total: int) -> tuple[float, float]:
 def _decided(
     study: Memorization,
     count: int,
+    alone: int,
     sampled: int,
     total: int,
     low: float,
@@ -171,14 +186,18 @@ def _decided(
     which = f"all {total:,}" if sampled == total else f"{sampled:,} sampled of {total:,}"
     interval = "" if sampled == total else f", 95 % interval {low:.2%} to {high:.2%}"
     share = f"{count} of {which} training images are given back ({count / sampled:.2%}{interval}; budget {budget:.2%})"
+    if alone:
+        share += f", {alone} of them only by attractors that noise reaches and no training image that was followed"
     if study.outcome is Outcome.EVIDENCE and low > budget:
-        return Decision.EXCEEDED, f"Budget exceeded: {share}. {study.resemblance.verdict}"
-    if study.outcome in (Outcome.TRIVIAL, Outcome.CANNOT_SAY):
+        return Decision.EXCEEDED, f"Budget exceeded: {share}. {study.judged}"
+    # What noise alone gives back can exceed a budget; it does not excuse that the training starts show nothing.
+    if study.resemblance.outcome in (Outcome.TRIVIAL, Outcome.CANNOT_SAY):
         verdict = study.resemblance.verdict.removeprefix("Cannot say: ")
-        return Decision.CANNOT_SAY, f"Cannot say: {verdict}"
+        noise = "" if study.noise_only is None else f" {study.noise_only.sentence}"
+        return Decision.CANNOT_SAY, f"Cannot say: {verdict}{noise}"
     if high <= budget:
         return Decision.WITHIN, (
-            f"Within budget: {share}. {study.resemblance.verdict} Images that are stored in another way than as "
+            f"Within budget: {share}. {study.judged} Images that are stored in another way than as "
             "attractors are not seen by this audit."
         )
     return Decision.CANNOT_SAY, (

@@ -17,8 +17,9 @@ from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.neighbours import Distance, Engine, nearest_items
 from separatrix.numerics.variety import Variety, variety
 from separatrix.studies.memorization.decomposition import Decomposition, decomposition
+from separatrix.studies.memorization.noise_only import NoiseOnly, judged_together
 from separatrix.studies.memorization.sources import Chamfer, Source, chamfer, sources
-from separatrix.studies.resemblance import Resemblance, closeness, images_of, resemblance
+from separatrix.studies.resemblance import Resemblance, closeness, images_of
 from separatrix.studies.resemblance_words import Outcome
 
 _SAMPLE = 1000
@@ -58,6 +59,8 @@ class Memorization:
         train: of as many training images, drawn at random: what the same number of real images would fill.
         sources: what each kind of start found; the first is the given search.
         chamfer: noise attractors against those of the first search; None without ``noise``.
+        noise_only: attractors that noise reaches and the first search does not, judged in one family with those of it;
+            None without ``noise`` or where there are none.
     """
 
     resemblance: Resemblance
@@ -69,16 +72,28 @@ class Memorization:
     train: Variety
     sources: Mapping[str, Source]
     chamfer: Chamfer | None
+    noise_only: NoiseOnly | None = None
 
     @property
     def outcome(self) -> Outcome:
-        """What the p-values allow one to say."""
-        return self.resemblance.outcome
+        """What the p-values of both searches allow one to say."""
+        noise = self.noise_only
+        return self.resemblance.outcome if noise is None or not noise.significant.any() else Outcome.EVIDENCE
 
     @property
     def verdict(self) -> str:
         """The outcome in words, then what speaks for or against it."""
-        return " ".join([self.resemblance.verdict, *self.context])
+        return " ".join([self.judged, *self.context])
+
+    @property
+    def judged(self) -> str:
+        """The outcome in words: of the first search, and of what only noise reaches."""
+        verdict = self.resemblance.verdict
+        if self.noise_only is None:
+            return verdict
+        if self.outcome is self.resemblance.outcome:
+            return f"{verdict} {self.noise_only.sentence}"
+        return f"{self.outcome.capitalize()}, from noise alone: {self.noise_only.sentence} Without noise: {verdict}"
 
     @property
     def context(self) -> tuple[str, ...]:
@@ -132,7 +147,7 @@ def memorization(
         limits: limit sets from training images as starts.
         train: training images, ``(m, …)`` or what `load_images` takes.
         held_out: images from the same source that were not trained on. Without them there is no verdict.
-        noise: limit sets from noise starts, to be compared with the first.
+        noise: limit sets from noise starts, to be compared with the first; attractors that only they reach are judged too.
         unseen: limit sets from held-out images, likewise.
         distance: between images, see :data:`separatrix.numerics.neighbours.Distance`.
         engine: ``"faiss"`` for millions of training images; the answers are the same.
@@ -143,14 +158,17 @@ def memorization(
     Raises:
         InputError: as :func:`~separatrix.studies.resemblance.resemblance`, or fewer than one image in the sample.
 
-    Cost: (a + n + s)·m distances for a attractors, n held-out images, m training images and samples of s; about 12
+    Cost: (a + n + s)·m distances for a attractors, n held-out images, m training images and samples of s (n twice where
+    noise reaches attractors of its own); about 12
     decodings per image of the samples. No map evaluations beyond those of ``limits``.
     """
     if sample < 1:
         raise InputError(f"The samples need at least one image, not {sample}.")
     known = images_of(train, "train")
     held = None if held_out is None else images_of(held_out, "held_out")
-    found = resemblance(field, limits, known, held, distance=distance, engine=engine, alpha=alpha, seed=seed)
+    found, noise_only = judged_together(
+        field, limits, noise, known, held, distance=distance, engine=engine, alpha=alpha, seed=seed
+    )
     drawn = _drawn(known, sample, seed)
     attractors = limits.attractors
     images = decode_all(field, attractors.points)
@@ -169,6 +187,7 @@ def memorization(
         train=variety(_drawn(known, max(len(images), 1), seed)),
         sources=sources(searches),
         chamfer=None if noise is None else chamfer(noise, limits),
+        noise_only=noise_only,
     )
 
 

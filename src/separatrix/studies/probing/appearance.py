@@ -12,6 +12,7 @@ from separatrix.columnar import Columnar
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.sets import LimitSets
+from separatrix.numerics.neighbours import Distance
 from separatrix.numerics.ranks import benjamini_hochberg
 from separatrix.numerics.spatial import morans_i, shuffled_p_values
 from separatrix.orbits.result import Orbits
@@ -78,6 +79,7 @@ def appearance(
     starts: Starts | Tensor | None = None,
     suspects: Any = None,
     held_out: Any = None,
+    distance: Distance = "cosine",
     alpha: float = 0.05,
     shuffles: int = 199,
     seed: int = 0,
@@ -94,7 +96,8 @@ def appearance(
         starts: the noise; read off limit sets.
         suspects: images that may have been trained on.
         held_out: images from the same source that certainly were not.
-        alpha: false discovery rate.
+        distance: between decoded attractors and suspects.
+        alpha: false discovery rate, of the pictures and of the suspects.
         shuffles: of the null; the smallest p-value is 1/(1 + shuffles).
         seed: of shuffles and of the noise null of the suspects.
 
@@ -118,7 +121,7 @@ def appearance(
         (benjamini_hochberg(shuffled_p_values(raw, shuffles=shuffles, seed=seed)) <= alpha).double().mean()
     )
     like = (
-        resemblance(field, found, suspects, held_out, seed=seed)
+        resemblance(field, found, suspects, held_out, distance=distance, alpha=alpha, seed=seed, noun="suspected image")
         if isinstance(found, LimitSets) and suspects is not None
         else None
     )

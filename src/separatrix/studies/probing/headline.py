@@ -48,19 +48,22 @@ def finding_of(verdicts: Mapping[str, Verdict]) -> Finding:
     return Finding.ITERATING
 
 
-def headline_of(findings: Mapping[Space, Finding], comparisons: Sequence[Comparison], untrained: bool) -> str:
+def headline_of(
+    findings: Mapping[Space, Finding], comparisons: Sequence[Comparison], untrained: bool, draws: int = 1
+) -> str:
     """One statement, then its numbers for each space.
 
     Args:
         findings: per space.
         comparisons: of iterated noise with its controls, and of one step with the random basis.
         untrained: the untrained copy is among the controls.
+        draws: of the noise, that the comparisons are over.
     """
     details = [_details(space, findings[space], comparisons) for space in SPACES]
     missing = (
         [] if untrained else ["Without the untrained copy nobody knows how much of this the architecture does alone."]
     )
-    return " ".join([_lead(findings), *details, *missing])
+    return " ".join([_lead(findings), *details, *missing, *_draws(findings, draws)])
 
 
 def reasons_of(dictionaries: Sequence[Dictionary], sparsities: Sequence[int]) -> tuple[str, ...]:
@@ -76,7 +79,7 @@ def reasons_of(dictionaries: Sequence[Dictionary], sparsities: Sequence[int]) ->
         sentences.append(
             f"No more than {iterated.distinct:,} different atoms can be chosen, so the error stands still from there on."
         )
-    return tuple(sentences)
+    return (*sentences, *_no_bounds(dictionaries, sparsities[-1]))
 
 
 def by_sparsity(comparison: Comparison, sparsities: Sequence[int]) -> str:
@@ -113,6 +116,32 @@ def percent_words(comparison: Comparison, control: str) -> str:
 
 def _number(value: float, sign: str = "") -> str:
     return f"{value:{sign}.1f}" if abs(value) < 9.95 else f"{value:{sign}.0f}"
+
+
+def _no_bounds(dictionaries: Sequence[Dictionary], most: int) -> list[str]:
+    """A sentence where dictionaries from data are too small to say how good a dictionary could be."""
+    from_data = [known for known in dictionaries if known.role.needs_data]
+    wanted = max(most, *(known.geometry.distinct for known in dictionaries if not known.role.needs_data))
+    # Fewer principal directions than real latents: these fill no more dimensions, and nothing is missing.
+    all_there_is = max((known.geometry.distinct for known in from_data), default=0)
+    short = [known for known in from_data if all_there_is <= known.geometry.distinct < wanted]
+    if not short:
+        return []
+    remedy = "starts" if all_there_is >= len(dictionaries[0]) else "reference images"
+    have = " and ".join(f"{known.name} ({known.geometry.distinct:,})" for known in short)
+    return [
+        f"Fewer different atoms than the {wanted:,} that another dictionary has or that a code may use: {have}. So "
+        f"{'this is' if len(short) == 1 else 'these are'} no upper bound of what a dictionary can do; give more {remedy}."
+    ]
+
+
+def _draws(findings: Mapping[Space, Finding], draws: int) -> list[str]:
+    """Intervals over images alone say nothing of another draw, and this finding is the one that has been seen to flip."""
+    if Finding.ITERATING not in findings.values():
+        return []
+    if draws == 1:
+        return ["This is one draw of the noise: another may say otherwise, so pool several (--draws, pooled)."]
+    return [f"Intervals are over images and {draws} draws of the noise."]
 
 
 def _lead(findings: Mapping[Space, Finding]) -> str:

@@ -35,10 +35,11 @@ def judgement(
     empty: Tensor,
     repeats: int,
     seed: int,
+    draws: int = 1,
 ) -> Judgement:
     """Iterated noise against each control, and one step against the random basis, in both spaces.
 
-    Errors of several draws are stacked, ``(m, s, l)``.
+    Errors of several draws are stacked, ``(m, s, l)``, and the headline says how many there were.
     """
     first = dictionaries[0].name
     pairs = [(first, known.name) for known in dictionaries[1:]] + [(str(Role.ONCE), str(Role.ORTHONORMAL))]
@@ -62,7 +63,8 @@ def judgement(
         space: finding_of({roles[c.control]: c.verdict for c in comparisons if c.space == space and c.name == first})
         for space in SPACES
     }
-    return Judgement(comparisons, findings, headline_of(findings, comparisons, Role.UNTRAINED in roles.values()))
+    headline = headline_of(findings, comparisons, Role.UNTRAINED in roles.values(), draws)
+    return Judgement(comparisons, findings, headline)
 
 
 def pooled(probes: Sequence[Probe]) -> Probe:
@@ -93,6 +95,7 @@ def pooled(probes: Sequence[Probe]) -> Probe:
         empty=one.empty,
         repeats=one.provenance["repeats"],
         seed=one.provenance["seed"],
+        draws=len(probes),
     )
     return replace(
         one,

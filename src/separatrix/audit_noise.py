@@ -1,0 +1,59 @@
+"""What an audit writes of the attractors that only noise reaches: a section of its page, and a part of its record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from separatrix.report.page import Cell, Prose, Section, Table
+from separatrix.studies.memorization import MemorizationAudit, NoiseOnly
+
+_MOST_ROWS = 24
+
+
+def noise_section(audit: MemorizationAudit) -> tuple[Section, ...]:
+    """The judged table of these attractors, smallest p-value first; nothing where there are none."""
+    found = audit.memorization.noise_only
+    if found is None:
+        return ()
+    sign = 1 if audit.memorization.resemblance.distance == "cosine" else -1
+    order = found.p_value.argsort(stable=True)[:_MOST_ROWS].tolist()
+    rows = tuple(
+        (
+            Cell(f"{int(found.hits[row]):,}"),
+            Cell(str(int(found.nearest[row]))),
+            Cell(f"{sign * float(found.coefficient[row]):.3f}"),
+            Cell(f"{float(found.ratio[row]):.3f}"),
+            Cell(f"{float(found.p_value[row]):.2g}"),
+            Cell(f"{float(found.q_value[row]):.2g}"),
+            Cell("yes" if bool(found.significant[row]) else "no"),
+        )
+        for row in order
+    )
+    name = "cosine" if sign > 0 else f"{audit.memorization.resemblance.distance} distance"
+    shown = "" if len(order) == len(found) else f" The first {len(order)} of {len(found)} are shown."
+    table = Table(
+        ("noise starts", "nearest training image", name, "ratio", "p", "q", "gives it back"),
+        rows,
+        f"Judged in one family with the attractors that training images lead to.{shown}",
+    )
+    return (Section("Attractors that only noise reaches", [Prose((found.sentence,)), table]),)
+
+
+def noise_record(audit: MemorizationAudit) -> dict[str, Any] | None:
+    """JSON-ready numbers; None where noise reaches nothing of its own."""
+    found = audit.memorization.noise_only
+    return None if found is None else {**_columns(found), "images_by_noise_alone": audit.by_noise_alone.tolist()}
+
+
+def _columns(found: NoiseOnly) -> dict[str, Any]:
+    return {
+        "attractors": len(found),
+        "sentence": found.sentence,
+        "hits": found.hits.tolist(),
+        "nearest": found.nearest.tolist(),
+        "coefficient": found.coefficient.tolist(),
+        "ratio": found.ratio.tolist(),
+        "p_value": found.p_value.tolist(),
+        "q_value": found.q_value.tolist(),
+        "gives_back": found.significant.tolist(),
+    }
