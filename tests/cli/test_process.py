@@ -9,6 +9,8 @@ import time
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
+import pytest
+
 import separatrix
 from separatrix.cli import main
 from separatrix.cli.exit_codes import ExitCode
@@ -56,7 +58,8 @@ def test_a_usage_error_of_the_process():
     assert answer.stderr == "error: Missing argument 'MODEL'; separatrix attractors --help explains the options.\n"
 
 
-def test_ctrl_c_leaves_one_sentence_and_nothing_else(program, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_a_run_leaves_one_sentence_and_nothing_else(program, tmp_path, how):
     begun = tmp_path / "begun"
     command = [*PROGRAM, "attractors", "toy.py:endless", "--noise", "50", "--out", "deep/here"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -65,10 +68,10 @@ def test_ctrl_c_leaves_one_sentence_and_nothing_else(program, tmp_path):
         assert time.monotonic() < deadline, "the search never began"
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr == "error: Interrupted (Ctrl-C); nothing half-written is left.\n"
+    assert stderr == "error: Interrupted; nothing half-written is left.\n"
     left = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}
     assert left == {"toy.py", "begun"}
 

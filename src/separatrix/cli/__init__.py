@@ -5,6 +5,9 @@ Nothing here imports torch before a command runs, so ``--help`` and mistakes in 
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
+
 __all__ = ["main"]
 
 
@@ -12,4 +15,10 @@ def main() -> None:
     """Run ``separatrix`` with the arguments of this process, and exit with an `ExitCode`."""
     from separatrix.cli.app import app
 
+    # What a scheduler or `timeout` sends ends a run as Ctrl-C does: nothing half-written is left.
+    signal.signal(signal.SIGTERM, _interrupt)
     app(prog_name="separatrix")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -73,7 +73,9 @@ class ScoreGraph(nn.Module):
 
     def _follow(self, z: Tensor, points: Tensor, steps: int, cosine: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Distances and step lengths ``(n, N + 1)`` in float64, and whether the orbit can be scored."""
-        start, bound = z.flatten(1).to(torch.float64), Protocol().divergence * float(self._state("spread"))
+        bound = Protocol().divergence * float(self._state("spread"))
+        # Divergence is measured as `separatrix.ood.record.follow` does.
+        centre = points.flatten(1).to(torch.float64).mean(dim=0) if len(points) else 0.0
         distances, moves = [], []
         scorable = _finite(z)
         for step in range(steps + 1):
@@ -83,7 +85,7 @@ class ScoreGraph(nn.Module):
                 distances.append(_nearest(z, points, cosine))
             scorable = scorable & _finite(image)
             if step < steps:
-                away = (image.flatten(1).to(torch.float64) - start).square().sum(dim=1).sqrt()
+                away = (image.flatten(1).to(torch.float64) - centre).square().sum(dim=1).sqrt()
                 scorable = scorable & (away <= bound)
             z = image
         table = torch.stack(distances, dim=1) if distances else torch.stack(moves, dim=1)[:, :0]
