@@ -267,5 +267,12 @@ def test_each_sentence_is_one_line_with_a_remedy():
         sentence = str(caught.value)
         assert "\n" not in sentence
         assert sentence.endswith(".")
-        assert sentence[0].isupper()
+        assert sentence[0].isupper() or sentence.startswith("f(")  # F is the reconstruction
         assert "; " in sentence
+
+
+def test_the_latent_map_keeps_its_letter_at_the_head_of_a_sentence():
+    with pytest.raises(FieldError, match=r"^f\(z\) depends on the other latents"):
+        check(field_of(lambda z: z - z.mean(dim=0))).require()
+    with pytest.raises(FieldError, match=r"^Two evaluations of f"):
+        check(field_of(lambda z: z + torch.randn_like(z))).require()

@@ -46,7 +46,7 @@ class FieldCheck:
         """Raise FieldError with the first failure and its remedy."""
         for finding in self.findings:
             if finding.passed is False:
-                raise FieldError(f"{finding.detail[:1].upper()}{finding.detail[1:]}; {finding.remedy}.")
+                raise FieldError(f"{_as_sentence(finding.detail)}; {finding.remedy}.")
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.findings))
@@ -239,6 +239,11 @@ def _depends_on_mode(part: nn.Module) -> bool:
         nn.modules.dropout._DropoutNd,
     )
     return isinstance(part, kinds)
+
+
+def _as_sentence(detail: str) -> str:
+    # f is the latent map and F the reconstruction, so the symbol f keeps its case at the head of a sentence.
+    return detail if detail.startswith(("f ", "f(")) else f"{detail[:1].upper()}{detail[1:]}"
 
 
 def _first_line(error: BaseException) -> str:

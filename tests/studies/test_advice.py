@@ -106,3 +106,46 @@ def test_a_protocol_that_does_not_polish_has_no_cost_of_it():
 
 def test_without_an_end_point_nothing_is_predicted():
     assert _advice({Status.NONFINITE: 16}, radii=()).steps is None
+
+
+def test_no_fewer_steps_are_predicted_than_the_pilot_took():
+    assert _advice({Status.CONVERGED: 16}, radii=(0.9,)).steps == 110
+    assert _advice({Status.CONVERGED: 16}, radii=(0.5,)).prediction == (
+        "about 40, the median of the pilot orbits (log ε/log ρ gives 17)"
+    )
+
+
+def test_orbits_that_outlasted_the_prediction_refute_it():
+    """`burgess/VAE_mnist`: nine orbits settled in 153 steps, seven did not in 200, and ρ = 0.86 promised 76."""
+    advice = _advice({Status.CONVERGED: 9, Status.WANDERING: 7}, radii=(0.86,), steps_median=153.0)
+    assert (advice.steps, advice.more_than) == (200, True)
+    assert advice.prediction == "more than 200: 7 pilot orbits still moved then"
+    assert "7 still move, though ρ = 0.86 where others arrived predicts 77 steps" in advice.reasons[1]
+    assert advice.seconds == pytest.approx(1000 * (9 * 153 + 7 * Protocol().max_steps) / 16 / EVALUATIONS_PER_SECOND)
+    assert not _advice({Status.CONVERGED: 8, Status.BUDGET: 8}, radii=(0.999,)).more_than
+
+
+def test_what_settles_in_part_is_not_given_up_because_the_rest_is_long():
+    slow = {"radii": (0.86,), "per_second": 100.0}
+    assert _advice({Status.CONVERGED: 9, Status.WANDERING: 7}, **slow).preset == "default"  # type: ignore[arg-type]
+    assert _advice({Status.WANDERING: 16}, **slow).preset == "paper-foundation"  # type: ignore[arg-type]
+
+
+def test_a_quantised_map_has_no_rate():
+    settled = _advice({Status.CONVERGED: 16}, radii=(0.0,), quantised=True)
+    assert settled.prediction == (
+        "about 40, the median of the pilot orbits (f is piecewise constant, so ρ predicts none)"
+    )
+    moving = _advice({Status.BUDGET: 16}, radii=(0.0,), quantised=True)
+    assert (moving.steps, moving.more_than) == (200, True)
+    assert "piecewise constant" in moving.reasons[1]
+    assert _advice({Status.NONFINITE: 16}, radii=(0.0,), quantised=True).steps is None
+
+
+def test_a_pilot_too_short_to_judge_its_orbits_does_not_refute_the_rate():
+    """ρ = 0.5 takes 17 steps and is judged after 25, so 20 steps of a slow network show nothing against it."""
+    advice = _advice({Status.BUDGET: 4}, radii=(0.5,), pilot_steps=20, per_second=1.0)
+    assert (advice.preset, advice.steps, advice.more_than) == ("default", 20, True)
+    assert advice.seconds == pytest.approx(1000 * 34)
+    assert advice.reasons[1].endswith("predicts about 17 steps, and up to 34 until the end is certain.")
+    assert _advice({Status.BUDGET: 4}, radii=(0.5,), pilot_steps=34, per_second=1.0).preset == "paper-foundation"

@@ -35,7 +35,9 @@ def test_a_non_normal_map_contracts_in_the_long_run_and_stretches_at_first():
     assert found.pilot is not None
     assert found.pilot.statuses == {Status.CONVERGED: 16}
     assert found.advice is not None
-    assert found.advice.steps == 17
+    # A defective eigenvalue contracts only after a detour, so ρ alone would promise 17 steps.
+    assert found.advice.steps == math.ceil(found.pilot.steps_median) > 25
+    assert "log ε/log ρ gives 17" in found.advice.prediction
 
 
 def test_scales_are_measured_where_the_points_are():
@@ -128,3 +130,28 @@ def test_it_can_be_written_as_json():
 def test_options_out_of_range(option):
     with pytest.raises(InputError, match=f"{option} must be at least 2, not 1"):
         diagnose(_linear(torch.eye(2)), **{option: 1})
+
+
+def test_orbits_that_outlast_the_pilot_are_not_predicted_by_those_that_arrived():
+    """To the left a contraction to −5 that takes a few steps, to the right a walk that never ends."""
+    field = LatentField.from_map(
+        lambda z: torch.where(z < 0, 0.5 * z - 2.5, 2 + (7.3 * z).sin()), latent_shape=1, dtype=DTYPE
+    )
+    found = diagnose(field, max_steps=60)
+    assert found.pilot is not None
+    assert 0 < sum(n for status, n in found.pilot.statuses.items() if status.reached_limit_set) < 16
+    assert found.advice is not None
+    assert (found.advice.steps, found.advice.more_than) == (60, True)
+    assert "still moved then" in found.advice.prediction
+
+
+def test_of_a_quantised_map_no_steps_are_predicted_from_its_slope():
+    field = LatentField.from_map(
+        lambda z: (9 * z).round() / 10, latent_shape=2, dtype=DTYPE, details={"quantised": True}
+    )
+    found = diagnose(field)
+    assert {slope.radius for slope in found.slopes if slope.where == ENDS} == {0.0}
+    assert found.advice is not None
+    assert found.pilot is not None
+    assert found.advice.steps == math.ceil(found.pilot.steps_median) > 1  # ρ = 0 would promise 1
+    assert "piecewise constant" in found.advice.prediction

@@ -169,3 +169,18 @@ def test_doctor_reports_all_of_it():
     record = found.to_dict()
     assert record["loop"]["slope"] == pytest.approx(2, abs=1e-4)
     assert record["slopes"][0]["rough"] is False
+
+
+def test_without_data_only_the_known_range_is_looked_at():
+    x = images()
+    for decoded, words in ((lambda y: y, ""), (lambda y: 255 * y, "far outside [0, 1]")):
+        plain = autoencoder(decoded)
+        found = loop_closure(plain, x.flatten(1))
+        assert (found.compared, found.known_range, found.mismatch) == (False, None, "")
+        plain.details = {"preprocessing": {"data_range": [0.0, 1.0], "words": "as they are"}}
+        found = loop_closure(plain, x.flatten(1))
+        assert (found.compared, found.known_range, found.words) == (False, (0.0, 1.0), "as they are")
+        assert found.ok is (words == "")
+        assert words in found.mismatch
+    assert loop_closure(plain, x.flatten(1), x).compared
+    assert not loop_closure(plain, x.flatten(1), x.flatten(1)).compared

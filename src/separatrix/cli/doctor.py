@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,7 +89,7 @@ def doctor(
             *(["--allow-code"] if model.allow_code else []),
         ],
     )
-    terminal.show(*_measurements(found), *_advice(found), Text(""))
+    terminal.show(*_measurements(found, model.spec), *_advice(found), Text(""))
     terminal.line(command)
     terminal.document({**record, "command": command, "exit_code": int(ExitCode.OK)})
     return ExitCode.OK
@@ -130,10 +130,10 @@ def _findings(checked: FieldCheck) -> list[RenderableType]:
     return [heading("Is it a deterministic self-map?"), table(("", "requirement", "finding"), rows, words=(0, 1, 2))]
 
 
-def _measurements(found: Diagnosis) -> list[RenderableType]:
+def _measurements(found: Diagnosis, spec: str) -> list[RenderableType]:
     assert found.pilot is not None
     assert found.throughput is not None
-    entries = [*_model_entries(found)]
+    entries = [*_model_entries(found, spec)]
     entries += [
         (
             f"σ of {scale.where}",
@@ -195,13 +195,14 @@ def _bytes(count: int) -> str:
     return f"{size:.3g} {unit}"
 
 
-def _model_entries(found: Diagnosis) -> list[tuple[str, str]]:
+def _model_entries(found: Diagnosis, spec: str) -> list[tuple[str, str]]:
     """What loading decided, and how decoder and encoder meet."""
     details = found.model.get("details", {})
     entries = []
     if details:
         version = next((f", {name} {details[name]}" for name in ("diffusers", "transformers") if name in details), "")
-        entries.append(("family", f"{details.get('family', 'unknown')}: {details.get('class', 'unknown')}{version}"))
+        kind = f"{details.get('family', 'unknown')}: {details.get('class', 'unknown')}{version}"
+        entries.append(("family", f"{kind}; verified: {_verified(details, spec)}"))
         if details.get("revision"):
             entries.append(("revision", str(details["revision"])))
     entries.append(("units", str(found.model["units"])))
@@ -212,21 +213,41 @@ def _model_entries(found: Diagnosis) -> list[tuple[str, str]]:
         if loop.slope == loop.slope:
             seen += f"; D(E(x)) is about {number(loop.slope, '.2f')}·x {number(loop.intercept, '+.2f')}, correlation "
             seen += number(loop.correlation, ".2f")
-        entries.append(("range", f"{seen}; {'MISMATCH: ' + loop.mismatch if loop.mismatch else 'no mismatch seen'}"))
+        entries.append(("range", f"{seen}; {_range_words(found)}"))
     return entries + [("note", note) for note in details.get("notes", ())]
+
+
+def _range_words(found: Diagnosis) -> str:
+    loop = found.loop
+    assert loop is not None
+    if loop.mismatch:
+        return f"MISMATCH: {loop.mismatch}"
+    if loop.compared:
+        return "no mismatch seen"
+    from separatrix.studies.diagnosis import NOISE
+
+    given = found.pilot is not None and found.pilot.starts != NOISE
+    untested = "not tested: these data are no images" if given else "not tested without --data"
+    if loop.known_range is None:
+        return untested
+    low, high = loop.known_range
+    return f"not far outside the known [{low:g}, {high:g}]; reconstructions {untested}"
+
+
+def _verified(details: Mapping[str, Any], spec: str) -> str:
+    """What of the model's family was run where separatrix was tested, as its author says."""
+    from separatrix.models import FAMILIES
+
+    named = next((family for family in FAMILIES if family.name == details.get("family")), None)
+    return (named or FAMILIES.find(spec)).verified
 
 
 def _advice(found: Diagnosis) -> list[RenderableType]:
     advice = found.advice
     assert advice is not None
-    predicted = (
-        "unknown, the map does not contract there"
-        if advice.steps is None
-        else f"about {advice.steps:,}, by log ε/log ρ"
-    )
     entries = [
         ("protocol", advice.preset),
-        ("steps per orbit", predicted),
+        ("steps per orbit", advice.prediction),
         (
             "a thousand starts",
             f"the orbits alone take {duration(advice.seconds)}; {on_top(advice)}",

@@ -51,7 +51,11 @@ class ModelAdapter(nn.Module):
         return type(self).__name__
 
     def field(self, name: str, **details: Any) -> LatentField:
-        """The latent map of this model, with what was decided about it in ``field.details``."""
+        """The latent map of this model, with what was decided about it in ``field.details``; puts the model in eval mode."""
+        # Flag by flag as a guest does: an exported program raises on eval(). What an adapter holds was loaded for the
+        # field, so nobody trains it on; a user's own module goes to LatentField and keeps its mode.
+        for part in self.modules():
+            part.training = False
         return LatentField(
             self.encode,
             self.decode,

@@ -17,6 +17,7 @@ from separatrix.models.folders import (
     ModelFolder,
     find_folder,
     load_pretrained,
+    one_sentence,
     optional,
     origin_details,
     refuse_code,
@@ -27,8 +28,8 @@ from separatrix.models.preprocessing import Preprocessing
 from separatrix.models.python_objects import object_from
 from separatrix.models.registry import Family, LoadRequest
 from separatrix.models.surrogate import load_decoder
-from separatrix.models.vit_mae import normalisation
-from separatrix.models.weights import fill, read_weights
+from separatrix.models.vit_mae import normalisation, square_side
+from separatrix.models.weights import fill, first_line, read_weights
 
 FEATURES = ("patches", "mean")
 POOR = 0.5  # share of the pixels' variance; below it a decoder is warned about
@@ -44,6 +45,13 @@ _CLASSES = {  # transformers' model_type: class of the vision tower
     "siglip2": "Siglip2VisionModel",
     "siglip2_vision_model": "Siglip2VisionModel",
 }
+# What a folder may hold beyond the tower: the other tower, what joins the two, and what follows the last hidden state.
+_DROPPED = (
+    r"(^|\.)pooler\.|^text_model\.|^(text|visual)_projection\b|^logit_(scale|bias)$|^(classifier|decoder|head)\.|"
+    r"(^|\.)mask_token$|^vision_model\.head\."
+)
+_TIMM_KNOWN = "only vision transformers are known here, for others write a factory and give path/to/file.py:factory"
+_TIMM_HEADS = ("head.", "head_dist.", "fc.", "classifier.")
 
 
 class Backbone(nn.Module):
@@ -130,6 +138,11 @@ def load_backbone(request: LoadRequest) -> Backbone:
         InputError: a library is not installed, or an option cannot be used.
     """
     folder = request.folder or find_folder(request.spec)
+    with one_sentence(folder, "vision encoder"):
+        return _backbone(folder, request)
+
+
+def _backbone(folder: ModelFolder, request: LoadRequest) -> Backbone:
     refuse_code(folder, request.allow_code)
     features = request.choice("features", "patches", FEATURES)
     if _is_timm(folder):
@@ -139,7 +152,8 @@ def load_backbone(request: LoadRequest) -> Backbone:
     with optional("transformers", "transformers"):
         import transformers
     kind = getattr(transformers, _CLASSES[folder.model_type])
-    model = load_pretrained(kind, folder, **({"add_pooling_layer": False} if folder.model_type == "vit" else {}))
+    more = {"add_pooling_layer": False} if folder.model_type == "vit" else {}
+    model = load_pretrained(kind, folder, dropped=_DROPPED, **more)
     return vision_backbone(model, request, features, *normalisation(folder))
 
 
@@ -156,11 +170,11 @@ def vision_backbone(
     interpolate theirs (the DINO family).
     """
     config: Any = model.config
-    patch = int(config.patch_size)
+    patch = square_side(config, "patch_size")
     if not hasattr(config, "image_size"):  # SigLIP2 with free aspect: a fixed number of patches instead
         side = request.number("size", patch * round(config.num_patches**0.5))
     else:
-        side = request.number("size", int(config.image_size))
+        side = request.number("size", square_side(config, "image_size"))
     if side % patch:
         raise InputError(f"The option size must be a multiple of the patch, {patch} pixels, not {side}.")
     patches = (side // patch) ** 2
@@ -195,21 +209,39 @@ def _is_timm(folder: ModelFolder) -> bool:
 
 
 def _timm_backbone(folder: ModelFolder, request: LoadRequest, features: str) -> Backbone:
-    with optional("timm", "transformers"):
+    with optional("timm", None):
         import timm
+    name = str(folder.config["architecture"])
     given = folder.config["pretrained_cfg"]
+    if not isinstance(given, dict):
+        raise FileError(f"{folder.origin} has a pretrained_cfg that is no object; copy or download the whole folder.")
     files = require_safetensors(folder)
     try:
-        model = timm.create_model(folder.config["architecture"], pretrained=False, num_classes=0)
+        model = timm.create_model(name, pretrained=False, num_classes=0)
     except (RuntimeError, ValueError, TypeError) as error:
-        raise FileError(f"{folder.origin} names no architecture of timm {timm.__version__} ({error}).") from error
-    tensors = {name: value for name, value in read_weights(files[0]).items() if name in model.state_dict()}
-    fill(model, tensors, source=files[0], model=str(folder.config["architecture"]))
+        raise FileError(
+            f"{folder.origin} names no architecture of timm {timm.__version__} ({first_line(error)}); install the version "
+            "that it was saved with."
+        ) from error
+    tensors = {key: value for key, value in read_weights(files[0]).items() if not key.startswith(_TIMM_HEADS)}
+    fill(model, tensors, source=files[0], model=name)
     side = request.number("size", int(given.get("input_size", [3, 224, 224])[-1]))
     preprocessing = Preprocessing(mean=given.get("mean", 0.5), std=given.get("std", 0.5), size=(side, side))
-    model = model.eval().requires_grad_(False)
-    patches = int(model.patch_embed.num_patches)
-    return Backbone(_TimmFeatures(model), preprocessing, patches, features)
+    tower = _TimmFeatures(model.eval().requires_grad_(False))
+    patches = getattr(getattr(model, "patch_embed", None), "num_patches", None)
+    if not isinstance(patches, int):
+        raise InputError(f"{name} of timm does not cut images into patches; {_TIMM_KNOWN}.")
+    try:
+        with torch.no_grad():
+            probe = tower(preprocessing.to_encoder(torch.full((1, 3, side, side), 0.5)))
+    except (AssertionError, RuntimeError, ValueError, TypeError) as error:  # timm asserts the size of its images
+        raise InputError(
+            f"{name} of timm does not encode images of {side}×{side} pixels ({first_line(error)}); give another option size."
+        ) from error
+    if not isinstance(probe, Tensor) or probe.ndim != 3 or probe.shape[1] < patches:
+        shape = tuple(probe.shape) if isinstance(probe, Tensor) else type(probe).__name__
+        raise InputError(f"{name} of timm makes features {shape}, not (batch, tokens, width); {_TIMM_KNOWN}.")
+    return Backbone(tower, preprocessing, patches, features)
 
 
 class _TimmFeatures(nn.Module):

@@ -22,11 +22,13 @@ class ReferenceAutoencoder(nn.Module):
         image_shape: ``(channels, height, width)`` of one image.
         latent_dim: number k of latent coordinates.
         output_range: lowest and highest value the decoder can return, None if it is unbounded.
+        family: how ``doctor`` calls the kind of model.
     """
 
     encoder: nn.Module
     decoder: nn.Module
     output_range: tuple[float, float] | None = None
+    family: str = "reference autoencoder"
 
     def __init__(self, image_shape: Sequence[int], latent_dim: int) -> None:
         super().__init__()
@@ -62,13 +64,14 @@ class ReferenceAutoencoder(nn.Module):
         """The reconstruction F(x) = D(E(x)), shape kept."""
         return self.decode(self.encode(x))
 
-    def field(self, name: str | None = None) -> LatentField:
+    def field(self, name: str | None = None, **details: Any) -> LatentField:
         """The latent vector field of this model: f(z) = E(D(z)) on ``(n, latent_dim)``.
 
         The field refers to this very model; weights that change later change the field too.
 
         Args:
             name: how results call it; by default the class, the image shape and the latent dimension.
+            details: what else was decided when it was loaded, or instead; JSON-ready.
         """
         size = "×".join(map(str, self.image_shape))
         return LatentField(
@@ -76,7 +79,17 @@ class ReferenceAutoencoder(nn.Module):
             self.decode,
             latent_shape=self.latent_dim,
             name=name or f"{type(self).__name__} {size} → {self.latent_dim}",
+            details=self._details() | details,
         )
+
+    def _details(self) -> dict[str, Any]:
+        """As those of an adapter; of the preprocessing there is only the range that the last layer guarantees."""
+        about = {"family": self.family, "class": type(self).__name__}
+        if self.output_range is None:
+            return about
+        low, high = self.output_range
+        words = f"images in [{low:g}, {high:g}], passed from the decoder to the encoder as they are"
+        return about | {"preprocessing": {"data_range": [low, high], "words": words}}
 
 
 def positive(name: str, value: Any, least: int = 1) -> int:

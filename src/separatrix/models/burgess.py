@@ -136,7 +136,7 @@ def load_burgess_vae(path: str | os.PathLike[str]) -> BurgessVAE:
             "load it with the factory of its own architecture."
         ) from error
     fill(model, tensors, source=Path(path), model="BurgessVAE")
-    return model
+    return model.eval()
 
 
 def _down(channels: int) -> nn.Conv2d:

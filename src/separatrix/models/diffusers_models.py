@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -40,6 +41,7 @@ class DiffusersAutoencoder(ModelAdapter):
 
     Raises:
         InputError: the model does not take such images.
+        FileError: its scaling factor or shift is no finite number.
     """
 
     family = "diffusers"
@@ -48,13 +50,13 @@ class DiffusersAutoencoder(ModelAdapter):
         super().__init__()
         self.model = model
         config: Any = model.config
-        self.scale = float(config.get("scaling_factor") or 1.0) if scaled else 1.0
-        self.shift = float(config.get("shift_factor") or 0.0) if scaled else 0.0
+        scale, shift = _number(config, "scaling_factor", 1.0), _number(config, "shift_factor", 0.0)
+        self.scale, self.shift = (scale, shift) if scaled else (1.0, 0.0)
         self.units = (
             f"scaled latents (z − {self.shift:g})·{self.scale:g}, as the diffusion model takes them"
             if scaled
             else "the encoder's own latents, without the diffusion model's scaling factor "
-            f"{config.get('scaling_factor') or 1.0:g} and shift {config.get('shift_factor') or 0.0:g}"
+            f"{scale:g} and shift {shift:g}"
         )
         name = type(model).__name__
         self.preprocessing = Preprocessing() if name in _UNIT_RANGE else Preprocessing.symmetric()
@@ -104,6 +106,14 @@ class DiffusersAutoencoder(ModelAdapter):
     def describe(self) -> dict[str, Any]:
         """JSON-ready."""
         return super().describe() | {"scaling_factor": self.scale, "shift_factor": self.shift}
+
+
+def _number(config: Any, name: str, default: float) -> float:
+    """A finite number of a config, the default where it is left out, null or 0."""
+    value = config.get(name) or default
+    if not isinstance(value, int | float) or not math.isfinite(value):  # JSON as Python reads it may hold NaN
+        raise FileError(f"config.json says {name} = {value!r}, which is no finite number; copy or download it again.")
+    return float(value)
 
 
 def _recognises(folder: ModelFolder) -> bool:

@@ -21,12 +21,15 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FileError, InputError, SeparatrixError
 from separatrix.models.weights import first_line, listed
 
 _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?:#(?P<subfolder>[\w./-]+))?")
 _LARGEST_JSON = 20_000_000  # bytes; a tokenizer's file is the largest honest one
 _CONVERT = 'load it where you trust it and write it again with model.save_pretrained("folder", safe_serialization=True)'
+# Buffers that older versions of the libraries wrote down and newer ones compute: they hold nothing that was learnt.
+_COMPUTED = re.compile(r"(^|\.)(position_ids|(rotary|rope)\w*(\.\w+)*\.inv_freq|(attn|attention)\.(bias|masked_bias))$")
+_LAYERS = ("num_hidden_layers", "n_layer")  # what transformers calls the number of layers
 
 
 @dataclass(frozen=True)
@@ -148,14 +151,52 @@ def _fetched(name: str, revision: str | None, inside: str, spec: str) -> str:
 
 
 @contextmanager
-def optional(package: str, extra: str) -> Iterator[None]:
-    """Around the import of a package that is an extra: one sentence if it is missing."""
+def optional(package: str, extra: str | None) -> Iterator[None]:
+    """Around the import of a package that is an extra, or in none (None): one sentence if it is missing."""
     try:
         yield
     except ImportError as error:
+        install = package if extra is None else f'"separatrix[{extra}]"'
         raise InputError(
-            f'This model needs {package} ({first_line(error)}); install it with pip install "separatrix[{extra}]".'
+            f"This model needs {package} ({first_line(error)}); install it with pip install {install}."
         ) from error
+
+
+@contextmanager
+def one_sentence(folder: ModelFolder, what: str) -> Iterator[None]:
+    """Around everything that a family makes of a folder: valid JSON can still hold any value anywhere.
+
+    What is raised on purpose is kept; the rest becomes a FileError that names the folder.
+    """
+    try:
+        yield
+    except SeparatrixError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise FileError(
+            f"{folder.origin} cannot be used as a {what} ({type(error).__name__}: {telling_line(error)}); check the values "
+            "in its JSON files, or copy or download the whole folder again."
+        ) from error
+
+
+def telling_line(error: BaseException) -> str:
+    """What an exception says, in one line: the first, or the one that a first line with a colon at its end announces."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):
+        return f"{lines[0]} {lines[1]}".rstrip(".")
+    return first_line(error)
+
+
+def nested(config: Any) -> Iterator[tuple[str, Any]]:
+    """All names in a configuration with their values, also in the configurations inside it."""
+    waiting = [config]  # not recursive: json reads deeper nesting than Python calls
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict):
+            yield from inner.items()
+            waiting.extend(inner.values())
+        elif isinstance(inner, list):
+            waiting.extend(inner)
 
 
 def require_safetensors(folder: ModelFolder) -> list[Path]:
@@ -191,26 +232,43 @@ def require_safetensors(folder: ModelFolder) -> list[Path]:
 
 
 def refuse_code(folder: ModelFolder, allow_code: bool) -> None:
-    """Raises a FileError if the folder brings its own Python code, which would have to be run, unless that is allowed."""
-    if folder.config.get("auto_map") and not allow_code:
+    """Raises a FileError if the folder brings or names Python code, which would have to be run, unless that is allowed."""
+    if allow_code:
+        return
+    # transformers fetches an attn_implementation "org/name" from the hub as a compiled kernel and imports it.
+    for name, value in nested(folder.config):
+        if not name.endswith(("_implementation", "_implementation_internal")):
+            continue
+        for kernel in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(kernel, str) and "/" in kernel:
+                raise FileError(
+                    f"{folder.origin} names the kernel {kernel!r} of the hub ({name} in config.json), whose code would "
+                    "run here; where you trust its author, give --allow-code (allow_code=True)."
+                )
+    if folder.config.get("auto_map"):
         raise FileError(
             f"{folder.origin} brings its own Python code (auto_map in config.json), which would run here; "
             "where you trust its author, give --allow-code (allow_code=True)."
         )
 
 
-def load_pretrained(kind: Any, folder: ModelFolder, **options: Any) -> Any:
-    """``kind.from_pretrained`` on a folder: offline, safetensors only, float32, and every weight from the file.
+def load_pretrained(kind: Any, folder: ModelFolder, *, dropped: str | None = None, **options: Any) -> Any:
+    """``kind.from_pretrained`` on a folder: offline, safetensors only, float32, every weight from the file and all of them.
 
     Args:
         kind: a model class of diffusers or transformers.
         folder: the files.
+        dropped: a regular expression that finds (by search) the weights the file may hold beyond the model: heads and
+            towers that the map does not go through. Any other is the trace of a config.json of another model.
         options: for from_pretrained.
 
     Raises:
-        FileError: a file is damaged, or weights are missing or of another shape.
+        FileError: a file is damaged, or weights are missing, of another shape, or without a place in the model.
     """
     require_safetensors(folder)
+    for name, value in nested(folder.config):
+        if name in _LAYERS and isinstance(value, int | float) and not value >= 1:
+            raise FileError(f"{folder.origin} says {name} = {value}, so no layer; give the config.json of its weights.")
     try:
         with silenced(), torch.random.fork_rng(devices=[]):
             model, report = kind.from_pretrained(
@@ -232,6 +290,15 @@ def load_pretrained(kind: Any, folder: ModelFolder, **options: Any) -> Any:
         raise FileError(
             f"{folder.origin} lacks weights of its {kind.__name__} ({listed(absent)}), which would be random; give the "
             "folder of the complete model."
+        )
+    unused = [name for name in report.get("unexpected_keys", ()) if not _COMPUTED.search(name)]
+    if dropped is not None:
+        unused = [name for name in unused if not re.search(dropped, name)]
+    if unused:
+        more = f" and {len(unused) - 1} more" if len(unused) > 1 else ""
+        raise FileError(
+            f"{folder.origin} has weights that the {type(model).__name__} of its config.json has no place for "
+            f"({min(unused)}{more}), so another model was meant; give the config.json that was saved with them."
         )
     return model.eval().requires_grad_(False)
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import InputError
+from separatrix.errors import FileError, InputError
 from separatrix.field import LatentField
 from separatrix.models.adapter import ModelAdapter, adapter_of
 from separatrix.models.folders import (
@@ -18,10 +18,12 @@ from separatrix.models.folders import (
     origin_details,
     refuse_code,
     silenced,
+    telling_line,
 )
 from separatrix.models.registry import Family, LoadRequest
 
 _LENGTH = 16  # tokens
+_HEADS = r"^(score|v_head|classifier)\."  # of reward models and classifiers; the map ends before every head
 
 
 class ResidualStream(ModelAdapter):
@@ -82,6 +84,7 @@ def embed_texts(field: LatentField, texts: Sequence[str], tokenizer: Any = None)
 
     Raises:
         InputError: the field is no language model's, or no text is long enough.
+        FileError: the folder's tokenizer is missing or damaged, or counts beyond the model's vocabulary.
 
     Cost: no map evaluation.
     """
@@ -91,15 +94,28 @@ def embed_texts(field: LatentField, texts: Sequence[str], tokenizer: Any = None)
     if tokenizer is None:
         with optional("transformers", "transformers"):
             import transformers
-        with silenced():
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                field.details["folder"], local_files_only=True, trust_remote_code=False
-            )
+        folder = field.details["folder"]
+        try:
+            with silenced():
+                tokenizer = transformers.AutoTokenizer.from_pretrained(
+                    folder, local_files_only=True, trust_remote_code=False
+                )
+        # A stranger's folder can fail inside the library in any way; each of them means the same to the user.
+        except Exception as error:
+            raise FileError(
+                f"{folder} has no tokenizer that can be loaded ({telling_line(error)}); copy or download the whole folder, "
+                "or give tokenizer=."
+            ) from error
     numbers = [tokenizer(text)["input_ids"][: adapter.length] for text in texts]
     whole = [tokens for tokens in numbers if len(tokens) == adapter.length]
     if not whole:
         raise InputError(
             f"None of the {len(texts)} texts has {adapter.length} tokens; give longer ones or a smaller option length."
+        )
+    vocabulary = int(adapter.model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
+    if (largest := max(map(max, whole))) >= vocabulary:
+        raise FileError(
+            f"The tokenizer makes token {largest}, and {field.name} knows {vocabulary}; give the tokenizer of this model."
         )
     return adapter.embed(torch.tensor(whole, device=field.device))
 
@@ -116,7 +132,9 @@ def _load(request: LoadRequest) -> LatentField:
     with optional("transformers", "transformers"):
         import transformers
     length = request.number("length", _LENGTH if request.latent_shape is None else request.latent_shape[0])
-    model = load_pretrained(transformers.AutoModelForCausalLM, folder, trust_remote_code=request.allow_code)
+    model = load_pretrained(
+        transformers.AutoModelForCausalLM, folder, dropped=_HEADS, trust_remote_code=request.allow_code
+    )
     adapter = ResidualStream(model, length)
     if request.latent_shape not in (None, adapter.latent_shape):
         raise InputError(

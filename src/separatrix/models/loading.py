@@ -15,7 +15,7 @@ from separatrix.models.backbones import BACKBONE
 from separatrix.models.base import positive
 from separatrix.models.checkpoint import SAVED
 from separatrix.models.diffusers_models import DIFFUSERS
-from separatrix.models.folders import find_folder
+from separatrix.models.folders import find_folder, one_sentence
 from separatrix.models.language_models import LANGUAGE_MODEL
 from separatrix.models.onnx_pairs import ONNX
 from separatrix.models.presets import BURGESS_PRESETS, TAEF2_PRESET
@@ -120,7 +120,8 @@ def _load_folder(request: LoadRequest) -> LatentField:
     folder = find_folder(request.spec)
     family = FAMILIES.recognise(folder)
     family.require_options(request.options)
-    return family.load(replace(request, folder=folder))
+    with one_sentence(folder, family.name):
+        return family.load(replace(request, folder=folder))
 
 
 FOLDER = Family(

@@ -20,6 +20,7 @@ from separatrix.models.weights import first_line
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 _LARGEST = 2**31  # bytes of one ONNX file, by its format
+_LONGEST_NAME = 60  # characters of a file's name in a message
 
 
 class OnnxPair(ModelAdapter):
@@ -114,11 +115,18 @@ def require_contained(path: Path) -> list[Path]:
                 continue
             place = PurePosixPath(entry.value.replace("\\", "/"))
             outside = place.is_absolute() or ".." in place.parts or ":" in entry.value
-            if outside or not (folder / place).resolve().is_relative_to(folder):
+            try:
+                contained = not outside and (folder / place).resolve().is_relative_to(folder)
+                there = contained and (folder / place).is_file()
+            except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, a NUL byte
+                raise FileError(
+                    f"{path} reads its weights from {_short(entry.value)}, which is no file name, and is refused."
+                ) from error
+            if not contained:
                 raise FileError(
                     f"{path} reads its weights from {entry.value!r}, outside of its folder, and is refused."
                 )
-            if not (folder / place).is_file():
+            if not there:
                 raise FileError(f"{path} needs {entry.value!r} beside it, which is missing; copy both files.")
             external.add(folder / place)
     foreign = sorted({node.domain for node in _nodes(model.graph)} - _known_domains(model))
@@ -128,6 +136,10 @@ def require_contained(path: Path) -> list[Path]:
             "export it with standard operators."
         )
     return sorted(external)
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…")
 
 
 def _known_domains(model: Any) -> set[str]:

@@ -43,7 +43,7 @@ def _load_burgess(request: LoadRequest) -> LatentField:
     model = load_burgess_vae(_place(request, f"burgess_vae/{name}.safetensors"))
     if request.latent_shape not in (None, (model.latent_dim,)):
         raise InputError(f"{request.spec} has latents of shape ({model.latent_dim},); leave latent_shape out.")
-    return model.field(f"Burgess {name}")
+    return model.field(f"Burgess {name}", family=BURGESS_PRESETS.name)
 
 
 TAEF2_PRESET = Family(

@@ -7,6 +7,7 @@ never come here.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import importlib
@@ -189,7 +190,7 @@ def _required(factory: Callable[..., Any]) -> list[str]:
 
 def _field(model: Any, request: LoadRequest) -> LatentField:
     if isinstance(model, ReferenceAutoencoder):
-        model = model.field()
+        model = model.field(family=PYTHON.name)
     if isinstance(model, LatentField):
         field = model
         if request.latent_shape not in (None, field.latent_shape):
@@ -205,7 +206,22 @@ def _field(model: Any, request: LoadRequest) -> LatentField:
         field = LatentField(encode, decode, latent_shape=_latent_shape(model, request), name=request.spec)
     if request.weights is not None:
         _fill_modules(field, request)
-    return field
+    return _with_details(field)
+
+
+def _with_details(field: LatentField) -> LatentField:
+    """The field with its family and class, unless it says more itself, as one that ``sx.load`` made does."""
+    if "family" in field.details:
+        return field
+    classes = dict.fromkeys(type(module).__name__ for module in field.modules)
+    # A copy, since the factory may return the same field again and nobody expects it to have changed.
+    described = copy.copy(field)
+    described.details = {
+        "family": PYTHON.name,
+        "class": " + ".join(classes) or "plain functions",
+        **field.details,
+    }
+    return described
 
 
 def _pair(model: Any, spec: str) -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -18,6 +18,7 @@ from separatrix.models.weights import fill, read_weights
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 ARCHITECTURES = ("standard", "gated", "jumprelu", "topk")
 _FOLDED = ("none", "expected_average_only_in", None)  # the latter has to be folded into the weights, as SAELens does
+_UNIT_NORM = 1e-3  # how far a norm may be from 1, which allows for weights in half precision
 
 
 class SparseAutoencoder(ModelAdapter):
@@ -59,8 +60,12 @@ class SparseAutoencoder(ModelAdapter):
         self.space = space
         try:
             ins, codes = int(config["d_in"]), int(config["d_sae"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise FileError("cfg.json does not say d_in and d_sae; copy or download the whole folder.") from error
+        if ins < 1 or codes < 1:
+            raise FileError(
+                f"cfg.json says d_in = {ins} and d_sae = {codes}, but both are at least 1; copy or download the whole folder."
+            )
         kind = config.get("activation_fn", config.get("activation_fn_str", "relu"))
         if self.architecture == "standard" and kind == "topk":
             self.architecture = "topk"  # as older versions of SAELens wrote it
@@ -72,10 +77,14 @@ class SparseAutoencoder(ModelAdapter):
             )
         given = config.get("activation_fn_kwargs")
         nested = given.get("k") if isinstance(given, Mapping) else None
-        self.k = int(config.get("k") or nested or 0)
+        k = config.get("k") or nested or 0
+        self.k = k if isinstance(k, int) else 0
         if self.architecture == "topk" and not 0 < self.k <= codes:
-            raise FileError(f"cfg.json says k = {self.k} of {codes} codes; a top-k autoencoder needs 0 < k ≤ d_sae.")
-        self.subtract = bool(config.get("apply_b_dec_to_input", True))
+            raise FileError(f"cfg.json says k = {k!r} of {codes} codes; a top-k autoencoder needs 0 < k ≤ d_sae.")
+        subtract = config.get("apply_b_dec_to_input", True)
+        if not isinstance(subtract, bool):  # the text "false" would count as true
+            raise FileError(f"cfg.json says apply_b_dec_to_input = {subtract!r}; write true or false there.")
+        self.subtract = subtract
         for name, shape in self._shapes(ins, codes).items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape), requires_grad=False))
         self.latent_shape = (codes,) if space == "codes" else (ins,)
@@ -131,11 +140,10 @@ def _load(request: LoadRequest) -> LatentField:
     folder = request.folder
     assert folder is not None
     request.refuse_weights("has its own weights")
+    config = folder.read_json(CONFIG)
     # On the meta device nothing is allocated, whatever sizes a stranger's file claims.
     with torch.device("meta"):
-        adapter = SparseAutoencoder(
-            folder.read_json(CONFIG), request.choice("space", "codes", ("codes", "activations"))
-        )
+        adapter = SparseAutoencoder(config, request.choice("space", "codes", ("codes", "activations")))
     tensors = read_weights(folder.path / WEIGHTS)
     scaling = tensors.pop("scaling_factor", None)  # which old files have; SAELens folds it in when it saves
     if scaling is not None and not bool((scaling == 1).all()):
@@ -144,6 +152,14 @@ def _load(request: LoadRequest) -> LatentField:
         )
     tensors = {name: tensor.to(torch.float32) for name, tensor in tensors.items()}
     fill(adapter, tensors, source=folder.path / WEIGHTS, model="the autoencoder of cfg.json", assign=True)
+    # With it, SAELens takes the largest of codes times the norms of W_dec's rows: the same codes only where these are 1.
+    if config.get("rescale_acts_by_decoder_norm") and not bool(
+        ((adapter.W_dec.norm(dim=1) - 1).abs() <= _UNIT_NORM).all()
+    ):
+        raise FileError(
+            f"{folder.path / CONFIG} says rescale_acts_by_decoder_norm, and the rows of W_dec have other norms than 1; fold "
+            "them with SAELens' sae.fold_W_dec_norm() and save again."
+        )
     return adapter.field(f"SAE ({adapter.architecture}) {folder.origin}", **origin_details(folder))
 
 

@@ -157,5 +157,9 @@ def load_decoder(
         report = json.loads(header.get("report", "{}"))
     except (InputError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise FileError(f"{path} has a header that cannot be read ({first_line(error)}); train it again.") from error
+    report = report if isinstance(report, dict) else {}
+    for name in ("r2", "psnr"):
+        if not isinstance(report.get(name, 0.0), int | float):
+            raise FileError(f"{path} reports {name} = {report[name]!r}, which is no number; train it again.")
     fill(decoder, tensors, source=path, model="the decoder its header describes", assign=True)
-    return decoder.eval().requires_grad_(False), report if isinstance(report, dict) else {}
+    return decoder.eval().requires_grad_(False), report

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from separatrix.errors import FileError
 from separatrix.field import LatentField
 from separatrix.models.adapter import ModelAdapter
 from separatrix.models.folders import ModelFolder, load_pretrained, optional, origin_details, refuse_code
@@ -39,6 +41,7 @@ class MaskedAutoencoder(ModelAdapter):
         super().__init__()
         config: Any = model.config
         config.mask_ratio = 0.0
+        config.image_size = square_side(config, "image_size")  # transformers takes a pair too
         self.model = model
         self.latent = latent
         self.preprocessing = preprocessing or Preprocessing.same_on_both_sides(IMAGENET_MEAN, IMAGENET_STD)
@@ -89,8 +92,43 @@ class MaskedAutoencoder(ModelAdapter):
 def normalisation(folder: ModelFolder) -> tuple[list[float], list[float]]:
     """Mean and deviation of the encoder's input from ``preprocessor_config.json``; ImageNet's if there is none."""
     given = folder.read_json("preprocessor_config.json") if folder.has("preprocessor_config.json") else {}
-    mean, std = given.get("image_mean", IMAGENET_MEAN), given.get("image_std", IMAGENET_STD)
-    return list(mean), list(std)
+    channels = folder.config.get("num_channels", 3)
+
+    def of(name: str, default: tuple[float, ...]) -> list[float]:
+        value = given.get(name, default)
+        values = list(value) if isinstance(value, list | tuple) else [value]
+        numbers = all(isinstance(one, int | float) and math.isfinite(one) for one in values)
+        if not numbers or len(values) not in (1, channels):
+            raise FileError(
+                f"{folder.path / 'preprocessor_config.json'} says {name} = {value}, which is not one finite number, nor "
+                f"one for each of {channels} channels; copy or download it again."
+            )
+        return [float(one) for one in values]
+
+    mean, std = of("image_mean", IMAGENET_MEAN), of("image_std", IMAGENET_STD)
+    if min(std) <= 0:
+        raise FileError(
+            f"{folder.path / 'preprocessor_config.json'} says image_std = {std}, but deviations are positive; copy or "
+            "download it again."
+        )
+    return mean, std
+
+
+def square_side(config: Any, name: str) -> int:
+    """A size in pixels in a config of transformers, which may be one number or a pair of equal ones.
+
+    Raises:
+        FileError: it is anything else.
+    """
+    value = getattr(config, name)
+    sides = list(value) if isinstance(value, list | tuple) else [value]
+    whole = all(isinstance(side, int) and side > 0 for side in sides)
+    if not whole or len(sides) not in (1, 2) or len(set(sides)) != 1:
+        raise FileError(
+            f"config.json says {name} = {value}, which is neither one whole number of pixels nor a square; only square "
+            "images and patches are known here."
+        )
+    return int(sides[0])
 
 
 def _load(request: LoadRequest) -> LatentField:

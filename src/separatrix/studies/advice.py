@@ -27,14 +27,17 @@ class Advice:
     Attributes:
         preset: ``"default"`` or ``"paper-foundation"``.
         protocol: the suggested rules, complete.
-        steps: T = log ε/log ρ, the steps in which a distance of one spread shrinks to the tolerance ε at the
-            largest ρ where the pilot orbits ended; None if that is 1 or more, or unknown.
+        steps: of one orbit: T = log ε/log ρ, in which a distance of one spread shrinks to the tolerance ε at the
+            largest ρ where the pilot orbits ended, or the pilot's own median where that is more. None if ρ is 1 or more, or
+            unknown.
         seconds: for the orbits of a thousand starts on this machine, roughly.
         starts: a thousand, or as many as take about ten minutes.
         reasons: sentences.
         polishing: map evaluations that Newton's method takes for each candidate not yet at the floor, at least: two
             Jacobians, 4k for k latent dimensions. None where they are not formed (k above 512) or the protocol does not
             polish. A search has a candidate or more for each limit set; how many cannot be known before.
+        prediction: the steps in words, with where they come from.
+        more_than: ``steps`` is only known to be exceeded: some pilot orbits still moved then, which ρ does not explain.
     """
 
     preset: str
@@ -44,6 +47,8 @@ class Advice:
     starts: int
     reasons: tuple[str, ...]
     polishing: int | None = None
+    prediction: str = ""
+    more_than: bool = False
 
 
 def predicted_steps(radius: float, tolerance: float) -> int | None:
@@ -67,6 +72,7 @@ def advise(
     per_second: float,
     rounding: float | None,
     latent_dim: int,
+    quantised: bool = False,
 ) -> Advice:
     """A protocol from what a pilot saw.
 
@@ -79,6 +85,7 @@ def advise(
         per_second: map evaluations per second.
         rounding: typical error of f as a share of the spread; None if unknown.
         latent_dim: number of latent coordinates k.
+        quantised: f is piecewise constant, so ρ, which is 0 almost everywhere, predicts nothing.
 
     >>> advice = advise(Protocol(), radii=[0.999], statuses={Status.BUDGET: 16}, pilot_steps=200,
     ...                 steps_median=float("nan"), per_second=1e4, rounding=1e-7, latent_dim=32)
@@ -89,32 +96,47 @@ def advise(
     reached = sum(count for status, count in statuses.items() if status.reached_limit_set)
     lost = sum(statuses.get(status, 0) for status in _LOST)
     moving = orbits - reached - lost
-    slowest = max(radii, default=math.nan)
-    steps = predicted_steps(slowest, rules.tolerance)
+    slowest = math.nan if quantised else max(radii, default=math.nan)
+    by_rate = predicted_steps(slowest, rules.tolerance)
+    # ρ is mostly that of the limit sets that were reached. Orbits that have outlasted its T by more than the time in which
+    # their end is judged go elsewhere, so it says nothing about them.
+    outlasted = bool(moving) and by_rate is not None and by_rate <= pilot_steps
+    refuted = outlasted and by_rate is not None and _MARGIN * by_rate <= pilot_steps
+    more_than = outlasted or (quantised and bool(moving))
+    steps, prediction = _prediction(
+        by_rate, steps_median, pilot_steps, moving, more_than=more_than, quantised=quantised
+    )
+    why = f" and do not contract (ρ up to {slowest:.4g})"
+    if quantised:
+        why = ", and f is piecewise constant, so ρ says nothing about how long"
+    elif refuted:
+        why = f", though ρ = {slowest:.4g} {'where others arrived' if reached else 'at the end points'} predicts {by_rate:,} steps"
     preset, per_orbit = "default", float(rules.max_steps)
     reasons = [f"{reached} of {orbits} pilot orbits reached a limit set within {pilot_steps} steps."]
     if lost:
         which = max(_LOST, key=lambda status: statuses.get(status, 0))
         reasons.append(f"{lost} were lost ({which.sentence}): {which.remedy}.")
-    if moving and steps is not None:
-        per_orbit = min(steps, _LARGEST_BUDGET)
-        reasons.append(f"{moving} still move and contract: ρ = {slowest:.4g} predicts about {steps:,} steps.")
+    if moving and steps is not None and by_rate is not None and not refuted:
+        # Until the end of an orbit is certain takes longer than T, which shows where even the pilot is longer than that.
+        per_orbit = min(_MARGIN * by_rate if outlasted else steps, _LARGEST_BUDGET)
+        late = f", and up to {per_orbit:,} until the end is certain" if outlasted else ""
+        reasons.append(f"{moving} still move and contract: ρ = {slowest:.4g} predicts about {by_rate:,} steps{late}.")
         if _MARGIN * per_orbit > rules.max_steps:
             rules = replace(rules, max_steps=_rounded_up(int(_MARGIN * per_orbit)))
             reasons.append(f"That needs a larger budget: {rules.max_steps:,} steps.")
-    elif moving and _seconds(moving / orbits * rules.max_steps, per_second) > PATIENCE:
+    elif moving and not (refuted and reached) and _seconds(moving / orbits * rules.max_steps, per_second) > PATIENCE:
         hours = _seconds(moving / orbits * rules.max_steps, per_second) / 3600
         preset, rules = "paper-foundation", Protocol.paper_foundation()
         per_orbit = rules.max_steps
         reasons.append(
-            f"{moving} still move and do not contract (ρ up to {slowest:.4g}); to follow them to the default budget "
+            f"{moving} still move{why}; to follow them to the default budget "
             f"would take {hours:,.0f} hours for a thousand starts: look at {rules.max_steps} steps of a few starts "
             "first, and at the status of every orbit, before believing any count."
         )
     elif moving:
         reasons.append(
-            f"{moving} still move and do not contract (ρ up to {slowest:.4g}); the budget of {rules.max_steps:,} steps is "
-            "affordable and will show whether they ever do."
+            f"{moving} still move{why}; the budget of {rules.max_steps:,} steps, with which they are counted here, will "
+            "show whether they ever settle."
         )
     if rounding is None:
         reasons.append(
@@ -128,7 +150,35 @@ def advise(
         )
     settled = reached * (0.0 if math.isnan(steps_median) else steps_median)
     seconds = _seconds((settled + moving * per_orbit) / orbits, per_second)
-    return Advice(preset, rules, steps, seconds, _affordable(seconds), tuple(reasons), _polishing(rules, latent_dim))
+    return Advice(
+        preset,
+        rules,
+        steps,
+        seconds,
+        _affordable(seconds),
+        tuple(reasons),
+        _polishing(rules, latent_dim),
+        prediction,
+        more_than=more_than,
+    )
+
+
+def _prediction(
+    by_rate: int | None, steps_median: float, pilot_steps: int, moving: int, *, more_than: bool, quantised: bool
+) -> tuple[int | None, str]:
+    """The steps of an orbit, and the words for them: never fewer than the pilot has shown."""
+    if more_than:
+        return pilot_steps, f"more than {pilot_steps:,}: {moving} pilot orbits still moved then"
+    seen = 0 if math.isnan(steps_median) else math.ceil(steps_median)
+    if quantised:
+        # Without orbits that arrived there is nothing to say: ρ is no rate here.
+        words = f"about {seen:,}, the median of the pilot orbits" if seen else "unknown"
+        return seen or None, f"{words} (f is piecewise constant, so ρ predicts none)"
+    if by_rate is None:
+        return None, "unknown, the map does not contract there"
+    if seen > by_rate:
+        return seen, f"about {seen:,}, the median of the pilot orbits (log ε/log ρ gives {by_rate:,})"
+    return by_rate, f"about {by_rate:,}, by log ε/log ρ"
 
 
 def _polishing(rules: Protocol, latent_dim: int) -> int | None:

@@ -152,7 +152,7 @@ def diagnose(
     >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(3,), dtype=torch.float64)
     >>> found = diagnose(field)
     >>> round(found.scales[0].ratio, 9), round(found.slopes[0].radius, 9), found.advice.steps
-    (0.5, 0.5, 17)
+    (0.5, 0.5, 25)
     """
     for name, value in (("samples", samples), ("orbits", orbits), ("max_steps", max_steps)):
         if value < 2:
@@ -191,6 +191,7 @@ def diagnose(
         per_second=throughput.per_second,
         rounding=None if rounding is None else rounding.median,
         latent_dim=field.latent_dim,
+        quantised=bool(field.details.get("quantised")),
     )
     return Diagnosis(
         model=field.describe(),
@@ -259,7 +260,7 @@ def _width(z: Tensor) -> float:
 
 
 def _end_points(ended: Orbits) -> Tensor:
-    """Finite end points, those that arrived first: they are where ρ is a rate."""
+    """Finite end points, those that arrived first: they are where ρ is a rate, though of those orbits only."""
     order = ended.reached.logical_not().to(torch.int8).argsort(stable=True)
     points = ended.points[order]
     return points[points.flatten(1).isfinite().all(dim=1)]

@@ -7,6 +7,7 @@ tested with what is known: the range of decoded images, and on data the straight
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ _SLOPE, _SHIFT = 0.25, 0.15  # how far the line may be from the diagonal; a regr
 _ALIKE = 0.6  # correlation below which a reconstruction is too poor to tell anything about its range
 _UNREACHED = 0.45  # of the data's range, at one end, that no decoded value reaches: half of it where −1 … 1 meets 0 … 1
 _BEYOND = 0.5  # of the range: decoded values this far outside are another convention, not overshoot
+
+_AS_IT_IS = "none here: encode takes what decode returns as it is"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class LoopClosure:
         slope, intercept, correlation: of the line D(E(x)) ≈ slope·x + intercept over the pixels of the data; NaN
             without data.
         mismatch: what is wrong, in a sentence; empty if nothing is seen.
+        known_range: where the model's images are known to lie, as loading recorded it; None if it is not known.
+        compared: decoded values were compared with images. Without, only the known range can show a mismatch.
     """
 
     words: str
@@ -43,6 +48,8 @@ class LoopClosure:
     intercept: float
     correlation: float
     mismatch: str
+    known_range: tuple[float, float] | None = None
+    compared: bool = False
 
     @property
     def ok(self) -> bool:
@@ -62,7 +69,9 @@ def loop_closure(field: LatentField, latents: Tensor, data: Tensor | None = None
     """
     adapter = adapter_of(field)
     owner = adapter.preprocessing if adapter is not None else None
-    words = owner.words() if owner is not None else "none here: encode takes what decode returns as it is"
+    recorded = field.details.get("preprocessing")
+    recorded = recorded if isinstance(recorded, Mapping) else {}
+    words = owner.words() if owner is not None else recorded.get("words", _AS_IT_IS)
     decoded = field.decode(latents).double().flatten()
     kept = decoded[decoded.isfinite()]
     low, high = (float(kept.quantile(q)) for q in (0.01, 0.99)) if len(kept) else (math.nan, math.nan)
@@ -71,7 +80,12 @@ def loop_closure(field: LatentField, latents: Tensor, data: Tensor | None = None
     mismatch = ""
     if round_trip > 1e-2:
         mismatch = f"the constants of the preprocessing lose {round_trip:.2g} of the range in {field.dtype}; use a finer format"
-    if data is not None and data.dim() == 4:
+    known = recorded.get("data_range")
+    known_range = None if known is None else (float(known[0]), float(known[1]))
+    if not mismatch and known_range is not None:
+        mismatch = _of_range(low, high, known_range)
+    compared = data is not None and data.dim() == 4
+    if data is not None and compared:
         x = data.to(field.device, field.dtype)
         rebuilt = field.reconstruct(x)
         if rebuilt.shape == x.shape:
@@ -90,7 +104,18 @@ def loop_closure(field: LatentField, latents: Tensor, data: Tensor | None = None
                 f"decoded values reach only from {low:.3g} to {high:.3g} where the data lie in [{float(x.min()):.3g}, "
                 f"{float(x.max()):.3g}]; give the data in the range the model was trained on, or convert inside decode"
             )
-    return LoopClosure(words, low, high, round_trip, slope, intercept, correlation, mismatch)
+    return LoopClosure(
+        words, low, high, round_trip, slope, intercept, correlation, mismatch, known_range, compared=compared
+    )
+
+
+def _of_range(low: float, high: float, known: tuple[float, float]) -> str:
+    if not max(known[0] - low, high - known[1]) > _BEYOND * (known[1] - known[0]):
+        return ""
+    return (
+        f"decoded values reach from {low:.3g} to {high:.3g}, far outside [{known[0]:g}, {known[1]:g}] where the model's "
+        "images lie; check the units of the latents and the value range of its decoder"
+    )
 
 
 def _line(x: Tensor, y: Tensor) -> tuple[float, float, float]:
