@@ -198,3 +198,19 @@ def test_a_fork_that_shows_later_releases_those_who_passed_it():
     assert bool(before.look(column(2.05))[2])
     after = made.trails(torch.tensor([0]), limits(0.0, 2.1, attracting=(0,)))
     assert not bool(after.look(column(2.05))[2])
+
+
+def test_one_start_that_is_lost_does_not_end_the_trails(monkeypatch):
+    """A start of the second generation is NaN, as encodings of broken inputs are; the others still make trails."""
+
+    def encode(x):
+        return torch.where(x[:, :1] > 50, torch.nan, torch.tanh(1.05 * x))
+
+    field = LatentField(encode, lambda z: z, latent_shape=(2,), dtype=torch.float64)
+    data = sx.starts.gaussian(1000, seed=2).block(field, 0, 1000)
+    data[40] = 100.0
+    costs = []
+    for recorded in (0, 2**26):
+        with pytest.warns(sx.errors.ConvergenceWarning, match="NONFINITE"):
+            costs.append(cost_and_labels(field, sx.starts.encoded(data), monkeypatch, recorded)[0])
+    assert costs[1] < 0.8 * costs[0]

@@ -18,9 +18,8 @@ from separatrix.numerics.counter_random import gaussian
 BLOCKS = 8  # stretches of the orbit whose scatter gives the standard error
 LEAST_STEPS = 4 * BLOCKS
 FLAT = 0.005  # an exponent this near to 0, per step, is called neutral
-_CREEP = math.log(
-    1e4
-)  # the fastest over the slowest step on a closed curve; steps that shrink by more are on their way to rest
+# The fastest over the slowest step on a closed curve; steps that shrink by more are on their way to rest.
+_CREEP = math.log(1e4)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

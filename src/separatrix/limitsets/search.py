@@ -32,7 +32,7 @@ from separatrix.limitsets.curves import PATIENCE, PROBE_COST, PROBES, RECORDED, 
 from separatrix.limitsets.library import Library
 from separatrix.limitsets.motion import LEAST_STEPS, motion
 from separatrix.limitsets.sets import LimitSets
-from separatrix.limitsets.trails import FEWEST, LimitPoints, TrailBook, Trails
+from separatrix.limitsets.trails import FEWEST, RECORDED_WAYS, LimitPoints, TrailBook, Trails
 from separatrix.numerics.distances import spread as spread_of
 from separatrix.orbits.iterate import SPREAD_SAMPLE, run_orbits
 from separatrix.orbits.observers import LastSteps, Observer
@@ -134,10 +134,11 @@ class Search:
 
     def _recorder(self, first: int, count: int, budget: int) -> list[LastSteps]:
         """An observer of the ways of the second generation, which end where they enter the regions that the first has shown."""
-        fits = FEWEST * (budget + 1) * self.transit.latent_dim <= _TRAIL_NUMBERS
-        if not self.protocol.capture or first != PILOT or count < FEWEST or not fits:
+        wanted = min(count, RECORDED_WAYS)
+        fits = wanted * (budget + 1) * self.transit.latent_dim <= _TRAIL_NUMBERS
+        if not self.protocol.capture or first != PILOT or wanted < FEWEST or not fits:
             return []
-        return [LastSteps(torch.arange(FEWEST), budget + 1)]
+        return [LastSteps(torch.arange(wanted), budget + 1)]
 
     def _new_capture(self, count: int) -> Capture | None:
         if not self.protocol.capture:

@@ -27,7 +27,8 @@ from torch import Tensor
 SHARE = 0.04  # of the clearance within which an orbit is on the trail
 EVERY = 2  # steps from one look to the next: a look costs about a tenth of a step of a small network
 IN_A_ROW = 4
-FEWEST = 128  # recorded orbits: of fewer too many branches are missing
+RECORDED_WAYS = 128  # orbits of the second generation
+FEWEST = 96  # of them that stay finite: of fewer too many branches are missing
 MOST_POINTS = 2**13  # of all recorded orbits together; of more, every second, third, … is kept
 UNKNOWN = -1
 _ROWS = 512  # of the table of distances at once

@@ -54,12 +54,16 @@ def nearest(queries: Tensor, points: Tensor) -> Neighbours:
 def spread(points: Tensor) -> float:
     """√(mean ‖z − mean z‖²): the length unit of all tolerances.
 
-    A cloud without extent has no unit of its own; then its distance from the origin serves, or else 1.
+    A cloud without extent has no unit of its own; then its distance from the origin serves, or else 1. Points that are NaN or
+    infinite are left out.
 
     >>> spread(torch.tensor([[-3.0], [3.0]]))
     3.0
     """
     flat = points.flatten(1).to(torch.float64)
+    flat = flat[flat.isfinite().all(dim=1)]
+    if not len(flat):
+        return 1.0
     centre = flat.mean(dim=0)
     width = float((flat - centre).square().sum(dim=1).mean().sqrt())
     rounding = 1e3 * torch.finfo(points.dtype).eps * float(centre.norm())
