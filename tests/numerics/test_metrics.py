@@ -165,6 +165,52 @@ def test_the_analytic_interval_has_delongs_error_and_sane_ends():
     assert auroc_interval(np.arange(100.0, 200.0), np.arange(100.0)) == pytest.approx((0.0, 0.0, 0.03622), abs=1e-5)
 
 
+def test_the_paired_interval_holds_its_level_where_the_unpaired_one_is_far_too_wide():
+    """OOD score = ID score + a small shift + noise. Truth: the difference of two independent draws is N(shift, 2 + noise²)."""
+    generator = np.random.default_rng(6)
+    shift, noise, repeats, n = -0.15, 0.3, 400, 80
+    truth = float(ndtr(shift / math.sqrt(2 + noise**2)))
+    paired = unpaired = 0
+    widths = []
+    for _ in range(repeats):
+        inside = generator.normal(size=n)
+        outside = inside + generator.normal(shift, noise, size=n)
+        value, low, high = auroc_interval(inside, outside, level=0.9, paired=True)
+        apart = auroc_interval(inside, outside, level=0.9)
+        assert value == apart.value == auroc(inside, outside)
+        paired += low <= truth <= high
+        unpaired += apart.low <= truth <= apart.high
+        widths.append((high - low) / (apart.high - apart.low))
+    assert paired / repeats == pytest.approx(0.9, abs=0.05)
+    assert unpaired / repeats > 0.99
+    assert np.median(widths) < 0.5
+
+
+def test_the_paired_variance_by_brute_force():
+    """The delete-one-pair jackknife of the AUROC, which needs no formula, tends to the same variance."""
+    generator = np.random.default_rng(7)
+    inside = np.round(generator.normal(size=150), 1)
+    outside = np.round(0.7 * inside + generator.normal(0.4, 0.6, size=150), 1)  # with ties
+    without = [auroc(np.delete(inside, i), np.delete(outside, i)) for i in range(150)]
+    jackknife = math.sqrt(149 / 150 * np.square(np.array(without) - np.mean(without)).sum())
+    _, low, high = auroc_interval(inside, outside, paired=True)
+    assert high - low == pytest.approx(2 * 1.96 * jackknife, rel=0.02)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(
+    pairs=st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=2, max_size=20), seed=st.integers(0, 9)
+)
+def test_pairs_may_be_listed_in_any_order_and_turned_round(pairs, seed):
+    inside, outside = np.array(pairs, dtype=float).T
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    found = auroc_interval(inside, outside, paired=True)
+    assert auroc_interval(inside[order], outside[order], paired=True) == pytest.approx(found, abs=1e-12)
+    turned = auroc_interval(outside, inside, paired=True)
+    assert turned == pytest.approx((1 - found.value, 1 - found.high, 1 - found.low), abs=1e-9)
+    assert found.low - 1e-12 <= found.value <= found.high + 1e-12
+
+
 def test_the_bootstrap_is_reproducible_and_keeps_pairs_together():
     generator = np.random.default_rng(5)
     inside, outside = generator.normal(size=(50, 1)), generator.normal(1, 1, size=(40, 1))
@@ -189,6 +235,7 @@ def test_the_bootstrap_is_reproducible_and_keeps_pairs_together():
         (lambda: delong_test([1, 2], [1, 2], [1, 2, 3], [1, 2]), "same inputs"),
         (lambda: delong_test([1], [1, 2], [1], [1, 2]), "at least two"),
         (lambda: auroc_interval([1, 2], [1, 2], level=1.0), "confidence level"),
+        (lambda: auroc_interval([1, 2], [1, 2, 3], paired=True), "as many ID as OOD"),
         (lambda: bootstrap_interval(auroc, [1, 2], [1, 2], repeats=0), "at least one repeat"),
     ],
 )

@@ -10,6 +10,9 @@ import torch
 import separatrix as sx
 from separatrix import ood
 from separatrix.errors import DetectorWarning, InputError, SeparatrixWarning
+from separatrix.numerics.metrics import auroc_interval
+from separatrix.ood.detector import split
+from separatrix.ood.simple_inputs import blurred
 
 
 def ring(count: int = 300, radius: float = 3.0) -> torch.Tensor:
@@ -46,6 +49,48 @@ def test_attractors_on_the_data_are_not_complained_about():
     assert detector.self_check.ok
     assert detector.self_check.inverted == ()
     assert detector.self_check.coverage > 0.99
+    assert detector.self_check.describes
+
+
+def test_the_sample_is_drawn_at_random_not_from_the_head_of_the_file():
+    """Sorted data: the head is one corner, at which the map has no attractor of the others'."""
+    field = sx.LatentField.from_map(lambda z: (8 * z).tanh(), latent_shape=(2,), dtype=torch.float64)
+    noise = 0.02 * torch.randn(800, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    corners = torch.tensor([[1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
+    data = corners.repeat_interleave(400, dim=0) + noise
+    check = sx.self_check(field, data, sample=100, protocol=sx.Protocol(max_steps=200))
+    assert check.coverage > 0.99  # of the head alone there would be one attractor and no spread to cover
+    again = sx.self_check(field, data, sample=100, protocol=sx.Protocol(max_steps=200))
+    assert again.auroc == check.auroc
+    other = sx.self_check(field, data, sample=100, seed=1, protocol=sx.Protocol(max_steps=200))
+    assert other.auroc != check.auroc
+
+
+def test_blurred_inputs_are_told_from_the_line_by_their_pairs():
+    """A latent that is the roughness of a picture: contrasts differ widely, and a blur takes about the same share of each."""
+    generator = torch.Generator().manual_seed(0)
+    contrast = 10 ** torch.rand(400, 1, 1, 1, generator=generator, dtype=torch.float64)
+    pictures = contrast * torch.rand(400, 1, 8, 8, generator=generator, dtype=torch.float64)
+
+    class Roughness(torch.nn.Module):
+        def forward(self, x):
+            return x.diff(dim=3).abs().flatten(1).mean(dim=1, keepdim=True)
+
+    class Slope(torch.nn.Module):
+        def forward(self, z):
+            return (0.5 * z)[:, :, None, None] * torch.arange(8, dtype=z.dtype).expand(len(z), 1, 8, 8)
+
+    field = sx.LatentField(Roughness(), Slope(), latent_shape=(1,), dtype=torch.float64)
+    check = sx.self_check(field, pictures, protocol=sx.Protocol(max_steps=200))
+    fitted, kept = split(400, 0.4, 0)
+    detector = ood.TrajectoryDetector(field, self_check=False).fit(pictures[fitted], pictures[kept])
+    scores = detector.score(pictures[kept]), detector.score(blurred(pictures[kept], sigma=8 / 14))
+    assert check.auroc["trajectory"]["blurred"] == pytest.approx(auroc_interval(*scores, paired=True), abs=1e-12)
+    value, low, high = check.auroc["trajectory"]["blurred"]
+    apart = auroc_interval(*scores)
+    assert 0 < value < 0.5
+    assert high - low < 0.5 * (apart.high - apart.low)
+    assert ("blurred" in check.inverted) == (high < 0.5)
 
 
 def test_too_few_inputs():

@@ -139,23 +139,35 @@ def bootstrap_interval(
     return Interval(metric(inside, outside), float(low), float(high))
 
 
-def auroc_interval(id_scores: Scores, ood_scores: Scores, *, level: float = 0.95) -> Interval:
-    """AUROC with DeLong's standard error, on the logit scale, so that the interval stays in [0, 1].
+def auroc_interval(id_scores: Scores, ood_scores: Scores, *, level: float = 0.95, paired: bool = False) -> Interval:
+    """AUROC A with DeLong's standard error, on the logit scale, so that the interval stays in [0, 1].
+
+    With V₁₀(i) the share of ID scores below OOD score i and V₀₁(i) the share of OOD scores above ID score i, ties as ½,
+    the variance is var(V₁₀)/n_OOD + var(V₀₁)/n_ID (DeLong et al. 1988). If OOD input i was made *from* ID input i (its
+    blurred copy, say), the two shares are not independent; with ``paired`` the variance is var(V₁₀ + V₀₁)/n, the same
+    expansion with one draw per pair, and the interval is right for pairs: much narrower, if a score follows its original.
 
     At an AUROC of exactly 0 or 1 the estimated variance is 0; the interval then comes from the exact probability of no
     inversion among min(n_ID, n_OOD) independent pairs (the "rule of three").
 
+    Raises:
+        InputError: fewer than two of either kind, or ``paired`` and not as many of one as of the other.
+
     >>> interval = auroc_interval(np.arange(50.0), np.arange(25.0, 75.0))
     >>> interval.low < interval.value < interval.high
     True
+    >>> auroc_interval(np.arange(50.0), np.arange(50.0), paired=True).low  # an input like its original decides nothing
+    0.5
     """
     inside, outside = _scores(id_scores, ood_scores)
+    if paired and len(inside) != len(outside):
+        raise InputError(f"Pairs need as many ID as OOD scores, not {len(inside)} and {len(outside)}.")
     z = _normal_quantile(level)
     value = float(_placements(outside, inside).mean())
     if value in (0.0, 1.0):
         width = 1 - (0.5 - level / 2) ** (1 / min(len(inside), len(outside)))
         return Interval(value, 0.0 if value == 0 else 1 - width, width if value == 0 else 1.0)
-    error = float(np.sqrt(_delong_covariance(inside[:, None], outside[:, None])[0, 0]))
+    error = float(np.sqrt(_paired_variance(inside, outside) if paired else _delong_variance(inside, outside)))
     logit, spread = np.log(value / (1 - value)), z * error / (value * (1 - value))
     return Interval(value, float(1 / (1 + np.exp(spread - logit))), float(1 / (1 + np.exp(-spread - logit))))
 
@@ -199,6 +211,17 @@ def delong_test(
         z = difference / error
     interval = Interval(difference, difference - z_level * error, difference + z_level * error)
     return PairedTest(first, second, interval, z, float(2 * ndtr(-abs(z))))
+
+
+def _delong_variance(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
+    return float(_delong_covariance(inside[:, None], outside[:, None])[0, 0])
+
+
+def _paired_variance(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
+    """Of one AUROC, from pairs: var(V₁₀(i) + V₀₁(i))/n."""
+    if len(inside) < 2:
+        raise InputError("A variance needs at least two ID and two OOD inputs.")
+    return float(np.var(_placements(outside, inside) - _placements(inside, outside), ddof=1) / len(inside))
 
 
 def _delong_covariance(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> NDArray[np.float64]:

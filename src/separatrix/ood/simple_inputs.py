@@ -10,9 +10,12 @@ from torch.nn.functional import conv2d, pad
 
 from separatrix.numerics.counter_random import uniform
 
+FROM_THE_DATA = ("blurred",)  # input i of these is made from input i of the data: scores of the two go together
+
 
 def simple_inputs(data: Tensor, *, count: int = 128, seed: int = 0) -> dict[str, Tensor]:
-    """Constant inputs and uniform noise in the range of the data, and for images their blurred copies.
+    """``count`` constant inputs and as many of uniform noise in the range of the data, and for images (n, c, h, w) the
+    blurred copies of the first ``count``.
 
     >>> {name: tuple(x.shape) for name, x in simple_inputs(torch.rand(9, 1, 8, 8), count=4).items()}
     {'constant': (4, 1, 8, 8), 'noise': (4, 1, 8, 8), 'blurred': (4, 1, 8, 8)}
