@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separatrix.numerics.distances import nearest, spread
+from separatrix.numerics.distances import nearest, product_error, spread
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -52,6 +53,51 @@ def test_many_nearly_equal_candidates():
     _, distance = nearest(queries, points)
     assert distance.max() <= 1e-3
     assert distance.dtype == torch.float64
+
+
+@few
+@given(
+    width=st.integers(1, 4),
+    count=st.integers(1, 40),
+    offset=st.sampled_from([0, 10, 10**6, 2**23]),
+    reach=st.sampled_from([1, 2, 500]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    blocks=st.sampled_from([8, 2**22]),
+    seed=st.integers(0, 10**6),
+)
+def test_the_nearest_of_a_crowd_is_exact_and_the_first_of_equals(width, count, offset, reach, dtype, blocks, seed):
+    """Whole numbers: squares are exact in Python, and far from the origin a float32 product cannot tell them apart."""
+    rng = np.random.default_rng(seed)
+    points, queries = (offset + rng.integers(-reach, reach + 1, (some, width)) for some in (count, 6))
+    points[0] = -offset  # a stray, so that centring does not bring the crowd near the origin
+    expected = []
+    for query in queries.tolist():
+        squares = [sum((a - b) ** 2 for a, b in zip(query, point, strict=True)) for point in points.tolist()]
+        expected.append((squares.index(min(squares)), min(squares) ** 0.5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("separatrix.numerics.distances._ELEMENTS_AT_ONCE", blocks)
+        index, distance = nearest(*(torch.from_numpy(some).to(dtype) for some in (queries, points)))
+    assert index.tolist() == [place for place, _ in expected]
+    assert distance.tolist() == pytest.approx([length for _, length in expected], rel=1e-14)
+
+
+def test_a_product_in_low_precision_loses_nothing():
+    """TF32 and bfloat16 products err by 2⁻⁹: the bound allows for it, where the user allows them."""
+    assert product_error(1, torch.float32) == pytest.approx(9 * 2.0**-24, rel=1e-5)
+    try:
+        torch.set_float32_matmul_precision("medium")
+        assert product_error(1, torch.float32) == pytest.approx(9 * 2.0**-8, rel=0.05)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    points = (50 + gaussian(40, 8)).to(torch.bfloat16)
+    assert nearest(points, points).index.tolist() == list(range(40))
+    assert product_error(10**6, torch.bfloat16) == float("inf")
+
+
+@pytest.mark.parametrize("scale", [1e-22, 1e25])
+def test_over_and_underflow_of_float32_products_hide_nothing(scale):
+    points = scale * torch.arange(50.0)[:, None]
+    assert nearest(points[[7, 31]] * 1.001, points).index.tolist() == [7, 31]
 
 
 def test_no_points_are_infinitely_far():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -110,6 +111,95 @@ def test_any_order_of_the_items_gives_the_same_distances(count, k, seed):
     plain, shuffled = (nearest_items(queries, some, k, "euclidean") for some in (items, items[order]))
     assert torch.equal(plain.index, order[shuffled.index])
     assert torch.equal(plain.distance, shuffled.distance)
+
+
+@st.composite
+def crowds(draw):
+    """Queries and items of whole numbers far from the origin, with duplicates and near-duplicates: squares are exact integers."""
+    width, count = draw(st.integers(1, 4)), draw(st.integers(1, 40))
+    offset = draw(st.sampled_from([0, 1, 10**3, 2**24, 2**40]))
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    reach = draw(st.sampled_from([1, 2, 1000]))  # 1 and 2: most items have a twin, and most distances tie
+    items, queries = (offset + rng.integers(-reach, reach + 1, (some, width)) for some in (count, 5))
+    return queries, items, draw(st.integers(1, count))
+
+
+def _in_whole_numbers(queries, items, k):
+    """The k nearest by (squared distance, index), without rounding."""
+    squares = [[sum((int(a) - int(b)) ** 2 for a, b in zip(q, i, strict=True)) for i in items] for q in queries]
+    return [sorted(range(len(items)), key=lambda item: (row[item], item))[:k] for row in squares]
+
+
+def _engines():
+    try:
+        import faiss  # noqa: F401
+    except ImportError:
+        return ["torch"]
+    return ["torch", "faiss"]
+
+
+@pytest.mark.parametrize("engine", _engines())
+@pytest.mark.parametrize("elements", [3, 2**22])
+@settings(max_examples=60, deadline=None)
+@given(crowd=crowds())
+def test_duplicates_and_near_duplicates_are_told_apart_exactly(engine, elements, crowd):
+    queries, items, k = crowd
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "_ELEMENTS_AT_ONCE", elements)
+        patch.setattr(neighbours, "_CANDIDATES", 2)  # so that faiss is asked although there are few items
+        found = nearest_items(
+            *(torch.from_numpy(some).double() for some in (queries, items)), k, "euclidean", engine=engine
+        )
+    assert found.index.tolist() == _in_whole_numbers(queries, items, k)
+
+
+@pytest.mark.parametrize("engine", _engines())
+@settings(max_examples=60, deadline=None)
+@given(crowd=crowds(), scale=st.sampled_from([1, 2, 3]))
+def test_equal_directions_are_taken_in_their_order(engine, crowd, scale):
+    """Scaled copies tie in the cosine. Among all with one direction, those that come first are taken, and no nearer one is lost."""
+    queries, items, k = crowd
+    items = np.concatenate((items, scale * items))
+    points, stored = torch.from_numpy(queries).double(), torch.from_numpy(items).double()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "_CANDIDATES", 2)
+        found = nearest_items(points, stored, k, engine=engine)
+    length = points.norm(dim=1)[:, None] * stored.norm(dim=1)
+    table = 1 - torch.where(length > 0, points @ stored.T / length, 0.0)
+    assert torch.allclose(found.distance, table.sort(dim=1).values[:, :k], atol=1e-14, rtol=0)
+    which = [tuple(int(x) for x in row // max(np.gcd.reduce(row), 1)) for row in items]
+    for chosen in found.index.tolist():
+        for place, item in enumerate(chosen):
+            twins = [other for other in range(item) if which[other] == which[item]]
+            assert set(twins) <= set(chosen[:place])
+
+
+def test_both_engines_agree_where_one_image_is_there_many_times():
+    pytest.importorskip("faiss")
+    items = _random(8, 12, 3).repeat(30, 1)
+    queries = items[:5] + 1e-9 * _random(5, 12, 4)
+    for distance in ("cosine", "euclidean"):
+        plain, fast = (nearest_items(queries, items, 7, distance, engine=engine) for engine in ("torch", "faiss"))
+        assert plain.index.tolist() == [[row + 8 * copy for copy in range(7)] for row in range(5)]
+        assert torch.equal(plain.index, fast.index)
+        assert torch.equal(plain.distance, fast.distance)
+
+
+@pytest.mark.parametrize("engine", _engines())
+def test_what_over_or_underflows_in_a_product_hides_nothing(engine):
+    for scale in (1e-30, 1e25, 1e120):
+        items = scale * torch.arange(60.0, dtype=torch.float64)[:, None]
+        found = nearest_items(items[[7]] * 1.01, items, 2, "euclidean", engine=engine)
+        assert found.index.tolist() == [[7, 8]]
+
+
+def test_ties_of_a_distance_of_ones_own_go_to_the_first(monkeypatch):
+    for elements in (4, 2**22):
+        monkeypatch.setattr(neighbours, "_ELEMENTS_AT_ONCE", elements)
+        found = nearest_items(
+            _random(3, 2, 0), _random(50, 2, 1), 4, lambda a, b: torch.full((len(a), len(b)), torch.inf)
+        )
+        assert found.index.tolist() == [[0, 1, 2, 3]] * 3
 
 
 def test_what_cannot_be_asked_of_the_nearest():

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
+from separatrix.numerics.distances import product_error
 
 _ROWS_AT_ONCE = 2**16  # items added to the index at once
-_ROUNDING = 2.0**-24  # of float32
 
 
 def candidates(queries: Tensor, items: Any, count: int, inner_product: bool) -> tuple[Tensor, Tensor]:
@@ -23,8 +23,8 @@ def candidates(queries: Tensor, items: Any, count: int, inner_product: bool) -> 
         inner_product: distance 1 − ⟨x, y⟩, else ‖x − y‖².
 
     Returns:
-        ``(n, count)`` indices, and ``(n,)`` float64: whatever is not among them is at least that far, rounding included.
-        A dot product of d float32 numbers errs by at most (d + 8)·2⁻²⁴ times the lengths (Higham 2002, section 3.1).
+        ``(n, count)`` indices, and ``(n,)`` float64: whatever is not among them is at least that far, rounding included
+        (see `product_error`); −∞ where float32 is too small for the numbers.
 
     Raises:
         InputError: faiss is not installed.
@@ -40,8 +40,10 @@ def candidates(queries: Tensor, items: Any, count: int, inner_product: bool) -> 
     scores, found = index.search(queries.to(torch.float32).numpy(), count)
     worst = torch.from_numpy(scores[:, -1]).to(torch.float64)
     reach = queries.norm(dim=1) + longest
-    slack = (dimension + 8) * _ROUNDING * reach.square()
-    return torch.from_numpy(found), (1 - worst if inner_product else worst) - slack
+    tiny = 4 * dimension * torch.finfo(torch.float32).tiny  # what so many products may lose to underflow
+    slack = 2 * product_error(dimension, torch.float32) * reach.square() + tiny
+    bound = (1 - worst if inner_product else worst) - slack
+    return torch.from_numpy(found), bound.nan_to_num(nan=-torch.inf, posinf=-torch.inf)
 
 
 def _faiss() -> Any:
