@@ -1,4 +1,4 @@
-"""Contraction and the rate law on maps whose Jacobians are known in closed form."""
+"""Contraction on maps whose Jacobians are known in closed form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from separatrix import LatentField, find_attractors, load_result, save_result, s
 from separatrix.errors import InputError
 from separatrix.plots.contraction_map import contraction_map
 from separatrix.studies.contraction import UNTRAINED, contraction
-from separatrix.studies.rate_law import rate_law
 
 
 def linear(matrix: list[list[float]]) -> LatentField:
@@ -89,43 +88,6 @@ def test_results_are_saved(tmp_path):
     assert again.names == found.names
     assert torch.equal(again.spectral_norm, found.spectral_norm)
     assert again.cost == found.cost
-
-
-def test_the_rate_law_is_exact_for_a_rotation_and_scaling():
-    turn = 0.9 * torch.tensor([[0.5, -(0.75**0.5)], [0.75**0.5, 0.5]], dtype=torch.float64)
-    field, where = linear(turn.tolist()), starts.gaussian(40, seed=3)
-    limits = find_attractors(field, where)
-    found = rate_law(field, limits, where, tolerance=1e-3)
-    first = where.block(field, 0, 40).norm(dim=1)
-    exact = torch.log(1e-3 * limits.spread / first) / math.log(0.9)
-    assert torch.allclose(found.predicted, exact[found.start], atol=1e-6)
-    assert torch.allclose(found.measured, exact[found.start], atol=1e-6)
-    assert (len(found), found.missed) == (40, 0)
-    assert found.correlation == pytest.approx(1.0, abs=1e-9)
-    assert found.cost.map == int(exact.ceil().sum())
-
-
-def test_where_orbits_linger_near_a_saddle_the_law_is_seen_to_fail():
-    field = LatentField.from_map(lambda z: torch.tanh(1.2 * z), latent_shape=(1,), dtype=torch.float64)
-    where = starts.box(60, -3.0, 3.0, seed=4)
-    found = rate_law(field, find_attractors(field, where), where)
-    assert -0.5 < found.correlation < 0.5  # orbits that begin near 0 take long, and the law says they are near
-    near = rate_law(field, find_attractors(field, points(0.62, 0.66, 0.7, 0.75)), points(0.62, 0.66, 0.7, 0.75))
-    assert near.correlation > 0.99
-    assert near.ratio == pytest.approx(1.0, abs=0.05)
-    assert "Pearson correlation" in found.sentence
-
-
-def test_only_orbits_with_a_rate_count():
-    field = LatentField.from_map(lambda z: 0 * z, latent_shape=(1,), dtype=torch.float64)  # ρ = 0: there in one step
-    where = points(1.0, 2.0, 3.0)
-    found = rate_law(field, find_attractors(field, where), where)
-    assert len(found) == 0
-    assert math.isnan(found.correlation)
-    with pytest.raises(InputError, match="starts of this search"):
-        rate_law(field, find_attractors(field, where), points(1.0))
-    slow = LatentField.from_map(lambda z: 0.99 * z, latent_shape=(1,), dtype=torch.float64)
-    assert rate_law(slow, find_attractors(slow, where), where, max_steps=10).missed == 3
 
 
 def test_the_map_shows_where_steps_contract():
