@@ -127,6 +127,7 @@ def test_what_a_tower_does_not_go_through_may_lie_in_its_folder(tmp_path: Path) 
             "says scaling_factor = 'x', which is no finite number",
         ),
         ("AutoencoderKL", "config.json", {"scaling_factor": float("nan")}, "scaling_factor = nan, which is no finite"),
+        ("AutoencoderKL", "config.json", {"scaling_factor": 0}, "scaling_factor = 0, which would make every latent 0"),
         ("AutoencoderKL", "config.json", {"shift_factor": float("inf")}, "shift_factor = inf, which is no finite"),
         ("AutoencoderKL", "config.json", {"in_channels": "x"}, "cannot be"),
         ("Llama", "config.json", {"hidden_size": None}, "cannot be"),

@@ -90,6 +90,8 @@ def opened(path: Path) -> Image.Image:
     try:
         return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
+        if path.suffix.lower() in SUFFIXES:
+            raise unreadable(path, "it is empty, damaged, or not what its name says") from error
         raise FileError(
             f"{path} is not in a format that is read here (.npy, .npz, idx or idx.gz, or a picture: "
             f"{_suffix_words()}); convert it, for example with numpy.save."
@@ -98,7 +100,7 @@ def opened(path: Path) -> Image.Image:
         raise unreadable(path, error) from error
 
 
-def unreadable(path: Path, error: BaseException) -> FileError:
+def unreadable(path: Path, error: BaseException | str) -> FileError:
     """The sentence for a picture whose pixels cannot be had."""
     return FileError(f"The picture {path} cannot be decoded ({str(error).rstrip('.')}); replace it or take it out.")
 

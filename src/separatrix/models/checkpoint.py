@@ -69,7 +69,7 @@ def save_model(model: ReferenceAutoencoder, path: str | os.PathLike[str]) -> Pat
 
 
 def load_model(path: str | os.PathLike[str]) -> ReferenceAutoencoder:
-    """The model that :func:`save_model` wrote, on the CPU, with the number format it was saved in.
+    """The model that :func:`save_model` wrote, on the CPU, in eval mode, with the number format it was saved in.
 
     Nothing is executed on the file's behalf: it can only choose among the reference models.
 
@@ -97,7 +97,7 @@ def load_model(path: str | os.PathLike[str]) -> ReferenceAutoencoder:
             "save the model again with the separatrix that reads it."
         ) from error
     fill(model, tensors, source=path, model="the model its header describes", assign=True)
-    return model
+    return model.eval()
 
 
 def _config(header: dict[str, str]) -> dict[str, Any]:

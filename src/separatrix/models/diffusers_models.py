@@ -41,7 +41,7 @@ class DiffusersAutoencoder(ModelAdapter):
 
     Raises:
         InputError: the model does not take such images.
-        FileError: its scaling factor or shift is no finite number.
+        FileError: its scaling factor or shift is no finite number, or the factor is 0.
     """
 
     family = "diffusers"
@@ -51,6 +51,10 @@ class DiffusersAutoencoder(ModelAdapter):
         self.model = model
         config: Any = model.config
         scale, shift = _number(config, "scaling_factor", 1.0), _number(config, "shift_factor", 0.0)
+        if scale == 0:
+            raise FileError(
+                "config.json says scaling_factor = 0, which would make every latent 0; copy or download it again."
+            )
         self.scale, self.shift = (scale, shift) if scaled else (1.0, 0.0)
         self.units = (
             f"scaled latents (z − {self.shift:g})·{self.scale:g}, as the diffusion model takes them"
@@ -109,8 +113,8 @@ class DiffusersAutoencoder(ModelAdapter):
 
 
 def _number(config: Any, name: str, default: float) -> float:
-    """A finite number of a config, the default where it is left out, null or 0."""
-    value = config.get(name) or default
+    """A finite number of a config, the default where it is left out or null."""
+    value = default if (given := config.get(name)) is None else given
     if not isinstance(value, int | float) or not math.isfinite(value):  # JSON as Python reads it may hold NaN
         raise FileError(f"config.json says {name} = {value!r}, which is no finite number; copy or download it again.")
     return float(value)
