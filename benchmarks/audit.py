@@ -118,6 +118,10 @@ def table(record: dict[str, Any]) -> str:
         "Are p-values of unseen images, in the place of attractors, uniform? One two-sample Kolmogorov–Smirnov test of two "
         f"halves per run; in {called} of {len(record['runs'])} runs any of the unseen images is called (α = 0.05).",
         "",
+        "Each of the two p-values is exact. The joint one that decides, the larger of them, is conservative: it is below α only "
+        "where both are, and an unseen image passes both less often than it passes one (α² instead of α if they were independent). "
+        "So false calls are rarer than α says, and a copy must stand out in both.",
+        "",
     ]
     lines += ["| p-value of | runs | p below 0.05 | smallest |", "|---|---|---|---|"]
     for name, words in names.items():

@@ -1,6 +1,7 @@
 """Memorization and generalization across bottlenecks, training-set sizes, and in an associative memory; every number with its null.
 
-    SEPARATRIX_DATA=... python reproduce/memorization.py [--full] [--seeds 3] [--only bottleneck size memory] [--out reproduce/results]
+    SEPARATRIX_DATA=... python reproduce/memorization.py [--full] [--seeds 3] [--only bottleneck size memory]
+        [--device cpu] [--out reproduce/results]
 
 * bottleneck: the paper's convolutional autoencoder, k = 2 to 512, on MNIST, FashionMNIST and CIFAR-10.
 * size: k = 128 on FashionMNIST, 20 to 5000 training images, equally many steps of training.
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from devices import available
 from memorization_page import write_page
 from torch import Tensor
 
@@ -107,14 +109,15 @@ def study(model: torch.nn.Module, train: Tensor, test: Tensor, size: Size, seed:
 
 
 def mse(field: sx.LatentField, data: Tensor) -> float:
+    data = data.to(field.device)
     return float((field.reconstruct(data) - data).square().mean())
 
 
-def bottleneck(name: str, k: int, seed: int, size: Size) -> dict[str, Any]:
+def bottleneck(name: str, k: int, seed: int, size: Size, device: torch.device) -> dict[str, Any]:
     train, test = images(name)
     train = train[: size.images]
     torch.manual_seed(seed)
-    model = ConvAutoencoder(tuple(train.shape[1:]), k, base_channels=size.channels)
+    model = ConvAutoencoder(tuple(train.shape[1:]), k, base_channels=size.channels).to(device)
     colour = name == "CIFAR-10"
     # The gradients of these images are small beside a weight decay of 1e-4, which leaves the network at the mean image (a loss
     # of 0.063) at any rate of learning; without it, at the paper's rate, all bottlenecks learn.
@@ -130,11 +133,11 @@ def bottleneck(name: str, k: int, seed: int, size: Size) -> dict[str, Any]:
     return study(model, train, test, size, seed)
 
 
-def training_size(count: int, seed: int, size: Size) -> dict[str, Any]:
+def training_size(count: int, seed: int, size: Size, device: torch.device) -> dict[str, Any]:
     train, test = images("FashionMNIST")
     train = train[:count]
     torch.manual_seed(seed)
-    model = ConvAutoencoder((1, 28, 28), 128, base_channels=size.channels)
+    model = ConvAutoencoder((1, 28, 28), 128, base_channels=size.channels).to(device)
     per_epoch = max(1, -(-count // size.batch))
     train_autoencoder(
         model, train, epochs=max(1, size.steps // per_epoch), seed=seed, batch_size=size.batch, learning_rate=size.rate
@@ -142,16 +145,16 @@ def training_size(count: int, seed: int, size: Size) -> dict[str, Any]:
     return study(model, train, test, size, seed)
 
 
-def memory(seed: int, size: Size) -> dict[str, Any]:
+def memory(seed: int, size: Size, device: torch.device) -> dict[str, Any]:
     """What 50 images leave behind in an overparameterized network, and what comes back from damage."""
     train, test = images("FashionMNIST")
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
     train = train[order[:50]]
     torch.manual_seed(seed)
-    model = DenseAutoencoder((1, 28, 28), 64, hidden=(512, 512, 512), final="identity", activation="silu")
+    model = DenseAutoencoder((1, 28, 28), 64, hidden=(512, 512, 512), final="identity", activation="silu").to(device)
     history = train_autoencoder(model, train, epochs=4000, batch_size=50, weight_decay=0.0, seed=seed)
     field = model.field()
-    latents = field.encode(train)
+    latents = field.encode(train.to(device)).cpu()
     radius = torch.cat(
         [sx.contraction(field, sx.starts.points(latents), groups={"data": 1.0}, untrained=False).spectral_radius]
     )
@@ -163,7 +166,7 @@ def memory(seed: int, size: Size) -> dict[str, Any]:
     }
     returned = {name: comes_back(field, some, train) for name, some in damaged.items()}
     noise = ends(field, sx.starts.gaussian(200, seed=seed))
-    apart = torch.cdist(field.decode(noise.to(field.dtype)).flatten(1), train.flatten(1))
+    apart = torch.cdist(field.decode(noise.to(device, field.dtype)).cpu().flatten(1), train.flatten(1))
     return {
         **record,
         "loss": history.train_loss[-1],
@@ -178,7 +181,7 @@ CLOSE = 0.5  # in the norm of an image of 784 pixels; two training images are 4 
 
 def comes_back(field: sx.LatentField, damaged: Tensor, train: Tensor) -> int:
     """Damaged images whose orbit ends at their own original."""
-    decoded = field.decode(ends(field, sx.starts.encoded(damaged)).to(field.dtype))
+    decoded = field.decode(ends(field, sx.starts.encoded(damaged)).to(field.device, field.dtype)).cpu()
     return int(((decoded - train).flatten(1).norm(dim=1) < CLOSE).sum())
 
 
@@ -189,7 +192,7 @@ def ends(field: sx.LatentField, starts: sx.starts.Starts) -> Tensor:
         return sx.iterate(field, starts, Protocol(max_steps=3000)).points
 
 
-def jobs(seeds: int, only: list[str], size: Size) -> list[tuple[dict[str, Any], Any]]:
+def jobs(seeds: int, only: list[str], size: Size, device: torch.device) -> list[tuple[dict[str, Any], Any]]:
     """What is to be computed: the key of a run and the function that makes it. All of one seed before the next."""
     made: list[tuple[dict[str, Any], Any]] = []
     for seed in range(seeds):
@@ -197,18 +200,23 @@ def jobs(seeds: int, only: list[str], size: Size) -> list[tuple[dict[str, Any], 
             made += [
                 (
                     {"part": "bottleneck", "data": name, "k": k, "seed": seed},
-                    lambda name=name, k=k, seed=seed: bottleneck(name, k, seed, size),
+                    lambda name=name, k=k, seed=seed: bottleneck(name, k, seed, size, device),
                 )
                 for name in FILES
                 for k in BOTTLENECKS
             ]
         if "size" in only:
             made += [
-                ({"part": "size", "images": n, "seed": seed}, lambda n=n, seed=seed: training_size(n, seed, size))
+                (
+                    {"part": "size", "images": n, "seed": seed},
+                    lambda n=n, seed=seed: training_size(n, seed, size, device),
+                )
                 for n in SIZES
             ]
     if "memory" in only:
-        made += [({"part": "memory", "seed": seed}, lambda seed=seed: memory(seed, size)) for seed in range(seeds)]
+        made += [
+            ({"part": "memory", "seed": seed}, lambda seed=seed: memory(seed, size, device)) for seed in range(seeds)
+        ]
     return made
 
 
@@ -219,13 +227,14 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", choices=["bottleneck", "size", "memory"], default=["memory", "size", "bottleneck"]
     )
+    parser.add_argument("--device", type=available, default="cpu")
     parser.add_argument("--out", type=Path, default=Path("reproduce/results"))
     options = parser.parse_args()
     size = FULL if options.full else SMALL
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "memorization.json"
     record = json.loads(file.read_text()) if file.exists() else {"versions": versions(), "runs": []}
-    for key, function in jobs(options.seeds, options.only, size):
+    for key, function in jobs(options.seeds, options.only, size, options.device):
         key = {**key, "full": options.full}
         if any(all(run.get(name) == value for name, value in key.items()) for run in record["runs"]):
             continue

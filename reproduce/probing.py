@@ -1,6 +1,6 @@
 """Data-free probing of TAEF2, the ten Burgess VAEs and the five Fashion-MNIST autoencoders, with every control.
 
-    SEPARATRIX_DATA=... python reproduce/probing.py [--only taef2] [--coded 100] [--draws 6] [--side 32]
+    SEPARATRIX_DATA=... python reproduce/probing.py [--only taef2] [--coded 100] [--draws 6] [--side 32] [--device cpu]
 
 As many draws from N(0, I) as the latent has dimensions are iterated and taken as a dictionary (Fumero et al., ICLR 2026, section
 on data-free probing). TAEF2 does not converge: 100 steps, and the end points are the atoms. The others have few dimensions,
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from devices import available
 from matplotlib.figure import Figure
 from probing_inputs import LARGE, SMALL, Source, taef2
 from probing_orbits import SNAPSHOTS, noise_orbits
@@ -46,7 +47,7 @@ SHEETS = ("taef2", "VAE_mnist", "conv128")
 def small_cells(name: str, options: argparse.Namespace, cells: Cells) -> None:
     """All data sets of one small model: a search per draw, shared by the sets."""
     build, sources = SMALL[name]
-    field = build()
+    field = build().to(device=options.device)
     pairs = {data: source(options.coded, 1000) for data, source in sources.items()}
     probes: dict[str, list[Probe]] = {data: [] for data in sources}
     counts = []
@@ -165,7 +166,7 @@ def computed(options: argparse.Namespace, cells: Cells) -> None:
     missing = [data for data in large if cells.read("taef2", data) is None]
     if not missing and (not large or cells.read("taef2", "appearance") is not None):
         return
-    field = taef2(options.side)
+    field = taef2(options.side).to(device=options.device)
     base, more = large_dictionaries(field, options, cells)
     for data in missing:
         pair = large[data](options.coded, field.latent_dim)
@@ -213,6 +214,7 @@ def main() -> None:
     parser.add_argument("--coded", type=int, default=100, help="images coded per data set")
     parser.add_argument("--draws", type=int, default=6, help="draws of the noise for the small models")
     parser.add_argument("--side", type=int, default=32, help="pixels of TAEF2's images")
+    parser.add_argument("--device", type=available, default="cpu")
     parser.add_argument("--work", type=Path, default=Path("runs/probing"), help="what is done so far")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
@@ -225,8 +227,12 @@ def main() -> None:
             if (found := cells.read(model, data)) is not None:
                 rows[f"{model} {data}"] = found
     looks = {model: found for model in (*SMALL, "taef2") if (found := cells.read(model, "appearance")) is not None}
+    where = f" --device {options.device}" if options.device.type != "cpu" else ""
+    command = (
+        f"python reproduce/probing.py --coded {options.coded} --draws {options.draws} --side {options.side}{where}"
+    )
     record = {
-        "command": f"python reproduce/probing.py --coded {options.coded} --draws {options.draws} --side {options.side}",
+        "command": command,
         "torch": torch.__version__,
         "rows": rows,
         "appearance": looks,

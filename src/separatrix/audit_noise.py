@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from separatrix.plots.naming import names_across
+from separatrix.plots.style import colour
+from separatrix.report.chapter import attractor_cards
+from separatrix.report.memorization import NOT_CALLED
 from separatrix.report.page import Cell, Prose, Section, Table
+from separatrix.report.results import ModelResults
 from separatrix.studies.memorization import MemorizationAudit, NoiseOnly
 
-_MOST_ROWS = 24
+_MOST_ROWS, _MOST_CARDS = 24, 12
 
 
-def noise_section(audit: MemorizationAudit) -> tuple[Section, ...]:
-    """The judged table of these attractors, smallest p-value first; nothing where there are none."""
+def noise_section(audit: MemorizationAudit, results: ModelResults) -> tuple[Section, ...]:
+    """Pictures and the judged table of these attractors, smallest p-value first; nothing where there are none.
+
+    ``results``: of all searches, of which that from noise is the last.
+    """
     found = audit.memorization.noise_only
     if found is None:
         return ()
     sign = 1 if audit.memorization.resemblance.distance == "cosine" else -1
     order = found.p_value.argsort(stable=True)[:_MOST_ROWS].tolist()
+    names = names_across(results.searches.values())[-1]
+    sets = found.sets[order].tolist()
     rows = tuple(
         (
+            Cell(names[index].label, hue=colour(names[index].rank)),
             Cell(f"{int(found.hits[row]):,}"),
             Cell(str(int(found.nearest[row]))),
             Cell(f"{sign * float(found.coefficient[row]):.3f}"),
@@ -27,16 +39,18 @@ def noise_section(audit: MemorizationAudit) -> tuple[Section, ...]:
             Cell(f"{float(found.q_value[row]):.2g}"),
             Cell("yes" if bool(found.significant[row]) else "no"),
         )
-        for row in order
+        for index, row in zip(sets, order, strict=True)
     )
     name = "cosine" if sign > 0 else f"{audit.memorization.resemblance.distance} distance"
     shown = "" if len(order) == len(found) else f" The first {len(order)} of {len(found)} are shown."
     table = Table(
-        ("noise starts", "nearest training image", name, "ratio", "p", "q", "gives it back"),
+        ("set", "noise starts", "nearest training image", name, "ratio", "p", "q", "gives it back"),
         rows,
         f"Judged in one family with the attractors that training images lead to.{shown}",
     )
-    return (Section("Attractors that only noise reaches", [Prose((found.sentence,)), table]),)
+    drawn = replace(results, searches={"noise": audit.noise}, resemblance=found.beside(audit.memorization.resemblance))
+    cards = attractor_cards(drawn, sets[:_MOST_CARDS], names=names, uncalled=NOT_CALLED)
+    return (Section("Attractors that noise reaches and no training image", [Prose((found.sentence,)), *cards, table]),)
 
 
 def noise_record(audit: MemorizationAudit) -> dict[str, Any] | None:

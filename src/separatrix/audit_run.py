@@ -17,6 +17,7 @@ from separatrix.examination_summary import jsonable, summary_of
 from separatrix.field import LatentField
 from separatrix.limitsets import find_attractors
 from separatrix.numerics.neighbours import Distance
+from separatrix.plots import contact_sheet
 from separatrix.protocol import Protocol
 from separatrix.report.chapter import page_of
 from separatrix.report.figures import figures_of
@@ -28,14 +29,11 @@ from separatrix.starts import gaussian
 from separatrix.store import save_result
 from separatrix.studies.memorization import Decomposition, MemorizationAudit, audit_memorization
 from separatrix.studies.probing.appearance import Appearance, appearance
+from separatrix.studies.resemblance_words import median
 
 KIND, KIND_DATA_FREE = "separatrix audit", "separatrix audit without data"
 CARD = "model_card.md"
-# The captions of the gallery and of the portrait are written for training images.
-_SUSPECTS_ARE_MEANT = (
-    "Where a picture of this page names training images, the suspected images are meant; "
-    "nobody has shown that they were trained on."
-)
+_ONLY_SUSPECTED = "The images beside the attractors are suspected ones; nobody has shown that they were trained on."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,18 +85,23 @@ def run_audit(
             title=field.name,
             subtitle=f"{field!r}, {len(found.sampled):,} of {len(known):,} training images followed",
             latent_field=field,
-            searches={"training images": found.limits, "Gaussian noise": found.noise},
+            searches={
+                "training images": found.limits,
+                "held-out images": found.unseen,
+                "Gaussian noise": found.noise,
+            },
             train=known.pixels,
             resemblance=found.memorization.resemblance,
         )
         record = _record(found, results)
         assert folder is not None
+        save_result(found.unseen, folder / "held_out")
         save_result(found.noise, folder / "noise")
         figures = _write(folder, results, record)
         (folder / CARD).write_text(model_card_section(found, field.name), encoding="utf-8")
         page = audit_page(found, results, figures)
         riskiest, *others = page.opening
-        write_report(folder / REPORT, replace(page, opening=(riskiest, *noise_section(found), *others)))
+        write_report(folder / REPORT, replace(page, opening=(riskiest, *noise_section(found, results), *others)))
     return AuditRun(audit=found, record=record, folder=Path(out), seconds=time.perf_counter() - began)
 
 
@@ -134,6 +137,7 @@ def run_data_free(
             latent_field=field,
             searches={"Gaussian noise": limits},
             train=None if suspected is None else suspected.pixels,
+            noun="suspected image",
             resemblance=found.resemblance,
         )
         record = {
@@ -146,10 +150,21 @@ def run_data_free(
         assert folder is not None
         figures = _write(folder, results, record)
         (folder / CARD).write_text(data_free_card(found, field.name, starts), encoding="utf-8")
-        words = (found.sentence, *found.cannot, *(() if suspected is None else (_SUSPECTS_ARE_MEANT,)))
-        seen = Section("What noise alone reveals", [Bullets(words)])
+        words = (found.sentence, *found.cannot, *(() if suspected is None else (_ONLY_SUSPECTED,)))
+        sheet = _sheet(found)
+        (folder / "contact_sheet.png").write_bytes(sheet.png)
+        seen = Section("What noise alone reveals", [Bullets(words), sheet])
         write_report(folder / REPORT, replace(page_of(results, figures), opening=(seen,)))
     return DataFreeRun(appearance=found, record=record, folder=Path(out), seconds=time.perf_counter() - began)
+
+
+def _sheet(found: Appearance) -> Picture:
+    """Every decoded attractor at a glance."""
+    return Picture.of(
+        contact_sheet(found),
+        alt=f"{len(found):,} decoded {found.what}, {int(found.looks_like_an_image.sum()):,} of them framed as image-like.",
+        caption="A frame says that neighbouring pixels agree better than shuffled ones: the least that an image has.",
+    )
 
 
 def _write(folder: Path, results: ModelResults, record: dict[str, Any]) -> dict[str, Picture]:
@@ -180,12 +195,15 @@ def _record(found: MemorizationAudit, results: ModelResults) -> dict[str, Any]:
                 "images": found.given_back.tolist(),
             },
             "noise_only": noise_record(found),
-            "other_train_median": float(study.other_train.median()) if len(study.other_train) else None,
+            "cost": {**asdict(found.cost), "total": found.cost.total},
+            "other_train_median": median(study.other_train),
             "exchange": None if study.exchange is None else asdict(study.exchange),
             "train_error": study.train_error,
             "decomposition": None if study.decomposition is None else _decomposition(study.decomposition),
             "variety": {"attractors": asdict(study.attractors), "train": asdict(study.train)},
-            "sources": {name: asdict(source) for name, source in study.sources.items()},
+            "sources": {
+                name: {**asdict(source), "distinct": source.distinct} for name, source in study.sources.items()
+            },
             "chamfer": None if study.chamfer is None else asdict(study.chamfer),
         }
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -111,7 +113,9 @@ def test_without_data_there_is_a_card_that_says_what_cannot_be_concluded(audited
     assert "false discovery rate 0.02" in card
     page = (tmp_path / "s" / "report.html").read_text(encoding="utf-8")
     assert "closer to one suspected image" in page
-    assert "the suspected images are meant" in page
+    assert "nobody has shown that they were trained on" in page
+    assert "<figcaption>suspected image</figcaption>" in page
+    assert "training image</figcaption>" not in page
 
 
 def test_what_only_noise_reaches_is_on_the_page_and_in_the_record(audited, tmp_path):
@@ -123,8 +127,85 @@ def test_what_only_noise_reaches_is_on_the_page_and_in_the_record(audited, tmp_p
     assert sorted(noise["nearest"]) == noise["images_by_noise_alone"]
     assert answer.json["given_back"]["images"] == [0, 1, 2, 3, 4, 5]
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "Attractors that only noise reaches" in page
+    assert "Attractors that noise reaches and no training image" in page
     assert noise["sentence"] in page
+
+
+def _section(page: str, title: str) -> str:
+    """The HTML of one section."""
+    _, _, rest = page.partition(f"<h2>{title}</h2>")
+    assert rest, title
+    return rest.partition("</section>")[0]
+
+
+def test_attractors_that_only_noise_reaches_have_pictures_under_names_of_their_own(audited, tmp_path):
+    answer = audited("memory", *DATA, "--sample", "3", "--noise", "64", "--out", "run", "--json")
+    section = _section(
+        (tmp_path / "run" / "report.html").read_text(encoding="utf-8"),
+        "Attractors that noise reaches and no training image",
+    )
+    count = answer.json["noise_only"]["attractors"]
+    assert section.count('class="card-head"') == count
+    assert section.count("closer than unseen") == count
+    known = {row["set"] for row in answer.json["sets"]}
+    names = re.findall(r'<div class="card-head"><span class="disc">(.+?)</span>', section)
+    assert len(set(names)) == count
+    assert not known & set(names)
+    table = section.partition("<table")[2]
+    assert [name for name in names if f">{name}</span>" in table] == names
+
+
+def test_where_none_is_called_the_nearest_to_it_are_shown_all_the_same(audited, tmp_path):
+    audited("other", *DATA, "--out", "run")
+    section = _section((tmp_path / "run" / "report.html").read_text(encoding="utf-8"), "The riskiest attractors")
+    cards = section.count('class="card-head"')
+    assert (
+        cards
+        == section.count('<div class="badge quiet">not called</div>')
+        == section.count("<figcaption>training image<")
+    )
+    assert 1 <= cards <= 6
+    assert "None of the attractors that training images lead to is called" in section
+    assert len(re.findall(r"closer than \S+ % of the unseen, more alone than \S+ %", section)) == cards
+    p_values = [float(p) for p in re.findall(r"p = (\S+?)<", section)]
+    assert p_values == sorted(p_values)
+    audited("memory", *DATA, "--out", "called")
+    section = _section((tmp_path / "called" / "report.html").read_text(encoding="utf-8"), "The riskiest attractors")
+    assert "not called" not in section
+    assert section.count("closer than unseen") == 6
+
+
+def test_every_source_of_starts_is_in_the_record_on_the_page_and_in_the_terminal(audited, tmp_path):
+    found = audited("memory", *DATA, "--out", "run", "--json").json
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert list(found["sources"]) == ["train", "held-out", "noise"]
+    assert [row["starts"] for row in found["sources"].values()] == [12, 12, 16]
+    section = _section(page, "What each kind of start finds")
+    for name, row in found["sources"].items():
+        assert row["distinct"] == row["attractors"] / row["starts"]
+        assert f'<td class="words">{name}</td><td>{row["starts"]}</td><td>{row["attractors"]}</td>' in section
+        assert f"<td>{row['evaluations']:,.0f}</td>" in section
+    assert found["cost"]["total"] == sum(row["evaluations"] for row in found["sources"].values())
+    assert f"{found['chamfer']['cosine']:.3f}" in section
+    assert f"{found['chamfer']['euclidean']:.3g} spreads" in section
+    varied = _section(page, "How varied the attractors are")
+    for found_of in found["variety"].values():
+        assert f"<td>{found_of['components']}</td><td>{found_of['entropy_rank']:.1f}</td>" in varied
+    assert len(load_result(tmp_path / "run" / "held_out").labels) == 12
+    lines = audited("memory", *DATA, "--out", "again").stdout.splitlines()
+    (row,) = [line.split() for line in lines if line.split()[:1] == ["held-out"] and "%" in line]
+    assert row[1:3] == ["12", str(found["sources"]["held-out"]["attractors"])]
+    assert row[-1] == f"{found['sources']['held-out']['evaluations']:,.0f}"
+
+
+def test_without_data_there_is_a_contact_sheet(audited, tmp_path):
+    audited("memory", "--data-free", "--noise", "64", "--out", "free")
+    assert (tmp_path / "free" / "contact_sheet.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "free" / "report.html").read_text(encoding="utf-8")
+    assert 'alt="6 decoded attractors, ' in _section(page, "What noise alone reveals")
+    pictures = re.findall(r"<figcaption>(.*?)</figcaption>", page) + re.findall(r'alt="(.*?)"', page)
+    assert len(pictures) > 6
+    assert not any("training image" in words for words in pictures)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,15 @@ def test_discs_sit_at_their_cosine_on_the_logarithmic_axis(image_field, product_
     assert "cosine to the nearest training image" in words(figure)
 
 
+@pytest.mark.parametrize(("noun", "other"), [("suspected image", "training"), ("training image", "suspected")])
+def test_figures_call_the_images_what_they_are(image_field, product_limits, train, words, noun, other):
+    text = words(attractor_gallery(image_field, product_limits, train, noun=noun))
+    text += words(null_levels(resemblance(image_field, product_limits, train), product_limits, noun=noun))
+    for phrase in (f"its nearest {noun}", f"cosine to the nearest {noun}", f"Closer to the {noun}s"):
+        assert phrase in text
+    assert other not in text
+
+
 def test_pictures_share_one_range():
     assert value_range(torch.tensor([0.1, 0.9])) == (0.0, 1.0)
     assert value_range(torch.tensor([-1.0, 0.5]), torch.tensor([2.0])) == (-1.0, 2.0)

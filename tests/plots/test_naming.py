@@ -10,7 +10,7 @@ import torch
 from separatrix.errors import InputError
 from separatrix.limitsets.same import same_sets
 from separatrix.limitsets.sets import Kind
-from separatrix.plots.naming import names_of
+from separatrix.plots.naming import names_across, names_of
 
 
 def test_attractors_get_letters_and_unstable_sets_do_not(product_limits):
@@ -43,6 +43,17 @@ def test_sets_found_only_elsewhere_get_the_next_free_letters(product_limits, reo
     known = reordered(product_limits, [0, 1])
     other = reordered(product_limits, [3, 1, 4])
     assert [name.label for name in names_of(other, known)] == ["C", "B", "s1"]
+
+
+def test_one_name_means_one_set_in_all_searches(product_limits, reordered):
+    """What only the second search found keeps its letter from what only the third found."""
+    searches = [reordered(product_limits, rows) for rows in ([0, 1], [3, 1, 4], [2, 3, 5, 4])]
+    assert [[name.label for name in names] for names in names_across(searches)] == [
+        ["A", "B"],
+        ["C", "B", "s1"],
+        ["D", "C", "s2", "s1"],
+    ]
+    assert names_across(searches[:2])[1] == names_of(searches[1], searches[0])
 
 
 def test_matching_tolerance_is_a_share_of_the_spread(product_limits):

@@ -12,11 +12,12 @@ from separatrix.limitsets import Kind
 from separatrix.orbits.status import Status
 from separatrix.plots import spectrum
 from separatrix.report import ModelResults, chapter_of, figures_of, page_of, write_report
-from separatrix.report.chapter import summary_of, verdict_of
+from separatrix.report.chapter import attractor_cards, summary_of, verdict_of
 from separatrix.report.comparison import comparison_page
 from separatrix.report.joined import joined
-from separatrix.report.page import Bullets, Cards, Facts, Film, Picture, Table, Verdict
+from separatrix.report.page import Bullets, Cards, Facts, Film, Page, Picture, Section, Table, Verdict
 from separatrix.report.tables import limit_set_table, sensitivity_table
+from separatrix.report.write import rendered
 from separatrix.studies.resemblance import resemblance
 from separatrix.studies.resemblance_words import Outcome
 
@@ -204,7 +205,58 @@ def test_field_and_one_search_are_enough(results, tmp_path):
     page = page_of(least, figures_of(least, resolution=8))
     text = write_report(tmp_path / "report.html", page).read_text(encoding="utf-8")
     assert "4 attractors" in text
-    assert "nearest in training" not in text
+    assert "training image</figcaption>" not in text
+
+
+def test_suspected_images_are_never_called_training_images(results, tmp_path):
+    """In captions, in figures and in what is said for readers who cannot see them; and training images still are."""
+    for noun, other in (("suspected image", "training image"), ("training image", "suspected image")):
+        given = replace(results, noun=noun, sensitivity=None, grid=None)
+        blocks = [
+            *attractor_cards(given),
+            *(figures_of(given, resolution=8)[name] for name in ("field", "nulls", "attractors")),
+        ]
+        words = " ".join([blocks[0].caption, *(card.nearest.alt for card in blocks[0].cards)])
+        words += " ".join(f"{picture.alt} {picture.caption}" for picture in blocks[1:])
+        assert words.count(noun) >= 7
+        assert other not in words
+        page = Page("t", Verdict("v", "s"), ("i",), [Section("x", blocks[:1])])
+        assert f"<figcaption>{noun}</figcaption>" in rendered(page)
+
+
+def test_sets_that_only_one_search_found_have_rows_of_their_own(results):
+    """Two searches beside the first, each with an attractor that no other found."""
+    order = (results.limits.stable == 1).nonzero().squeeze(1).tolist()
+    searches = {
+        name: replace(results.limits[[order[row] for row in rows]], hits=torch.tensor(hits))
+        for name, rows, hits in (("first", [0], [64]), ("second", [1, 0], [48, 16]), ("third", [2, 0], [32, 32]))
+    }
+    table = limit_set_table(searches)
+    place = table.heads.index("share of first")
+    shares = {row[0].text: ["–" not in cell.text[:1] for cell in row[place : place + 3]] for row in table.rows}
+    assert shares == {"A": [True, True, True], "B": [False, True, False], "C": [False, False, True]}
+
+
+def test_cards_say_where_among_the_unseen_an_attractor_is_and_that_it_is_not_called(results):
+    found = results.resemblance
+    for quantile, uncalled in ((0.25, "not called"), (0.75, "")):
+        at = found.held_out.quantile(quantile)
+        alone = found.held_out_ratio.quantile(1 - quantile)
+        weak = replace(
+            found,
+            coefficient=torch.full_like(found.coefficient, float(at)),
+            ratio=torch.full_like(found.ratio, float(alone)),
+            q_value=torch.ones_like(found.q_value),
+        )
+        (cards,) = attractor_cards(replace(results, resemblance=weak), uncalled=uncalled)
+        percent = 100 * quantile
+        assert cards.cards[0].lines[-1] == f"closer than {percent:.0f} % of the unseen, more alone than {percent:.0f} %"
+        assert {card.badge for card in cards.cards} == {uncalled}
+    (cards,) = attractor_cards(results, uncalled="not called")
+    badges = {True: "closer than unseen", False: "not called"}
+    assert [card.badge for card in cards.cards] == [badges[called] for called in found.significant.tolist()]
+    placed = ["closer than" in card.lines[-1] for card in cards.cards]
+    assert placed == [not called for called in found.significant.tolist()]
 
 
 def test_a_report_needs_a_search(results):

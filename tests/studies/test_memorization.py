@@ -140,6 +140,8 @@ def test_what_each_kind_of_start_finds(stored):
     gaps = (limits.attractors.points[:, None] - fewer.attractors.points[None]).flatten(2).norm(dim=2).min(dim=1).values
     assert likeness.euclidean == pytest.approx(0.5 * float(gaps.mean()) / limits.spread, rel=0.2)
     assert 0 < likeness.cosine < 1
+    assert f"{likeness.cosine:.3f} by the cosine" in likeness.sentence
+    assert f"{likeness.euclidean:.3g} spreads apart" in likeness.sentence
 
 
 def test_unseen_images_and_the_null_have_one_distribution():
@@ -163,6 +165,29 @@ def test_the_audit_finds_the_share_that_is_stored(stored):
         "Budget exceeded: 6 of all 12 training images are given back (50.00%; budget 10.00%)."
     )
     assert audit_memorization(field, TRAIN, UNSEEN, budget=0.5, noise=32).decision is Decision.WITHIN
+
+
+def test_held_out_images_are_followed_beside_the_training_images(stored):
+    """As many as training images, from their own latents; the decision does not depend on them."""
+    field, _ = stored
+    found = audit_memorization(field, TRAIN, UNSEEN, sample=8, noise=32)
+    table = found.memorization.sources
+    assert list(table) == ["train", "held-out", "noise"]
+    assert [row.starts for row in table.values()] == [8, 8, 32]
+    assert [row.attractors for row in table.values()] == [
+        len(search.attractors) for search in (found.limits, found.unseen, found.noise)
+    ]
+    # Every attractor of these starts is the stored image nearest to some held-out image.
+    ends = (UNSEEN[:, None] - TRAIN[None, :6]).flatten(2).norm(dim=2).argmin(dim=1)
+    reached = {int((point - TRAIN[:6]).flatten(1).norm(dim=1).argmin()) for point in found.unseen.points}
+    assert reached <= set(ends.tolist())
+    assert table["held-out"].shared <= table["held-out"].attractors
+    searches = (found.limits, found.unseen, found.noise)
+    assert found.cost.map == sum(search.cost.map for search in searches)
+    assert [row.evaluations for row in table.values()] == [search.cost.total for search in searches]
+    few = audit_memorization(field, TRAIN, UNSEEN[:40], sample=12, noise=32)
+    assert few.memorization.sources["held-out"].starts == 12
+    assert audit_memorization(field, images(60, 0), UNSEEN[:40], noise=4).memorization.sources["held-out"].starts == 40
 
 
 def test_a_model_that_stores_other_images_is_within_budget():
@@ -217,6 +242,10 @@ def test_what_only_noise_gives_back_counts_and_is_named():
     family = torch.cat([study.resemblance.p_value, study.noise_only.p_value])
     q_values = torch.cat([study.resemblance.q_value, study.noise_only.q_value])
     assert torch.equal(q_values, benjamini_hochberg(family))
+    shown = study.noise_only.beside(study.resemblance)
+    assert torch.equal(shown.coefficient, study.noise_only.coefficient)
+    assert torch.equal(shown.held_out, study.resemblance.held_out)
+    assert torch.equal(shown.p_value, torch.fmax(shown.p_coefficient, shown.p_ratio))
 
 
 def test_evidence_from_noise_alone_is_evidence():

@@ -64,7 +64,7 @@ def audit(
     sample: Annotated[
         int | None,
         typer.Option("--sample", min=1, metavar="N", rich_help_panel=_RULES, show_default="1000",
-                     help="Training images that are followed; the interval gets narrower with more."),
+                     help="Training images that are followed, and as many held-out ones; more give a narrower interval."),
     ] = None,
     noise: Annotated[
         int | None,
@@ -185,6 +185,8 @@ def _header(field: LatentField, images: dict[str, Any]) -> Any:
 
 
 def _words(run: AuditRun) -> list[Any]:
+    from separatrix.plots.style import percent
+
     study = run.audit.memorization
     found = study.resemblance
     sign = 1 if found.distance == "cosine" else -1
@@ -195,7 +197,7 @@ def _words(run: AuditRun) -> list[Any]:
             *(
                 ()
                 if study.noise_only is None
-                else (("attractors that only noise reaches", study.noise_only.coefficient),)
+                else (("attractors of noise, further ones", study.noise_only.coefficient),)
             ),
             ("training images, to the others", study.other_train),
             ("held-out images", found.held_out),
@@ -205,15 +207,26 @@ def _words(run: AuditRun) -> list[Any]:
     ]
     name = "cosine" if found.distance == "cosine" else f"{found.distance} distance"
     source_rows = [
-        [source, f"{row.starts:,}", str(row.attractors), str(row.shared), f"{row.unresolved:.1%}"]
+        [
+            source,
+            f"{row.starts:,}",
+            str(row.attractors),
+            percent(row.distinct),
+            str(row.shared),
+            percent(row.unresolved),
+            f"{row.evaluations:,.0f}",
+        ]
         for source, row in study.sources.items()
     ]
     return [
         heading(f"How close to the nearest training image ({name})"),
         table(("images", "number", "5 %", "median", "95 %"), rows),
         heading("What each kind of start finds"),
-        table(("starts", "number", "attractors", "also from training images", "settled on nothing"), source_rows),
+        table(
+            ("starts", "number", "attractors", "per start", "from train too", "unsettled", "evaluations"), source_rows
+        ),
         Text(""),
+        *([] if study.chamfer is None else [Text(study.chamfer.sentence)]),
         *(Text(sentence) for sentence in study.context),
         Text(f"\n{run.audit.sentence}", style="bold"),
         Text("What this audit does not see, and what would change it:", style="dim"),

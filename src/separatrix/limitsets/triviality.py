@@ -41,7 +41,7 @@ def triviality(limits: LimitSets) -> Triviality:
             False,
             f"Not trivial: the largest basin holds {share:.0%} of the starts, among {len(attractors)} attractors.",
         )
-    steps = float(limits.orbits.steps[attractors.labels == winner].to(torch.float64).median())
+    steps = float(limits.orbits.steps[attractors.labels == winner].to(torch.float64).quantile(0.5))
     if steps <= FAST:
         return Triviality(
             True,

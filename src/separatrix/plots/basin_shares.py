@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from separatrix.errors import InputError
 from separatrix.limitsets.basins import basins
 from separatrix.limitsets.sets import LimitSets
-from separatrix.plots.naming import names_of
+from separatrix.plots.naming import names_across
 from separatrix.plots.style import FAINT, INK, MUTED, PAPER, UNRESOLVED, colour, new_figure, percent, styled
 
 _MOST_SETS = 10
@@ -22,7 +22,7 @@ def basin_shares(results: Mapping[str, LimitSets], *, title: str | None = None) 
     """The share of starts that ended on each set, with 95 % intervals; one bar per search.
 
     Args:
-        results: search by name; names and colours are those of the first.
+        results: search by name; one name and colour means one set in all of them.
         title: above the figure.
 
     Raises:
@@ -30,14 +30,14 @@ def basin_shares(results: Mapping[str, LimitSets], *, title: str | None = None) 
     """
     if not results:
         raise InputError("basin_shares needs at least one search, such as {'data': limits}.")
-    first = next(iter(results.values()))
+    names = names_across(results.values())
     rows: dict[str, dict[str, tuple[float, float, float]]] = {}
     lost: dict[str, tuple[float, float, float]] = {}
     hues = {_LOST: UNRESOLVED}
-    for source, limits in results.items():
+    for (source, limits), named in zip(results.items(), names, strict=True):
         found = basins(limits)
         columns = (found.fractions.tolist(), found.low.tolist(), found.high.tolist())
-        for name, *interval in zip(names_of(limits, first), *columns, strict=True):
+        for name, *interval in zip(named, *columns, strict=True):
             rows.setdefault(name.label, {})[source] = (interval[0], interval[1], interval[2])
             hues[name.label] = colour(name.rank)
         if found.unresolved > 0:

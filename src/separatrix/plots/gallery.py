@@ -30,6 +30,7 @@ def attractor_gallery(
     *,
     like: LimitSets | None = None,
     title: str | None = None,
+    noun: str = "training image",
 ) -> Figure:
     """Each attractor decoded, D(z*), beside its nearest training image by cosine, with its share of starts.
 
@@ -42,6 +43,7 @@ def attractor_gallery(
         train: training data ``(n, …)`` in the decoder's value range.
         like: another search of the same field whose names and colours are kept.
         title: above the figure.
+        noun: what the images of ``train`` are called, such as "suspected image".
 
     Cost: one decoding per attractor shown.
 
@@ -100,7 +102,7 @@ def attractor_gallery(
     total = int((limits.stable == 1).sum())
     more = f"   ({len(shown)} of {total} shown)" if total > len(shown) else ""
     figure.supxlabel(
-        f"left: decoded attractor, right: its nearest training image{more}",
+        f"left: decoded attractor, right: its nearest {noun}{more}",
         x=0.012,
         ha="left",
         fontsize=8.5,

@@ -6,10 +6,8 @@ label.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-
-import torch
 
 from separatrix.limitsets.same import same_sets
 from separatrix.limitsets.sets import LimitSets
@@ -54,18 +52,32 @@ def names_of(limits: LimitSets, like: LimitSets | None = None) -> tuple[Name, ..
     Raises:
         InputError: the two results live in latent spaces of different shapes.
     """
-    known = () if like is None else names_of(like)
-    partner = torch.full((len(limits),), -1) if like is None else same_sets(limits, like)
-    free = {unstable: sum(name.unstable is unstable for name in known) for unstable in (False, True)}
-    named = []
-    for unstable, other in zip((limits.unstable_directions > 0).tolist(), partner.tolist(), strict=True):
-        if other >= 0:
-            named.append(known[other])
-            continue
-        place = free[unstable]
-        free[unstable] += 1
-        named.append(Name(f"s{place + 1}", -1) if unstable else Name(letters(place), place))
-    return tuple(named)
+    return names_across((limits,) if like is None else (like, limits))[-1]
+
+
+def names_across(searches: Iterable[LimitSets]) -> list[tuple[Name, ...]]:
+    """Names for several searches of one field: one name means one set in all of them.
+
+    A set keeps the name that it has in the first search that found it; the others get the next free letters.
+
+    Raises:
+        InputError: results in latent spaces of different shapes.
+    """
+    named: list[tuple[LimitSets, tuple[Name, ...]]] = []
+    free = {False: 0, True: 0}
+    for limits in searches:
+        known: dict[int, Name] = {}
+        for earlier, names in reversed(named):  # so that the first search has the last word
+            for index, other in enumerate(same_sets(limits, earlier).tolist()):
+                if other >= 0:
+                    known[index] = names[other]
+        for index, unstable in enumerate((limits.unstable_directions > 0).tolist()):
+            if index not in known:
+                place = free[unstable]
+                free[unstable] += 1
+                known[index] = Name(f"s{place + 1}", -1) if unstable else Name(letters(place), place)
+        named.append((limits, tuple(known[index] for index in range(len(limits)))))
+    return [names for _, names in named]
 
 
 def in_order(names: Sequence[Name]) -> list[int]:

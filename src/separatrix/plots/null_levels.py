@@ -24,7 +24,12 @@ _TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 
 @styled
 def null_levels(
-    result: Resemblance, limits: LimitSets, *, like: LimitSets | None = None, title: str | None = None
+    result: Resemblance,
+    limits: LimitSets,
+    *,
+    like: LimitSets | None = None,
+    title: str | None = None,
+    noun: str = "training image",
 ) -> Figure:
     """Best cosine to any training image: attractors as discs above what unseen images and noise reach.
 
@@ -37,6 +42,7 @@ def null_levels(
         limits: the limit sets it was made from.
         like: another search of the same field whose names and colours are kept.
         title: above the figure.
+        noun: what the images that they come close to are called, such as "suspected image".
     """
     names = names_of(limits, like)
     everything = closeness(torch.cat((result.held_out, result.noise, result.coefficient)))
@@ -44,7 +50,7 @@ def null_levels(
     places = closeness(result.coefficient)
     rows = _rows((places - low) / (high - low))
     top = max(rows, default=0)
-    figure = new_figure(2.7 + 0.26 * top, title or "Closer to the training images than unseen images are?")
+    figure = new_figure(2.7 + 0.26 * top, title or f"Closer to the {noun}s than unseen images are?")
     axes = figure.subplots()
     bins = np.linspace(low, high, _BINS + 1)
     _hill(axes, result.noise, bins, "#e4e8eb", "noise")
@@ -55,7 +61,7 @@ def null_levels(
     axes.set(xlim=(low, high), ylim=(0, 1.24 + _ROW * top), yticks=[])
     ticks = [tick for tick in _TICKS if low <= -np.log10(1 - tick) <= high]
     axes.set_xticks([-np.log10(1 - tick) for tick in ticks], [f"{tick:g}" for tick in ticks])
-    axes.set_xlabel("cosine to the nearest training image (logarithmic in 1 − cosine)")
+    axes.set_xlabel(f"cosine to the nearest {noun} (logarithmic in 1 − cosine)")
     axes.spines["left"].set_visible(False)
     return figure
 

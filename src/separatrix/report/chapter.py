@@ -9,7 +9,7 @@ import torch
 from separatrix.limitsets.sets import Kind, LimitSets
 from separatrix.limitsets.triviality import triviality
 from separatrix.orbits.status import Status
-from separatrix.plots.naming import names_of
+from separatrix.plots.naming import Name, names_of
 from separatrix.plots.pictures import decoded_pictures, to_pixels, value_range
 from separatrix.plots.style import colour, percent
 from separatrix.report.figures import figures_of
@@ -36,6 +36,7 @@ from separatrix.report.tables import (
     sensitivity_table,
     versions,
 )
+from separatrix.studies.resemblance import Resemblance
 from separatrix.studies.resemblance_words import Outcome
 
 INTRODUCTION = (
@@ -137,10 +138,20 @@ def _chosen(drawn: Mapping[str, Picture], *names: str) -> list[Block]:
     return [drawn[name] for name in names if name in drawn]
 
 
-def attractor_cards(results: ModelResults, order: Sequence[int] | None = None) -> list[Block]:
+def attractor_cards(
+    results: ModelResults,
+    order: Sequence[int] | None = None,
+    *,
+    names: Sequence[Name] | None = None,
+    uncalled: str = "",
+) -> list[Block]:
     """Attractors as images beside their nearest training images; a sentence where they are no images.
 
-    ``order``: which limit sets and in which order; all that attract, most visited first, if not given.
+    Args:
+        results: of the model.
+        order: which limit sets and in which order; all that attract, most visited first, if not given.
+        names: of all limit sets, where they are not those that `names_of` gives.
+        uncalled: the badge of those that are not closer to one image than unseen images are.
     """
     limits = results.limits
     every = (limits.stable == 1).nonzero().squeeze(1).tolist() if order is None else list(order)
@@ -157,7 +168,7 @@ def attractor_cards(results: ModelResults, order: Sequence[int] | None = None) -
                 )
             )
         ]
-    names = names_of(limits)
+    names = names_of(limits) if names is None else names
     rows = {} if results.resemblance is None else {s: row for row, s in enumerate(results.resemblance.sets.tolist())}
     partners = None
     if results.train is not None and results.resemblance is not None:
@@ -170,7 +181,7 @@ def attractor_cards(results: ModelResults, order: Sequence[int] | None = None) -
     cards = []
     for place, index in enumerate(shown):
         name = names[index]
-        lines, badge = _resemblance_lines(results, rows[index]) if rows else ((), "")
+        lines, badge = _resemblance_lines(results, rows[index], uncalled) if rows else ((), "")
         lines = (*_more_than_a_point(limits, index), *lines)
         cards.append(
             Card(
@@ -179,18 +190,21 @@ def attractor_cards(results: ModelResults, order: Sequence[int] | None = None) -
                 Tile.of(decoded[place], f"Attractor {name.label}, decoded"),
                 None
                 if nearest is None
-                else Tile.of(nearest[place], f"The training image nearest to attractor {name.label}"),
+                else Tile.of(nearest[place], f"The {results.noun} nearest to attractor {name.label}"),
                 f"{percent(float(limits.fractions[index]))} of {whose}starts",
                 lines,
                 badge,
+                results.noun,
+                quiet=badge == uncalled,
             )
         )
     more = f" The first {len(shown)} of {len(every)} are shown." if len(every) > len(shown) else ""
     return [
         Cards(
             tuple(cards),
-            "Each attractor, decoded, beside the training image it is most like. Ratio: its distance to that image over that to "
-            f"the next ten, 0 for a copy and near 1 for a mean. p: how often an unseen image is as close and as alone.{more}"
+            f"Each attractor, decoded, beside the {results.noun} it is most like. Ratio: its distance to that image over that to "
+            "the next ten, 0 for a copy and near 1 for a mean. Alone: of a lower ratio. p: how often an unseen image is as close, "
+            f"or as alone, whichever is more often.{more}"
             if nearest is not None
             else more,
         )
@@ -203,7 +217,7 @@ def _more_than_a_point(limits: LimitSets, index: int) -> tuple[str, ...]:
     return () if kind is Kind.FIXED_POINT else (f"{kind_words(limits, index)}; one of its points is shown",)
 
 
-def _resemblance_lines(results: ModelResults, row: int) -> tuple[tuple[str, ...], str]:
+def _resemblance_lines(results: ModelResults, row: int, uncalled: str) -> tuple[tuple[str, ...], str]:
     found = results.resemblance
     assert found is not None
     sign, name = (1, "cosine") if found.distance == "cosine" else (-1, "distance")
@@ -213,7 +227,18 @@ def _resemblance_lines(results: ModelResults, row: int) -> tuple[tuple[str, ...]
             f"{lines[0]}, unseen median {sign * float(found.held_out.quantile(0.5)):.3g}",
             f"ratio {float(found.ratio[row]):.2f}, p = {float(found.p_value[row]):.2g}",
         ]
-    return tuple(lines), "closer than unseen" if bool(found.significant[row]) else ""
+    if bool(found.significant[row]):
+        return tuple(lines), "closer than unseen"
+    return (*lines, *((_among_the_unseen(found, row),) if len(found.held_out) else ())), uncalled
+
+
+def _among_the_unseen(found: Resemblance, row: int) -> str:
+    """Which quantiles of the null the two scores are."""
+    closer = float((found.held_out < found.coefficient[row]).double().mean())
+    words = f"closer than {percent(closer)} of the unseen"
+    if not bool(found.ratio[row].isfinite()):
+        return words
+    return f"{words}, more alone than {percent(float((found.held_out_ratio > found.ratio[row]).double().mean()))}"
 
 
 def _starts_counted(results: ModelResults) -> str:

@@ -15,7 +15,7 @@ from separatrix.plots import (
     spectrum,
     steps_histogram,
 )
-from separatrix.plots.naming import names_of
+from separatrix.plots.naming import names_across
 from separatrix.plots.pictures import are_pictures
 from separatrix.plots.style import percent
 from separatrix.report.page import Picture
@@ -59,8 +59,8 @@ def figures_of(results: ModelResults, *, resolution: int = 90) -> dict[str, Pict
         figures["nulls"] = _nulls(results)
     if results.train is not None and are_pictures(tuple(results.train.shape[1:])):
         figures["attractors"] = Picture.of(
-            attractor_gallery(field, limits, results.train),
-            alt="Every attractor decoded, beside the training image nearest to it.",
+            attractor_gallery(field, limits, results.train, noun=results.noun),
+            alt=f"Every attractor decoded, beside the {results.noun} nearest to it.",
         )
     if results.grid is not None:
         grid = results.grid
@@ -97,7 +97,7 @@ def _portrait(results: ModelResults, resolution: int) -> Picture:
     if results.train is not None:
         step = max(1, len(results.train) // _DATA_SHOWN)
         encoded = field.encode(results.train[::step].to(field.device, field.dtype)).detach()
-    dots = " Faint dots: encoded training images." if encoded is not None else ""
+    dots = f" Faint dots: encoded {results.noun}s." if encoded is not None else ""
     return Picture.of(
         field_portrait(field, limits, points=encoded, resolution=resolution, title="The latent vector field"),
         alt=(
@@ -115,14 +115,14 @@ def _nulls(results: ModelResults) -> Picture:
     found = results.resemblance
     level = f"; unseen images have a median of {float(found.held_out.quantile(0.5)):.3f}" if len(found.held_out) else ""
     return Picture.of(
-        null_levels(found, results.limits),
+        null_levels(found, results.limits, noun=results.noun),
         alt=(
-            "The attractors' cosines to their nearest training images, "
+            f"The attractors' cosines to their nearest {results.noun}s, "
             f"{float(found.coefficient.min()):.3f} to {float(found.coefficient.max()):.3f}{level}."
         ),
         caption=(
             "A disc above the dark hill says nothing: an image that the model has never seen scores the "
-            "same. A disc to the right of it is closer to a training image than unseen images are; it is called a copy only "
+            f"same. A disc to the right of it is closer to a {results.noun} than unseen images are; it is called a copy only "
             "if it is also closer to that image than to the next ones, by more than unseen images are."
         ),
     )
@@ -146,9 +146,10 @@ def _steps(results: ModelResults) -> Picture:
 
 def _shares_in_words(results: ModelResults) -> str:
     parts = []
-    for source, limits in results.searches.items():
+    searches = results.searches
+    for (source, limits), names in zip(searches.items(), names_across(searches.values()), strict=True):
         found = basins(limits)
-        shares = zip(names_of(limits, results.limits), found.fractions.tolist(), strict=True)
+        shares = zip(names, found.fractions.tolist(), strict=True)
         words = ", ".join(f"{name.label} {percent(share)}" for name, share in list(shares)[:8])
         parts.append(f"{source}: {words or 'none'}; unresolved {percent(found.unresolved)}")
     return "Shares of starts per attractor. " + ". ".join(parts) + "."

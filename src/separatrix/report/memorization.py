@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
+from separatrix.plots.style import percent
 from separatrix.report.chapter import attractor_cards, page_of
 from separatrix.report.page import Block, Bullets, Cell, Facts, Page, Picture, Prose, Section, Table, Verdict
 from separatrix.report.results import ModelResults
 from separatrix.studies.memorization import Decision, Memorization, MemorizationAudit
 
 _RISKIEST = 24
+_NEAREST_TO_IT = 6  # shown where none is called
+NOT_CALLED = "not called"
 _TONES = {Decision.EXCEEDED: "alarm", Decision.WITHIN: "calm", Decision.CANNOT_SAY: "open"}
 
 
@@ -24,7 +26,8 @@ def audit_page(audit: MemorizationAudit, results: ModelResults, figures: Mapping
     opening = [
         Section("The riskiest attractors", _riskiest(results)),
         Section("How close, and compared with what", [null_table(audit.memorization), *_context(audit.memorization)]),
-        Section("What each kind of start finds", [source_table(audit.memorization)]),
+        Section("How varied the attractors are", [variety_table(audit.memorization)]),
+        Section("What each kind of start finds", [source_table(audit.memorization), *_alike(audit.memorization)]),
         Section("What this audit does not see", [Bullets(limits_of_the_audit(audit))]),
     ]
     return replace(page, title=f"Memorization audit of {results.title}", verdict=verdict, opening=opening)
@@ -34,8 +37,12 @@ def null_table(study: Memorization) -> Table:
     """Quantiles of the closeness to the training images, of attractors and of everything they are compared with."""
     found = study.resemblance
     sign = 1 if found.distance == "cosine" else -1
+    noise_only = (
+        () if study.noise_only is None else (("attractors of noise, further ones", study.noise_only.coefficient),)
+    )
     rows = (
         ("attractors", found.coefficient),
+        *noise_only,
         ("training images, to the others", study.other_train),
         ("held-out images", found.held_out),
         ("uniform noise", found.noise),
@@ -56,20 +63,41 @@ def source_table(study: Memorization) -> Table:
             Cell(name),
             Cell(f"{source.starts:,}"),
             Cell(str(source.attractors)),
-            Cell(str(source.shared)),
-            Cell(f"{source.unresolved:.1%}"),
+            Cell(percent(source.distinct)),
+            Cell(f"{source.shared} ({percent(source.shared / source.attractors)})" if source.attractors else "0"),
+            Cell(percent(source.unresolved)),
+            Cell(f"{source.evaluations:,.0f}"),
         )
         for name, source in study.sources.items()
     ]
-    alike = study.chamfer
-    note = "" if alike is None else (
-        f" Chamfer similarity of the attractors from noise and from training images: cosine {alike.cosine:.3f}, Euclidean "
-        f"{alike.euclidean:.3g} spreads."
-    )  # fmt: skip
     return Table(
-        ("starts", "number", "attractors", "found from training images too", "settled on nothing"),
+        (
+            "starts",
+            "number",
+            "attractors",
+            "attractors per start",
+            "found from training images too",
+            "settled on nothing",
+            "cost, evaluations",
+        ),
         tuple(rows),
-        f"Attractors that only noise reaches are stored, but no training image leads to them.{note}",
+        "Attractors per start: a few percent where many starts share a prototype, 100 % where every start keeps one of its "
+        "own. What is found from other starts only is stored too, but no followed training image leads there.",
+    )
+
+
+def variety_table(study: Memorization) -> Table:
+    """How many directions the decoded attractors fill, beside as many training images."""
+    rows = (("attractors, decoded", study.attractors), ("as many training images", study.train))
+    return Table(
+        ("images", "number", "components for 90 % of the variance", "entropy rank"),
+        tuple(
+            (Cell(words), Cell(f"{found.items:,}"), Cell(str(found.components)), Cell(f"{found.entropy_rank:.1f}"))
+            for words, found in rows
+        ),
+        "Components: the fewest principal components that hold 90 % of the variance. Entropy rank: exp(−Σ p ln p) over their "
+        "shares p, which no threshold decides. Far below the training images: variations of a few prototypes. Neither can "
+        "exceed the number of images − 1.",
     )
 
 
@@ -93,6 +121,7 @@ def model_card_section(audit: MemorizationAudit, name: str) -> str:
         f"Audit of {name} by its latent attractors (separatrix). **{audit.decision.capitalize()}.** {_after(audit)}",
         "",
         *(f"* {sentence}" for sentence in study.context),
+        *([] if study.chamfer is None else [f"* {study.chamfer.sentence}"]),
         "",
         "What this does not see:",
         "",
@@ -111,26 +140,52 @@ def _after(audit: MemorizationAudit) -> str:
 def _riskiest(results: ModelResults) -> list[Block]:
     found = results.resemblance
     assert found is not None
-    called = found.significant
     order = sorted(
-        torch.arange(len(found))[called].tolist(),
+        range(len(found)),
         key=lambda row: (float(found.p_value[row]), float(found.ratio[row]), -float(found.coefficient[row])),
     )
+    called = [row for row in order if bool(found.significant[row])]
+    if called:
+        return attractor_cards(results, found.sets[called[:_RISKIEST]].tolist())
     if not order:
-        return [Prose(("No attractor is closer to one training image than unseen images are.",))]
-    return attractor_cards(results, found.sets[order[:_RISKIEST]].tolist())
+        return [Prose(("No attractor was found.",))]
+    shown = order[:_NEAREST_TO_IT]
+    which = (
+        "It is shown"
+        if len(order) == 1
+        else f"Those with the smallest p-values, {len(shown)} of {len(order)}, are shown"
+    )
+    words = (
+        "None of the attractors that training images lead to is called: none comes closer to one training image than unseen "
+        "images do, at a false discovery rate of "
+        f"{found.alpha:g}. {which} all the same, beside the training image that each resembles."
+    )
+    return [Prose((words,)), *attractor_cards(results, found.sets[shown].tolist(), uncalled=NOT_CALLED)]
 
 
 def _context(study: Memorization) -> list[Block]:
     blocks: list[Block] = [Bullets(study.context)] if study.context else []
     if study.decomposition is not None:
         blocks.append(Prose((study.decomposition.sentence,)))
-    variety = (
-        ("components for 90 % of the variance", str(study.attractors.components), str(study.train.components)),
-        ("entropy rank", f"{study.attractors.entropy_rank:.1f}", f"{study.train.entropy_rank:.1f}"),
+    return blocks
+
+
+def _alike(study: Memorization) -> list[Block]:
+    """How alike the attractors of noise and of training images are, where both have some."""
+    found = study.chamfer
+    if found is None:
+        return []
+    entries = (
+        (
+            "Chamfer similarity, cosine",
+            f"{found.cosine:.3f}: near 1, noise leads to the directions that training images do",
+        ),
+        (
+            "Chamfer distance, Euclidean",
+            f"{found.euclidean:.3g} spreads of the points where training images end: near 0, noise leads to the same places",
+        ),
     )
-    facts = tuple((term, f"{ours} (as many training images: {theirs})") for term, ours, theirs in variety)
-    return [*blocks, Facts(facts)]
+    return [Facts(entries)]
 
 
 def _quantiles(words: str, values: Tensor, sign: int) -> tuple[Cell, ...]:

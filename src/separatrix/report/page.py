@@ -82,7 +82,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Card:
-    """An attractor beside its nearest training image.
+    """An attractor beside the training image nearest to it.
 
     Attributes:
         name: its letter.
@@ -92,6 +92,8 @@ class Card:
         headline: such as the share of starts.
         lines: numbers below.
         badge: one or two words, or empty.
+        noun: what the image beside it is.
+        quiet: the badge is no alarm.
     """
 
     name: str
@@ -101,6 +103,8 @@ class Card:
     headline: str
     lines: tuple[str, ...]
     badge: str = ""
+    noun: str = "training image"
+    quiet: bool = False
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class ModelResults:
         together: the searches as one (see `joined`), if the chapter is about the attractors of all of them; it is
             about those of the first if not given.
         train: training images, to stand beside the attractors.
+        noun: what the images of ``train`` are called: nobody knows of a suspected image that it was trained on.
         resemblance: of `limits`.
         sensitivity: of the starts of the first search.
         grid: a search over a grid of a two-dimensional latent space, for the map of basins.
@@ -54,6 +55,7 @@ class ModelResults:
     searches: Mapping[str, LimitSets]
     together: LimitSets | None = None
     train: Tensor | None = None
+    noun: str = "training image"
     resemblance: Resemblance | None = None
     sensitivity: Sensitivity | None = None
     grid: GridSearch | None = None

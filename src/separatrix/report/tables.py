@@ -13,7 +13,7 @@ import torch
 from separatrix.limitsets.basins import basins
 from separatrix.limitsets.sensitivity import VERIFIED, Sensitivity, SensitivityRow
 from separatrix.limitsets.sets import Kind, LimitSets
-from separatrix.plots.naming import names_of
+from separatrix.plots.naming import names_across
 from separatrix.plots.style import colour, percent
 from separatrix.report.page import Cell, Facts, Table
 
@@ -24,12 +24,11 @@ _LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
 
 def limit_set_table(searches: Mapping[str, LimitSets]) -> Table:
     """One row per limit set that any search found; the numbers are from the first search that found it."""
-    first = next(iter(searches.values()))
     rows: dict[str, list[Cell]] = {}
     shares: dict[str, dict[str, str]] = {}
-    for source, limits in searches.items():
+    for (source, limits), names in zip(searches.items(), names_across(searches.values()), strict=True):
         found = basins(limits)
-        for index, name in enumerate(names_of(limits, first)):
+        for index, name in enumerate(names):
             rows.setdefault(name.label, _set_cells(limits, index, name.label, colour(name.rank)))
             low, high = float(found.low[index]), float(found.high[index])
             share = f"{percent(float(found.fractions[index]))} ({percent(low)} – {percent(high)})"

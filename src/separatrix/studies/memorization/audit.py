@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from separatrix import starts as starting
+from separatrix.cost import Cost
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
@@ -55,6 +56,7 @@ class MemorizationAudit:
         by_noise_alone: ``(h,)`` those of them that only attractors of noise give back.
         memorization: the study behind it.
         limits: limit sets from the sampled training images.
+        unseen: limit sets from as many held-out images, all if there are not more: for comparison, they decide nothing.
         noise: limit sets from noise.
     """
 
@@ -69,7 +71,13 @@ class MemorizationAudit:
     by_noise_alone: Tensor
     memorization: Memorization
     limits: LimitSets
+    unseen: LimitSets
     noise: LimitSets
+
+    @property
+    def cost(self) -> Cost:
+        """Of the three searches."""
+        return self.limits.cost + self.unseen.cost + self.noise.cost
 
     def __repr__(self) -> str:
         return f"MemorizationAudit({self.decision}: {self.share:.2%} of {len(self.sampled)} images, budget {self.budget:.2%})"
@@ -102,7 +110,7 @@ def audit_memorization(
         train: its training images, ``(m, …)`` or what `load_images` takes.
         held_out: images from the same source that it was not trained on.
         budget: share of the training images that may be given back.
-        sample: training images that are followed; all if there are not more.
+        sample: training images that are followed, and as many held-out images; all if there are not more.
         noise: draws from N(0, I) that are followed as well.
         protocol: of the searches.
         distance: between images.
@@ -115,25 +123,36 @@ def audit_memorization(
     Raises:
         InputError: a budget outside [0, 1), a sample below 1, or data of the wrong shape.
 
-    Cost: two searches, from ``sample`` and from ``noise`` starts, and that of :func:`memorization`.
+    Cost: three searches, from ``sample`` training images, as many held-out images and ``noise`` draws, and that of
+    :func:`memorization`.
     """
     if not 0 <= budget < 1:
         raise InputError(f"A budget is a share of the training images from 0 to below 1, not {budget}.")
     if sample < 1 or noise < 1:
         raise InputError(f"An audit needs at least one training image and one noise start, not {sample} and {noise}.")
     known, unseen = images_of(train, "train"), images_of(held_out, "held_out")
-    order = torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))
-    sampled = order[:sample].sort().values
+    sampled = _sampled(len(known), sample, seed)
+    sources = (
+        starting.encoded(known[sampled]),
+        starting.encoded(unseen[_sampled(len(unseen), len(sampled), seed)]),
+        starting.gaussian(noise, seed=seed),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the decision says it
-        limits = find_attractors(
-            field, starting.encoded(known[sampled]), protocol, batch_size=batch_size, progress=progress
-        )
-        drawn = find_attractors(
-            field, starting.gaussian(noise, seed=seed), protocol, batch_size=batch_size, progress=progress
+        limits, beside, drawn = (
+            find_attractors(field, source, protocol, batch_size=batch_size, progress=progress) for source in sources
         )
     study = memorization(
-        field, limits, known, unseen, noise=drawn, distance=distance, engine=engine, alpha=alpha, seed=seed
+        field,
+        limits,
+        known,
+        unseen,
+        noise=drawn,
+        unseen=beside,
+        distance=distance,
+        engine=engine,
+        alpha=alpha,
+        seed=seed,
     )
     given_back, by_noise_alone = _given_back(study)
     count = int(torch.isin(sampled, given_back).sum())
@@ -152,8 +171,14 @@ def audit_memorization(
         by_noise_alone=by_noise_alone,
         memorization=study,
         limits=limits,
+        unseen=beside,
         noise=drawn,
     )
+
+
+def _sampled(total: int, count: int, seed: int) -> Tensor:
+    """So many of the indices below ``total``, drawn without replacement, in ascending order."""
+    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
 
 
 def _given_back(study: Memorization) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ what is asked of the others, in one family: the q-values of a + b attractors are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -26,17 +26,20 @@ class NoiseOnly(Columnar):
 
     Attributes:
         sets: ``(b,)`` int64, which of the limit sets of noise.
-        coefficient, nearest, ratio, hits, p_value, q_value: ``(b,)``; q is adjusted for the attractors of both searches.
+        coefficient, nearest, ratio, hits, p_coefficient, p_ratio, p_value, q_value: ``(b,)``; q is adjusted for the
+            attractors of both searches.
         alpha: level at which ``q_value`` is called.
     """
 
-    _columns: ClassVar[tuple[str, ...]] = ("sets", "coefficient", "nearest", "ratio", "hits", "p_value", "q_value")
+    _columns: ClassVar[tuple[str, ...]] = Resemblance._columns
 
     sets: Tensor
     coefficient: Tensor
     nearest: Tensor
     ratio: Tensor
     hits: Tensor
+    p_coefficient: Tensor
+    p_ratio: Tensor
     p_value: Tensor
     q_value: Tensor
     alpha: float
@@ -56,6 +59,10 @@ class NoiseOnly(Columnar):
             f"Of {count} {more} and no training image that was followed, {called or 'none'} {verb} closer to one training "
             "image than unseen images do."
         )
+
+    def beside(self, found: Resemblance) -> Resemblance:
+        """These rows with the nulls of ``found``, to be drawn as its own are; the verdict stays that of ``found``."""
+        return replace(found, **{name: getattr(self, name) for name in self._columns})
 
     def __repr__(self) -> str:
         return f"NoiseOnly({int(self.significant.sum())} of {len(self)} attractors called)"
@@ -87,13 +94,8 @@ def judged_together(
     # Of this resemblance only the columns are read: its verdict is about a part of the noise.
     others = resemblance(field, noise[which], train, held_out, **options)
     found = resemblance(field, limits, train, held_out, **options, beside=others.p_value)
-    return found, NoiseOnly(
-        sets=which[others.sets],
-        coefficient=others.coefficient,
-        nearest=others.nearest,
-        ratio=others.ratio,
-        hits=others.hits,
-        p_value=others.p_value,
-        q_value=benjamini_hochberg(torch.cat([found.p_value, others.p_value]))[len(found) :],
-        alpha=found.alpha,
-    )
+    columns = {name: getattr(others, name) for name in NoiseOnly._columns} | {
+        "sets": which[others.sets],
+        "q_value": benjamini_hochberg(torch.cat([found.p_value, others.p_value]))[len(found) :],
+    }
+    return found, NoiseOnly(**columns, alpha=found.alpha)

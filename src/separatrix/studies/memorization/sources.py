@@ -20,12 +20,14 @@ class Source:
         attractors: distinct attractors they reached.
         shared: how many of these the training starts reached too.
         unresolved: share of the starts that reached no limit set.
+        evaluations: cost of the search, in map evaluations.
     """
 
     starts: int
     attractors: int
     shared: int
     unresolved: float
+    evaluations: float
 
     @property
     def distinct(self) -> float:
@@ -46,6 +48,14 @@ class Chamfer:
     cosine: float
     euclidean: float
 
+    @property
+    def sentence(self) -> str:
+        """Both, and how to read them."""
+        return (
+            f"Attractors from noise and from training images, as sets: Chamfer similarity {self.cosine:.3f} by the cosine (1: "
+            f"equal sets), {self.euclidean:.3g} spreads apart (0: equal sets)."
+        )
+
 
 def sources(searches: Mapping[str, LimitSets]) -> dict[str, Source]:
     """One row per search; the first is the one the others are compared with."""
@@ -58,6 +68,7 @@ def sources(searches: Mapping[str, LimitSets]) -> dict[str, Source]:
             attractors=len(attractors),
             shared=int((same_sets(attractors, first) >= 0).sum()),
             unresolved=float((limits.labels < 0).double().mean()) if len(limits.labels) else 0.0,
+            evaluations=limits.cost.total,
         )
     return table
 

@@ -113,7 +113,8 @@ class Memorization:
         if self.attractors.items > 1:
             words.append(
                 f"The {self.attractors.items} decoded attractors need {self.attractors.components} components for 90 % of "
-                f"their variance, as many training images {self.train.components}."
+                f"their variance (entropy rank {self.attractors.entropy_rank:.1f}), as many training images "
+                f"{self.train.components} ({self.train.entropy_rank:.1f})."
             )
         return tuple(words)
 
