@@ -63,6 +63,7 @@ def footage_of_training(
     learning_rate: float = 2e-3,
     batch_size: int = 64,
     seed: int = 0,
+    device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> Footage:
     """Train the reference autoencoder with k = 2 and keep a copy at ``frames`` epochs, more of them early on.
@@ -76,6 +77,7 @@ def footage_of_training(
         learning_rate: Adam's, at the start.
         batch_size: images per step.
         seed: of the weights, the split and the order.
+        device: where the model is trained and the fields compute.
         progress: show a progress bar.
 
     Raises:
@@ -90,7 +92,7 @@ def footage_of_training(
     train, unseen = images[held:], images[:held]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = ConvAutoencoder(tuple(train.shape[1:]), 2, base_channels=channels)
+        model = ConvAutoencoder(tuple(train.shape[1:]), 2, base_channels=channels).to(device)
     camera = Camera(model, moments(epochs, frames), steps=-(-len(train) // batch_size))
     history = train_autoencoder(
         model,

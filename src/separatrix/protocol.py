@@ -31,7 +31,8 @@ class Protocol:
             ``tolerance`` × spread; ``"squared_step"`` ends it when ‖z_{t+1} − z_t‖² < ``tolerance`` in absolute units,
             as in the paper (a small step is not nearness: on tanh(z) this rule stops at 0.143 instead of 0).
         tolerance: see ``stop``.
-        max_steps: budget of map evaluations per orbit.
+        max_steps: budget of map evaluations per orbit. Below 1000, which is what it takes to see a closed curve, none is
+            looked for: orbits on one count as not settled.
         probe_steps: orbits still moving after this many steps are examined for closed curves before they are given
             the rest of the budget.
         max_period: longest cycle that is looked for, under ``stop="error"`` (``"squared_step"`` knows no cycles).

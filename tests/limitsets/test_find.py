@@ -197,6 +197,16 @@ def test_neutral_rotation_has_no_attractor():
 
 
 @quiet
+def test_probes_for_curves_are_not_longer_than_orbits_may_be():
+    matrix = 0.2 * torch.tensor([[3.0, -4.0], [4.0, 3.0]], dtype=torch.float64)
+    for max_steps, probed in ((400, False), (1000, True)):
+        rules = Protocol(max_steps=max_steps)
+        limits = sx.find_attractors(field_of(lambda z: z @ matrix.T, 2), sx.starts.gaussian(6), rules)
+        assert (limits.cost.total > 2 * 6 * max_steps) == probed
+        assert (int(Kind.CLOSED_CURVE) in limits.kind.tolist()) == probed
+
+
+@quiet
 def test_chaos_has_no_attractor_and_no_curve():
     limits = sx.find_attractors(
         field_of(lambda x: 4 * x * (1 - x)), column(*torch.linspace(0.11, 0.83, 8).tolist()), Protocol(max_steps=1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from itertools import pairwise
@@ -53,7 +54,7 @@ def trained(model_class, monitored, **options):
     monitor = None
     if monitored:
         monitor = DynamicsMonitor(
-            lambda: model.field(), sx.starts.encoded(images(12)), 3, max_share=None, log=None, protocol=QUICK, **options
+            lambda: model.field(), sx.starts.encoded(images(12)), 3, log=None, protocol=QUICK, **options
         )
     history = train_autoencoder(
         model, images(), epochs=4, batch_size=16, noise_std=0.1, held_out=images(9),
@@ -66,8 +67,24 @@ def trained(model_class, monitored, **options):
 @pytest.mark.parametrize("model_class", [lambda: ConvAutoencoder((1, 4, 4), 2, base_channels=4), Noisy])
 def test_the_loss_curve_is_the_same_to_the_last_bit(model_class):
     alone, without, _ = trained(model_class, False)
-    watched, beside, monitor = trained(model_class, True)
-    assert [shot.step for shot in monitor.history] == [0, 3, 6, 9, 12]
+    watched, beside, monitor = trained(model_class, True, max_share=None)
+    assert [(shot.step, shot.searched) for shot in monitor.history] == [(step, True) for step in (0, 3, 6, 9, 12)]
+    assert_same_training((alone, without), (watched, beside))
+
+
+@pytest.mark.filterwarnings("ignore:1 of the model's hooks")
+def test_glances_and_searches_that_are_cut_change_nothing_either(monkeypatch):
+    alone, without, _ = trained(Noisy, False)
+    ticks = itertools.count()
+    monkeypatch.setattr(Budget, "deadline", property(lambda budget: budget.clock() + 30))  # looks at the clock
+    watched, beside, monitor = trained(Noisy, True, max_share=1e6, clock=lambda: float(next(ticks)))
+    assert [(shot.step, shot.searched) for shot in monitor.history] == [(step, False) for step in (0, 3, 6, 9, 12)]
+    assert monitor.usage.cut == 5
+    assert_same_training((alone, without), (watched, beside))
+
+
+def assert_same_training(left, right):
+    (alone, without), (watched, beside) = left, right
     assert beside.train_loss == without.train_loss
     assert beside.held_out_loss == without.held_out_loss
     for name, tensor in alone.state_dict().items():
@@ -154,12 +171,14 @@ class Clock:
         return self.now
 
 
-def watched_wells(clock, *, per_latent, gains, per_step, every=5, starts=64, max_share=0.1, pass_cost=0.0):
+def watched_wells(
+    clock, *, per_latent, gains, per_step, every=5, starts=64, max_share=0.1, pass_cost=0.0, alone_cost=0.0
+):
     """A training in which ``gain`` of tanh(gain·z) grows, on a clock of its own: step times and evaluations cost seconds."""
     live = torch.zeros((), dtype=torch.float64)
 
     def function(z):
-        clock.now += per_latent * len(z) + pass_cost
+        clock.now += per_latent * len(z) + pass_cost + alone_cost * (len(z) == 1)
         return torch.tanh(live * z)
 
     field = LatentField.from_map(function, (1,), dtype=torch.float64)
@@ -190,10 +209,12 @@ def test_the_effort_grows_to_what_the_budget_pays_for():
     assert (cheap.history[-1].starts, cheap.history[-1].max_steps) == (64, 4096)
     assert cheap.usage.skipped == 0
     assert [shot.step for shot in cheap.history[1:]] == list(range(5, 100, 5))
-    dear = watched_wells(Clock(), per_latent=2e-4, per_step=0.1, gains=[2.0] * 300)
-    assert dear.history
+    dear = watched_wells(Clock(), per_latent=5e-4, per_step=0.1, gains=[2.0] * 300)
+    assert len(dear.history) > 10
+    assert {shot.starts for shot in dear.history} == {8}, "nothing more is paid for"
     assert dear.usage.skipped > 20
     assert dear.usage.snapshots + dear.usage.skipped in (59, 60)
+    assert 0.09 < dear.usage.share <= 0.1
     full = watched_wells(Clock(), per_latent=1.0, per_step=0.1, gains=[2.0] * 11, max_share=None)
     assert [(shot.step, shot.starts) for shot in full.history] == [(0, 64), (5, 64), (10, 64)]
 
@@ -215,11 +236,14 @@ def test_the_share_is_kept_whatever_things_cost(per_latent, per_step, every, max
     usage = monitor.finish()
     # One pass of the network cannot be interrupted, nor can the first look; a Jacobian counts as a pass of many rows.
     one_pass = per_latent * 4 * max(starts, 64)
-    first_look = per_latent * (1 + 2 * 16 + 64)
+    first_look = per_latent * (2 * 8 + 16 + 64)
     assert usage.monitor_seconds <= max_share * usage.training_seconds + one_pass + first_look
     assert usage.training_seconds == pytest.approx(per_step * len(gains))
     assert usage.monitor_seconds + usage.training_seconds == pytest.approx(clock.now - 100)
     assert usage.snapshots == len(monitor.history)
+    assert (
+        usage.glances == sum(not shot.searched for shot in monitor.history) == usage.snapshots - len(monitor.searches)
+    )
 
 
 def test_a_snapshot_that_turns_out_too_dear_is_cut():
@@ -235,15 +259,26 @@ def test_a_snapshot_that_turns_out_too_dear_is_cut():
     budget.begin(effort)
     assert budget.deadline == pytest.approx(clock.now + 9.5)
     clock.now += 9.5
-    budget.spent(9.5, cut=True)
+    budget.spent(9.5, None)
     budget.leave()
     assert budget.affordable() is None
+    waited = clock.now
+    while budget.affordable() is None:
+        clock.now += 1
+        budget.enter()
+        budget.leave()
+    # 1.5 times what it had when it was cut, saved anew at 10 % of the time; at the lower rung, half of that
+    assert 50 < clock.now - waited < 170
+    # What a glance does not show: the polishing of a single point is dear.
     slow = watched_wells(
-        Clock(), per_latent=0, pass_cost=0.02, per_step=0.5, gains=[0.3] * 150 + [0.99] * 200, every=10
+        Clock(), per_latent=0, pass_cost=0.02, alone_cost=1.0, per_step=0.5, gains=[0.3] * 350, every=10
     )
     assert slow.usage.cut > 0
     assert slow.usage.snapshots > 1
-    assert slow.usage.monitor_seconds < 0.1 * slow.usage.training_seconds
+    assert any(not shot.searched and shot.seconds > 17.5 * 0.02 for shot in slow.history), (
+        "a cut search keeps its glance"
+    )
+    assert slow.usage.monitor_seconds < 0.1 * slow.usage.training_seconds + 1.0
     assert "cut" in slow.usage.sentence
 
 
@@ -272,6 +307,7 @@ def test_lines_of_json(tmp_path):
     assert records[0]["spectral_radius"] == pytest.approx(0.166372, abs=1e-6)
     assert records[0]["converged"] == 1.0
     assert records[0]["ids"] == [0, 1]
+    assert records[0]["settled"] == pytest.approx(monitor.history[0].settled)
 
 
 def test_the_snapshots_make_a_continuation_that_is_stored(tmp_path):
@@ -300,7 +336,7 @@ def test_mistakes_are_sentences(tmp_path):
             DynamicsMonitor(field, torch.ones(4, 1), **{"every": 1, "log": None, **options})
     with pytest.raises(FileError, match="cannot be written"):
         DynamicsMonitor(field, torch.ones(4, 1), 1, log=tmp_path / "no" / "folder.jsonl")
-    with pytest.raises(InputError, match="no snapshot yet"):
+    with pytest.raises(InputError, match="no snapshot yet with attractors"):
         DynamicsMonitor(field, torch.ones(4, 1), 1, log=None).continuation()
     noise = LatentField.from_map(lambda z: torch.cat([z, z]), (1,))
     with pytest.raises(FieldError):

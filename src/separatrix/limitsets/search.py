@@ -243,7 +243,7 @@ class Search:
     def _look_for_curves(self, tails: Sequence[Tensor] = (), *, last: bool = False) -> None:
         """The last look is thorough; earlier ones only save what orbits on a curve would cost until then."""
         moving = self._pending(*_MOVING)
-        if not len(moving):
+        if not len(moving) or self.protocol.max_steps < RECORDED:  # a record would be longer than orbits may be
             return
         search = self.curve_search
         affordable = int(_CURVE_SHARE * int(self.orbits.steps.sum()) / PROBE_COST) - search.fruitless

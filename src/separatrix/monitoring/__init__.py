@@ -4,6 +4,7 @@
 """
 
 from separatrix.monitoring.budget import Usage
+from separatrix.monitoring.glance import Glance
 from separatrix.monitoring.loggers import (
     JSONLinesLogger,
     Logger,
@@ -17,6 +18,7 @@ from separatrix.monitoring.snapshot import Snapshot
 
 __all__ = [
     "DynamicsMonitor",
+    "Glance",
     "JSONLinesLogger",
     "Logger",
     "MLflowLogger",

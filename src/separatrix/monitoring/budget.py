@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from statistics import median
 
 from separatrix.cost import VJP_WEIGHT
+from separatrix.monitoring.glance import GLANCE_STARTS, GLANCE_STEPS, Glance
 from separatrix.protocol import DENSE_LIMIT
 
-_FEWEST_STARTS = 16
+_FEWEST_STARTS = GLANCE_STARTS
 _FEWEST_STEPS = 128
-_TYPICAL_PASSES = 40  # of the network in the least snapshot, before anything is polished
-_FLOAT64 = 3.0  # what float64 costs beside float32
-_CLIMB = 2.0  # a greater effort is tried when the budget is this many times its predicted cost
+_TYPICAL_STEPS = 40  # of the orbits of a search, before a glance says more
+_OTHER_PASSES = 40  # of a search, beside those of its orbits: checks, polishing, following claims
+_EXTRA_PASSES = 4  # of a glance, for what comes before the first step
+_GLANCE_PASSES = GLANCE_STEPS + 1 + _EXTRA_PASSES
+_MARGIN = 2.0  # a search begins when the budget is this many times its predicted cost; what it does not use is kept
+_LAST_MARGIN = 0.5  # at the end of the training there is nothing to save for
 _RESERVE = 0.95  # of the budget is what one snapshot may use up; the rest is for what cannot be interrupted
+_ROWS_SHARE = 0.75  # of what the Jacobians of a set cost is the longest stretch without a look at the clock
+_GLANCE_SHARE = 0.15  # of all that was allowed is what glances may use up alone; the rest is saved for searches
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What one snapshot does: follow the first ``starts`` starts for at most ``max_steps`` steps."""
+    """What one search does: follow the first ``starts`` starts for at most ``max_steps`` steps."""
 
     starts: int
     max_steps: int
@@ -33,8 +41,9 @@ class Usage:
         training_seconds: wall-clock time outside of the monitor, since its first step.
         monitor_seconds: wall-clock time inside.
         max_share: what was allowed; None for no limit.
-        snapshots: complete ones.
-        cut: snapshots that were stopped because their time was up; they leave no numbers.
+        snapshots: those recorded.
+        glances: how many of them did not seek attractors, because a search would have cost too much, or was cut.
+        cut: searches and glances that were stopped because their time was up; of a search the glance before it is kept.
         skipped: due moments at which an earlier snapshot was still waiting for its budget.
         failed: snapshots that ended with an error, such as weights that are NaN.
     """
@@ -43,6 +52,7 @@ class Usage:
     monitor_seconds: float = 0.0
     max_share: float | None = 0.1
     snapshots: int = 0
+    glances: int = 0
     cut: int = 0
     skipped: int = 0
     failed: int = 0
@@ -61,8 +71,9 @@ class Usage:
             for count, word in ((self.cut, "cut"), (self.skipped, "skipped"), (self.failed, "failed"))
             if count
         ]
+        glances = f", {self.glances} of them only glances," if self.glances else ""
         return (
-            f"{self.snapshots} snapshots took {self.monitor_seconds:.1f} s beside {self.training_seconds:.1f} s of training, "
+            f"{self.snapshots} snapshots{glances} took {self.monitor_seconds:.1f} s beside {self.training_seconds:.1f} s of training, "
             f"{self.share:.1%} ({allowed}{'; ' + ', '.join(extra) if extra else ''})."
         )
 
@@ -70,8 +81,9 @@ class Usage:
 class Budget:
     """Keeps time and chooses the effort. All times come from ``clock``.
 
-    ``available`` seconds are what ``max_share`` of the training so far leaves; a snapshot that is predicted to cost more
-    waits, and one that runs out of them is cut, so the share is kept up to what cannot be interrupted (one network pass).
+    ``available`` seconds are what ``max_share`` of the training so far leaves; what is predicted to cost more waits, and what
+    runs out of them is cut, so the share is kept up to what cannot be interrupted (one network pass). Every snapshot begins
+    with a glance, which tells how fast the network is and how long its orbits are: together, what a search would cost.
     """
 
     def __init__(self, starts: int, max_steps: int, max_share: float | None, clock: Callable[[], float]) -> None:
@@ -79,7 +91,12 @@ class Budget:
         self.clock = clock
         self.efforts = ladder(starts, max_steps)
         self._rung = len(self.efforts) - 1 if max_share is None else 0
-        self._cost: dict[int, float] = {}
+        # Seconds of a network pass over the starts of a glance, the last few; their median, as clocks of busy machines are noisy.
+        self._passes: deque[float] = deque(maxlen=3)
+        self._steps = float(_TYPICAL_STEPS)  # how long the orbits of a search will be
+        self._polishing = 0.0  # passes that the Jacobians of one set are worth
+        self._ratio = 1.0  # what searches have cost, over what had been predicted
+        self._glances = 0.0  # cost of all glances so far
         self._left: float | None = None
         self._entered = 0.0
 
@@ -100,58 +117,97 @@ class Budget:
         """Seconds that may be spent now, those of the current visit not yet counted."""
         if self.usage.max_share is None:
             return math.inf
-        spent = self.usage.monitor_seconds + self.clock() - self._entered
-        return self.usage.max_share * self.usage.training_seconds - spent
+        return self.usage.max_share * self.usage.training_seconds - self._spent
+
+    @property
+    def _spent(self) -> float:
+        return self.usage.monitor_seconds + self.clock() - self._entered
+
+    @property
+    def share(self) -> float:
+        """Monitor seconds per second of training, those of the current visit included."""
+        return replace(self.usage, monitor_seconds=self._spent).share
 
     @property
     def calibrated(self) -> bool:
         """There is an idea of what things cost."""
-        return bool(self._cost)
+        return bool(self._passes)
 
     def calibrate(self, seconds: float, latent_dim: int) -> None:
-        """A first idea of what the least effort costs, from the time of one network pass over its starts.
+        """A first idea of what things cost, from the time of one network pass over the starts of a glance.
 
-        Some steps, and two Jacobians in float64 at one attractor. Optimistic: a snapshot that turns out dearer is cut, and the
-        next one waits for twice the time.
+        A glance is some passes, and a search some more and two Jacobians at one attractor: in float64, which is slower, but in
+        larger batches, which are faster.
         """
-        jacobians = 2 * VJP_WEIGHT * min(latent_dim, DENSE_LIMIT) / self.efforts[0].starts
-        self._cost[0] = (_TYPICAL_PASSES + _FLOAT64 * jacobians) * seconds
+        self._passes.append(seconds)
+        self._polishing = 2 * VJP_WEIGHT * min(latent_dim, DENSE_LIMIT) / self.efforts[0].starts
 
-    def affordable(self) -> Effort | None:
-        """The effort for the next snapshot, at most one step above the last one; None to wait."""
+    def glance_affordable(self, *, last: bool = False) -> bool:
+        """Is there time for a glance: within what glances may use, or with the search after it, or at the very ``last``?"""
+        allowed = self.usage.max_share
+        if allowed is None:
+            return True
+        cost = _GLANCE_PASSES * self._pass
+        if cost > _RESERVE * self.available:
+            return False
+        within = self._glances + cost <= _GLANCE_SHARE * allowed * self.usage.training_seconds
+        return last or within or self.affordable(after=cost) is not None
+
+    def glanced(self, seconds: float, seen: Glance | None) -> None:
+        """What a glance has cost, and what it says about the cost of a search; None if it was cut."""
+        self._glances += seconds
+        if seen:
+            self._passes.append(seconds / (seen.passes + _EXTRA_PASSES))
+            self._steps = seen.steps_to_rest
+        else:
+            self._passes.append(2 * seconds / _GLANCE_PASSES)
+
+    def affordable(self, *, after: float = 0.0, last: bool = False) -> Effort | None:
+        """The effort for the next search, ``after`` so many seconds more, at most one step above the last one; None to wait.
+
+        The ``last`` search of all may be tried on a chance: if it is cut, no later one would have used the time.
+        """
         if self.usage.max_share is None:
             return self.efforts[self._rung]
-        available = _RESERVE * self.available
+        available = _RESERVE * self.available - after
         for rung in range(min(self._rung + 1, len(self.efforts) - 1), -1, -1):
-            if self._predicted(rung) * (_CLIMB if rung > self._rung else 1.0) <= available:
+            margin = _LAST_MARGIN if last and rung <= self._rung else _MARGIN
+            if margin * self._predicted(rung) <= available:
                 return self.efforts[rung]
         return None
 
     def begin(self, effort: Effort) -> None:
-        """A snapshot of this effort begins."""
+        """A search of this effort begins."""
         self._rung = self.efforts.index(effort)
 
     @property
     def deadline(self) -> float:
-        """The time at which the snapshot that begins now must end."""
-        return self.clock() + _RESERVE * self.available
+        """The time at which what begins now must end. A batch of Jacobian rows cannot be interrupted, nor can one pass."""
+        rows = _ROWS_SHARE * self._polishing * self._pass
+        return self.clock() + min(_RESERVE * self.available, self.available - rows)
 
-    def spent(self, seconds: float, *, cut: bool) -> None:
-        """What the snapshot that was begun has cost. One that was cut would have cost more, at least twice as much."""
-        self._cost = {self._rung: 2 * seconds if cut else seconds}
+    def spent(self, seconds: float, found: object | None) -> None:
+        """What the search that was begun has cost, at least; ``found`` is None if it was cut."""
+        predicted = self._predicted(self._rung)
+        if predicted > 0:
+            ratio = self._ratio * seconds / predicted
+            self._ratio = max(ratio, self._ratio) if found is None else (ratio + self._ratio) / 2
+
+    @property
+    def _pass(self) -> float:
+        return median(self._passes) if self._passes else 0.0
 
     def _predicted(self, rung: int) -> float:
-        ((known, seconds),) = self._cost.items()
-        there, here = self.efforts[rung], self.efforts[known]
-        # Most orbits end before the step limit, so time grows more slowly with it than with the number of starts.
-        return seconds * (there.starts / here.starts) * math.sqrt(there.max_steps / here.max_steps)
+        effort = self.efforts[rung]
+        passes = min(self._steps, effort.max_steps) + _OTHER_PASSES + self._polishing
+        return self._ratio * self._pass * passes * effort.starts / self.efforts[0].starts
 
 
 def ladder(starts: int, max_steps: int) -> tuple[Effort, ...]:
     """Efforts from the least to the full one: starts double, and the step limit grows by one factor throughout.
 
-    >>> ladder(64, 2048)
-    (Effort(starts=16, max_steps=128), Effort(starts=32, max_steps=512), Effort(starts=64, max_steps=2048))
+    >>> ladder(32, 2048)
+    (Effort(starts=8, max_steps=128), Effort(starts=16, max_steps=512), Effort(starts=32, max_steps=2048))
     """
     low_starts, low_steps = min(_FEWEST_STARTS, starts), min(_FEWEST_STEPS, max_steps)
     rungs = max(math.ceil(math.log2(starts / low_starts)), 1 if max_steps > low_steps else 0)

@@ -143,13 +143,16 @@ def scalars(record: Mapping[str, Any]) -> dict[str, float]:
 
     >>> scalars({"step": 3, "attractors": 2, "residual": None, "trivial": False, "ids": [0, 4], "events": ["4 born"]})
     {'separatrix/attractors': 2.0, 'separatrix/trivial': 0.0, 'separatrix/events': 1.0}
+    >>> scalars({"step": 9, "settled": 0.5, "attractors": None, "events": None})
+    {'separatrix/settled': 0.5}
     """
     numbers = {
         f"{_PREFIX}/{name}": float(value)
         for name, value in record.items()
         if isinstance(value, (int, float)) and name != "step"
     }
-    return {**numbers, f"{_PREFIX}/events": float(len(record.get("events", ())))}
+    events = record.get("events")
+    return numbers if events is None else {**numbers, f"{_PREFIX}/events": float(len(events))}
 
 
 def as_loggers(log: Any) -> tuple[Logger, ...]:

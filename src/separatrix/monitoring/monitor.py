@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from separatrix.field import LatentField
 from separatrix.limitsets.find import find_attractors
 from separatrix.limitsets.sets import LimitSets
 from separatrix.monitoring.budget import Budget, Effort, Usage
+from separatrix.monitoring.glance import GLANCE_STARTS, GLANCE_STEPS, Glance, glance
 from separatrix.monitoring.loggers import as_loggers
 from separatrix.monitoring.snapshot import Snapshot, snapshot_of
 from separatrix.monitoring.untouched import frozen, untouched
@@ -26,24 +27,38 @@ from separatrix.studies.continuation.events import phrase
 from separatrix.studies.continuation.matching import By
 from separatrix.studies.continuation.sequence import Continuation, Follower, joined, lasting
 
+T = TypeVar("T")
+
 
 class _TimeIsUp(BaseException):  # not an error, and nothing that catches errors may hold it
-    """A snapshot has used the seconds it was given."""
+    """A glance or a search has used the seconds it was given."""
+
+
+@dataclass
+class _Moment:
+    """The weights of one training step, and what is known about them so far."""
+
+    step: int
+    field: LatentField
+    seen: Glance | None = None
+    seconds: float = 0.0
 
 
 class DynamicsMonitor:
     """Snapshots of the latent dynamics while a model is trained.
 
-    Call :meth:`step` after every training step. At every multiple of ``every`` the weights are copied; the copy is searched
-    for attractors as soon as the budget allows, with as many starts and steps as it pays for. The training sees nothing of it:
-    weights, gradients, train and eval modes, hooks and all random states are as before, so that the loss curve is the same to
-    the last bit. Without the time for a single snapshot there is none; ``usage`` says what was done.
+    Call :meth:`step` after every training step. At every multiple of ``every`` the weights are copied. A copy is first glanced
+    at (eight starts, sixteen steps), and then searched for attractors as soon as the budget allows, with as many starts and
+    steps as it pays for. If it does not before the next multiple, or if the search is cut because its time is up, the snapshot
+    is the glance alone: it says that attractors were not sought. The training sees nothing of all this: weights, gradients,
+    train and eval modes, hooks and all random states are as before, so that the loss curve is the same to the last bit.
+    Without the time for a single glance there is no snapshot; ``usage`` says what was done.
 
     Args:
         field_factory: returns the `LatentField` of the model in training, such as ``model.field``; or the field itself.
         starts: the same starts in every snapshot, so that basins can be compared; snapshots of less effort take the first ones.
         every: training steps between snapshots, at least.
-        max_share: seconds of watching per second of training; None for no limit, every snapshot with full effort.
+        max_share: seconds of watching per second of training; None for no limit, every snapshot a search with full effort.
         log: a path for JSON lines, a `Logger`, a list of them, or None.
         protocol: of the searches; its ``max_steps`` is what full effort means.
         by: how snapshots are matched, ``"basins"`` or ``"points"``; see :func:`separatrix.match`.
@@ -55,7 +70,7 @@ class DynamicsMonitor:
 
     Attributes:
         history: the snapshots.
-        searches: their limit sets, in the same order.
+        searches: the limit sets of those in which attractors were sought (`Snapshot.searched`), in the same order.
 
     >>> from separatrix import starts
     >>> gain = torch.nn.Parameter(torch.tensor(0.5))
@@ -95,7 +110,7 @@ class DynamicsMonitor:
         self._loggers = as_loggers(log)
         self._budget = Budget(len(self.starts), self.protocol.max_steps, max_share, clock)
         self._follower = Follower(by)
-        self._waiting: tuple[int, LatentField] | None = None
+        self._waiting: _Moment | None = None
         self._last: int | None = None
         self._told: set[str] = set()
 
@@ -108,7 +123,7 @@ class DynamicsMonitor:
         """The training has done ``step`` steps; call it with 0 before the first one to see the model at initialisation.
 
         Returns:
-            The snapshot that was finished now, if one was; its step may be an earlier one.
+            The snapshot that was finished now, if one was (the later of two); its step may be an earlier one.
 
         Raises:
             FieldError: at the first call, if the model is not a deterministic self-map. Later snapshots that fail are counted
@@ -117,12 +132,13 @@ class DynamicsMonitor:
         self._budget.enter()
         try:
             due = self._due(step)
-            if not due and (self._waiting is None or self._budget.affordable() is None):
+            if not due and not self._can_look():
                 return None  # what most calls do, in microseconds
             with untouched():
+                told = self._give_up_on_search() if due else None
                 if due:
                     self._copy(step)
-                return self._look()
+                return self._look() or told
         finally:
             self._budget.leave()
 
@@ -131,7 +147,8 @@ class DynamicsMonitor:
         self._budget.enter()
         try:
             with untouched():
-                self._look()
+                if self._look(last=True) is None:
+                    self._give_up_on_search()
             self._waiting = None
             for logger in self._loggers:
                 logger.close()
@@ -140,21 +157,21 @@ class DynamicsMonitor:
         return self.usage
 
     def continuation(self, *, by: By | None = None, threshold: float | None = None) -> Continuation:
-        """All snapshots as one `Continuation`, ``parameters`` being the steps; matched again if a rule is given.
+        """All searches as one `Continuation`, ``parameters`` being the steps; matched again if a rule is given.
 
         Raises:
-            InputError: there is no snapshot yet.
+            InputError: attractors were not sought yet.
         """
         if not self.searches:
-            raise InputError("There is no snapshot yet; train longer, or raise max_share.")
-        steps = [float(snapshot.step) for snapshot in self.history]
+            raise InputError("There is no snapshot yet with attractors; train longer, or raise max_share.")
+        steps = [float(snapshot.step) for snapshot in self.history if snapshot.searched]
         return joined(self.searches, steps, None, by=by or self.by, threshold=threshold)
 
     def _due(self, step: int) -> bool:
         """Is a snapshot due, and is there room for it?"""
         due = self._last is None or step // self.every > self._last // self.every
         self._last = step
-        if due and self._waiting is not None:
+        if due and self._waiting is not None and self._waiting.seen is None:
             self._count(skipped=1)
             return False
         return due
@@ -170,11 +187,11 @@ class DynamicsMonitor:
             self._tell("copy", note)
         if not self._budget.calibrated:
             self._calibrate(copy)
-        self._waiting = (step, copy)
+        self._waiting = _Moment(step, copy)
 
     def _calibrate(self, field: LatentField) -> None:
         """One pass over the fewest starts: it shows what things cost, and whether this is a field at all."""
-        few = self._budget.efforts[0].starts
+        few = min(GLANCE_STARTS, len(self.starts))
         z = self.starts.block(field, 0, few)
         require_self_map(field, z[:4])
         field(z)  # the first pass pays for lazy initialisation
@@ -182,30 +199,56 @@ class DynamicsMonitor:
         field(z)
         self._budget.calibrate(self._budget.clock() - began, field.latent_dim)
 
-    def _look(self) -> Snapshot | None:
-        """Search the copy that waits, if there is one and the budget allows."""
+    def _can_look(self) -> bool:
+        """Is there a copy at which something can be done now?"""
         if self._waiting is None:
+            return False
+        if self._waiting.seen is None:
+            return self._budget.glance_affordable()
+        return self._budget.affordable() is not None
+
+    def _look(self, *, last: bool = False) -> Snapshot | None:
+        """Glance at the copy that waits and search it, if there is one and as far as the budget allows."""
+        moment, budget = self._waiting, self._budget
+        if moment is None:
             return None
-        effort = self._budget.affordable()
-        if effort is None:
-            return None
-        self._budget.begin(effort)
-        step, field = self._waiting
-        self._waiting = None
-        began = self._budget.clock()
         try:
-            limits = self._searched(field, effort)
-        except _TimeIsUp:
-            self._budget.spent(self._budget.clock() - began, cut=True)
-            self._count(cut=1)
-            return None
+            if moment.seen is None and budget.glance_affordable(last=last):
+                moment.seen = self._in_time(moment, lambda field: glance(field, self.starts), budget.glanced)
+                if moment.seen is None:
+                    self._waiting = None
+            effort = budget.affordable(last=last)
+            if moment.seen is None or effort is None:
+                return None
+            self._waiting = None
+            budget.begin(effort)
+            limits = self._in_time(moment, lambda field: self._searched(field, effort), budget.spent)
         except (SeparatrixError, torch.OutOfMemoryError, MemoryError) as error:
+            self._waiting = None
             self._count(failed=1)
-            self._tell("failure", f"The snapshot of step {step} failed, and training goes on: {error}")
+            self._tell("failure", f"The snapshot of step {moment.step} failed, and training goes on: {error}")
             return None
-        self._budget.spent(self._budget.clock() - began, cut=False)
-        self._count(snapshots=1)
-        return self._record(step, effort, limits, self._budget.clock() - began)
+        return self._record(moment, moment.seen, limits, effort)
+
+    def _in_time(
+        self, moment: _Moment, work: Callable[[LatentField], T], spent: Callable[[float, T | None], None]
+    ) -> T | None:
+        """What ``work`` makes of the copy, or None if its time was up; ``spent`` is told what it has cost."""
+        clock, done = self._budget.clock, None
+        began = clock()
+        try:
+            done = work(self._timed(moment.field))
+        except _TimeIsUp:
+            self._count(cut=1)
+        seconds = clock() - began
+        spent(seconds, done)
+        moment.seconds += seconds
+        return done
+
+    def _give_up_on_search(self) -> Snapshot | None:
+        """What was only glanced at until now is not searched any more: another copy is due, or the training is over."""
+        moment, self._waiting = self._waiting, None
+        return None if moment is None or moment.seen is None else self._record(moment, moment.seen, None, None)
 
     def _searched(self, field: LatentField, effort: Effort) -> LimitSets:
         rules = replace(
@@ -215,7 +258,7 @@ class DynamicsMonitor:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the share that converged is recorded
-            return find_attractors(self._timed(field), self.starts[: effort.starts], rules)
+            return find_attractors(field, self.starts[: effort.starts], rules)
 
     def _timed(self, field: LatentField) -> LatentField:
         """The same field, but each pass looks at the clock first."""
@@ -240,20 +283,27 @@ class DynamicsMonitor:
             details=field.details,
         )
 
-    def _record(self, step: int, effort: Effort, limits: LimitSets, seconds: float) -> Snapshot:
-        ids, happened = self._follower.follow(lasting(limits)[0])
-        spent = replace(self.usage, monitor_seconds=self.usage.monitor_seconds + seconds)
+    def _record(self, moment: _Moment, seen: Glance, limits: LimitSets | None, effort: Effort | None) -> Snapshot:
+        ids, events = None, None
+        if limits is None or effort is None:
+            effort = Effort(min(GLANCE_STARTS, len(self.starts)), GLANCE_STEPS)
+            self._count(snapshots=1, glances=1)
+        else:
+            names, happened = self._follower.follow(lasting(limits)[0])
+            ids, events = tuple(names.tolist()), tuple(phrase(*event) for event in happened)
+            self.searches.append(limits)
+            self._count(snapshots=1)
         snapshot = snapshot_of(
+            seen,
             limits,
-            step=step,
+            step=moment.step,
             effort=effort,
-            ids=tuple(ids.tolist()),
-            events=tuple(phrase(*event) for event in happened),
-            seconds=seconds,
-            share=spent.share,
+            ids=ids,
+            events=events,
+            seconds=moment.seconds,
+            share=self._budget.share,
         )
         self.history.append(snapshot)
-        self.searches.append(limits)
         for logger in self._loggers:
             try:
                 logger.log(snapshot.to_dict())

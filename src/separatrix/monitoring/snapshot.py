@@ -9,23 +9,31 @@ from typing import Any
 from separatrix.limitsets.sets import LimitSets
 from separatrix.limitsets.triviality import triviality
 from separatrix.monitoring.budget import Effort
+from separatrix.monitoring.glance import Glance
+
+_OF_A_SEARCH = ("attractors", "converged", "largest_basin", "spectral_radius", "residual", "trivial")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The dynamics at one training step. Counts depend on the effort: compare those of equal ``starts`` and ``max_steps``.
+    """The dynamics at one training step: a glance, and, where the budget paid for it, a search for attractors.
+
+    What a glance sees is comparable between all snapshots. Counts depend on the effort: compare those of equal ``starts`` and
+    ``max_steps``. Without a search all that only a search can tell is None, which is not 0.
 
     Attributes:
         step: the training step whose weights these are.
-        attractors: number of attractors found.
+        settled, speed, contraction: what the first eight starts do in sixteen steps; see
+            :class:`~separatrix.monitoring.glance.Glance`.
+        attractors: number of attractors found; None if they were not sought.
         converged: share of the starts that reached a limit set.
         largest_basin: share of the starts that end on the most visited attractor; None without one.
         spectral_radius: largest ρ(J) among the attractors; None without one.
         residual: median over the starts of ‖f(z) − z‖ at the end of their orbits, over the spread of the starts.
         trivial: one point takes nearly everything within a few steps, as in an untrained network.
-        ids: names of the sets that attract or may attract; a set keeps its name from snapshot to snapshot.
-        events: births, deaths, merges and splits since the last snapshot, in words.
-        starts: how many starts were followed.
+        ids: names of the sets that attract or may attract; a set keeps its name from search to search.
+        events: births, deaths, merges and splits since the last search, in words.
+        starts: how many starts were followed, by the search or else by the glance.
         max_steps: step limit per orbit.
         evaluations: work, in map evaluations.
         seconds: wall-clock time of this snapshot.
@@ -33,53 +41,71 @@ class Snapshot:
     """
 
     step: int
-    attractors: int
-    converged: float
+    settled: float
+    speed: float | None
+    contraction: float | None
+    attractors: int | None
+    converged: float | None
     largest_basin: float | None
     spectral_radius: float | None
     residual: float | None
-    trivial: bool
-    ids: tuple[int, ...]
-    events: tuple[str, ...]
+    trivial: bool | None
+    ids: tuple[int, ...] | None
+    events: tuple[str, ...] | None
     starts: int
     max_steps: int
     evaluations: float
     seconds: float
     share: float
 
+    @property
+    def searched(self) -> bool:
+        """Attractors were sought."""
+        return self.attractors is not None
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {**asdict(self), "ids": list(self.ids), "events": list(self.events)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 def snapshot_of(
-    limits: LimitSets,
+    seen: Glance,
+    limits: LimitSets | None,
     *,
     step: int,
     effort: Effort,
-    ids: tuple[int, ...],
-    events: tuple[str, ...],
+    ids: tuple[int, ...] | None,
+    events: tuple[str, ...] | None,
     seconds: float,
     share: float,
 ) -> Snapshot:
-    """The numbers of a search."""
-    attractors = limits.attractors
+    """The numbers of a glance and of the search after it, if there was one."""
     return Snapshot(
         step=step,
-        attractors=len(attractors),
-        converged=float((limits.labels >= 0).double().mean()),
-        largest_basin=float(attractors.fractions.max()) if len(attractors) else None,
-        spectral_radius=_known(float(attractors.spectral_radius.max())) if len(attractors) else None,
-        residual=_known(float(limits.orbits.residual.median()) / limits.spread),
-        trivial=triviality(limits).trivial,
+        settled=seen.settled,
+        speed=seen.speed,
+        contraction=seen.contraction,
+        **(dict.fromkeys(_OF_A_SEARCH) if limits is None else _found(limits)),
         ids=ids,
         events=events,
         starts=effort.starts,
         max_steps=effort.max_steps,
-        evaluations=limits.cost.total,
+        evaluations=seen.evaluations + (0.0 if limits is None else limits.cost.total),
         seconds=seconds,
         share=share,
     )
+
+
+def _found(limits: LimitSets) -> dict[str, Any]:
+    attractors = limits.attractors
+    return {
+        "attractors": len(attractors),
+        "converged": float((limits.labels >= 0).double().mean()),
+        "largest_basin": float(attractors.fractions.max()) if len(attractors) else None,
+        "spectral_radius": _known(float(attractors.spectral_radius.max())) if len(attractors) else None,
+        "residual": _known(float(limits.orbits.residual.median()) / limits.spread),
+        "trivial": triviality(limits).trivial,
+    }
 
 
 def _known(value: float) -> float | None:
