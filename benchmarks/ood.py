@@ -2,7 +2,7 @@
 
     python benchmarks/ood.py [--only WORD] [--out benchmarks/results]
 
-needs $SEPARATRIX_DATA and scikit-image. Trains its networks (ood_data.py says which), on one thread. Writes ood.json and ood.md.
+needs $SEPARATRIX_DATA, scikit-image and transformers. Trains its networks (ood_data.py says which), on one thread. Writes ood.json and ood.md.
 No network here, and no test image of the tables, ID or OOD, was used to choose a feature, a rule or a number of the detectors' scores:
 their combination was chosen on other networks (MNIST k = 32 seed 100; MNIST k = 16 denoising and 128, FashionMNIST k = 16, 32
 denoising and 128 with twice the training images), with training images as ID and as OOD. docs/ood.md says more.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ood_data import SIMPLE, Case, arrays, cases, id_images, ood_images, shaped
+from ood_data import FIRST_FRESH, PAIRED, SIMPLE, Case, arrays, cases, id_images, ood_images, shaped
 from ood_table import page
 from scipy.stats import betabinom
 from torch import Tensor
@@ -26,13 +26,11 @@ from torch import Tensor
 import separatrix as sx
 from separatrix.errors import SeparatrixWarning
 from separatrix.limitsets.assemble import versions
-from separatrix.numerics.metrics import auroc, bootstrap_interval, fpr95_id_kept
+from separatrix.numerics.metrics import auroc_interval, fpr95_id_kept
 from separatrix.ood.landmarks import landmarks, training_attractors
 
 RATES = (0.01, 0.05, 0.1)
 SPLITS, CALIBRATION, FRESH = 20, 200, 300
-FIRST_FRESH = 20_000  # MNIST training images from here on are for the decisions
-RESAMPLES = 100
 
 
 def detectors(field: sx.LatentField, limits: sx.LimitSets, steps: int) -> list[sx.Detector]:
@@ -66,11 +64,12 @@ def measured(case: Case) -> dict[str, Any]:
             outside = detector.score(x)
             # What cannot be scored is not accepted either.
             inside, outside = (s.nan_to_num(nan=torch.inf, posinf=torch.inf) for s in (inside, outside))
-            area = bootstrap_interval(auroc, inside, outside, repeats=RESAMPLES)
+            area = auroc_interval(inside, outside, paired=name in PAIRED)
             rows.append(
                 {
                     "detector": detector.kind,
                     "ood": name,
+                    "count": len(x),
                     "auroc": area.value,
                     "low": area.low,
                     "high": area.high,
@@ -92,7 +91,8 @@ def measured(case: Case) -> dict[str, Any]:
         "reached": found.reached,
         "check": {
             "ok": check.ok, "inverted": list(check.inverted), "recommended": check.recommended,
-            "coverage": check.coverage if check.coverage == check.coverage else None,
+            "coverage": check.coverage if check.coverage == check.coverage else None, "describes": check.describes,
+            "auroc": {name: list(area) for name, area in check.auroc.get("trajectory", {}).items()},
         },
         "rows": rows,
         "splits": splits,

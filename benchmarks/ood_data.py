@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,11 +17,17 @@ from torch.nn.functional import interpolate
 
 import separatrix as sx
 from separatrix.models import ConvAutoencoder, load_burgess_vae, load_model, save_model, train_autoencoder
+from separatrix.models.taef2 import load_taef2
 from separatrix.ood.simple_inputs import blurred, simple_inputs
 
 DATA = Path(os.environ["SEPARATRIX_DATA"])
 TRAINED_ON = 10_000  # the networks' own images, the first of the training sets
-SIMPLE = ("uniform noise", "constant", "blurred", "inverted")
+# Not drawn: training images from here on, which the decisions of ood.py and the choice of the detectors' rules used, and
+# the first test images, on which their features were chosen (docs/ood.md).
+FIRST_FRESH = 20_000
+FEATURES_CHOSEN_ON = {"mnist": 1000, "fashion_mnist": 2000}
+SIMPLE = ("uniform noise", "constant", "blurred", "negative")
+PAIRED = ("blurred", "negative")  # input i is made from test image i
 _NATURAL = {
     "CIFAR-10": ("cifar10_10k2k", "x_test"),
     "ImageNet-64": ("imagenet1000_64px", "x"),
@@ -29,7 +36,17 @@ _NATURAL = {
 
 
 class Sizes(NamedTuple):
-    """How many inputs of each kind."""
+    """How many inputs of each kind; all are drawn at random, by `drawn`, from what the network was not trained on.
+
+    Attributes:
+        fit: ID training images that the detectors and the self-check are fitted on; the first ``Case.starts`` of them are
+            followed to their attractors.
+        calibration: other ID training images, for the thresholds.
+        test: ID test images: the negatives of every AUROC. Where the network has seen all training images, ``fit`` and
+            ``calibration`` are test images too, but others.
+        ood: images of each OOD set, or all of it where it has fewer (BSDS has 500); but there are as many blurred inputs and
+            negatives as test images: input i is made from test image i.
+    """
 
     fit: int
     calibration: int
@@ -37,8 +54,11 @@ class Sizes(NamedTuple):
     ood: int
 
 
-SMALL = Sizes(fit=600, calibration=200, test=400, ood=100)
-BAR = Sizes(fit=1500, calibration=300, test=800, ood=300)  # the three networks that the bar is about
+SMALL = Sizes(fit=1500, calibration=300, test=800, ood=500)
+BAR = Sizes(fit=2400, calibration=500, test=1600, ood=1000)  # the three networks that the bar is about
+SLOW = Sizes(fit=220, calibration=100, test=150, ood=60)  # TAEF2: 10 ms of a core per map evaluation
+SHORT, SHORTEST = sx.Protocol(max_steps=300), sx.Protocol(max_steps=100)  # where nothing settles, and steps are dear
+MAE_EPOCHS, MAE_FOLDER = 40, "fashionmnist-vit-mae"
 
 
 @dataclass
@@ -79,38 +99,47 @@ def shaped(images: np.ndarray, shape: tuple[int, int, int]) -> Tensor:
 _FILES = {"MNIST": "mnist", "FashionMNIST": "fashion_mnist", "CIFAR-10": "cifar10_10k2k"}
 
 
+def drawn(images: np.ndarray, count: int) -> np.ndarray:
+    """``count`` of the images, or all where there are fewer, without repetition and in random order; always the same ones.
+
+    The files are not in random order: in MNIST neighbours share a writer, ImageNet-64 goes by class.
+    """
+    return images[np.random.default_rng(0).permutation(len(images))[:count]]
+
+
 def id_images(case: Case) -> tuple[Tensor, Tensor, Tensor]:
     """(to fit, to calibrate, test) that the network was not trained on; the test images are those of the test set."""
     file, sizes = _FILES[case.id_name], case.sizes
-    train, test = (
-        shaped(arrays(file, f"x_{part}")[_chosen(file, part, case.classes, first)], case.shape)
-        for part, first in (("train", case.first), ("test", 0))
-    )
-    if len(train) < sizes.fit + sizes.calibration:  # the network has seen all training images
+    fitted = sizes.fit + sizes.calibration
+    train = _of_classes(file, "train", case.classes, case.first, FIRST_FRESH)
+    if len(train):
+        train, test = drawn(train, fitted), drawn(_test_images(file, case.classes), sizes.test)
+    else:  # the network has seen all training images
+        test = drawn(_test_images(file, case.classes), sizes.test + fitted)
         train, test = test[sizes.test :], test[: sizes.test]
-    return train[: sizes.fit], train[sizes.fit : sizes.fit + sizes.calibration], test[: sizes.test]
+    return (
+        shaped(train[: sizes.fit], case.shape),
+        shaped(train[sizes.fit :], case.shape),
+        shaped(test, case.shape),
+    )
 
 
 def ood_images(case: Case, test: Tensor) -> dict[str, Tensor]:
     """Other data sets, near-OOD where classes were held out, and inputs that are simpler than the data."""
     count = case.sizes.ood
-    sets: dict[str, Tensor] = {}
+    sets: dict[str, np.ndarray] = {}
     if len(case.classes) < 10:
-        file = _FILES[case.id_name]
         others = tuple(c for c in range(10) if c not in case.classes)
-        sets["held-out classes"] = shaped(arrays(file, "x_test")[_chosen(file, "test", others, 0)][:count], case.shape)
-    for name in ("MNIST", "FashionMNIST"):
-        if name != case.id_name:
-            sets[name] = shaped(arrays(_FILES[name], "x_test")[:count], case.shape)
-    for name, (file, key) in _NATURAL.items():
-        if name != case.id_name:
-            sets[name] = shaped(arrays(file, key)[:count], case.shape)
-    sets["textures"] = textures(count, case.shape)
-    simple = simple_inputs(test, count=min(count, len(test)), seed=1)
-    sets["uniform noise"], sets["constant"] = simple["noise"], simple["constant"]
-    sets["blurred"] = blurred(test[:count], case.shape[1] / 14)
-    sets["inverted"] = 1 - test[:count]
-    return sets
+        sets["held-out classes"] = _test_images(_FILES[case.id_name], others)
+    sets |= {name: _test_images(_FILES[name]) for name in ("MNIST", "FashionMNIST") if name != case.id_name}
+    sets |= {name: arrays(*place) for name, place in _NATURAL.items() if name != case.id_name}
+    found = {name: shaped(drawn(images, count), case.shape) for name, images in sets.items()}
+    found["textures"] = textures(count, case.shape)
+    simple = simple_inputs(test, count=count, seed=1)
+    found["uniform noise"], found["constant"] = simple["noise"], simple["constant"]
+    found["blurred"] = blurred(test, case.shape[1] / 14)
+    found["negative"] = 1 - test
+    return found
 
 
 def textures(count: int, shape: tuple[int, int, int]) -> Tensor:
@@ -139,10 +168,13 @@ def cases(kept: Path | None = None) -> list[Case]:
         Case(kind, "Burgess VAE", "MNIST", _burgess(kind), (1, 32, 32), first=60_000)
         for kind in ("VAE", "betaH", "betaB", "btcvae", "factor")
     ]
-    eight = tuple(range(8))
+    eight, of_eight = tuple(range(8)), 12_500  # about 10 000 of those have one of the eight classes
     for name in ("MNIST", "FashionMNIST"):
+        make = _trained(name, grey, 32, classes=eight, epochs=15, count=of_eight)
+        label = "k = 32, classes 0 to 7"
+        found.append(Case(label, "near-OOD", name, make, grey, classes=eight, first=of_eight))
         make = _trained(name, grey, 32, classes=eight)
-        found.append(Case("k = 32, classes 0 to 7", "near-OOD", name, make, grey, classes=eight))
+        found.append(Case(f"{label}, 5 epochs", "near-OOD", name, make, grey, classes=eight))
         for k in (16, 32, 128):
             for noise in (0.0, 0.3):
                 if (name, k, noise) != ("MNIST", 32, 0.0):  # there are three of them above
@@ -152,13 +184,21 @@ def cases(kept: Path | None = None) -> list[Case]:
         label = f"k = 128{', denoising' if noise else ''}"
         make = _trained("CIFAR-10", colour, 128, noise=noise, count=8000, stages=3)
         found.append(Case(label, "reference", "CIFAR-10", make, colour, first=8000))
+    found.append(Case("patch tokens", "ViT-MAE", "FashionMNIST", _masked(kept), grey, protocol=SHORT, starts=50))
+    found.append(
+        Case("32 px", "TAEF2", "CIFAR-10", _taef2, colour, SLOW, steps=5, first=0, protocol=SHORTEST, starts=12)
+    )
     return found
 
 
-def _chosen(file: str, part: str, classes: tuple[int, ...], first: int) -> np.ndarray:
-    labels = arrays(file, f"y_{part}")
-    rows = np.flatnonzero(np.isin(labels, classes))
-    return rows[rows >= first]
+def _of_classes(file: str, part: str, classes: tuple[int, ...], first: int, end: int | None = None) -> np.ndarray:
+    """Images ``first`` to ``end`` of a file, those of the classes."""
+    images, labels = (arrays(file, f"{key}_{part}")[first:end] for key in "xy")
+    return images[np.isin(labels, classes)]
+
+
+def _test_images(file: str, classes: tuple[int, ...] = tuple(range(10))) -> np.ndarray:
+    return _of_classes(file, "test", classes, FEATURES_CHOSEN_ON.get(file, 0))
 
 
 def _training(
@@ -181,8 +221,7 @@ def _training(
         torch.manual_seed(seed)
         model = ConvAutoencoder(shape, k, base_channels=32, stages=stages)
         file = _FILES[name]
-        rows = _chosen(file, "train", classes, 0)
-        images = shaped(arrays(file, "x_train")[rows[rows < count]], shape)
+        images = shaped(_of_classes(file, "train", classes, 0, count), shape)
         if epochs < 15:
             images = images[:5000]  # small: what these networks are for is variety
         train_autoencoder(model, images, epochs=epochs, noise_std=noise, seed=seed)
@@ -196,3 +235,22 @@ def _training(
 
 def _burgess(kind: str) -> Callable[[], sx.LatentField]:
     return lambda: load_burgess_vae(DATA / f"weights/burgess_vae/{kind}_mnist.safetensors").field()
+
+
+def _masked(kept: Path | None) -> Callable[[], sx.LatentField]:
+    def make() -> sx.LatentField:
+        from vit_mae import vit_mae  # transformers, which no other network here needs, takes seconds to import
+
+        with tempfile.TemporaryDirectory() as place:
+            return vit_mae((kept or Path(place)) / MAE_FOLDER, masked_images(), epochs=MAE_EPOCHS)
+
+    return make
+
+
+def masked_images() -> Tensor:
+    """What the ViT-MAE is trained on."""
+    return shaped(arrays("fashion_mnist", "x_train")[:TRAINED_ON], (1, 28, 28))
+
+
+def _taef2() -> sx.LatentField:
+    return load_taef2(DATA / "weights/taef2", (32, 32)).field("TAEF2")

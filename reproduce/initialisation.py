@@ -65,7 +65,15 @@ def build(name: str, size: int, small: bool, seed: int) -> nn.Module:
     if small and "patch_size" in kind().to_dict() and name != "SwinModel" and "ConvNext" not in name:
         options["patch_size"] = 8
     torch.manual_seed(seed)
-    return getattr(transformers, name)(kind(**options)).eval()
+    model = getattr(transformers, name)(kind(**options)).eval()
+    if name == "ViTMAEModel" and not model.embeddings.position_embeddings.any():
+        # transformers 5.23 takes the projection for initialised and returns before it sets the positions: they stay zero.
+        parts = (model.embeddings.patch_embeddings.projection, model.embeddings.position_embeddings)
+        for part in parts:
+            part._is_hf_initialized = False
+        with torch.no_grad():
+            model.embeddings.initialize_weights()
+    return model
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def measured(model: str, count: int, data: Path) -> dict[str, Any]:
         "uniform noise": simple["noise"],
         "constant": simple["constant"],
         "blurred": blurred(test[:count], 2.0),
-        "inverted": 1 - test[:count],
+        "negative": 1 - test[:count],
     }
     limits = training_attractors(field, field.encode(fit[:150]), sx.Protocol(max_steps=1000)).limits
     check = sx.self_check(field, train[:300], limits=limits)

@@ -89,7 +89,7 @@ def test_documents(program, place):
     assert fitted["kind"] == "mahalanobis"
     assert fitted["calibration"] == 100
     assert fitted["smallest_fpr"] == pytest.approx(1 / 101, rel=1e-12)
-    assert set(fitted["check"]["auroc"]["mahalanobis"]) == {"constant", "noise", "blurred"}
+    assert set(fitted["check"]["auroc"]["mahalanobis"]) == {"constant", "noise", "blurred", "negative"}
     scored = program(*SCORE, "--json").json
     assert scored["in"] + scored["out"] + scored["unscorable"] == 26
     assert list(scored["broken"]) == ["broken.png"]

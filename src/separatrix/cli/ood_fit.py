@@ -75,7 +75,7 @@ def fit(
         typer.Option("--max-steps", min=1, metavar="N", help="Budget per orbit in the search for training attractors."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Test all detectors on constant, noise and blurred inputs.")
+        bool, typer.Option("--check/--no-check", help="Test all detectors on constant, noise, blurred and negative inputs.")
     ] = True,
     seed: Seed = 0,
     overwrite: Overwrite = False,

@@ -36,7 +36,8 @@ class SelfCheck:
     Attributes:
         ok: no simple input turns the paper's score round.
         inverted: the simple inputs for which the 95 % interval of its AUROC lies below 0.5.
-        auroc: detector → simple input → AUROC against held-out ID inputs, with its interval; that of blurred inputs is paired.
+        auroc: detector → simple input → AUROC against held-out ID inputs, with its interval; those of blurred inputs and of
+            negatives are paired.
         reached: share of training latents that ended on a limit set.
         coverage: 1 − mean d²/spread², d the distance of an ID latent to the nearest attractor: 1 means that the attractors are
             where the data are, 0 or less that they describe it no better than its mean does. NaN without attractors.
@@ -80,7 +81,7 @@ def self_check(
 ) -> SelfCheck:
     """Fit every detector on a part of the ID data and test it on another part against inputs made from the data.
 
-    Constant, noise and blurred inputs are OOD for certain and need no second data set; a detector that cannot tell them from
+    Constant, noise and blurred inputs and negatives are OOD and need no second data set; a detector that cannot tell them from
     the data is not to be used. That it can is no proof for other OOD inputs.
 
     Args:

@@ -1,4 +1,4 @@
-"""Inputs that are simpler than the data, made from ID data only: the first thing that a one-sided score gets wrong."""
+"""Inputs made from ID data that are none: simpler ones, the first thing that a one-sided score gets wrong, and negatives."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from torch.nn.functional import conv2d, pad
 
 from separatrix.numerics.counter_random import uniform
 
-FROM_THE_DATA = ("blurred",)  # input i of these is made from input i of the data: scores of the two go together
+FROM_THE_DATA = (
+    "blurred",
+    "negative",
+)  # input i of these is made from input i of the data: scores of the two go together
 
 
 def simple_inputs(data: Tensor, *, count: int = 128, seed: int = 0) -> dict[str, Tensor]:
     """``count`` constant inputs and as many of uniform noise in the range of the data, and for images (n, c, h, w) the
-    blurred copies of the first ``count``.
+    blurred copies and the negatives of the first ``count``.
 
     >>> {name: tuple(x.shape) for name, x in simple_inputs(torch.rand(9, 1, 8, 8), count=4).items()}
-    {'constant': (4, 1, 8, 8), 'noise': (4, 1, 8, 8), 'blurred': (4, 1, 8, 8)}
+    {'constant': (4, 1, 8, 8), 'noise': (4, 1, 8, 8), 'blurred': (4, 1, 8, 8), 'negative': (4, 1, 8, 8)}
     """
     low, high = float(data.min()), float(data.max())
     shape = data.shape[1:]
@@ -34,6 +37,7 @@ def simple_inputs(data: Tensor, *, count: int = 128, seed: int = 0) -> dict[str,
     }
     if len(shape) == 3:
         made["blurred"] = blurred(data[:count], sigma=max(shape[-2:]) / 14)
+        made["negative"] = low + high - data[:count]
     return made
 
 
