@@ -13,6 +13,14 @@ from separatrix.numerics.distances import nearest, product_error, spread
 few = settings(max_examples=40, deadline=None, derandomize=True)
 
 
+@pytest.fixture(scope="module", autouse=True, params=[0, 2**18], ids=["bounded", "measured"])
+def _which_way(request):
+    """Small tables are measured whole; every test is also to hold where bounds choose what is measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("separatrix.numerics.distances._FEW_ELEMENTS", request.param)
+        yield
+
+
 def gaussian(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(dtype)
 

@@ -93,6 +93,33 @@ def test_blurred_inputs_are_told_from_the_line_by_their_pairs():
     assert ("blurred" in check.inverted) == (high < 0.5)
 
 
+class Counting(torch.nn.Module):
+    """Encodes as it is told, and counts what it has seen."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function, self.seen = function, 0
+
+    def forward(self, x):
+        self.seen += len(x)
+        return self.function(x)
+
+
+def test_it_looks_again_only_where_it_cannot_tell():
+    """The attractor is at 0. Noise is nearer to it than a ring is, which 240 rows show; of noise itself nothing can be shown."""
+    seen = {}
+    noise = 6 * torch.rand(2400, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 3
+    for name, data in (("ring", ring(2400)), ("noise", noise)):
+        encode = Counting(lambda z: 0.5 * z)
+        field = sx.LatentField(encode, lambda z: z, latent_shape=(4,), dtype=torch.float64)
+        limits = sx.find_attractors(field, sx.starts.points(data[:20]), sx.Protocol(max_steps=200))
+        encode.seen = 0
+        area = sx.self_check(field, data, limits=limits).auroc["trajectory"]["noise"]
+        assert (area.low < 0.5 < area.high) == (name == "noise")
+        seen[name] = encode.seen
+    assert 2 * seen["ring"] < seen["noise"]
+
+
 def test_too_few_inputs():
     field = sx.LatentField.from_map(lambda z: 0.5 * z, latent_shape=(4,), dtype=torch.float64)
     with pytest.raises(InputError, match="at least 30"):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 _ELEMENTS_AT_ONCE = 2**22  # entries of one block of the distance table
 _CANDIDATES = 4
+_FEW_ELEMENTS = 2**18  # up to here measuring everything takes less time than choosing what to measure
 _COARSE = 2.0**-8  # unit roundoff of a float32 product that the user allows to be computed in TF32 or bfloat16
 
 
@@ -38,6 +39,9 @@ def nearest(queries: Tensor, points: Tensor) -> Neighbours:
         return Neighbours(a.new_full((n,), -1, dtype=torch.int64), a.new_full((n,), torch.inf, dtype=torch.float64))
     index = a.new_zeros(n, dtype=torch.int64)
     distance = a.new_zeros(n, dtype=torch.float64)
+    if n * m * a.shape[1] <= _FEW_ELEMENTS:
+        best = _measured(a.unsqueeze(1), b).min(dim=1)
+        return Neighbours(best.indices, best.values)
     # Centring on the points keeps the cancellation of the candidate search harmless even far from the origin.
     centre = b.mean(dim=0)
     b_centred = b - centre
