@@ -78,7 +78,7 @@ def case(kind: str, seed: int) -> dict[str, Any]:
         "exchange_p": None if found.memorization.exchange is None else found.memorization.exchange.p_value,
         "uniform": uniform,
         "unseen_called": int((benjamini_hochberg(joined) <= study.alpha).sum()),
-        "evaluations": found.limits.cost.map + found.noise.cost.map,
+        "evaluations": found.cost.map,
         "training_seconds": trained - began,
         "audit_seconds": time.perf_counter() - trained,
         "sentence": found.sentence,

@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 from contraction_page import write_page
+from devices import available
 from probing_inputs import burgess_model, data, fashion_model, sprites, taef2
 from torch import Tensor
 
@@ -57,7 +58,7 @@ LAWS: dict[str, tuple[Law, float | None]] = {
 }
 
 
-def prepared(name: str, count: int, device: str, kept: Path | None) -> tuple[sx.LatentField, Tensor]:
+def prepared(name: str, count: int, device: torch.device, kept: Path | None) -> tuple[sx.LatentField, Tensor]:
     """A model and images like those it was trained on; mostly those themselves."""
     if name in MNIST:
         train = images("mnist", 5000)
@@ -206,7 +207,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--starts", type=int, default=100, help="images whose orbits are followed")
     parser.add_argument("--points", type=int, default=64, help="images at which J is measured; 4 for TAEF2")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", type=available, default="cpu")
     parser.add_argument("--kept", type=Path, help="folder of the networks trained here, which are not trained again")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
@@ -239,7 +240,7 @@ def main() -> None:
             f"{run['seconds']:.0f} s",
             flush=True,
         )
-    write_page(record, options.out)
+    write_page(record, options.out, len(MODELS))
 
 
 if __name__ == "__main__":

@@ -18,15 +18,15 @@ LAWS = ("as published", "whole Jacobian", "from nearby", "both", "both, closer")
 PAPER = {"on the data": 1.08, "just outside": 0.69, "far away": 0.27}  # its k = 2 model, median ‖J‖₂
 
 
-def write_page(record: dict[str, Any], out: Path) -> None:
-    """contraction.md and contraction.png."""
+def write_page(record: dict[str, Any], out: Path, models: int) -> None:
+    """contraction.md and contraction.png; ``models`` is how many there are in all."""
     runs = record["runs"]
     seconds = sum(run["seconds"] for run in runs)
     followed = [run for run in runs if "laws" in run]
     lines = [
         "# Where networks contract, and how long orbits take",
         "",
-        f"`python reproduce/contraction.py --models {' '.join(run['model'] for run in runs)}`, torch {record['versions']['torch']}, "
+        f"`python reproduce/contraction.py{_chosen(runs, models)}`, torch {record['versions']['torch']}, "
         f"{', '.join(sorted({run['device'] for run in runs}))}, {seconds:.0f} s on one thread of a busy machine, without training.",
         "",
         *_verdicts(runs),
@@ -173,18 +173,22 @@ def _reasons(runs: list[Run]) -> list[str]:
     ]
 
 
+def _chosen(runs: list[Run], models: int) -> str:
+    """The option, unless all models are there."""
+    return "" if len(runs) == models else f" --models {' '.join(run['model'] for run in runs)}"
+
+
 def _verdict(holds: bool, partly: bool) -> str:
     return "**Reproduced.**" if holds else "**Conditional.**" if partly else "**Not reproduced.**"
 
 
 def _figure(runs: list[Run], followed: list[Run]) -> Figure:
-    figure = Figure(figsize=(11, 8.2), layout="constrained")
+    figure = Figure(figsize=(13, 8.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1.15))
     _norms(above.subplots(), runs)
     left, right = below.subplots(1, 2)
     _steps(left, followed, "as published", "From the start, by ρ: the law as published")
     _steps(right, followed, "both", "From within 0.1 of the spread, by the whole Jacobian")
-    left.legend(frameon=False, fontsize=7.5, ncols=2, loc="upper left")
     return figure
 
 
@@ -200,7 +204,10 @@ def _norms(axes: Axes, runs: list[Run]) -> None:
             axes.plot([x], [middle], "o", color=HUES[index], markersize=5, label=name if column == 0 else None)
     axes.axhline(1, color=INK, linewidth=0.9)
     axes.set_yscale("log")
-    axes.set_xticks(range(len(runs)), [f"{run['model']}\nk = {run['k']}" for run in runs], fontsize=7.5)
+    names_below = [run["model"].replace("_", "\n", 1) for run in runs]
+    axes.set_xticks(
+        range(len(runs)), [f"{n}\nk = {run['k']}" for n, run in zip(names_below, runs, strict=True)], fontsize=7.5
+    )
     axes.set_ylabel("‖J‖₂, median and 5–95 %")
     axes.set_title("Where single steps contract", loc="left", color=MUTED, fontsize=10)
     axes.legend(frameon=False, fontsize=8, ncols=4)
@@ -227,7 +234,7 @@ def _steps(axes: Axes, runs: list[Run], law: str, title: str) -> None:
     ends = (min(values) / 1.2, 1.2 * max(values))
     axes.plot(ends, ends, color=INK, linewidth=0.9)
     axes.set_title(title, loc="left", color=MUTED, fontsize=10)
-    axes.legend(frameon=False, fontsize=7.5)
+    axes.legend(frameon=False, fontsize=7.5, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _spread(values: list[float | None]) -> str:
