@@ -88,6 +88,7 @@ def measured(case: Case) -> dict[str, Any]:
         "sizes": case.sizes._asdict(),
         "steps": case.steps,
         "attractors": found.attractors,
+        "starts": case.starts,
         "reached": found.reached,
         "check": {
             "ok": check.ok, "inverted": list(check.inverted), "recommended": check.recommended,

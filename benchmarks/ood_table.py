@@ -71,11 +71,13 @@ def _bars(result: Mapping[str, Any]) -> list[str]:
         for row in model["rows"]
         if row["detector"] == "typicality"
     )
-    below = sum(value < 0.5 for value in areas["typicality"])
+    typical = [row for model in models for row in model["rows"] if row["detector"] == "typicality"]
+    below, surely = (sum(row[key] < 0.5 for row in typical) for key in ("auroc", "high"))
     lines += [
         f"* Mean AUROC over the whole table: typicality {mine:.3f}, the best of the others {others[best]:.3f} ({best}): "
         f"{_met(mine > others[best])}.",
-        f"* Typicality below 0.5: {below} of {len(areas['typicality'])} pairs, the lowest {lowest:.3f} ({where}): {_met(not below)}.",
+        f"* Typicality below 0.5: {below} of {len(typical)} pairs, {surely} of them with its whole interval, the lowest {lowest:.3f} "
+        f"({where}): {_met(not below)}.",
     ]
     splits = [s[rate] for m in models for s in m["splits"] if s["order"] == "shuffled" for rate in _rates(s)]
     if splits:
@@ -237,7 +239,7 @@ def _model(model: Mapping[str, Any]) -> list[str]:
         rows.append((f"{ood} ({cells[kinds[0], ood]['count']})", *line))
     sizes = model["sizes"]
     head = (
-        f"{model['attractors']} attractors, {model['reached']:.0%} of 100 starts reached a limit set; {model['steps']} steps; fitted on "
+        f"{model['attractors']} attractors, {model['reached']:.0%} of {model['starts']} starts reached a limit set; {model['steps']} steps; fitted on "
         f"{sizes['fit']}, calibrated on {sizes['calibration']}, ID {sizes['test']}, OOD in brackets."
     )
     return ["", f"## {model['family']}: {model['id']}, {model['model']}", "", head, *_table(("OOD", *kinds), rows)]
