@@ -70,6 +70,7 @@ def test_fit_score_monitor(program, place):
     watched = program("ood", "monitor", "detector", "scores.csv", "--fpr", "0.05", "--every", "10")
     assert watched.code == ExitCode.OK
     assert watched.stdout.splitlines()[-1].endswith("that is compatible with a stream of ID inputs.")
+    assert "evidence (cry: 40)" in watched.stdout
 
 
 def test_a_second_run_knows_the_first(program, place):
@@ -82,6 +83,23 @@ def test_a_second_run_knows_the_first(program, place):
     other = program(*SCORE[:-1], "0.5", "--json")
     assert other.json["reused"] == 26
     assert other.json["out"] > again.json["out"]
+
+
+def test_one_stray_size_is_named_and_the_rest_is_scored(program, place):
+    program(*FIT)
+    (place / "pictures" / "broken.png").unlink()
+    Image.fromarray(np.zeros((6, 8), np.uint8)).save(place / "pictures" / "000.png")
+    scored = program(*SCORE)
+    assert scored.code == 0
+    assert "warning: 000.png is unscorable" in scored.stderr
+    assert "6×8 (height×width) where 4×4 is expected; add --resize" in scored.stderr
+    decisions = {row["file"]: row["decision"] for row in rows(place / "scores.csv")}
+    assert [name for name, word in decisions.items() if word == "unscorable"] == ["000.png"]
+    assert len(decisions) == 26
+    mended = program(*SCORE, "--resize", "--json")
+    assert (mended.json["unscorable"], mended.json["reused"]) == (0, 25)
+    watched = program("ood", "monitor", "detector", "pictures", "--model", "toy.py:small", "--fpr", "0.05", "--json")
+    assert (watched.json["inputs"], watched.json["unscorable"]) == (25, 1)
 
 
 def test_documents(program, place):
@@ -203,6 +221,13 @@ def test_every_command_teaches(program, command):
     assert f"separatrix ood {command} " in shown.stdout.split("Options")[0].split("Usage", 1)[1].split("\n", 1)[1]
     for option in ("--json", "--quiet", "--traceback"):
         assert option in shown.stdout
+
+
+def test_the_help_of_a_file_speaks_of_a_file(program):
+    export, fit = (program("ood", command, "--help").stdout for command in ("export", "fit"))
+    assert "Replace the file if it is there" in export
+    assert "folder, and nothing" not in export
+    assert "Replace an earlier run in that folder" in fit
 
 
 def test_without_a_command_it_helps(program):

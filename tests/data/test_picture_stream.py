@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -58,12 +60,38 @@ def test_only_what_is_wanted_is_opened(folder):
     assert list(stream_pictures(folder, (1, 6, 5), wanted=lambda *_: False)) == []
 
 
-def test_another_size(folder):
-    Image.fromarray(np.full((12, 10), 255, np.uint8)).save(folder / "big.png")
-    with pytest.raises(InputError, match=r"big.png is 12×10 .* 6×5 .* resize=True"):
-        list(stream_pictures(folder, (1, 6, 5)))
-    blocks = list(stream_pictures(folder, (1, 6, 5), resize=True))
-    assert blocks[0].pixels[blocks[0].names.index("big.png")].min() == 1
+def test_another_size_among_others_is_a_row_of_nan_with_its_remedy(folder):
+    Image.fromarray(np.full((12, 10), 255, np.uint8)).save(folder / "a.png")
+    (block,) = stream_pictures(folder, (1, 6, 5))
+    assert sorted(block.broken) == ["a.png", "e.png"]
+    assert re.search(r"a.png is 12×10 .* 6×5 .* resize=True", block.broken["a.png"])
+    assert block.names[0] == "a.png"
+    assert block.pixels.flatten(1).isnan().all(dim=1).tolist() == [True] + [False] * 8 + [True]
+    (block,) = stream_pictures(folder, (1, 6, 5), resize=True)
+    assert list(block.broken) == ["e.png"]
+    assert block.pixels[0].min() == 1
+
+
+def test_another_size_where_none_is_right_is_refused(folder):
+    with pytest.raises(InputError, match=r"a0.png is 6×5 .* 5×6 .* resize=True"):
+        list(stream_pictures(folder, (1, 5, 6)))
+    Image.fromarray(np.zeros((5, 6), np.uint8)).save(folder / "b" / "2.png")  # the sixth
+    with pytest.raises(InputError, match="resize=True"):
+        list(stream_pictures(folder, (1, 5, 6), block=5))
+    blocks = list(stream_pictures(folder, (1, 5, 6), block=6))
+    assert [len(block.broken) for block in blocks] == [5, 4]
+    blocks = list(stream_pictures(folder, (1, 5, 6), block=5, fitting=True))
+    assert [len(block.broken) for block in blocks] == [5, 4]
+
+
+def test_broken_files_alone_are_no_other_size(folder):
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"no picture")
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "z.png")
+    stream = stream_pictures(folder, (1, 6, 5), block=9)
+    assert len(next(stream).broken) == 9
+    with pytest.raises(InputError, match=r"z\.png is 9×9"):
+        next(stream)
 
 
 def test_what_cannot_be_streamed(folder, tmp_path):

@@ -32,6 +32,7 @@ def test_full_chaos_stretches_by_ln_2():
     assert ((found.exponent - math.log(2)).abs() <= 4 * found.standard_error + 1e-3).all()
     assert set(found.words) == {"stretching (chaos, perhaps transient)"}
     assert "16 stretching" in found.sentence
+    assert repr(found) == f"Motion({found.sentence})"
 
 
 def test_the_henon_map_has_its_published_exponent():

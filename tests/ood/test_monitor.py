@@ -61,6 +61,17 @@ def test_the_evidence_of_one_alarm_is_that_of_the_mixture():
     assert "compatible" in report.sentence
 
 
+@pytest.mark.parametrize("delta", [0.05, 0.2])
+def test_it_cries_at_its_threshold_and_not_before(delta):
+    monitor = StreamMonitor(0.05, calibration=999, delta=delta)
+    reports = [monitor.count(alarms=1, inputs=3) for _ in range(40)]
+    assert {report.threshold for report in reports} == {2 / delta}
+    assert [report.drifted for report in reports] == [report.evidence >= 2 / delta for report in reports]
+    assert [report.drifted for report in reports[:: len(reports) - 1]] == [False, True]
+    assert repr(reports[0]).endswith(f"of {2 / delta:g}: not drifted)")
+    assert len(repr(reports[-1])) < 120
+
+
 def test_a_stream_in_two_sittings_is_one_stream():
     monitor = StreamMonitor(0.05, calibration=99)
     monitor.count(alarms=2, inputs=30, unscorable=1)

@@ -173,6 +173,55 @@ def test_broken_files_are_named_whenever_they_were_met(detector, folder, tmp_pat
     assert list(json.loads((tmp_path / "t.csv.json").read_text())["broken"]) == ["1.png"]
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_one_picture_of_another_size_is_unscorable_and_no_more(detector, folder, tmp_path, monkeypatch, ending):
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    whole = score_to_table(detector, folder, tmp_path / "whole.csv", fpr=0.2)
+    Image.fromarray(np.zeros((9, 7), np.uint8)).save(folder / "00.png")
+    os.utime(folder / "00.png", (1e9, 1e9))
+    out = tmp_path / f"t.{ending}"
+    run = score_to_table(detector, folder, out, fpr=0.2)
+    assert run.names[:2] == ("0.png", "00.png")
+    assert run.decisions.unscorable.tolist() == [name == "00.png" for name in run.names]
+    assert [row.score for row in read_rows(out) if row.file != "00.png"] == whole.decisions.scores.tolist()
+    assert list(run.broken) == ["00.png"]
+    assert "9×7 (height×width) where 4×4 is expected; pass resize=True" in run.broken["00.png"]
+    # A table that has such pictures takes more of them, alone and first in their block, and remembers why.
+    Image.fromarray(np.zeros((7, 9), np.uint8)).save(folder / "000.png")
+    scored = counted(monkeypatch)
+    again = score_to_table(detector, folder, out, fpr=0.2)
+    assert scored == ["000.png"]
+    assert list(again.broken) == ["00.png", "000.png"]
+    # The remedy of the sentence is one: those alone are scored, and no longer named.
+    mended = score_to_table(detector, folder, out, fpr=0.2, resize=True)
+    assert scored == ["000.png", "00.png", "000.png"]
+    assert mended.broken == {}
+    assert not mended.decisions.unscorable.any()
+    assert score_to_table(detector, folder, out, fpr=0.2).reused == 12
+
+
+def test_a_picture_of_another_size_survives_an_interruption(detector, folder, tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "00.png")
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "40.png")
+    monkeypatch.setattr(score_run, "_BLOCK", 2)
+    original, calls = type(detector).score, []
+
+    def interrupted(self, data):
+        calls.append(len(data))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(self, data)
+
+    monkeypatch.setattr(type(detector), "score", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
+    run = score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
+    assert run.reused == 4
+    assert list(run.broken) == ["00.png", "40.png"]
+    assert int(run.decisions.unscorable.sum()) == 2
+
+
 def test_a_file_that_was_repaired_before_an_interruption_is_not_named(detector, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(score_run, "_BLOCK", 1)
     out = tmp_path / "t.csv"
@@ -278,7 +327,8 @@ def test_arrays_are_scored_too(detector, folder, tmp_path):
 
 
 def test_mistakes_leave_nothing_behind(detector, wells, folder, tmp_path):
-    Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "00.png")
+    for path in folder.iterdir():
+        Image.fromarray(np.zeros((9, 9), np.uint8)).save(path)
     for out, options in (("t.csv", {}), ("t.txt", {}), ("t.csv", {"fpr": 0.0}), ("t.csv", {"fpr": 1.5})):
         with pytest.raises(InputError):
             score_to_table(detector, folder, tmp_path / out, **{"fpr": 0.2, **options})

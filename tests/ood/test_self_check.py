@@ -34,6 +34,11 @@ def test_an_attractor_in_the_middle_of_a_ring_is_inverted():
     assert abs(check.coverage) < 0.05
     assert check.recommended != "trajectory"
     assert check.findings[0] in detector.notes
+    lowest = min(area.value for area in check.auroc[check.recommended].values())
+    assert repr(check) == (
+        f"SelfCheck(trajectory score: inverted on {', '.join(check.inverted)}; recommended: {check.recommended}, "
+        f"lowest AUROC {lowest:.2f})"
+    )
 
 
 def test_attractors_on_the_data_are_not_complained_about():
@@ -50,6 +55,7 @@ def test_attractors_on_the_data_are_not_complained_about():
     assert detector.self_check.inverted == ()
     assert detector.self_check.coverage > 0.99
     assert detector.self_check.describes
+    assert repr(detector.self_check).startswith("SelfCheck(trajectory score: ok; recommended: ")
 
 
 def test_the_sample_is_drawn_at_random_not_from_the_head_of_the_file():

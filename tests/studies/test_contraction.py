@@ -37,6 +37,19 @@ def test_radius_and_norm_are_told_apart():
     assert (row.attracting, row.contracting, row.count) == (1.0, 0.0, 5)
 
 
+def test_it_is_short_in_print_and_shows_progress_on_request(capsys):
+    field = linear([[0.5, 10.0], [0.0, 0.5]])
+    found = contraction(field, starts.gaussian(5, seed=0))
+    assert capsys.readouterr().err == ""
+    assert (
+        repr(found.rows[0])
+        == "ContractionRow(on the data: 5 points; ρ 0.50 (0.50 to 0.50), ‖J‖₂ 10.02 (10.02 to 10.02))"
+    )
+    assert len(repr(found)) < 200
+    contraction(field, starts.gaussian(5, seed=0), progress=True)
+    assert "3/3" in capsys.readouterr().err
+
+
 def test_groups_lie_at_multiples_of_the_distance_from_the_mean():
     """tanh(2z) has the slope 2/cosh²(2z)."""
     field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,), dtype=torch.float64)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from separatrix import LatentField, find_attractors, load_result, save_result, starts
-from separatrix.errors import InputError
+from separatrix import LatentField, Protocol, find_attractors, load_result, save_result, starts
+from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.studies.rate_law import rate_law
 
 CENTRES = torch.tensor([-10.0, 0.0, 10.0], dtype=torch.float64)
@@ -193,6 +193,48 @@ def test_orbits_that_step_over_the_neighbourhood_are_left_out():
     assert rate_law(field, limits, where, neighbourhood=0.5, max_steps=1).missed == 2
 
 
+def test_every_orbit_has_a_row_or_a_reason():
+    """From 20 on orbits leave, between 2 and 3 they jump onto 0, everywhere else they halve."""
+
+    def step(z: Tensor) -> Tensor:
+        return torch.where(z >= 20, z + 1, torch.where((z > 2) & (z < 3), 0.0, 0.5) * z)
+
+    field = LatentField.from_map(step, latent_shape=(1,), dtype=torch.float64)
+    where = points(1.0, 1.5, 1.25, 1e-9, 0.0, 2.5, 25.0, 30.0, 35.0, 16.0)
+    with pytest.warns(ConvergenceWarning):
+        limits = find_attractors(field, where, Protocol(max_steps=300))
+    share = 1.9 / limits.spread
+    found = rate_law(field, limits, where, tolerance=1e-4, neighbourhood=share, max_steps=12)
+    counts = dict(zip(("wandering", "elsewhere", "inside", "over"), found.left_out.values(), strict=True))
+    assert counts == {"wandering": 3, "elsewhere": 0, "inside": 2, "over": 1}
+    assert found.start.tolist() == [0, 1, 2]
+    assert found.missed == 1
+    assert found.given == 10
+    assert "of 3 of 10 orbits:" in found.sentence
+    assert found.sentence.endswith(
+        "Without: 1 not within ε in the budget, 3 on no limit set, 2 within ε at the start, 1 in one step from outside the "
+        "neighbourhood into ε."
+    )
+    assert repr(found).startswith("RateLaw(radius: 3 of 10 orbits; correlation ")
+    assert len(repr(found)) < 100
+    flat = LatentField.from_map(lambda z: 0 * z, latent_shape=(1,), dtype=torch.float64)
+    nothing = rate_law(flat, find_attractors(flat, points(1.0, 2.0)), points(1.0, 2.0))
+    assert nothing.sentence.endswith("Without: 2 on no attracting fixed point with ρ > 0.")
+    whole = rate_law(linear([[0.8]]), find_attractors(linear([[0.8]]), points(1.0, 2.0)), points(1.0, 2.0))
+    assert "2 of 2 orbits" in whole.sentence
+    assert "Without" not in whole.sentence
+
+
+def test_progress_is_shown_on_request_only(capsys):
+    field, where = linear([[0.8]]), points(1.0, 2.0, 4.0)
+    limits = find_attractors(field, where)
+    quiet = rate_law(field, limits, where)
+    assert capsys.readouterr().err == ""
+    loud = rate_law(field, limits, where, progress=True)
+    assert "arriving: 100%" in capsys.readouterr().err
+    assert torch.equal(loud.measured, quiet.measured)
+
+
 def test_options_that_cannot_be_are_refused():
     field, where = linear([[0.5]]), points(1.0, 2.0)
     limits = find_attractors(field, where)
@@ -211,5 +253,6 @@ def test_the_law_is_saved(tmp_path):
     found = rate_law(field, find_attractors(field, where), where, law="linear")
     again = load_result(save_result(found, tmp_path / "law"))
     assert (again.law, again.cost, again.missed) == ("linear", found.cost, 0)
+    assert (again.sentence, again.given) == (found.sentence, 3)
     assert torch.equal(again.attractor, found.attractor)
     assert torch.equal(again.predicted, found.predicted)

@@ -14,7 +14,7 @@ from separatrix.cli.ood_options import Folder
 from separatrix.cli.options import (
     OUTPUT_PANEL,
     Json,
-    Overwrite,
+    OverwriteFile,
     Quiet,
     Traceback,
 )
@@ -36,7 +36,7 @@ def export(
         typer.Option("--examples", metavar="SOURCE",
                      help="Eight of these images are kept in the file with their scores; else noise and constants."),
     ] = None,
-    overwrite: Overwrite = False,
+    overwrite: OverwriteFile = False,
     _json: Json = False,
     _quiet: Quiet = False,
     _traceback: Traceback = False,

@@ -124,7 +124,7 @@ def monitor(
     if state is not None:
         save_monitor(kept, state)
     report = kept.report()
-    terminal.show(*_table(readings))
+    terminal.show(*_table(readings, report.threshold))
     terminal.line(report.sentence)
     code = ExitCode.EXCEEDED if cried else ExitCode.OK if report.inputs else ExitCode.CANNOT_SAY
     terminal.document(
@@ -159,8 +159,8 @@ def _of_images(detector: str, field: LatentField, source: str, resize: bool) -> 
         yield from zip(block.names, scores.tolist(), strict=True)
 
 
-def _table(readings: list[Reading]) -> list[RenderableType]:
-    heads = ("up to", "inputs", "alarms", "unscorable", "observed (95 %)", "evidence")
+def _table(readings: list[Reading], threshold: float) -> list[RenderableType]:
+    heads = ("up to", "inputs", "alarms", "unscorable", "observed (95 %)", f"evidence (cry: {threshold:.3g})")
     step = max(1, -(-len(readings) // _MOST_ROWS))
     shown = [reading for index, reading in enumerate(readings) if (len(readings) - 1 - index) % step == 0]
     rows = [

@@ -52,7 +52,8 @@ def score(
     The table has one row per file: file, score, p_value, decision. Rows appear in
     FILE.partial-… while it runs. After an interruption the same command goes on;
     after new files arrive it scores only those; with another --fpr it decides anew
-    without scoring. A file that cannot be decoded is unscorable, and named.
+    without scoring. A file that cannot be decoded is unscorable, and named; so is a
+    picture of another size than the detector's, unless all have it or --resize.
 
     [bold]separatrix ood score detector my_model.py:load photos/ --out scores.csv --fpr 0.01[/bold]
     """

@@ -83,4 +83,7 @@ Overwrite = Annotated[
         "--overwrite", help="Replace an earlier run in that folder, and nothing else.", rich_help_panel=_OUTPUT
     ),
 ]
+OverwriteFile = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the file if it is there.", rich_help_panel=_OUTPUT)
+]
 STARTS_PANEL, OUTPUT_PANEL = _STARTS, _OUTPUT

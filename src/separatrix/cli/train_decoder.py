@@ -12,7 +12,7 @@ from separatrix.cli.options import (
     OUTPUT_PANEL,
     AllowCode,
     Json,
-    Overwrite,
+    OverwriteFile,
     Quiet,
     Seed,
     Set,
@@ -54,7 +54,7 @@ def train_decoder(
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="The file to write.", rich_help_panel=OUTPUT_PANEL)
     ] = Path("decoder.safetensors"),
-    overwrite: Overwrite = False,
+    overwrite: OverwriteFile = False,
     _json: Json = False,
     _quiet: Quiet = False,
     _traceback: Traceback = False,

@@ -74,6 +74,17 @@ class ImageSet(Columnar):
         """Shape of one image, ``(c, h, w)`` or ``(d,)``."""
         return tuple(self.pixels.shape[1:])
 
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """The names; empty if they are row numbers, which say nothing new.
+
+        >>> ImageSet(pixels=torch.zeros(2, 3), names=("a.png", "b.png")).own_names
+        ('a.png', 'b.png')
+        >>> ImageSet(pixels=torch.zeros(2, 3), names=("0", "1")).own_names
+        ()
+        """
+        return () if self.names == tuple(map(str, range(len(self)))) else self.names
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of shape and pixels: equal for the same data, whatever file they came from."""

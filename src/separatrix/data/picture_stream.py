@@ -1,9 +1,10 @@
-"""Folders of pictures too large for memory: block by block, in one shape, and without an end at the first broken file."""
+"""Folders of pictures too large for memory: block by block, in one shape, and without an end at the first stray file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,9 @@ class PictureBlock:
     """Some of the pictures of a folder, in the order of their paths.
 
     Attributes:
-        names: paths relative to the folder, with forward slashes: of the pictures, and of what could not be decoded.
-        pixels: ``(n, c, h, w)`` float32 with white at 1, one row per name; NaN where the file could not be decoded.
-        broken: name → why it could not be decoded.
+        names: paths relative to the folder, with forward slashes: of the pictures, and of what is none of this shape.
+        pixels: ``(n, c, h, w)`` float32 with white at 1, one row per name; NaN where ``broken`` says why.
+        broken: name → why there are no pixels: the file cannot be decoded, or the picture has another size.
     """
 
     names: tuple[str, ...]
@@ -39,10 +40,13 @@ def stream_pictures(
     resize: bool = False,
     block: int = 256,
     wanted: Callable[[str, Path], bool] = lambda _name, _path: True,
+    fitting: bool = False,
 ) -> Iterator[PictureBlock]:
     """All pictures under a folder as ``(n, *shape)``, one block in memory at a time.
 
-    A file that cannot be decoded becomes a row of NaN with its reason; a stream of a hundred thousand does not end there.
+    A file that cannot be decoded, and a picture of another size among others, becomes a row of NaN with its reason; a stream
+    of a hundred thousand does not end there. Only where no picture has had the size, the first block with another one is
+    refused: then it is the size that was mistaken, not a picture.
     Colour becomes grey (ITU-R 601 luma), and grey three equal channels, as ``shape`` asks for.
 
     Args:
@@ -51,37 +55,39 @@ def stream_pictures(
         resize: bring pictures of other sizes to h×w, bilinear with antialiasing.
         block: pictures per block.
         wanted: which names and paths to open at all.
+        fitting: pictures of that size are known to be there, though not among the wanted ones.
 
     Raises:
-        InputError: ``shape`` is no image's, or a picture has another size and ``resize`` is off.
+        InputError: ``shape`` is no image's, or ``resize`` is off and the pictures have another size.
         FileError: a folder cannot be read, or holds no picture.
     """
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise InputError(
             f"Pictures have 1 or 3 channels and a size, and cannot become {shape_words(shape)}; give an array (.npy)."
         )
-    found = False
-    names: list[str] = []
-    rows: list[NDArray[np.float32]] = []
-    broken: dict[str, str] = {}
-    for path in pictures_under(folder, ()):
-        found = True
-        name = path.relative_to(folder).as_posix()
-        if not wanted(name, path):
-            continue
-        names.append(name)
-        try:
-            rows.append(_read(path, shape, resize))
-        except FileError as error:
-            rows.append(np.full(shape, np.nan, np.float32))
-            broken[name] = str(error)
-        if len(names) == block:
-            yield PictureBlock(names=tuple(names), pixels=torch.from_numpy(np.stack(rows)), broken=broken)
-            names, rows, broken = [], [], {}
-    if not found:
+    paths = pictures_under(folder, ())
+    first = next(paths, None)
+    if first is None:
         raise FileError(f"{folder} contains no pictures; check the path.")
-    if names:
-        yield PictureBlock(names=tuple(names), pixels=torch.from_numpy(np.stack(rows)), broken=broken)
+    named = ((path.relative_to(folder).as_posix(), path) for path in chain((first,), paths))
+    chosen = ((name, path) for name, path in named if wanted(name, path))
+    while part := list(islice(chosen, block)):
+        rows: list[NDArray[np.float32]] = []
+        broken: dict[str, str] = {}
+        mistaken: InputError | None = None
+        for name, path in part:
+            try:
+                rows.append(_read(path, shape, resize))
+                fitting = True
+            except (FileError, InputError) as error:
+                rows.append(np.full(shape, np.nan, np.float32))
+                broken[name] = str(error)
+                if isinstance(error, InputError):
+                    mistaken = mistaken or error
+        if mistaken is not None and not fitting:
+            raise mistaken
+        names = tuple(name for name, _ in part)
+        yield PictureBlock(names=names, pixels=torch.from_numpy(np.stack(rows)), broken=broken)
 
 
 def _read(path: Path, shape: tuple[int, ...], resize: bool) -> NDArray[np.float32]:

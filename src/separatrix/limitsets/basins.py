@@ -11,6 +11,8 @@ from separatrix.errors import InputError
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.intervals import wilson
 
+_SHOWN = 8  # fractions in the short form
+
 
 @dataclass(frozen=True)
 class Basins:
@@ -31,6 +33,11 @@ class Basins:
     unresolved: float
     entropy: float
     level: float
+
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{share:.3f}" for share in self.fractions[:_SHOWN].tolist())
+        more = f" and {len(self.fractions) - _SHOWN} more" if len(self.fractions) > _SHOWN else ""
+        return f"Basins({shares or 'none'}{more}; {self.unresolved:.3f} unresolved; entropy {self.entropy:.3f} nats)"
 
 
 def basins(limits: LimitSets, *, level: float = 0.95) -> Basins:

@@ -73,6 +73,9 @@ class Motion(Columnar):
             f"{_range(self.exponent)} per step, step ratio {_range(self.step_ratio)}, recurrence {_range(self.recurrence)})."
         )
 
+    def __repr__(self) -> str:
+        return f"Motion({self.sentence})"
+
 
 def motion(field: LatentField, points: Tensor, *, steps: int = 256) -> Motion:
     """Follow orbits for ``steps`` further steps and measure how they move (Benettin et al. 1980 for the exponent).

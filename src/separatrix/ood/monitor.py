@@ -30,7 +30,8 @@ class MonitorReport:
         bound: upper end of the alarm rate that this calibration set may have on ID inputs.
         observed: alarms/inputs with its 95 % Wilson interval (for one look); NaN before the first input.
         evidence: e-value against "the alarm rate is at most ``bound``"; may be read at any time (Ville's inequality).
-        drifted: evidence ≥ 1/δ: the stream is not what the detector was calibrated on.
+        threshold: 2/δ, the evidence at which it cries.
+        drifted: evidence ≥ 2/δ: the stream is not what the detector was calibrated on.
     """
 
     inputs: int
@@ -42,6 +43,7 @@ class MonitorReport:
     low: float
     high: float
     evidence: float
+    threshold: float
     drifted: bool
 
     @property
@@ -56,6 +58,13 @@ class MonitorReport:
         if self.drifted:
             return f"{seen}; more than chance and the calibration set explain: the stream has changed, or holds OOD inputs."
         return f"{seen}; that is compatible with a stream of ID inputs."
+
+    def __repr__(self) -> str:
+        state = "drifted" if self.drifted else "not drifted"
+        return (
+            f"MonitorReport({self.alarms} alarms among {self.inputs} inputs, promised {self.promised:g}; "
+            f"evidence {self.evidence:.3g} of {self.threshold:g}: {state})"
+        )
 
 
 class StreamMonitor:
@@ -126,6 +135,7 @@ class StreamMonitor:
             low=float(low[0]) if seen else math.nan,
             high=float(high[0]) if seen else math.nan,
             evidence=math.exp(min(log_evidence, 700.0)),
+            threshold=2 / self.delta,
             drifted=log_evidence >= math.log(2 / self.delta),
         )
 

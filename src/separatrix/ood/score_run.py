@@ -47,7 +47,8 @@ class ScoreRun:
         names: what was scored, in the order of the table.
         decisions: one per name.
         reused: how many scores were in the table, or in the part of an interrupted run, already.
-        broken: name → why it could not be decoded, now or when its row was written; such files are unscorable.
+        broken: name → why it has no pixels, now or when its row was written: it cannot be decoded, or has another size than
+            the others. Such files are unscorable.
     """
 
     table: Path
@@ -89,7 +90,8 @@ def score_to_table(
     Rows appear in ``OUT.partial-…`` block by block while it runs, and in ``out`` when it is complete. If it is stopped, the
     same call goes on: scores of the partial table, and of an earlier complete one, are not computed again unless the picture is
     newer than the table. Another ``fpr`` decides anew on the same scores. Beside the table, ``OUT.json`` says which detector
-    it is of, what was promised, and which files could not be decoded.
+    it is of, what was promised, and which files are unscorable because they cannot be decoded, or have another size than the
+    others. With ``resize`` these are opened again.
 
     Args:
         detector: fitted on inputs.
@@ -103,7 +105,7 @@ def score_to_table(
     Memory: one block of pictures, and a few numbers per file. Cost: that of the detector per new file.
 
     Raises:
-        InputError: a picture of another size, or a detector that was fitted on latents.
+        InputError: pictures of another size, or a detector that was fitted on latents.
         FileError: ``out`` is of another detector or other images, or cannot be written.
 
     Warns:
@@ -124,11 +126,13 @@ def score_to_table(
 
     def wanted(name: str, path: Path) -> bool:
         order.append(name)
-        return name not in known or path.stat().st_mtime > known[name][1]
+        opened_again = resize and name in reasons  # a size is no reason any more
+        return name not in known or opened_again or path.stat().st_mtime > known[name][1]
 
+    fitting = any(math.isfinite(score) for score, _ in known.values())
     fresh: dict[str, float] = {}
     with tqdm(desc="scoring", unit="picture", disable=not progress) as bar:
-        for block, scores in stream_scores(detector, folder, resize=resize, wanted=wanted):
+        for block, scores in stream_scores(detector, folder, resize=resize, wanted=wanted, fitting=fitting):
             _append(partial, block, _quietly_decided(detector, scores, fpr))
             for name, score in zip(block.names, scores.tolist(), strict=True):
                 fresh[name] = score
@@ -153,23 +157,24 @@ def stream_scores(
     *,
     resize: bool = False,
     wanted: Callable[[str, Path], bool] = lambda _name, _path: True,
+    fitting: bool = False,
 ) -> Iterator[tuple[PictureBlock, Tensor]]:
-    """Blocks of images with their scores; NaN for what could not be decoded."""
+    """Blocks of images with their scores, NaN where there are no pixels; the options are those of `stream_pictures`."""
     shape = detector.input_shape
     if shape is None:
         raise InputError("This detector was fitted on latents, not on images; score latents with score_features.")
-    for block in _blocks(source, shape, resize, wanted):
+    for block in _blocks(source, shape, resize, wanted, fitting):
         scores = detector.score(block.pixels)
         scores[[name in block.broken for name in block.names]] = math.nan
         yield block, scores
 
 
 def _blocks(
-    source: Path, shape: tuple[int, ...], resize: bool, wanted: Callable[[str, Path], bool]
+    source: Path, shape: tuple[int, ...], resize: bool, wanted: Callable[[str, Path], bool], fitting: bool
 ) -> Iterator[PictureBlock]:
     """A folder block by block; whatever else holds images is read at once and cut."""
     if source.is_dir():
-        yield from stream_pictures(source, shape, resize=resize, block=_BLOCK, wanted=wanted)
+        yield from stream_pictures(source, shape, resize=resize, block=_BLOCK, wanted=wanted, fitting=fitting)
         return
     images = load_images(source, size=(shape[1], shape[2]) if resize and len(shape) == 3 else None)
     if images.image_shape != shape:
@@ -189,7 +194,7 @@ def _blocks(
 def _known(
     table: Path, partial: Path, origin: Mapping[str, str]
 ) -> tuple[dict[str, tuple[float, float]], dict[str, str]]:
-    """Of this detector and source: name → (score, when its table was last written), and name → why it could not be decoded.
+    """Of this detector and source: name → (score, when its table was last written), and name → why it had no pixels.
 
     Torn ends of a partial table and of its reasons are cut off.
     """
@@ -239,7 +244,7 @@ def _append(partial: Path, block: PictureBlock, decisions: Decisions) -> None:
 
 
 def _notes(partial: Path) -> Path:
-    """Beside a partial table, one JSON object per file that could not be decoded: the table has no column for the reason."""
+    """Beside a partial table, one JSON object per file without pixels: the table has no column for the reason."""
     return partial.with_suffix(".broken.jsonl")
 
 
@@ -257,7 +262,7 @@ def _noted(partial: Path) -> dict[str, str]:
 
 
 def _reasons_in(found: Any) -> dict[str, str]:
-    """The part of something read from JSON that says why files could not be decoded."""
+    """The part of something read from JSON that says why files had no pixels."""
     return {name: why for name, why in found.items() if isinstance(why, str)} if isinstance(found, dict) else {}
 
 

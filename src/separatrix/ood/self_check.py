@@ -35,7 +35,7 @@ class SelfCheck:
     """What was seen on ID inputs alone.
 
     Attributes:
-        ok: no simple input turns the paper's score round.
+        ok: no simple input turns the paper's score round. It says nothing of the other detectors: see ``recommended``.
         inverted: the simple inputs for which the 95 % interval of its AUROC lies below 0.5.
         auroc: detector → simple input → AUROC against held-out ID inputs, with its interval; those of blurred inputs and of
             negatives are paired.
@@ -69,6 +69,13 @@ class SelfCheck:
     def sentence(self) -> str:
         """All findings as one sentence."""
         return " ".join(self.findings)
+
+    def __repr__(self) -> str:
+        state = "ok" if self.ok else f"inverted on {', '.join(self.inverted)}" if self.inverted else "no attractor"
+        return (
+            f"SelfCheck(trajectory score: {state}; recommended: {self.recommended}, "
+            f"lowest AUROC {_worst(self.auroc[self.recommended]):.2f})"
+        )
 
 
 def self_check(

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from separatrix.columnar import Columnar
 from separatrix.cost import NO_WORK, Cost
@@ -88,6 +89,9 @@ class ContractionRow:
     attracting: float
     contracting: float
 
+    def __repr__(self) -> str:
+        return f"ContractionRow({self.name}: {self.count} points; ρ {_words(self.radius)}, ‖J‖₂ {_words(self.norm)})"
+
 
 def contraction(
     field: LatentField,
@@ -97,6 +101,7 @@ def contraction(
     untrained: bool = True,
     limit: int = 128,
     seed: int = 0,
+    progress: bool = False,
 ) -> Contraction:
     """ρ and ‖J_f‖₂ at the latents z of data, and at m + s·(z − m) for other scales s, m their mean.
 
@@ -108,6 +113,7 @@ def contraction(
             weights cannot be found.
         limit: at most so many data; 16 where the latent has more than 512 dimensions.
         seed: of the untrained weights.
+        progress: show a progress bar over the groups.
 
     Raises:
         InputError: no group, no data, or a limit below 1.
@@ -125,7 +131,7 @@ def contraction(
     latents = source.block(field, 0, min(len(source), _most(field, limit)))
     centre = latents.mean(dim=0, keepdim=True)
     clouds = {name: centre + scale * (latents - centre) for name, scale in groups.items()}
-    parts = {name: _spectrum(field, points) for name, points in clouds.items()}
+    fields = dict.fromkeys(clouds, field)
     if untrained:
         try:
             copy = untrained_copy(field, seed)
@@ -133,7 +139,9 @@ def contraction(
             copy = None
         if copy is not None:
             clouds[UNTRAINED] = latents if isinstance(data, Starts) else source.block(copy, 0, len(latents))
-            parts[UNTRAINED] = _spectrum(copy, clouds[UNTRAINED])
+            fields[UNTRAINED] = copy
+    bar = tqdm(clouds.items(), desc="contraction", unit="group", disable=not progress)
+    parts = {name: _spectrum(fields[name], points) for name, points in bar}
     return Contraction(
         points=torch.cat([points.cpu() for points in clouds.values()]),
         group=torch.cat([torch.full((len(points),), index) for index, points in enumerate(clouds.values())]),
@@ -169,6 +177,11 @@ def _quantiles(values: Tensor) -> tuple[float, float, float]:
     levels: Sequence[float] = (0.05, 0.5, 0.95)
     low, middle, high = ((float(values.quantile(q)) if len(values) else float("nan")) for q in levels)
     return low, middle, high
+
+
+def _words(quantiles: tuple[float, float, float]) -> str:
+    low, middle, high = quantiles
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _share(holds: Tensor) -> float:

@@ -13,13 +13,14 @@ The law is linear, and can fail for three reasons that are told apart here:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from separatrix.columnar import Columnar
 from separatrix.cost import NO_WORK, Cost
@@ -48,6 +49,7 @@ class RateLaw(Columnar):
         measured: ``(n,)`` steps from ``entered`` until within ε, between two steps by the measured rate, as the prediction is.
         epsilon: ε, in latent units.
         missed: orbits that did not come within ε in the given number of steps.
+        left_out: why → how many other orbits the law says nothing of; each has one reason, the first that holds.
         law: ``"radius"`` or ``"linear"``.
         cost: map evaluations and derivative products.
     """
@@ -61,6 +63,7 @@ class RateLaw(Columnar):
     measured: Tensor
     epsilon: float
     missed: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
     law: Law = "radius"
     cost: Cost = NO_WORK
 
@@ -90,12 +93,26 @@ class RateLaw(Columnar):
         return float((self.measured / self.predicted).median()) if len(self) else float("nan")
 
     @property
+    def given(self) -> int:
+        """All orbits that were looked at: those with a row, the missed and the left out."""
+        return len(self) + self.missed + sum(self.left_out.values())
+
+    @property
     def sentence(self) -> str:
-        """Correlation and ratio in words."""
+        """Correlation and ratio in words, of how many orbits, and what became of the others."""
         inner = f" ({self.within_attractors:.3f} within attractors)" if len(self.attractor.unique()) > 1 else ""
+        others = {"not within ε in the budget": self.missed, **self.left_out}
+        reasons = ", ".join(f"{count:,} {why}" for why, count in others.items() if count)
         return (
-            f"Predicted against measured steps of {len(self):,} orbits: Pearson correlation {self.correlation:.3f}{inner}, median "
-            f"ratio measured/predicted {self.ratio:.2f}."
+            f"Predicted against measured steps of {len(self):,} of {self.given:,} orbits: Pearson correlation "
+            f"{self.correlation:.3f}{inner}, median ratio measured/predicted {self.ratio:.2f}."
+            f"{f' Without: {reasons}.' if reasons else ''}"
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"RateLaw({self.law}: {len(self):,} of {self.given:,} orbits; correlation {self.correlation:.3f}, "
+            f"median ratio {self.ratio:.2f})"
         )
 
     def _deviations(self, values: Tensor) -> Tensor:
@@ -116,6 +133,7 @@ def rate_law(
     neighbourhood: float | None = None,
     max_steps: int = 3000,
     limit: int = 256,
+    progress: bool = False,
 ) -> RateLaw:
     """Predicted and measured steps to come within ε = ``tolerance``·spread of the attractor that each start reaches.
 
@@ -133,6 +151,7 @@ def rate_law(
             from outside it into ε have nothing left to predict, and are left out. None: at the start.
         max_steps: budget per orbit.
         limit: at most so many of the starts.
+        progress: show progress bars that count finished orbits.
 
     Raises:
         InputError: starts that are not those of ``limits``, an unknown law, a neighbourhood inside ε, or the linear law in a
@@ -152,18 +171,20 @@ def rate_law(
     z = source.block(field, 0, min(limit, len(source)))
     labels = limits.labels[: len(z)].to(z.device)
     usable = (limits.stable == 1) & (limits.kind == int(Kind.FIXED_POINT)) & (limits.spectral_radius > 0)
-    kept = (labels >= 0) & usable.to(z.device)[labels.clamp(min=0)] if len(limits) else labels > 0
+    settled = labels >= 0
+    attracted = settled & usable.to(z.device)[labels.clamp(min=0)] if len(limits) else settled
     epsilon = tolerance * limits.spread
     targets = limits.points.to(z)[labels.clamp(min=0)] if len(limits) else z
-    kept &= _distance(z, targets) > epsilon
+    kept = attracted & (_distance(z, targets) > epsilon)
     index = kept.nonzero().squeeze(1)
     z, targets, labels = z[index], targets[index], labels[index]
     reach = torch.inf if neighbourhood is None else neighbourhood * limits.spread
-    entry = _follow(field, z, targets, reach, torch.full_like(labels, max_steps))
-    begun = entry.when.isfinite() & (_distance(entry.end, targets) > epsilon)
+    entry = _follow(field, z, targets, reach, torch.full_like(labels, max_steps), "entering" if progress else None)
+    entered_it = entry.when.isfinite()
+    begun = entered_it & (_distance(entry.end, targets) > epsilon)
     index, z, targets, labels = index[begun], entry.end[begun], targets[begun], labels[begun]
     entered = entry.steps[begun]
-    arrival = _follow(field, z, targets, epsilon, max_steps - entered)
+    arrival = _follow(field, z, targets, epsilon, max_steps - entered, "arriving" if progress else None)
     arrived = arrival.when.isfinite()
     offsets = z.to(torch.float64) - targets.to(torch.float64)
     rho = limits.spectral_radius.to(z.device, torch.float64)[labels]
@@ -180,7 +201,13 @@ def rate_law(
         predicted=predicted[arrived].cpu(),
         measured=arrival.when[arrived].cpu(),
         epsilon=epsilon,
-        missed=int((~entry.when.isfinite()).sum() + (~arrived).sum()),
+        missed=int((~entered_it).sum() + (~arrived).sum()),
+        left_out={
+            "on no limit set": int((~settled).sum()),
+            "on no attracting fixed point with ρ > 0": int((settled & ~attracted).sum()),
+            "within ε at the start": int((attracted & ~kept).sum()),
+            "in one step from outside the neighbourhood into ε": int((entered_it & ~begun).sum()),
+        },
         law=law,
         cost=cost,
     )
@@ -223,24 +250,34 @@ class _Followed:
 
 
 def _follow(
-    advance: Callable[[Tensor], Tensor], z: Tensor, targets: Tensor, distance: float, budgets: Tensor
+    advance: Callable[[Tensor], Tensor],
+    z: Tensor,
+    targets: Tensor,
+    distance: float,
+    budgets: Tensor,
+    title: str | None = None,
 ) -> _Followed:
-    """Each orbit until it first comes within a distance of its target, interpolated on the logarithm of the distance."""
+    """Each orbit until it first comes within a distance of its target, interpolated on the logarithm of the distance.
+
+    A title asks for a progress bar.
+    """
     before = _distance(z, targets)
     end, steps, spent = z.clone(), torch.zeros_like(budgets), 0
     when = torch.full_like(before, torch.inf)
     when[before <= distance] = 0
     active = ((before > distance) & (budgets > 0)).nonzero().squeeze(1)
-    while len(active):
-        end[active] = advance(end[active])
-        steps[active] += 1
-        spent += len(active)
-        after = _distance(end[active], targets[active])
-        part = (before[active] / distance).log() / (before[active] / after).log()
-        inside = after <= distance
-        when[active[inside]] = (steps[active] - 1 + part.clamp(0, 1))[inside]
-        before[active] = after
-        active = active[~inside & (steps[active] < budgets[active])]
+    with tqdm(total=len(active), desc=title, unit="orbit", disable=title is None) as bar:
+        while count := len(active):
+            end[active] = advance(end[active])
+            steps[active] += 1
+            spent += count
+            after = _distance(end[active], targets[active])
+            part = (before[active] / distance).log() / (before[active] / after).log()
+            inside = after <= distance
+            when[active[inside]] = (steps[active] - 1 + part.clamp(0, 1))[inside]
+            before[active] = after
+            active = active[~inside & (steps[active] < budgets[active])]
+            bar.update(count - len(active))
     return _Followed(when, steps, end, Cost(map=spent))
 
 
