@@ -275,9 +275,10 @@ def test_a_snapshot_that_turns_out_too_dear_is_cut():
     )
     assert slow.usage.cut > 0
     assert slow.usage.snapshots > 1
-    assert any(not shot.searched and shot.seconds > 17.5 * 0.02 for shot in slow.history), (
-        "a cut search keeps its glance"
-    )
+    cut = [shot for shot in slow.history if shot.cut]
+    assert len(cut) == slow.usage.cut, "a cut search keeps its glance"
+    assert all(not shot.to_dict()["searched"] and shot.to_dict()["cut"] for shot in cut)
+    assert all((shot.seconds > 17.5 * 0.02) == shot.cut for shot in slow.history if not shot.searched)
     assert slow.usage.monitor_seconds < 0.1 * slow.usage.training_seconds + 1.0
     assert "cut" in slow.usage.sentence
 

@@ -107,6 +107,7 @@ def test_what_was_not_sought_is_none_and_not_a_number(tmp_path):
     assert "1 snapshots, 1 of them only glances, took" in usage.sentence
     (record,) = (json.loads(line) for line in path.read_text().splitlines())
     assert record == shot.to_dict()
+    assert (record["searched"], record["cut"]) == (False, False), "there was never time for a search"
     logged = scalars(record)
     assert not {f"separatrix/{name}" for name in OF_A_SEARCH} & set(logged)
     assert logged["separatrix/contraction"] == shot.contraction
@@ -140,7 +141,7 @@ def test_glances_leave_most_of_the_budget_to_searches():
 
 def test_a_glance_is_part_of_every_snapshot_and_costs_the_same():
     monitor = dear_training({"max_share": None}, gains=[0.9] * 11)
-    assert [shot.searched for shot in monitor.history] == [True] * 3
+    assert [(shot.to_dict()["searched"], shot.cut) for shot in monitor.history] == [(True, False)] * 3
     assert monitor.usage.glances == 0
     assert "glances" not in monitor.usage.sentence
     seen = glance(monitor._given, monitor.starts)

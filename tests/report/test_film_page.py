@@ -14,6 +14,7 @@ import torch
 from separatrix import LatentField, training_film
 from separatrix.errors import FileError
 from separatrix.models import ConvAutoencoder
+from separatrix.protocol import Protocol
 from separatrix.report.film_page import film_data, summary_sentence, write_film
 
 
@@ -88,3 +89,16 @@ def test_sets_that_decode_to_images_have_pictures():
 def test_a_page_that_cannot_be_written_is_one_sentence(film, tmp_path):
     with pytest.raises(FileError, match="cannot be written"):
         write_film(tmp_path / "no" / "film.html", film)
+
+
+def test_a_set_that_a_frame_could_not_follow_is_out_of_sight_and_not_dead():
+    """The middle frame has the same sets and is a hundred times slower."""
+    fields = [
+        LatentField.from_map(lambda z, pace=pace: z + pace * (torch.tanh(2 * z) - z), (2,)) for pace in (1, 0.01, 1)
+    ]
+    rules = Protocol(max_steps=40, probe_steps=40)
+    shot = training_film(fields, torch.tensor([[-2.0, -2.0], [2.0, 2.0]]), resolution=8, protocol=rules)
+    told = [frame["events"] for frame in film_data(shot)["frames"]]
+    assert told == [[], [f"{name} out of sight" for name in "ABCD"], [f"{name} came into sight" for name in "ABCD"]]
+    assert summary_sentence(shot).endswith("0 births, 0 deaths, 0 merges, 0 splits, 4 occlusions, 4 sightings.")
+    assert "occlusion" not in summary_sentence(training_film(fields[::2], shot.latents[0], resolution=8))

@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from searches_by_hand import limit_sets
 
 import separatrix as sx
 from separatrix import EventKind, LatentField, continuation, match
 from separatrix.errors import FileError, InputError
-from separatrix.orbits.result import Orbits
 from separatrix.studies.continuation.dissimilarity import basin_dissimilarity, chamfer, overlap
 from separatrix.testing.oracles import negated_tanh_product, tilted_well
 
@@ -121,25 +121,6 @@ def test_a_cycle_is_matched_whatever_its_phase():
     matching = match(limits, turned, by="points")
     assert matching.partner.tolist() == [0]
     assert float(matching.dissimilarity) == pytest.approx(0.0, abs=1e-12)
-
-
-def limit_sets(points, labels, spread=1.0):
-    """Limit sets without a field: only what matching looks at has a meaning."""
-    points, labels = torch.as_tensor(points, dtype=torch.float64), torch.as_tensor(labels)
-    m, n = len(points), len(labels)
-    unknown, runs = torch.full((m,), torch.nan, dtype=torch.float64), torch.full((n,), torch.nan, dtype=torch.float64)
-    orbits = Orbits(
-        points=torch.zeros(n, *points.shape[1:]), steps=torch.zeros(n, dtype=torch.int64), residual=runs, rate=runs,
-        error=runs, status=torch.ones(n, dtype=torch.uint8), period=torch.ones(n, dtype=torch.int64), spread=spread,
-        protocol=sx.Protocol(),
-    )  # fmt: skip
-    return sx.LimitSets(
-        points=points, kind=torch.zeros(m, dtype=torch.uint8), period=torch.ones(m, dtype=torch.int64), residual=unknown,
-        spectral_radius=unknown, spectral_norm=unknown, eigenvalues=torch.full((m, 1), torch.nan, dtype=torch.complex128),
-        stable=torch.ones(m, dtype=torch.int8), unstable_directions=torch.zeros(m, dtype=torch.int64),
-        hits=torch.bincount(labels[labels >= 0], minlength=m), labels=labels, orbits=orbits, protocol=sx.Protocol(),
-        spread=spread,
-    )  # fmt: skip
 
 
 @st.composite

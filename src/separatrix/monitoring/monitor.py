@@ -24,8 +24,9 @@ from separatrix.monitoring.untouched import frozen, untouched
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 from separatrix.studies.continuation.events import phrase
+from separatrix.studies.continuation.following import Follower
 from separatrix.studies.continuation.matching import By
-from separatrix.studies.continuation.sequence import Continuation, Follower, joined, lasting
+from separatrix.studies.continuation.sequence import Continuation, joined, lasting
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class DynamicsMonitor:
     Call :meth:`step` after every training step. At every multiple of ``every`` the weights are copied. A copy is first glanced
     at (eight starts, sixteen steps), and then searched for attractors as soon as the budget allows, with as many starts and
     steps as it pays for. If it does not before the next multiple, or if the search is cut because its time is up, the snapshot
-    is the glance alone: it says that attractors were not sought. The training sees nothing of all this: weights, gradients,
+    is the glance alone: ``searched`` is false, and ``cut`` says which of the two it was. The training sees nothing of all this: weights, gradients,
     train and eval modes, hooks and all random states are as before, so that the loss curve is the same to the last bit.
     Without the time for a single glance there is no snapshot; ``usage`` says what was done.
 
@@ -285,6 +286,7 @@ class DynamicsMonitor:
 
     def _record(self, moment: _Moment, seen: Glance, limits: LimitSets | None, effort: Effort | None) -> Snapshot:
         ids, events = None, None
+        cut = limits is None and effort is not None
         if limits is None or effort is None:
             effort = Effort(min(GLANCE_STARTS, len(self.starts)), GLANCE_STEPS)
             self._count(snapshots=1, glances=1)
@@ -297,6 +299,7 @@ class DynamicsMonitor:
             seen,
             limits,
             step=moment.step,
+            cut=cut,
             effort=effort,
             ids=ids,
             events=events,

@@ -23,6 +23,7 @@ class Snapshot:
 
     Attributes:
         step: the training step whose weights these are.
+        cut: a search was begun and stopped because its time was up, so that only the glance is left.
         settled, speed, contraction: what the first eight starts do in sixteen steps; see
             :class:`~separatrix.monitoring.glance.Glance`.
         attractors: number of attractors found; None if they were not sought.
@@ -32,7 +33,8 @@ class Snapshot:
         residual: median over the starts of ‖f(z) − z‖ at the end of their orbits, over the spread of the starts.
         trivial: one point takes nearly everything within a few steps, as in an untrained network.
         ids: names of the sets that attract or may attract; a set keeps its name from search to search.
-        events: births, deaths, merges and splits since the last search, in words.
+        events: what happened to them since the last search, in words; see :class:`~separatrix.EventKind`. A set whose starts ran
+            out of steps is out of sight, not dead.
         starts: how many starts were followed, by the search or else by the glance.
         max_steps: step limit per orbit.
         evaluations: work, in map evaluations.
@@ -41,6 +43,7 @@ class Snapshot:
     """
 
     step: int
+    cut: bool
     settled: float
     speed: float | None
     contraction: float | None
@@ -64,8 +67,9 @@ class Snapshot:
         return self.attractors is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """JSON-ready, with ``searched`` beside the attributes."""
+        columns = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {"step": self.step, "searched": self.searched, **columns}
 
 
 def snapshot_of(
@@ -73,6 +77,7 @@ def snapshot_of(
     limits: LimitSets | None,
     *,
     step: int,
+    cut: bool,
     effort: Effort,
     ids: tuple[int, ...] | None,
     events: tuple[str, ...] | None,
@@ -82,6 +87,7 @@ def snapshot_of(
     """The numbers of a glance and of the search after it, if there was one."""
     return Snapshot(
         step=step,
+        cut=cut,
         settled=seen.settled,
         speed=seen.speed,
         contraction=seen.contraction,

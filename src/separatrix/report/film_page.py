@@ -68,7 +68,7 @@ def summary_sentence(film: TrainingFilm) -> str:
     """The film in one sentence, with the caveat that belongs to it."""
     story = film.continuation
     counts = story.counts.tolist()
-    words = [_counted(len(story.events.of_kind(kind)), kind.words) for kind in EventKind]
+    words = [_counted(count, kind.words) for kind, count in story.events.counts.items()]
     trivial = int(film.trivial.sum())
     aside = (
         f" {trivial} of {len(film)} frames are trivial: one point takes nearly everything at once." if trivial else ""

@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from separatrix.errors import InputError
 from separatrix.limitsets.sets import LimitSets
 
 TRACE = 32  # points that stand for a curve or a long cycle
-
-
-def shared_starts(before: LimitSets, after: LimitSets) -> int:
-    """How many of the first starts are the same in both searches.
-
-    Raises:
-        InputError: the searches began elsewhere, so that a start of one says nothing about the other.
-    """
-    ours, theirs = (_rule(limits) for limits in (before, after))
-    if ours and theirs and ours != theirs:
-        raise InputError(
-            "The two searches began at different starts, so their basins cannot be compared; search both from the same "
-            'starts, or match with by="points" or by="decoded".'
-        )
-    if not (ours and theirs) and len(before.labels) != len(after.labels):
-        raise InputError(
-            f"One search has {len(before.labels)} starts and the other {len(after.labels)}, and they do not say which; "
-            'search both from the same starts, or match with by="points".'
-        )
-    return min(len(before.labels), len(after.labels))
-
-
-def _rule(limits: LimitSets) -> dict[str, Any]:
-    """What the i-th start depends on: everything but how many there are."""
-    starts = dict(limits.provenance.get("starts", {}))
-    return {key: value for key, value in starts.items() if key != "last"}
 
 
 def overlap(before: Tensor, after: Tensor, sizes: tuple[int, int]) -> Tensor:

@@ -14,13 +14,8 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.sets import LimitSets
-from separatrix.studies.continuation.dissimilarity import (
-    basin_dissimilarity,
-    chamfer,
-    overlap,
-    sampled_trace,
-    shared_starts,
-)
+from separatrix.studies.continuation.dissimilarity import basin_dissimilarity, chamfer, overlap, sampled_trace
+from separatrix.studies.continuation.portrait import Portrait, shared_starts
 
 By = Literal["basins", "points", "decoded"]
 
@@ -71,7 +66,7 @@ def match(
     Args:
         before: limit sets of one field; all of them take part, so pass ``limits.attractors`` for those alone.
         after: limit sets of another field.
-        by: ``"basins"``: 1 − |A ∩ B|/|A ∪ B| over the starts that both searches share, whatever happened to the coordinates;
+        by: ``"basins"``: 1 − |A ∩ B|/|A ∪ B| over the starts that settled in both searches, whatever happened to the coordinates;
             ``"points"``: distance in the latent space over the spread of the starts, for fields in the same coordinates;
             ``"decoded"``: distance of the decoded sets over the root mean square norm of all of them.
         threshold: at this dissimilarity two sets are different; by default 0.9 for basins and 0.5 for distances.
@@ -93,20 +88,13 @@ def match(
             raise InputError(
                 'by="decoded" needs fields=(before, after) to decode with; pass them, or match by="basins".'
             )
-        pictures = tuple(decoded_traces(field, limits) for field, limits in zip(fields, (before, after), strict=True))
-        return matched(before, after, by=by, threshold=threshold, decoded=(pictures[0], pictures[1]))
-    return matched(before, after, by=by, threshold=threshold)
+        first, second = (decoded_traces(field, limits) for field, limits in zip(fields, (before, after), strict=True))
+        return matched(Portrait.of(before, first), Portrait.of(after, second), by=by, threshold=threshold)
+    return matched(Portrait.of(before), Portrait.of(after), by=by, threshold=threshold)
 
 
-def matched(
-    before: LimitSets,
-    after: LimitSets,
-    *,
-    by: By,
-    threshold: float | None = None,
-    decoded: tuple[Sequence[Tensor], Sequence[Tensor]] | None = None,
-) -> Matching:
-    """:func:`match` for sets that have been decoded already (`decoded_traces`)."""
+def matched(before: Portrait, after: Portrait, *, by: By, threshold: float | None = None) -> Matching:
+    """:func:`match` for portraits, decoded already if that is the rule."""
     limit = checked_threshold(by, threshold)
     if by == "basins":
         table, parent, heir = _by_basins(before, after)
@@ -114,11 +102,11 @@ def matched(
         if by == "points":
             table = _by_points(before, after)
         else:
-            if decoded is None:
+            if before.decoded is None or after.decoded is None:
                 raise InputError(
                     'by="decoded" needs decoded sets, and there are none here; match by="basins" or "points".'
                 )
-            table = _by_pictures(*decoded)
+            table = _by_pictures(before.decoded, after.decoded)
         parent, heir = _nearest(table, limit, 0), _nearest(table, limit, 1)
     partner = _assigned(table, limit, before, after)
     there = partner >= 0
@@ -151,14 +139,18 @@ def decoded_traces(field: LatentField, limits: LimitSets) -> tuple[Tensor, ...]:
         )
 
 
-def _by_basins(before: LimitSets, after: LimitSets) -> tuple[Tensor, Tensor, Tensor]:
+def _by_basins(before: Portrait, after: Portrait) -> tuple[Tensor, Tensor, Tensor]:
     count = shared_starts(before, after)
-    labels = tuple(limits.labels[:count].cpu() for limits in (before, after))
-    sizes = (len(before), len(after))
-    shared = overlap(labels[0], labels[1], sizes)
-    held = [torch.bincount(own[own >= 0], minlength=size) for own, size in zip(labels, sizes, strict=True)]
-    table = basin_dissimilarity(shared, held[0], held[1])
-    return table, _majority(shared, held[1], 0), _majority(shared, held[0], 1)
+    a, b = before.labels[:count], after.labels[:count]
+    shared = overlap(a, b, (len(before), len(after)))
+    # A start whose orbit ran out of steps in one of the searches makes no two basins less alike.
+    both = before.known[:count] & after.known[:count]
+    table = basin_dissimilarity(shared, _sizes(a[both], len(before)), _sizes(b[both], len(after)))
+    return table, _majority(shared, _sizes(b, len(after)), 0), _majority(shared, _sizes(a, len(before)), 1)
+
+
+def _sizes(labels: Tensor, count: int) -> Tensor:
+    return torch.bincount(labels[labels >= 0], minlength=count)
 
 
 def _majority(shared: Tensor, whole: Tensor, axis: int) -> Tensor:
@@ -169,14 +161,13 @@ def _majority(shared: Tensor, whole: Tensor, axis: int) -> Tensor:
     return torch.where(2 * most.values > whole, most.indices, -1)
 
 
-def _by_points(before: LimitSets, after: LimitSets) -> Tensor:
-    if before.points.shape[1:] != after.points.shape[1:]:
+def _by_points(before: Portrait, after: Portrait) -> Tensor:
+    if before.latent_shape != after.latent_shape:
         raise InputError(
-            f"Limit sets in latent spaces of shape {tuple(before.points.shape[1:])} and {tuple(after.points.shape[1:])} have no "
+            f"Limit sets in latent spaces of shape {before.latent_shape} and {after.latent_shape} have no "
             'distance; match by="basins" or by="decoded", or align the spaces with compare.'
         )
-    traces = ([sampled_trace(limits, index) for index in range(len(limits))] for limits in (before, after))
-    return chamfer(*traces) / max(before.spread, after.spread)
+    return chamfer(before.traces, after.traces) / max(before.spread, after.spread)
 
 
 def _by_pictures(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
@@ -193,7 +184,7 @@ def _nearest(table: Tensor, threshold: float, axis: int) -> Tensor:
     return torch.where(least.values < threshold, least.indices, -1)
 
 
-def _assigned(table: Tensor, threshold: float, before: LimitSets, after: LimitSets) -> Tensor:
+def _assigned(table: Tensor, threshold: float, before: Portrait, after: Portrait) -> Tensor:
     """The Hungarian method on the sets in an order of their own, so that theirs does not decide ties."""
     partner = torch.full((len(after),), -1, dtype=torch.int64)
     if not table.numel():
@@ -206,7 +197,7 @@ def _assigned(table: Tensor, threshold: float, before: LimitSets, after: LimitSe
     return partner
 
 
-def _canonical(limits: LimitSets) -> list[int]:
-    points = limits.points.detach().flatten(1).tolist()
-    hits = limits.hits.tolist()
-    return sorted(range(len(limits)), key=lambda index: (-hits[index], points[index]))
+def _canonical(sets: Portrait) -> list[int]:
+    points = [trace[0].flatten().tolist() for trace in sets.traces]
+    hits = sets.hits.tolist()
+    return sorted(range(len(sets)), key=lambda index: (-hits[index], points[index]))

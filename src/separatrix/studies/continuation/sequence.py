@@ -19,8 +19,9 @@ from separatrix.limitsets.sets import LimitSets
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts
 from separatrix.store import storable
-from separatrix.studies.continuation.events import EventKind, Events
-from separatrix.studies.continuation.matching import By, checked_threshold, decoded_traces, matched
+from separatrix.studies.continuation.events import Events
+from separatrix.studies.continuation.following import Follower
+from separatrix.studies.continuation.matching import By, checked_threshold, decoded_traces
 
 
 @storable
@@ -35,7 +36,8 @@ class Continuation(Columnar):
         share: ``(r,)`` float64, share of the starts that end there.
         spectral_radius: ``(r,)`` float64.
         points: ``(r, *latent)`` float64, one point of the set.
-        events: births, deaths, merges and splits.
+        events: births, deaths, merges and splits, and who went out of sight or came into it; see
+            :class:`~separatrix.EventKind`.
         parameters: one number per field, such as the epoch.
         limits: the searches themselves.
         decoded: per field and per set *with a row*, decoded points ``(p, …)``; None if they were not asked for.
@@ -77,7 +79,7 @@ class Continuation(Columnar):
         return names[own]
 
     def lifetimes(self) -> dict[int, tuple[int, int]]:
-        """id → (first, last) field in which it is seen."""
+        """id → (first, last) field in which it is seen; between them it may have been out of sight."""
         spans: dict[int, tuple[int, int]] = {}
         for time, name in zip(self.time.tolist(), self.id.tolist(), strict=True):
             spans[name] = (spans.get(name, (time, time))[0], time)
@@ -184,47 +186,6 @@ def lasting(limits: LimitSets) -> tuple[LimitSets, Tensor]:
     """The sets that attract or may attract, and their numbers."""
     numbers = (limits.stable != 0).nonzero().squeeze(1)
     return limits[numbers], numbers.cpu()
-
-
-class Follower:
-    """Gives limit sets names, field after field, each by comparison with the one before."""
-
-    def __init__(self, by: By, threshold: float | None = None) -> None:
-        self.by, self.threshold = by, checked_threshold(by, threshold)
-        self._sets: LimitSets | None = None
-        self._decoded: Sequence[Tensor] | None = None
-        self._names = torch.zeros(0, dtype=torch.int64)
-        self._fresh = 0
-
-    def follow(
-        self, sets: LimitSets, decoded: Sequence[Tensor] | None = None
-    ) -> tuple[Tensor, list[tuple[EventKind, int, int]]]:
-        """The ids ``(m,)`` of these sets, and what happened since the last ones: (kind, id, other)."""
-        before, names = self._sets, self._names
-        happened: list[tuple[EventKind, int, int]] = []
-        if before is None:
-            own = torch.arange(len(sets))
-            self._fresh = len(sets)
-        else:
-            pair = None if decoded is None or self._decoded is None else (self._decoded, decoded)
-            matching = matched(before, sets, by=self.by, threshold=self.threshold, decoded=pair)
-            own = torch.full((len(sets),), -1, dtype=torch.int64)
-            there = matching.partner >= 0
-            own[there] = names[matching.partner[there]]
-            for new in (~there).nonzero().squeeze(1).tolist():
-                own[new] = self._fresh
-                parent = int(matching.parent[new])
-                kind = EventKind.BIRTH if parent < 0 else EventKind.SPLIT
-                happened.append((kind, self._fresh, -1 if parent < 0 else int(names[parent])))
-                self._fresh += 1
-            stayed = torch.zeros(len(before), dtype=torch.bool)
-            stayed[matching.partner[there]] = True
-            for lost in (~stayed).nonzero().squeeze(1).tolist():
-                heir = int(matching.heir[lost])
-                kind = EventKind.DEATH if heir < 0 else EventKind.MERGE
-                happened.append((kind, int(names[lost]), -1 if heir < 0 else int(own[heir])))
-        self._sets, self._decoded, self._names = sets, decoded, own
-        return own, happened
 
 
 def joined(
