@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from separatrix.report.memorization import copies_listed
 from separatrix.studies.probing.appearance import Appearance
 
 
-def data_free_card(found: Appearance, name: str, starts: int) -> str:
-    """A Markdown section: what was looked at, what was found, and what cannot be concluded from it."""
+def data_free_card(found: Appearance, name: str, starts: int, names: Sequence[str] = ()) -> str:
+    """A Markdown section: what was looked at, what was found, and what cannot be concluded from it.
+
+    ``names``: of the suspected images, if they have some.
+    """
     like = found.resemblance
+    among = (
+        ()
+        if like is None
+        else copies_listed(
+            "Suspected images found", like.nearest[like.significant].unique(), like.nearest[like.exact].unique(), names
+        )
+    )
     looked_at = f"{len(found):,} {found.what} of {starts:,} noise starts"
     if like is not None:
         looked_at += f", compared with {like.provenance['train']:,} suspected images"
@@ -18,6 +31,7 @@ def data_free_card(found: Appearance, name: str, starts: int) -> str:
         "",
         f"* {found.sentence}",
         *([] if like is None else [f"* {like.verdict}"]),
+        *(f"* {sentence}" for sentence in among),
         "",
         "What cannot be concluded:",
         "",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from separatrix.plots.naming import names_across
 from separatrix.plots.style import colour
 from separatrix.report.chapter import attractor_cards
-from separatrix.report.memorization import NOT_CALLED
+from separatrix.report.memorization import NOT_CALLED, STARTS
 from separatrix.report.page import Cell, Prose, Section, Table
 from separatrix.report.results import ModelResults
 from separatrix.studies.memorization import MemorizationAudit, NoiseOnly
@@ -32,12 +33,12 @@ def noise_section(audit: MemorizationAudit, results: ModelResults) -> tuple[Sect
         (
             Cell(names[index].label, hue=colour(names[index].rank)),
             Cell(f"{int(found.hits[row]):,}"),
-            Cell(str(int(found.nearest[row]))),
+            Cell(results.image_words(int(found.nearest[row]))),
             Cell(f"{sign * float(found.coefficient[row]):.3f}"),
             Cell(f"{float(found.ratio[row]):.3f}"),
             Cell(f"{float(found.p_value[row]):.2g}"),
             Cell(f"{float(found.q_value[row]):.2g}"),
-            Cell("yes" if bool(found.significant[row]) else "no"),
+            Cell(("exactly" if bool(found.exact[row]) else "yes") if bool(found.significant[row]) else "no"),
         )
         for index, row in zip(sets, order, strict=True)
     )
@@ -48,7 +49,9 @@ def noise_section(audit: MemorizationAudit, results: ModelResults) -> tuple[Sect
         rows,
         f"Judged in one family with the attractors that training images lead to.{shown}",
     )
-    drawn = replace(results, searches={"noise": audit.noise}, resemblance=found.beside(audit.memorization.resemblance))
+    drawn = replace(
+        results, searches={STARTS["noise"]: audit.noise}, resemblance=found.beside(audit.memorization.resemblance)
+    )
     cards = attractor_cards(drawn, sets[:_MOST_CARDS], names=names, uncalled=NOT_CALLED)
     return (Section("Attractors that noise reaches and no training image", [Prose((found.sentence,)), *cards, table]),)
 
@@ -56,7 +59,23 @@ def noise_section(audit: MemorizationAudit, results: ModelResults) -> tuple[Sect
 def noise_record(audit: MemorizationAudit) -> dict[str, Any] | None:
     """JSON-ready numbers; None where noise reaches nothing of its own."""
     found = audit.memorization.noise_only
-    return None if found is None else {**_columns(found), "images_by_noise_alone": audit.by_noise_alone.tolist()}
+    if found is None:
+        return None
+    return {
+        **_columns(found),
+        "nearest_names": names_at(audit.names, found.nearest.tolist()),
+        "images_by_noise_alone": audit.by_noise_alone.tolist(),
+        "names_by_noise_alone": names_at(audit.names, audit.by_noise_alone.tolist()),
+    }
+
+
+def names_at(names: Sequence[str], rows: Sequence[int]) -> list[str] | None:
+    """The names of these images; None where images have no names beyond their row numbers.
+
+    >>> names_at(("a.png", "b.png"), [1]), names_at((), [1])
+    (['b.png'], None)
+    """
+    return [names[row] for row in rows] if names else None
 
 
 def _columns(found: NoiseOnly) -> dict[str, Any]:
@@ -70,4 +89,5 @@ def _columns(found: NoiseOnly) -> dict[str, Any]:
         "p_value": found.p_value.tolist(),
         "q_value": found.q_value.tolist(),
         "gives_back": found.significant.tolist(),
+        "exact": found.exact.tolist(),
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from separatrix.audit_card import data_free_card
-from separatrix.audit_noise import noise_record, noise_section
+from separatrix.audit_noise import names_at, noise_record, noise_section
 from separatrix.errors import InputError
 from separatrix.examination import REPORT, SUMMARY, fitting_images, run_folder
 from separatrix.examination_summary import jsonable, summary_of
@@ -21,7 +21,7 @@ from separatrix.plots import contact_sheet
 from separatrix.protocol import Protocol
 from separatrix.report.chapter import page_of
 from separatrix.report.figures import figures_of
-from separatrix.report.memorization import audit_page, model_card_section
+from separatrix.report.memorization import STARTS, audit_page, model_card_section
 from separatrix.report.page import Bullets, Picture, Section
 from separatrix.report.results import ModelResults
 from separatrix.report.write import write_report
@@ -86,11 +86,12 @@ def run_audit(
             subtitle=f"{field!r}, {len(found.sampled):,} of {len(known):,} training images followed",
             latent_field=field,
             searches={
-                "training images": found.limits,
-                "held-out images": found.unseen,
-                "Gaussian noise": found.noise,
+                STARTS["train"]: found.limits,
+                STARTS["held-out"]: found.unseen,
+                STARTS["noise"]: found.noise,
             },
             train=known.pixels,
+            train_names=found.names,
             resemblance=found.memorization.resemblance,
         )
         record = _record(found, results)
@@ -135,8 +136,9 @@ def run_data_free(
             title=field.name,
             subtitle=f"{field!r}, {starts:,} noise starts and no training data",
             latent_field=field,
-            searches={"Gaussian noise": limits},
+            searches={STARTS["noise"]: limits},
             train=None if suspected is None else suspected.pixels,
+            train_names=() if suspected is None else suspected.own_names,
             noun="suspected image",
             resemblance=found.resemblance,
         )
@@ -149,12 +151,13 @@ def run_data_free(
         }
         assert folder is not None
         figures = _write(folder, results, record)
-        (folder / CARD).write_text(data_free_card(found, field.name, starts), encoding="utf-8")
+        (folder / CARD).write_text(data_free_card(found, field.name, starts, results.train_names), encoding="utf-8")
         words = (found.sentence, *found.cannot, *(() if suspected is None else (_ONLY_SUSPECTED,)))
         sheet = _sheet(found)
         (folder / "contact_sheet.png").write_bytes(sheet.png)
+        title = f"Audit of {field.name} without training data"
         seen = Section("What noise alone reveals", [Bullets(words), sheet])
-        write_report(folder / REPORT, replace(page_of(results, figures), opening=(seen,)))
+        write_report(folder / REPORT, replace(page_of(results, figures), title=title, opening=(seen,)))
     return DataFreeRun(appearance=found, record=record, folder=Path(out), seconds=time.perf_counter() - began)
 
 
@@ -186,6 +189,7 @@ def _record(found: MemorizationAudit, results: ModelResults) -> dict[str, Any]:
             "kind": KIND,
             "decision": str(found.decision),
             "sentence": found.sentence,
+            "headline": found.headline,
             "budget": found.budget,
             "given_back": {
                 "share": found.share,
@@ -193,6 +197,8 @@ def _record(found: MemorizationAudit, results: ModelResults) -> dict[str, Any]:
                 "high": found.high,
                 "sampled": len(found.sampled),
                 "images": found.given_back.tolist(),
+                "names": names_at(found.names, found.given_back.tolist()),
+                "exact": found.exact.tolist(),
             },
             "noise_only": noise_record(found),
             "cost": {**asdict(found.cost), "total": found.cost.total},

@@ -14,7 +14,7 @@ from separatrix.plots.style import percent
 from separatrix.report.chapter import verdict_of
 from separatrix.report.page import Verdict
 from separatrix.report.results import ModelResults
-from separatrix.studies.resemblance_words import Outcome
+from separatrix.studies.resemblance_words import Outcome, most_unseen
 
 FROM_DIGITS = "unseen digits"
 FROM_NOISE = "Gaussian noise"
@@ -155,5 +155,5 @@ def _remembered(results: ModelResults) -> str:
     ends = " and ".join(f"{percent(_ends(results, source))} of the {source}" for source in results.searches)
     return (
         f"{results.title}: {copies} of {len(found)} attractors are closer to training images than "
-        f"unseen digits are, {which}; {ends} end there."
+        f"{most_unseen(found.alpha)} of unseen digits are, {which}; {int(found.exact.sum())} are exact copies. {ends} end there."
     )

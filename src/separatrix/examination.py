@@ -121,6 +121,7 @@ def examine(
             latent_field=field,
             searches={_SOURCES[source.provenance["kind"]]: limits},
             train=None if known is None else known.pixels,
+            train_names=() if known is None else known.own_names,
             resemblance=None if known is None else resemblance(field, limits, known, unseen, seed=seed),
             sensitivity=_counted(field, source, limits.protocol, batch_size) if count_by_other_rules else None,
             inputs=_filmed(source),

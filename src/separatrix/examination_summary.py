@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -44,7 +44,9 @@ def summary_of(results: ModelResults) -> dict[str, Any]:
             "statuses": status_rows(limits),
             "basin_entropy": shares.entropy,
             "triviality": {"trivial": found.trivial, "sentence": found.sentence},
-            "resemblance": None if results.resemblance is None else _resemblance(results.resemblance),
+            "resemblance": None
+            if results.resemblance is None
+            else _resemblance(results.resemblance, results.train_names),
             "sensitivity": None if results.sensitivity is None else _sensitivity(results.sensitivity),
             "notes": list(limits.notes),
             "audit": limits.audit.sentence if limits.audit else None,
@@ -111,9 +113,15 @@ def jsonable(value: Any) -> Any:
     return value
 
 
-def _resemblance(found: Resemblance) -> dict[str, Any]:
-    columns = ("index", "coefficient", "nearest", "ratio", "p_value", "q_value")
-    values = (found.sets, found.coefficient, found.nearest, found.ratio, found.p_value, found.q_value)
+def _resemblance(found: Resemblance, names: Sequence[str]) -> dict[str, Any]:
+    columns = ("index", "coefficient", "nearest", "ratio", "p_value", "q_value", "called", "exact")
+    values = (
+        found.sets, found.coefficient, found.nearest, found.ratio, found.p_value, found.q_value,
+        found.significant, found.exact,
+    )  # fmt: skip
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in values), strict=True)]
+    for row in rows:
+        row["nearest_name"] = names[row["nearest"]] if names else None
     return {
         "outcome": str(found.outcome),
         "verdict": found.verdict,
@@ -123,7 +131,7 @@ def _resemblance(found: Resemblance) -> dict[str, Any]:
         "closest": float(found.coefficient.max()) if len(found) else None,
         "held_out_median": float(found.held_out.quantile(0.5)) if len(found.held_out) else None,
         "noise_median": float(found.noise.quantile(0.5)),
-        "attractors": [dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in values), strict=True)],
+        "attractors": rows,
         **found.provenance,
     }
 

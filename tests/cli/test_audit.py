@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from separatrix import load_result
 from separatrix.cli.exit_codes import ExitCode
@@ -59,7 +60,11 @@ def test_within_exceeded_and_cannot_say_are_three_exit_codes(audited, tmp_path):
     assert exceeded.code == ExitCode.EXCEEDED == 1
     found = exceeded.json
     assert found["decision"] == "budget exceeded"
-    assert found["given_back"] == {"share": 0.5, "low": 0.5, "high": 0.5, "sampled": 12, "images": [0, 1, 2, 3, 4, 5]}
+    assert (found["reached"], found["protocol"]["max_steps"] > 2) == (1, True)
+    rows = [0, 1, 2, 3, 4, 5]
+    assert found["given_back"] == {
+        "share": 0.5, "low": 0.5, "high": 0.5, "sampled": 12, "images": rows, "names": None, "exact": rows,
+    }  # fmt: skip
     assert found["exit_code"] == 1
     assert audited("memory", *DATA, "--budget", "0.5", "--out", "b").code == ExitCode.OK
     assert audited("other", *DATA, "--budget", "0", "--out", "c").code == ExitCode.OK
@@ -109,7 +114,7 @@ def test_without_data_there_is_a_card_that_says_what_cannot_be_concluded(audited
     assert answer.json["resemblance"]["distance"] == "euclidean"
     card = (tmp_path / "s" / "model_card.md").read_text(encoding="utf-8")
     assert "compared with 12 suspected images" in card
-    assert "6 of 6 attractors come closer to one suspected image than unseen images do" in card
+    assert "6 of 6 attractors come closer to one suspected image than 98 % of unseen images do, 6 of them exact" in card
     assert "false discovery rate 0.02" in card
     page = (tmp_path / "s" / "report.html").read_text(encoding="utf-8")
     assert "closer to one suspected image" in page
@@ -131,6 +136,52 @@ def test_what_only_noise_reaches_is_on_the_page_and_in_the_record(audited, tmp_p
     assert noise["sentence"] in page
 
 
+def test_images_from_a_folder_are_named_wherever_they_have_numbers(audited, tmp_path):
+    folder = tmp_path / "photos" / "deep"
+    folder.mkdir(parents=True)
+    for row, pixels in enumerate(np.load(tmp_path / "train.npy")):
+        Image.fromarray((255 * pixels).round().astype(np.uint8)).save(folder / f"{row:02}.png")
+    names = [f"deep/{row:02}.png" for row in range(6)]
+    data = ("--train", "photos", "--held-out", "held_out.npy", "--noise", "64", "--sample", "3")
+    found = audited("memory", *data, "--out", "run", "--json").json
+    assert found["given_back"]["names"] == names
+    assert found["starts"]["data"]["source"] == "photos"
+    for row in found["resemblance"]["attractors"]:
+        assert row["nearest_name"] == names[row["nearest"]]
+    assert found["noise_only"]["nearest_names"] == [names[row] for row in found["noise_only"]["nearest"]]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    card = (tmp_path / "run" / "model_card.md").read_text(encoding="utf-8")
+    for row, name in enumerate(names):
+        assert f"training image {row} ({name})" in page
+        assert name in card
+    assert "deep/06.png" not in card
+    suspects = ("--data-free", "--noise", "64", "--suspects", "photos", "--held-out", "held_out.npy")
+    free = audited("memory", *suspects, "--out", "free", "--json").json
+    assert sorted(row["nearest_name"] for row in free["resemblance"]["attractors"]) == names
+    page = (tmp_path / "free" / "report.html").read_text(encoding="utf-8")
+    assert "<title>Audit of " in page
+    assert "The latent dynamics of" not in page
+    card = (tmp_path / "free" / "model_card.md").read_text(encoding="utf-8")
+    assert f"* Suspected images found as exact copies: {', '.join(names)}.\n" in card
+    assert "suspected image 0 (deep/00.png)" in page
+
+
+def test_quiet_prints_the_decision_and_nothing_else(audited):
+    answer = audited("memory", *DATA, "--out", "a", "--quiet")
+    assert answer.stdout == ("Budget exceeded: 6 of 12 followed training images given back, 6 exactly (budget 1.00%)\n")
+    free = audited("memory", "--data-free", "--noise", "16", "--suspects", "train.npy", "--out", "c", "--quiet")
+    assert free.code == ExitCode.CANNOT_SAY
+    assert free.stdout.startswith("Cannot say: ")
+    assert free.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", [DATA, ("--data-free", "--noise", "16")])
+def test_max_steps_is_the_budget_of_every_orbit(audited, options):
+    found = audited("memory", *options, "--max-steps", "2", "--out", "a", "--json").json
+    assert found["protocol"]["max_steps"] == 2
+    assert found["reached"] < 1
+
+
 def _section(page: str, title: str) -> str:
     """The HTML of one section."""
     _, _, rest = page.partition(f"<h2>{title}</h2>")
@@ -146,7 +197,8 @@ def test_attractors_that_only_noise_reaches_have_pictures_under_names_of_their_o
     )
     count = answer.json["noise_only"]["attractors"]
     assert section.count('class="card-head"') == count
-    assert section.count("closer than unseen") == count
+    assert section.count('<div class="badge">exact copy</div>') == count
+    assert section.count("% of starts from Gaussian noise") == count
     known = {row["set"] for row in answer.json["sets"]}
     names = re.findall(r'<div class="card-head"><span class="disc">(.+?)</span>', section)
     assert len(set(names)) == count
@@ -157,7 +209,9 @@ def test_attractors_that_only_noise_reaches_have_pictures_under_names_of_their_o
 
 def test_where_none_is_called_the_nearest_to_it_are_shown_all_the_same(audited, tmp_path):
     audited("other", *DATA, "--out", "run")
-    section = _section((tmp_path / "run" / "report.html").read_text(encoding="utf-8"), "The riskiest attractors")
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="card-head"') == len(load_result(tmp_path / "run" / "limits").attractors)  # one each
+    section = _section(page, "The riskiest attractors")
     cards = section.count('class="card-head"')
     assert (
         cards
@@ -170,9 +224,13 @@ def test_where_none_is_called_the_nearest_to_it_are_shown_all_the_same(audited, 
     p_values = [float(p) for p in re.findall(r"p = (\S+?)<", section)]
     assert p_values == sorted(p_values)
     audited("memory", *DATA, "--out", "called")
-    section = _section((tmp_path / "called" / "report.html").read_text(encoding="utf-8"), "The riskiest attractors")
+    page = (tmp_path / "called" / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="card-head"') == 6
+    assert "Every attractor has its card above." in page
+    section = _section(page, "The riskiest attractors")
     assert "not called" not in section
-    assert section.count("closer than unseen") == 6
+    assert section.count('<div class="badge">exact copy</div>') == 6
+    assert section.count("% of starts from training images") == 6
 
 
 def test_every_source_of_starts_is_in_the_record_on_the_page_and_in_the_terminal(audited, tmp_path):
@@ -181,7 +239,8 @@ def test_every_source_of_starts_is_in_the_record_on_the_page_and_in_the_terminal
     assert list(found["sources"]) == ["train", "held-out", "noise"]
     assert [row["starts"] for row in found["sources"].values()] == [12, 12, 16]
     section = _section(page, "What each kind of start finds")
-    for name, row in found["sources"].items():
+    words = ("training images", "held-out images", "Gaussian noise")
+    for name, row in zip(words, found["sources"].values(), strict=True):
         assert row["distinct"] == row["attractors"] / row["starts"]
         assert f'<td class="words">{name}</td><td>{row["starts"]}</td><td>{row["attractors"]}</td>' in section
         assert f"<td>{row['evaluations']:,.0f}</td>" in section
@@ -193,8 +252,8 @@ def test_every_source_of_starts_is_in_the_record_on_the_page_and_in_the_terminal
         assert f"<td>{found_of['components']}</td><td>{found_of['entropy_rank']:.1f}</td>" in varied
     assert len(load_result(tmp_path / "run" / "held_out").labels) == 12
     lines = audited("memory", *DATA, "--out", "again").stdout.splitlines()
-    (row,) = [line.split() for line in lines if line.split()[:1] == ["held-out"] and "%" in line]
-    assert row[1:3] == ["12", str(found["sources"]["held-out"]["attractors"])]
+    (row,) = [line.split() for line in lines if line.split()[:2] == ["held-out", "images"] and "%" in line]
+    assert row[2:4] == ["12", str(found["sources"]["held-out"]["attractors"])]
     assert row[-1] == f"{found['sources']['held-out']['evaluations']:,.0f}"
 
 

@@ -102,7 +102,18 @@ def test_a_set_that_is_large_in_any_search_is_shown(product_limits):
     figure = basin_shares({"data": many, "noise": late})
     shown = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert shown == [*"ABCDEFGHI", "L", "unresolved"]
-    assert "2 smaller sets left out" in figure.axes[0].get_xlabel()
+    # J and K, with 3 and 2 of the 100 starts of the first search and none of the second.
+    assert figure.axes[0].get_xlabel().endswith("; 2 smaller sets left out, at most 3.0 % of any kind of start")
+
+
+def test_the_legend_tells_three_searches_apart(product_limits):
+    figure = basin_shares({"data": product_limits, "unseen": product_limits, "noise": product_limits})
+    legend = {patch.get_label(): patch for patch in figure.axes[0].get_legend().legend_handles}
+    looks = {name: (patch.get_hatch(), patch.get_facecolor() == (1, 1, 1, 1)) for name, patch in legend.items()}
+    assert len(set(looks.values())) == 3
+    for bar in figure.axes[0].patches:
+        if bar.get_gid():
+            assert (bar.get_hatch() or "") == (looks[bar.get_gid().rsplit(":", 1)[1]][0] or "")
 
 
 def test_no_results_are_refused():

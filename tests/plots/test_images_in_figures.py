@@ -88,7 +88,7 @@ def test_discs_sit_at_their_cosine_on_the_logarithmic_axis(image_field, product_
     found = resemblance(image_field, product_limits, train[:3], held_out)
     figure = null_levels(found, product_limits)
     assert marked(figure, "attractor:") == ["attractor:A", "attractor:B", "attractor:C", "attractor:D"]
-    assert marked(figure, "null:") == ["null:noise", "null:unseen images"]
+    assert marked(figure, "null:") == ["null:uniform noise", "null:unseen images"]
     places = {line.get_gid(): line.get_xdata()[0] for line in figure.axes[0].lines}
     assert places["attractor:B"] == pytest.approx(4.0)  # a training image: cosine 1
     row = found.sets.tolist().index(0)

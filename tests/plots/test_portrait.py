@@ -39,6 +39,15 @@ def test_encoded_data_are_drawn_lightly_and_thinned(product_field, product_limit
     assert dots.get_alpha() <= 0.5
 
 
+def test_few_encoded_data_are_larger_than_many(product_field, product_limits):
+    def size(count: int) -> float:
+        data = torch.rand(count, 2, dtype=torch.float64) * 2 - 1
+        figure = field_portrait(product_field, product_limits, points=data, resolution=8)
+        return next(line for line in figure.axes[0].lines if line.get_gid() == "data").get_markersize()
+
+    assert size(50) == size(200) == 2 * size(201) == 2 * size(1500)
+
+
 def test_a_plane_states_the_share_of_the_velocity_that_leaves_it(product_limits, words):
     # v = (0.2, 0, 0.4) everywhere: of the squared speed 0.2, four fifths point out of the plane.
     field = LatentField.from_map(lambda z: z + torch.tensor([0.2, 0.0, 0.4]), (3,))

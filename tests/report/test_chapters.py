@@ -50,7 +50,7 @@ def test_one_card_per_attractor_with_its_numbers(results, figures):
     for place, card in enumerate(cards):
         assert f"cosine {float(found.coefficient[place]):.3f}" in card.lines[0]
         assert f"p = {float(found.p_value[place]):.2g}" in card.lines[1]
-        assert card.headline == f"{100 * float(limits.fractions[place]):.0f} % of starts"
+        assert card.headline == f"{100 * float(limits.fractions[place]):.0f} % of starts from a box"
         assert bool(card.badge) == bool(found.significant[place])
 
 
@@ -253,10 +253,18 @@ def test_cards_say_where_among_the_unseen_an_attractor_is_and_that_it_is_not_cal
         assert cards.cards[0].lines[-1] == f"closer than {percent:.0f} % of the unseen, more alone than {percent:.0f} %"
         assert {card.badge for card in cards.cards} == {uncalled}
     (cards,) = attractor_cards(results, uncalled="not called")
-    badges = {True: "closer than unseen", False: "not called"}
-    assert [card.badge for card in cards.cards] == [badges[called] for called in found.significant.tolist()]
+    found = replace(found, q_value=torch.tensor([0.0, 0.02, 0.04, 1.0], dtype=torch.float64))
+    called = [True, True, True, False]
+    for alpha, ratio, words in (
+        (0.05, 0.0099, "exact copy"),
+        (0.05, 0.01, "closer than 95 % of unseen"),
+        (0.1, 0.5, "closer than 90 % of unseen"),
+    ):
+        study = replace(found, alpha=alpha, ratio=torch.full_like(found.ratio, ratio))
+        (cards,) = attractor_cards(replace(results, resemblance=study), uncalled="not called")
+        assert [card.badge for card in cards.cards] == [words if yes else "not called" for yes in called]
     placed = ["closer than" in card.lines[-1] for card in cards.cards]
-    assert placed == [not called for called in found.significant.tolist()]
+    assert placed == [not yes for yes in called]
 
 
 def test_a_report_needs_a_search(results):

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from memories import images, memory
 from scipy.stats import ks_2samp
 from torch import Tensor
 
 from separatrix import LatentField, find_attractors, load_result, save_result, starts
+from separatrix.data import ImageSet
 from separatrix.errors import InputError
 from separatrix.numerics.ranks import benjamini_hochberg, rank_p_values
 from separatrix.studies.memorization import (
@@ -162,8 +165,13 @@ def test_the_audit_finds_the_share_that_is_stored(stored):
     assert found.share == found.low == found.high == 0.5
     assert found.given_back.tolist() == list(range(6))
     assert found.sentence.startswith(
-        "Budget exceeded: 6 of all 12 training images are given back (50.00%; budget 10.00%)."
+        "Budget exceeded: 6 of all 12 training images are given back (50.00%; budget 10.00%), 6 of them as exact copies "
+        "(distance ratio below 0.01). Evidence of memorization: 6 of 6 attractors come closer to one training image than 95 % of "
+        "unseen images do, 6 of them exact copies, distance ratio below 0.01 (cosine of 1.000 at best"
     )
+    assert found.exact.tolist() == list(range(6))
+    assert found.headline == "Budget exceeded: 6 of 12 followed training images given back, 6 exactly (budget 10.00%)"
+    assert found.names == ()
     assert audit_memorization(field, TRAIN, UNSEEN, budget=0.5, noise=32).decision is Decision.WITHIN
 
 
@@ -206,6 +214,39 @@ def test_a_sample_that_is_too_small_cannot_say():
     assert (len(found.sampled), found.share) == (50, 0.0)
     assert 0.05 < found.high < 0.09  # Wilson at 0 of 50: z²/(50 + z²) = 0.0713
     assert "381 would do" in found.sentence
+
+
+@given(
+    attractors=st.integers(1, 30),
+    scores=st.lists(st.integers(0, 40), min_size=20, max_size=200),
+    alpha=st.sampled_from([0.01, 0.05, 0.2]),
+    seed=st.integers(0, 99),
+)
+def test_whatever_is_called_is_closer_than_the_stated_share_of_the_unseen(attractors, scores, alpha, seed):
+    """What the badge says, with ties: p ≤ q ≤ α leaves fewer than a share α of the unseen images as close."""
+    null = torch.tensor(scores, dtype=torch.float64)
+    ours = torch.randint(0, 60, (attractors,), generator=torch.Generator().manual_seed(seed)).double()
+    called = benjamini_hochberg(rank_p_values(ours, null)) <= alpha
+    for score in ours[called]:
+        assert float((null < score).double().mean()) > 1 - alpha
+
+
+def test_images_near_the_stored_ones_are_given_back_but_not_exactly():
+    shift = 0.02 * torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    found = audit_memorization(memory(TRAIN[:6] + shift), TRAIN, UNSEEN, budget=0.1, noise=32)
+    assert found.given_back.tolist() == list(range(6))
+    assert found.exact.tolist() == []
+    assert "(50.00%; budget 10.00%), none of them as exact copies (distance ratio below 0.01)." in found.sentence
+    assert "than 95 % of unseen images do, none of them exact copies" in found.sentence
+    assert found.decision is Decision.EXCEEDED
+
+
+def test_names_and_source_of_the_images_are_kept(stored):
+    field, _ = stored
+    train = ImageSet(pixels=TRAIN, names=tuple(f"{i}.png" for i in range(12)), provenance={"source": "a folder"})
+    found = audit_memorization(field, train, UNSEEN, noise=4)
+    assert [found.names[row] for row in found.given_back] == [f"{i}.png" for i in range(6)]
+    assert found.limits.provenance["starts"]["data"]["source"] == "a folder"
 
 
 def test_a_trivial_field_is_no_excuse():

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from separatrix.audit_run import AuditRun, DataFreeRun
     from separatrix.field import LatentField
 
+_NAMED = 10  # images that are named in the terminal
 _DATA, _RULES, _FREE = "The data", "The rules", "Without training data"
 
 
@@ -58,13 +59,14 @@ def audit(
     ] = None,
     budget: Annotated[
         float | None,
-        typer.Option("--budget", min=0.0, max=0.999, metavar="SHARE", rich_help_panel=_RULES, show_default="0.01",
-                     help="Share of the training images that the model may give back."),
+        typer.Option("--budget", min=0.0, max=0.999, metavar="SHARE", rich_help_panel=_RULES,
+                     help="Share of the training images that the model may give back: 0.01 if not given."),
     ] = None,
     sample: Annotated[
         int | None,
-        typer.Option("--sample", min=1, metavar="N", rich_help_panel=_RULES, show_default="1000",
-                     help="Training images that are followed, and as many held-out ones; more give a narrower interval."),
+        typer.Option("--sample", min=1, metavar="N", rich_help_panel=_RULES,
+                     help="Training images that are followed, and as many held-out ones: 1000 if not given; more give a "
+                     "narrower interval."),
     ] = None,
     noise: Annotated[
         int | None,
@@ -78,7 +80,7 @@ def audit(
     ] = 0.05,
     distance: Annotated[
         Pixels | None,
-        typer.Option("--distance", help="Between images.", rich_help_panel=_RULES, show_default="cosine"),
+        typer.Option("--distance", help="Between images: cosine if not given.", rich_help_panel=_RULES),
     ] = None,
     data_free: Annotated[
         bool,
@@ -88,6 +90,9 @@ def audit(
         str | None,
         typer.Option("--suspects", metavar="SOURCE", rich_help_panel=_FREE,
                      help="Images it may have been trained on, to be looked for among the attractors of noise."),
+    ] = None,
+    max_steps: Annotated[
+        int | None, typer.Option("--max-steps", min=1, metavar="N", help="Budget per orbit.", rich_help_panel=_RULES)
     ] = None,
     batch_size: BatchSize = None,
     seed: Seed = 0,
@@ -104,14 +109,18 @@ def audit(
     """Does a model give back more of its training images than a budget allows?
 
     Exits with 0 (no), 1 (yes) or 2 (cannot say). A training image is given back
-    if an attractor is closer to it, and to it alone, than unseen images are to
-    theirs. Writes a folder with report.html, summary.json and model_card.md.
+    if an attractor is closer to it, and to it alone, than 95 % of unseen images
+    are to theirs (1 − α); exact copies among them are counted apart. Writes a
+    folder with report.html, summary.json and model_card.md.
 
     [bold]separatrix audit my_model.py:load --train a/ --held-out b/ --budget 0.01[/bold]
 
     A stranger's checkpoint, without any data, or against suspected images:
 
     [bold]separatrix audit my_model.py:load --data-free --suspects a/ --held-out b/[/bold]
+
+    Exits with 0 (no suspects, or no evidence of memorization), 1 (evidence) or
+    2 (cannot say, as without held-out images).
     """
     terminal: Terminal = ctx.obj
     pixels = parsed_size(ctx, size)
@@ -128,6 +137,7 @@ def audit(
 
     from separatrix.audit_run import run_audit, run_data_free
     from separatrix.data import load_images
+    from separatrix.protocol import Protocol
 
     field = model.load()
     images = {
@@ -141,6 +151,7 @@ def audit(
         "overwrite": overwrite,
         "distance": (distance or Pixels.COSINE).value,
         "alpha": alpha,
+        "protocol": None if max_steps is None else Protocol(max_steps=max_steps),
         "seed": seed,
         "batch_size": batch_size,
         "progress": terminal.progress,
@@ -149,7 +160,9 @@ def audit(
         free = run_data_free(
             field, suspects=images["suspects"], held_out=images["held_out"], starts=noise or 1000, **common
         )
-        return _ended(terminal, free, _of_suspects(free), _free_words(free))
+        like = free.appearance.resemblance
+        decision = free.appearance.sentence if like is None else like.verdict
+        return _ended(terminal, free, _of_suspects(free), _free_words(free), decision)
     found = run_audit(
         field,
         images["train"],
@@ -160,7 +173,7 @@ def audit(
         **common,
     )
     codes = {"within budget": ExitCode.OK, "budget exceeded": ExitCode.EXCEEDED, "cannot say": ExitCode.CANNOT_SAY}
-    return _ended(terminal, found, codes[str(found.audit.decision)], _words(found))
+    return _ended(terminal, found, codes[str(found.audit.decision)], _words(found), found.audit.headline)
 
 
 def _refuse_idle(ctx: typer.Context, data_free: bool, suspects: str | None, given: dict[str, Any]) -> None:
@@ -186,6 +199,7 @@ def _header(field: LatentField, images: dict[str, Any]) -> Any:
 
 def _words(run: AuditRun) -> list[Any]:
     from separatrix.plots.style import percent
+    from separatrix.report.memorization import PIXEL_NOISE, STARTS, given_back_words
 
     study = run.audit.memorization
     found = study.resemblance
@@ -197,18 +211,18 @@ def _words(run: AuditRun) -> list[Any]:
             *(
                 ()
                 if study.noise_only is None
-                else (("attractors of noise, further ones", study.noise_only.coefficient),)
+                else (("further attractors, from Gaussian noise", study.noise_only.coefficient),)
             ),
             ("training images, to the others", study.other_train),
             ("held-out images", found.held_out),
-            ("uniform noise", found.noise),
+            (PIXEL_NOISE, found.noise),
         )
         if len(values)
     ]
     name = "cosine" if found.distance == "cosine" else f"{found.distance} distance"
     source_rows = [
         [
-            source,
+            STARTS[source],
             f"{row.starts:,}",
             str(row.attractors),
             percent(row.distinct),
@@ -229,6 +243,7 @@ def _words(run: AuditRun) -> list[Any]:
         *([] if study.chamfer is None else [Text(study.chamfer.sentence)]),
         *(Text(sentence) for sentence in study.context),
         Text(f"\n{run.audit.sentence}", style="bold"),
+        *(Text(sentence) for sentence in given_back_words(run.audit, _NAMED)),
         Text("What this audit does not see, and what would change it:", style="dim"),
         *(Text(f"  · {sentence}", style="dim") for sentence in study.would_change),
         Text(""),
@@ -254,10 +269,13 @@ def _of_suspects(run: DataFreeRun) -> ExitCode:
     return ExitCode.EXCEEDED if str(like.outcome) == "evidence of memorization" else ExitCode.CANNOT_SAY
 
 
-def _ended(terminal: Terminal, run: AuditRun | DataFreeRun, code: ExitCode, words: list[Any]) -> ExitCode:
+def _ended(
+    terminal: Terminal, run: AuditRun | DataFreeRun, code: ExitCode, words: list[Any], decision: str
+) -> ExitCode:
+    """Everything is said; of it ``decision`` alone stays with ``--quiet``."""
     report = run.folder / "report.html"
     terminal.show(*words, Text(f"{duration(run.seconds)}; report, numbers and model-card section in", style="dim"))
-    terminal.line(str(report))
+    terminal.line(decision if terminal.quiet else str(report))
     terminal.document(
         {
             **run.record,

@@ -54,7 +54,8 @@ class Audit:
         end = " All others were then followed to their end as well." if self.abandoned else ""
         return (
             f"Audit: {self.agreed} of {self.checked} captured orbits, followed to their end, reached the set they were given "
-            f"(95 % interval {low:.1%} to {high:.1%}; {self.captured:,} captured{again}).{end}"
+            f"(95 % interval {low:.1%} to {high:.1%}; {self.captured:,} captured, "
+            f"these {self.checked} included, whose status now tells how they came to rest{again}).{end}"
         )
 
 

@@ -15,6 +15,7 @@ from separatrix.plots.style import FAINT, INK, MUTED, PAPER, UNRESOLVED, colour,
 
 _MOST_SETS = 10
 _LOST = "unresolved"
+_HATCHES = ("", "////", "....", "xxxx")  # by search; the first is filled
 
 
 @styled
@@ -43,8 +44,9 @@ def basin_shares(results: Mapping[str, LimitSets], *, title: str | None = None) 
         if found.unresolved > 0:
             lost[source] = (found.unresolved, found.unresolved, found.unresolved)
     # A set that only the second search reaches may be large there.
-    largest = sorted(rows, key=lambda label: -max(share for share, _, _ in rows[label].values()))[:_MOST_SETS]
-    left_out = len(rows) - len(largest)
+    peak = {label: max(share for share, _, _ in row.values()) for label, row in rows.items()}
+    order = sorted(rows, key=lambda label: -peak[label])
+    largest, others = order[:_MOST_SETS], order[_MOST_SETS:]
     shown = [label for label in rows if label in largest]
     if lost:  # never hidden behind many sets
         rows[_LOST] = lost
@@ -57,7 +59,7 @@ def basin_shares(results: Mapping[str, LimitSets], *, title: str | None = None) 
         for place, source in enumerate(results):
             share, low, high = rows[label].get(source, (0.0, 0.0, 0.0))
             y = row * step + place
-            face, hatch = (hues[label], "") if place == 0 else (PAPER, "////")
+            face, hatch = PAPER if place else hues[label], _HATCHES[place % len(_HATCHES)]
             axes.barh(
                 y,
                 share,
@@ -87,7 +89,8 @@ def basin_shares(results: Mapping[str, LimitSets], *, title: str | None = None) 
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_xlabel(
         "share of starts, with 95 % interval"
-        + (f"; {left_out} smaller set{'' if left_out == 1 else 's'} left out" if left_out else "")
+        + (f"; {len(others)} smaller set{'' if len(others) == 1 else 's'} left out" if others else "")
+        + (f", at most {percent(peak[others[0]])} of any kind of start" if others and len(results) > 1 else "")
     )
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
@@ -97,7 +100,7 @@ def basin_shares(results: Mapping[str, LimitSets], *, title: str | None = None) 
             Patch(
                 facecolor=MUTED if place == 0 else PAPER,
                 edgecolor=MUTED,
-                hatch="" if place == 0 else "////",
+                hatch=_HATCHES[place % len(_HATCHES)],
                 label=source,
             )
             for place, source in enumerate(results)

@@ -19,6 +19,7 @@ _BINS = 64
 _ROW = 0.15  # height of one row of discs, where a hill is 1 high
 _WIDTH = 0.028  # width of a disc, as a share of the axes
 _CLOSEST = 1e-4  # a cosine above 1 − 1e-4 is drawn at the right edge
+_PIXEL_NOISE = "uniform noise"
 _TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
 
 
@@ -34,8 +35,8 @@ def null_levels(
     """Best cosine to any training image: attractors as discs above what unseen images and noise reach.
 
     The axis is logarithmic in 1 − cosine, because what tells a copy from a likeness happens close to 1. A
-    disc above the dark hill says nothing; a disc to the right of it is closer to a training image than unseen
-    images are.
+    disc above the middle of the dark hill is no closer than many unseen images are; one above its right tail or to
+    the right of it is closer than most of them.
 
     Args:
         result: of :func:`separatrix.studies.resemblance.resemblance`.
@@ -53,7 +54,7 @@ def null_levels(
     figure = new_figure(2.7 + 0.26 * top, title or f"Closer to the {noun}s than unseen images are?")
     axes = figure.subplots()
     bins = np.linspace(low, high, _BINS + 1)
-    _hill(axes, result.noise, bins, "#e4e8eb", "noise")
+    _hill(axes, result.noise, bins, "#e4e8eb", _PIXEL_NOISE)
     if len(result.held_out):
         _hill(axes, result.held_out, bins, UNRESOLVED, "unseen images")
     for index, place, row in zip(result.sets.tolist(), places, rows, strict=True):
@@ -81,10 +82,11 @@ def _hill(axes: Axes, scores: Tensor, bins: NDArray[np.float64], face: str, word
     counts, _ = np.histogram(closeness(scores), bins)
     axes.stairs(counts / max(counts.max(), 1), bins, fill=True, color=face, gid=f"null:{word}")
     middle = scores.quantile(0.5)
-    level = "" if word == "noise" else "median "
+    lower = word == _PIXEL_NOISE
+    label, level = (word.replace(" ", "\n"), "") if lower else (word, "median ")  # narrow: the hills stand close
     axes.annotate(
-        f"{word}\n{level}{float(middle):.3f}", (float(closeness(middle)), 0.06),
-        ha="center", va="bottom", fontsize=8.5, color=INK if level else MUTED, linespacing=1.3,
+        f"{label}\n{level}{float(middle):.3f}", (float(closeness(middle)), 0.06),
+        ha="center", va="bottom", fontsize=8.5, color=MUTED if lower else INK, linespacing=1.3,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from separatrix.plots.plane import Extent, Plane
 from separatrix.plots.style import SPEED, new_figure, percent, styled
 
 _MOST_DATA = 1500  # more dots hide the field
+_FEW = 200  # so many dots or fewer are drawn larger: alone on the field they would be taken for dust
 _SMALLEST_GRID = 8
 
 
@@ -86,8 +87,8 @@ def field_portrait(
             dots[:, 1],
             ".",
             color="#ffe9b8",
-            markersize=3,
-            alpha=0.5,
+            markersize=3 if len(dots) > _FEW else 6,
+            alpha=0.5 if len(dots) > _FEW else 0.9,
             markeredgewidth=0,
             zorder=3,
             gid="data",
@@ -100,7 +101,8 @@ def field_portrait(
             f"Drawn: {plane.description}.\n"
             f"Hidden: {percent(hidden)} of the velocity (mean ‖v_out‖²/‖v‖²) points out of it."
         )
-    bar = figure.colorbar(image, ax=axes, shrink=0.7, aspect=30, pad=0.02)
+    # Anchored at the top: the room that equal units leave is below, not between the titles.
+    bar = figure.colorbar(image, ax=axes, shrink=0.7, aspect=30, pad=0.02, anchor=(0.0, 1.0), panchor="N")
     bar.set_label("speed ‖f(z) − z‖ of one round trip")
     bar.outline.set_visible(False)
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 
@@ -37,7 +37,7 @@ from separatrix.report.tables import (
     versions,
 )
 from separatrix.studies.resemblance import Resemblance
-from separatrix.studies.resemblance_words import Outcome
+from separatrix.studies.resemblance_words import EXACT, Outcome, most_unseen
 
 INTRODUCTION = (
     "An autoencoder squeezes an image into a few numbers, its latent, and rebuilds the image from them. Do "
@@ -51,14 +51,17 @@ _TONES = {Outcome.EVIDENCE: "alarm", Outcome.NO_EVIDENCE: "calm"}
 _MOST_CARDS = 48
 
 
-def page_of(results: ModelResults, figures: Mapping[str, Picture] | None = None) -> Page:
+def page_of(
+    results: ModelResults, figures: Mapping[str, Picture] | None = None, *, shown: Collection[int] = ()
+) -> Page:
     """A report on one model.
 
     Args:
         results: what is known about it.
         figures: by name, if they were rendered before.
+        shown: limit sets that have a card elsewhere on the page, and get none in the chapter.
     """
-    chapter = chapter_of(results, figures)
+    chapter = chapter_of(results, figures, shown=shown)
     return Page(
         f"The latent dynamics of {results.title}",
         chapter.verdict,
@@ -69,13 +72,18 @@ def page_of(results: ModelResults, figures: Mapping[str, Picture] | None = None)
     )
 
 
-def chapter_of(results: ModelResults, figures: Mapping[str, Picture] | None = None) -> Chapter:
-    """All sections about one model."""
+def chapter_of(
+    results: ModelResults, figures: Mapping[str, Picture] | None = None, *, shown: Collection[int] = ()
+) -> Chapter:
+    """All sections about one model; limit sets that are ``shown`` elsewhere get no card."""
     drawn = figures_of(results) if figures is None else figures
     sections = [
         _section("What it does to an image", drawn, "film"),
         _section("The field", drawn, "field"),
-        Section("What it settles on", [*attractor_cards(results), *_chosen(drawn, "nulls")]),
+        Section(
+            "What else it settles on" if shown else "What it settles on",
+            [*_cards_beyond(results, shown), *_chosen(drawn, "nulls")],
+        ),
         Section("Which start ends where", [*_chosen(drawn, "basins", "shares")]),
         Section("How long it takes", [*_chosen(drawn, "steps"), *_unfinished(results.searches)]),
         Section("Every limit set", [limit_set_table(results.searches), *_chosen(drawn, "spectrum")]),
@@ -138,6 +146,14 @@ def _chosen(drawn: Mapping[str, Picture], *names: str) -> list[Block]:
     return [drawn[name] for name in names if name in drawn]
 
 
+def _cards_beyond(results: ModelResults, shown: Collection[int]) -> list[Block]:
+    """Cards of the attractors that have none elsewhere on the page."""
+    if not shown:
+        return attractor_cards(results)
+    rest = [index for index in (results.limits.stable == 1).nonzero().squeeze(1).tolist() if index not in shown]
+    return attractor_cards(results, rest) if rest else [Prose(("Every attractor has its card above.",))]
+
+
 def attractor_cards(
     results: ModelResults,
     order: Sequence[int] | None = None,
@@ -170,14 +186,14 @@ def attractor_cards(
         ]
     names = names_of(limits) if names is None else names
     rows = {} if results.resemblance is None else {s: row for row, s in enumerate(results.resemblance.sets.tolist())}
-    partners = None
+    partners, chosen = None, None
     if results.train is not None and results.resemblance is not None:
         chosen = results.resemblance.nearest[[rows[index] for index in shown]]
         partners = results.train[chosen].detach().to("cpu", torch.float64)
     shades = value_range(images) if partners is None else value_range(images, partners)
     decoded = to_pixels(images, shades)
     nearest = None if partners is None else to_pixels(partners, shades)
-    whose = "" if results.together is None else "all "
+    whose = f"starts from {next(iter(results.searches))}" if results.together is None else "all starts"
     cards = []
     for place, index in enumerate(shown):
         name = names[index]
@@ -191,10 +207,11 @@ def attractor_cards(
                 None
                 if nearest is None
                 else Tile.of(nearest[place], f"The {results.noun} nearest to attractor {name.label}"),
-                f"{percent(float(limits.fractions[index]))} of {whose}starts",
+                f"{percent(float(limits.fractions[index]))} of {whose}",
                 lines,
                 badge,
                 results.noun,
+                results.image_words(int(chosen[place])) if chosen is not None else "",
                 quiet=badge == uncalled,
             )
         )
@@ -203,8 +220,8 @@ def attractor_cards(
         Cards(
             tuple(cards),
             f"Each attractor, decoded, beside the {results.noun} it is most like. Ratio: its distance to that image over that to "
-            "the next ten, 0 for a copy and near 1 for a mean. Alone: of a lower ratio. p: how often an unseen image is as close, "
-            f"or as alone, whichever is more often.{more}"
+            f"the next ten, 0 for a copy and near 1 for a mean; exact copy: below {EXACT:g}. Alone: of a lower ratio. p: how often an "
+            f"unseen image is as close, or as alone, whichever is more often.{more}"
             if nearest is not None
             else more,
         )
@@ -228,8 +245,13 @@ def _resemblance_lines(results: ModelResults, row: int, uncalled: str) -> tuple[
             f"ratio {float(found.ratio[row]):.2f}, p = {float(found.p_value[row]):.2g}",
         ]
     if bool(found.significant[row]):
-        return tuple(lines), "closer than unseen"
+        return tuple(lines), called_badge(found, row)
     return (*lines, *((_among_the_unseen(found, row),) if len(found.held_out) else ())), uncalled
+
+
+def called_badge(found: Resemblance, row: int) -> str:
+    """What is true of this called attractor, in a few words."""
+    return "exact copy" if bool(found.exact[row]) else f"closer than {most_unseen(found.alpha)} of unseen"
 
 
 def _among_the_unseen(found: Resemblance, row: int) -> str:

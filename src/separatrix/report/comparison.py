@@ -15,9 +15,10 @@ from separatrix.plots.film import arrived, filmed
 from separatrix.plots.naming import names_of
 from separatrix.plots.pictures import to_pixels, value_range
 from separatrix.plots.style import percent
-from separatrix.report.chapter import INTRODUCTION, chapter_of, summary_of, versions_section
+from separatrix.report.chapter import INTRODUCTION, called_badge, chapter_of, summary_of, versions_section
 from separatrix.report.page import Block, Cell, Film, Page, Picture, Section, Strip, Table, Tile, Verdict
 from separatrix.report.results import ModelResults
+from separatrix.studies.resemblance_words import EXACT, most_unseen
 
 TIMES = (1, 2, 4, 16, 256)
 
@@ -82,13 +83,13 @@ def _strip(results: ModelResults, name: str, pixels: NDArray[np.uint8], owner: i
     words = ("the input", *(f"after {time} round trips" for time in TIMES), "nearest training image")
     frames = [Tile.of(frame, f"{name}, {results.title}: {word}") for frame, word in zip(pixels, words, strict=True)]
     found = results.resemblance
-    called = found is not None and owner in found.sets[found.significant].tolist()
+    called = [] if found is None else found.sets[found.significant].tolist()
     ending = "still moving" if owner < 0 else f"attractor {names_of(results.limits)[owner].label}"
     return Strip(
         results.title,
         tuple(frames),
         f"{ending}, cosine {similarity:.3f}",
-        "closer than unseen" if called else "",
+        called_badge(found, found.sets.tolist().index(owner)) if found is not None and owner in called else "",
     )
 
 
@@ -100,6 +101,7 @@ def _overview(models: Sequence[ModelResults]) -> Table:
         closest = "–" if found is None or not len(found) else f"{float(found.coefficient.max()):.3f}"
         unseen = "–" if found is None or not len(found.held_out) else f"{float(found.held_out.quantile(0.5)):.3f}"
         called = "–" if found is None else f"{int(found.significant.sum())} of {len(found)}"
+        exact = "–" if found is None else f"{int(found.exact.sum())}"
         lost = float((results.limits.labels < 0).to(torch.float64).mean())
         rows.append(
             (
@@ -110,8 +112,10 @@ def _overview(models: Sequence[ModelResults]) -> Table:
                 Cell(closest),
                 Cell(unseen),
                 Cell(called),
+                Cell(exact),
             )
         )
+    alpha = max((results.resemblance.alpha for results in models if results.resemblance is not None), default=0.05)
     return Table(
         (
             "model",
@@ -120,10 +124,12 @@ def _overview(models: Sequence[ModelResults]) -> Table:
             "unresolved starts",
             "closest cosine",
             "median unseen",
-            "closer than unseen",
+            "called",
+            "exact copies",
         ),
         tuple(rows),
         "Closest cosine: of an attractor to a training image. Median unseen: what images reach that the "
         "model has never seen. "
-        "Closer than unseen: attractors that beat unseen images (false discovery rate 5 %).",
+        f"Called: attractors closer to one training image than {most_unseen(alpha)} of unseen images are (false discovery rate "
+        f"{alpha:g}). Exact copies: those of them whose distance to that image is below {EXACT:g} of that to the next ten.",
     )

@@ -20,6 +20,7 @@ from separatrix.plots.pictures import are_pictures
 from separatrix.plots.style import percent
 from separatrix.report.page import Picture
 from separatrix.report.results import ModelResults
+from separatrix.studies.resemblance_words import most_unseen
 
 _DATA_SHOWN = 1500  # encoded training images drawn in the portrait
 
@@ -55,11 +56,15 @@ def figures_of(results: ModelResults, *, resolution: int = 90) -> dict[str, Pict
     if field.latent_dim >= 2:
         figures["field"] = _portrait(results, resolution)
     found = results.resemblance
+    several = len(results.searches) > 1 and results.together is None
+    whence = f" that starts from {next(iter(results.searches))} reach" if several else ""
     if found is not None and len(found) and found.distance == "cosine":  # the axis is one of cosines
         figures["nulls"] = _nulls(results)
     if results.train is not None and are_pictures(tuple(results.train.shape[1:])):
         figures["attractors"] = Picture.of(
-            attractor_gallery(field, limits, results.train, noun=results.noun),
+            attractor_gallery(
+                field, limits, results.train, noun=results.noun, title=f"What the attractors{whence} look like"
+            ),
             alt=f"Every attractor decoded, beside the {results.noun} nearest to it.",
         )
     if results.grid is not None:
@@ -121,9 +126,9 @@ def _nulls(results: ModelResults) -> Picture:
             f"{float(found.coefficient.min()):.3f} to {float(found.coefficient.max()):.3f}{level}."
         ),
         caption=(
-            "A disc above the dark hill says nothing: an image that the model has never seen scores the "
-            f"same. A disc to the right of it is closer to a {results.noun} than unseen images are; it is called a copy only "
-            "if it is also closer to that image than to the next ones, by more than unseen images are."
+            f"Dark hill: how close images that the model has never seen come to a {results.noun}. A disc above the middle of it is "
+            f"no closer than many of those. A disc above its right tail, or right of it, is closer than most; it is called "
+            f"only if it is closer than {most_unseen(found.alpha)} of them and, by as much, closer to that image than to the next ones."
         ),
     )
 

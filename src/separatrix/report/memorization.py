@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor
@@ -12,19 +12,26 @@ from separatrix.report.chapter import attractor_cards, page_of
 from separatrix.report.page import Block, Bullets, Cell, Facts, Page, Picture, Prose, Section, Table, Verdict
 from separatrix.report.results import ModelResults
 from separatrix.studies.memorization import Decision, Memorization, MemorizationAudit
+from separatrix.studies.resemblance import Resemblance
 
 _RISKIEST = 24
 _NEAREST_TO_IT = 6  # shown where none is called
 NOT_CALLED = "not called"
+NAMED = 20  # images that a model card names; summary.json has all
+STARTS = {"train": "training images", "held-out": "held-out images", "noise": "Gaussian noise"}
+"""What the sources of a `Memorization` are called on pages and in figures."""
+PIXEL_NOISE = "images of uniform noise"
+"""The lower null: no starts, unlike Gaussian noise."""
 _TONES = {Decision.EXCEEDED: "alarm", Decision.WITHIN: "calm", Decision.CANNOT_SAY: "open"}
 
 
 def audit_page(audit: MemorizationAudit, results: ModelResults, figures: Mapping[str, Picture] | None = None) -> Page:
     """The decision first, then the riskiest attractors, then every null, then all that is known about the model."""
-    page = page_of(results, figures)
+    shown = riskiest(audit.memorization.resemblance)
+    page = page_of(results, figures, shown=shown)
     verdict = Verdict(audit.decision.capitalize(), _after(audit), _TONES[audit.decision])
     opening = [
-        Section("The riskiest attractors", _riskiest(results)),
+        Section("The riskiest attractors", _riskiest(results, shown)),
         Section("How close, and compared with what", [null_table(audit.memorization), *_context(audit.memorization)]),
         Section("How varied the attractors are", [variety_table(audit.memorization)]),
         Section("What each kind of start finds", [source_table(audit.memorization), *_alike(audit.memorization)]),
@@ -38,14 +45,14 @@ def null_table(study: Memorization) -> Table:
     found = study.resemblance
     sign = 1 if found.distance == "cosine" else -1
     noise_only = (
-        () if study.noise_only is None else (("attractors of noise, further ones", study.noise_only.coefficient),)
+        () if study.noise_only is None else (("further attractors, from Gaussian noise", study.noise_only.coefficient),)
     )
     rows = (
         ("attractors", found.coefficient),
         *noise_only,
         ("training images, to the others", study.other_train),
         ("held-out images", found.held_out),
-        ("uniform noise", found.noise),
+        (PIXEL_NOISE, found.noise),
     )
     name = "cosine" if found.distance == "cosine" else f"{found.distance} distance"
     return Table(
@@ -60,7 +67,7 @@ def source_table(study: Memorization) -> Table:
     """What training, held-out and noise starts find."""
     rows = [
         (
-            Cell(name),
+            Cell(STARTS[name]),
             Cell(f"{source.starts:,}"),
             Cell(str(source.attractors)),
             Cell(percent(source.distinct)),
@@ -122,6 +129,7 @@ def model_card_section(audit: MemorizationAudit, name: str) -> str:
         "",
         *(f"* {sentence}" for sentence in study.context),
         *([] if study.chamfer is None else [f"* {study.chamfer.sentence}"]),
+        *(f"* {sentence}" for sentence in given_back_words(audit)),
         "",
         "What this does not see:",
         "",
@@ -131,36 +139,66 @@ def model_card_section(audit: MemorizationAudit, name: str) -> str:
     return "\n".join(lines)
 
 
+def given_back_words(audit: MemorizationAudit, most: int = NAMED) -> tuple[str, ...]:
+    """Which training images are given back, exact copies apart: by file where they have one, else by row number."""
+    return copies_listed("Given back", audit.given_back, audit.exact, audit.names, most)
+
+
+def copies_listed(
+    words: str, called: Tensor, exact: Tensor, names: Sequence[str], most: int = NAMED
+) -> tuple[str, ...]:
+    """A sentence on the images that are exact copies and one on the other called ones, by name or else by row number.
+
+    >>> import torch
+    >>> copies_listed("Found", torch.tensor([0, 2]), torch.tensor([2]), ("a.png", "b.png", "c.png"))
+    ('Found as exact copies: c.png.', 'Found not exactly: a.png.')
+    """
+    copies = exact.tolist()
+    others = [row for row in called.tolist() if row not in copies]
+    sentences = []
+    for kind, rows in (("as exact copies", copies), ("not exactly", others)):
+        if rows:
+            listed = ", ".join(names[row] if names else f"no. {row}" for row in rows[:most])
+            more = f" and {len(rows) - most:,} more (all are in summary.json)" if len(rows) > most else ""
+            sentences.append(f"{words} {kind}: {listed}{more}.")
+    return tuple(sentences)
+
+
 def _after(audit: MemorizationAudit) -> str:
     """The sentence without the decision that it begins with."""
     sentence = audit.sentence.removeprefix(f"{audit.decision.capitalize()}: ")
     return f"{sentence[0].upper()}{sentence[1:]}"
 
 
-def _riskiest(results: ModelResults) -> list[Block]:
-    found = results.resemblance
-    assert found is not None
+def riskiest(found: Resemblance) -> list[int]:
+    """The limit sets that stand first on the page: those called, else those nearest to it, smallest p-values first."""
     order = sorted(
         range(len(found)),
         key=lambda row: (float(found.p_value[row]), float(found.ratio[row]), -float(found.coefficient[row])),
     )
     called = [row for row in order if bool(found.significant[row])]
-    if called:
-        return attractor_cards(results, found.sets[called[:_RISKIEST]].tolist())
-    if not order:
+    sets: list[int] = found.sets[called[:_RISKIEST] or order[:_NEAREST_TO_IT]].tolist()
+    return sets
+
+
+def _riskiest(results: ModelResults, shown: Sequence[int]) -> list[Block]:
+    found = results.resemblance
+    assert found is not None
+    if not shown:
         return [Prose(("No attractor was found.",))]
-    shown = order[:_NEAREST_TO_IT]
+    if bool(found.significant.any()):
+        return attractor_cards(results, shown)
     which = (
         "It is shown"
-        if len(order) == 1
-        else f"Those with the smallest p-values, {len(shown)} of {len(order)}, are shown"
+        if len(found) == 1
+        else f"Those with the smallest p-values, {len(shown)} of {len(found)}, are shown"
     )
     words = (
         "None of the attractors that training images lead to is called: none comes closer to one training image than unseen "
         "images do, at a false discovery rate of "
         f"{found.alpha:g}. {which} all the same, beside the training image that each resembles."
     )
-    return [Prose((words,)), *attractor_cards(results, found.sets[shown].tolist(), uncalled=NOT_CALLED)]
+    return [Prose((words,)), *attractor_cards(results, shown, uncalled=NOT_CALLED)]
 
 
 def _context(study: Memorization) -> list[Block]:

@@ -93,6 +93,7 @@ class Card:
         lines: numbers below.
         badge: one or two words, or empty.
         noun: what the image beside it is.
+        which: of those images, by number and name.
         quiet: the badge is no alarm.
     """
 
@@ -104,6 +105,7 @@ class Card:
     lines: tuple[str, ...]
     badge: str = ""
     noun: str = "training image"
+    which: str = ""
     quiet: bool = False
 
 

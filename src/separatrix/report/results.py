@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -41,6 +41,7 @@ class ModelResults:
         together: the searches as one (see `joined`), if the chapter is about the attractors of all of them; it is
             about those of the first if not given.
         train: training images, to stand beside the attractors.
+        train_names: one per image of ``train``, such as its file; empty if it has none beyond its row number.
         noun: what the images of ``train`` are called: nobody knows of a suspected image that it was trained on.
         resemblance: of `limits`.
         sensitivity: of the starts of the first search.
@@ -55,6 +56,7 @@ class ModelResults:
     searches: Mapping[str, LimitSets]
     together: LimitSets | None = None
     train: Tensor | None = None
+    train_names: Sequence[str] = ()
     noun: str = "training image"
     resemblance: Resemblance | None = None
     sensitivity: Sensitivity | None = None
@@ -67,6 +69,10 @@ class ModelResults:
             raise InputError(
                 "A report needs at least one search, such as searches={'data': find_attractors(field, starts)}."
             )
+
+    def image_words(self, row: int) -> str:
+        """An image of ``train`` by its row number and its name, such as ``"17 (shoes/0017.png)"``."""
+        return f"{row:,} ({self.train_names[row]})" if self.train_names else f"{row:,}"
 
     @property
     def limits(self) -> LimitSets:

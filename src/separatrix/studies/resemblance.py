@@ -27,7 +27,7 @@ from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics import counter_random
 from separatrix.numerics.neighbours import Distance, Engine, nearest_items
 from separatrix.numerics.ranks import benjamini_hochberg, rank_p_values
-from separatrix.studies.resemblance_words import Outcome, judged, median, would_change
+from separatrix.studies.resemblance_words import Outcome, exact_copies, judged, median, would_change
 
 _CHUNK = 256  # points decoded at once
 _NEIGHBOURS = 10  # further training images that the nearest is compared with
@@ -98,8 +98,13 @@ class Resemblance(Columnar):
 
     @property
     def significant(self) -> Tensor:
-        """``(a,)`` bool: closer to one training image than unseen images (false discovery rate ``alpha``)."""
+        """``(a,)`` bool: closer to one training image than 1 − α of unseen images, at false discovery rate α."""
         return self.q_value <= self.alpha
+
+    @property
+    def exact(self) -> Tensor:
+        """``(a,)`` bool: of the significant ones, those that are the same image, see `exact_copies`."""
+        return exact_copies(self.significant, self.ratio)
 
     def __repr__(self) -> str:
         return f"Resemblance({len(self)} attractors: {self.outcome})"

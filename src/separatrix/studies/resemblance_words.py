@@ -10,6 +10,10 @@ from torch import Tensor
 from separatrix.limitsets.sets import LimitSets
 from separatrix.limitsets.triviality import triviality
 
+EXACT = 0.01
+"""Distance ratio below which a called attractor is an exact copy. Images of one source differ from their neighbours by about
+0.25 of the pixel range (RMS, FashionMNIST), and a hundredth of that is less than one of 256 grey levels: as pictures the two are
+the same. By the cosine, brightness apart."""
 _STRANGE = 0.05  # quantile of the unseen images below which an attractor does not look like the data
 _MOST_UNRESOLVED = 0.1  # with more starts than this unaccounted for, "none found" is no finding
 
@@ -21,6 +25,36 @@ class Outcome(StrEnum):
     CANNOT_SAY = "cannot say"
     NO_EVIDENCE = "no evidence of memorization"
     EVIDENCE = "evidence of memorization"
+
+
+def exact_copies(called: Tensor, ratio: Tensor) -> Tensor:
+    """``(a,)`` bool: called, and no further from its image than rounding to grey levels; never without neighbours.
+
+    >>> import torch
+    >>> exact_copies(torch.tensor([True, True, False]), torch.tensor([1e-5, 0.06, 1e-5])).tolist()
+    [True, False, False]
+    """
+    return called & (ratio < EXACT)
+
+
+def exact_words(count: int) -> str:
+    """How many of the called are exact copies, to follow their number.
+
+    >>> exact_words(16)
+    '16 of them exact copies, distance ratio below 0.01'
+    """
+    return (
+        f"{count or 'none'} of them {'an exact copy' if count == 1 else 'exact copies'}, distance ratio below {EXACT:g}"
+    )
+
+
+def most_unseen(alpha: float) -> str:
+    """Which share of the unseen images a called attractor beats: p ≤ q ≤ α, and p is the share of those that it does not.
+
+    >>> most_unseen(0.05)
+    '95 %'
+    """
+    return f"{100 * (1 - alpha):g} %"
 
 
 def judged(
@@ -60,10 +94,11 @@ def judged(
     called = columns["q_value"] <= alpha
     if bool(called.any()):
         starts = int(columns["hits"][called].sum()) / max(len(limits.labels), 1)
+        exact = int(exact_copies(called, columns["ratio"]).sum())
         return Outcome.EVIDENCE, (
             f"Evidence of memorization: {int(called.sum())} of {count} attractor{_s(count)} come closer to one "
-            f"{noun} than unseen images do ({closest} at best; {level}; false discovery rate {alpha:g}). "
-            f"{starts:.0%} of the starts end there."
+            f"{noun} than {most_unseen(alpha)} of unseen images do, {exact_words(exact)} ({closest} at best; {level}; "
+            f"false discovery rate {alpha:g}). {starts:.0%} of the starts end there."
         )
     family = count + beside
     if family / (len(null) + 1) > alpha and float(columns["p_value"].min()) <= 1 / (len(null) + 1):

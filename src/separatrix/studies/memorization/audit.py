@@ -1,7 +1,8 @@
 """A decision on memorization: which share of the training images does the model give back, against a budget?
 
 A training image is *given back* if it is the nearest training image of an attractor that the resemblance study calls,
-that is, of an attractor closer to that one image than unseen images are to theirs. The share is estimated on a random
+that is, of an attractor closer to that one image than 95 % of unseen images are to theirs (1 − α); exact copies are counted
+among them. The share is estimated on a random
 sample of the training images, each of which is also a start, with a Wilson interval. Noise starts are followed too,
 because they reach attractors that no training image leads to; these are judged with the others, and a sampled image that
 only they give back counts.
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from separatrix import starts as starting
 from separatrix.cost import Cost
+from separatrix.data import ImageSet, load_images
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
@@ -27,7 +29,7 @@ from separatrix.numerics.neighbours import Distance, Engine
 from separatrix.protocol import Protocol
 from separatrix.studies.memorization.study import Memorization, memorization
 from separatrix.studies.resemblance import images_of
-from separatrix.studies.resemblance_words import Outcome
+from separatrix.studies.resemblance_words import EXACT, Outcome
 
 _SAMPLE = 1000
 _NOISE = 256
@@ -53,10 +55,14 @@ class MemorizationAudit:
         low, high: 95 % interval for the share of all training images (Wilson; without width if all were sampled).
         sampled: ``(s,)`` int64, the training images that were sampled.
         given_back: ``(g,)`` int64, training images nearest to a called attractor of either search, sampled or not.
+        exact: ``(e,)`` those of them that come back as an exact copy, see
+            :data:`~separatrix.studies.resemblance_words.EXACT`.
         by_noise_alone: ``(h,)`` those of them that only attractors of noise give back.
+        names: of all training images, where they have some, such as their files in the folder; else empty.
         memorization: the study behind it.
         limits: limit sets from the sampled training images.
-        unseen: limit sets from as many held-out images, all if there are not more: for comparison, they decide nothing.
+        unseen: limit sets from as many held-out images, all if there are not more: for comparison, they decide nothing
+            (the p-values come from the held-out images themselves).
         noise: limit sets from noise.
     """
 
@@ -68,7 +74,9 @@ class MemorizationAudit:
     high: float
     sampled: Tensor
     given_back: Tensor
+    exact: Tensor
     by_noise_alone: Tensor
+    names: tuple[str, ...]
     memorization: Memorization
     limits: LimitSets
     unseen: LimitSets
@@ -78,6 +86,15 @@ class MemorizationAudit:
     def cost(self) -> Cost:
         """Of the three searches."""
         return self.limits.cost + self.unseen.cost + self.noise.cost
+
+    @property
+    def headline(self) -> str:
+        """The decision and the counts behind it, in one line."""
+        count, exact = (int(torch.isin(self.sampled, images).sum()) for images in (self.given_back, self.exact))
+        return (
+            f"{self.decision.capitalize()}: {count} of {len(self.sampled):,} followed training images given back, {exact} exactly "
+            f"(budget {self.budget:.2%})"
+        )
 
     def __repr__(self) -> str:
         return f"MemorizationAudit({self.decision}: {self.share:.2%} of {len(self.sampled)} images, budget {self.budget:.2%})"
@@ -130,11 +147,12 @@ def audit_memorization(
         raise InputError(f"A budget is a share of the training images from 0 to below 1, not {budget}.")
     if sample < 1 or noise < 1:
         raise InputError(f"An audit needs at least one training image and one noise start, not {sample} and {noise}.")
-    known, unseen = images_of(train, "train"), images_of(held_out, "held_out")
+    trained, held = _loaded(train), _loaded(held_out)
+    known, unseen = images_of(trained, "train"), images_of(held, "held_out")
     sampled = _sampled(len(known), sample, seed)
     sources = (
-        starting.encoded(known[sampled]),
-        starting.encoded(unseen[_sampled(len(unseen), len(sampled), seed)]),
+        starting.encoded(trained[sampled]),
+        starting.encoded(held[_sampled(len(unseen), len(sampled), seed)]),
         starting.gaussian(noise, seed=seed),
     )
     with warnings.catch_warnings():
@@ -154,11 +172,10 @@ def audit_memorization(
         alpha=alpha,
         seed=seed,
     )
-    given_back, by_noise_alone = _given_back(study)
-    count = int(torch.isin(sampled, given_back).sum())
-    alone = int(torch.isin(sampled, by_noise_alone).sum())
+    given_back, exact, by_noise_alone = _given_back(study)
+    count, copies, alone = (int(torch.isin(sampled, images).sum()) for images in (given_back, exact, by_noise_alone))
     low, high = _interval(count, len(sampled), len(known))
-    decision, sentence = _decided(study, count, alone, len(sampled), len(known), low, high, budget)
+    decision, sentence = _decided(study, count, copies, alone, len(sampled), len(known), low, high, budget)
     return MemorizationAudit(
         decision=decision,
         sentence=sentence,
@@ -168,7 +185,9 @@ def audit_memorization(
         high=high,
         sampled=sampled,
         given_back=given_back,
+        exact=exact,
         by_noise_alone=by_noise_alone,
+        names=trained.own_names if isinstance(trained, ImageSet) else (),
         memorization=study,
         limits=limits,
         unseen=beside,
@@ -176,19 +195,28 @@ def audit_memorization(
     )
 
 
+def _loaded(data: Any) -> ImageSet | Tensor:
+    """With its names and where it came from, if it says so; a tensor keeps its precision."""
+    return data if isinstance(data, (ImageSet, Tensor)) else load_images(data)
+
+
 def _sampled(total: int, count: int, seed: int) -> Tensor:
     """So many of the indices below ``total``, drawn without replacement, in ascending order."""
     return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
 
 
-def _given_back(study: Memorization) -> tuple[Tensor, Tensor]:
-    """Training images nearest to a called attractor, and those of them that only attractors of noise give back."""
-    known = study.resemblance.nearest[study.resemblance.significant].unique()
-    noise = study.noise_only
+def _given_back(study: Memorization) -> tuple[Tensor, Tensor, Tensor]:
+    """Training images nearest to a called attractor, to an exact copy, and to called attractors of noise alone."""
+    found, noise = study.resemblance, study.noise_only
+    known, exact = found.nearest[found.significant].unique(), found.nearest[found.exact].unique()
     if noise is None:
-        return known, known[:0]
+        return known, exact, known[:0]
     reached = noise.nearest[noise.significant].unique()
-    return torch.cat([known, reached]).unique(), reached[~torch.isin(reached, known)]
+    return (
+        torch.cat([known, reached]).unique(),
+        torch.cat([exact, noise.nearest[noise.exact]]).unique(),
+        reached[~torch.isin(reached, known)],
+    )
 
 
 def _interval(count: int, sampled: int, total: int) -> tuple[float, float]:
@@ -201,6 +229,7 @@ def _interval(count: int, sampled: int, total: int) -> tuple[float, float]:
 def _decided(
     study: Memorization,
     count: int,
+    exact: int,
     alone: int,
     sampled: int,
     total: int,
@@ -211,6 +240,8 @@ def _decided(
     which = f"all {total:,}" if sampled == total else f"{sampled:,} sampled of {total:,}"
     interval = "" if sampled == total else f", 95 % interval {low:.2%} to {high:.2%}"
     share = f"{count} of {which} training images are given back ({count / sampled:.2%}{interval}; budget {budget:.2%})"
+    if count:
+        share += f", {exact or 'none'} of them as exact copies (distance ratio below {EXACT:g})"
     if alone:
         share += f", {alone} of them only by attractors that noise reaches and no training image that was followed"
     if study.outcome is Outcome.EVIDENCE and low > budget:

@@ -18,6 +18,7 @@ from separatrix.limitsets.same import same_sets
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.ranks import benjamini_hochberg
 from separatrix.studies.resemblance import Resemblance, resemblance
+from separatrix.studies.resemblance_words import exact_copies, exact_words, most_unseen
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,8 +47,13 @@ class NoiseOnly(Columnar):
 
     @property
     def significant(self) -> Tensor:
-        """``(b,)`` bool: closer to one training image than unseen images."""
+        """``(b,)`` bool: closer to one training image than 1 − α of unseen images."""
         return self.q_value <= self.alpha
+
+    @property
+    def exact(self) -> Tensor:
+        """``(b,)`` bool: of the significant ones, those that are the same image."""
+        return exact_copies(self.significant, self.ratio)
 
     @property
     def sentence(self) -> str:
@@ -55,9 +61,10 @@ class NoiseOnly(Columnar):
         called, count = int(self.significant.sum()), len(self)
         more = "further attractor that noise reaches" if count == 1 else "further attractors that noise reaches"
         verb = "comes" if called == 1 else "come"
+        exact = f", {exact_words(int(self.exact.sum()))}" if called else ""
         return (
             f"Of {count} {more} and no training image that was followed, {called or 'none'} {verb} closer to one training "
-            "image than unseen images do."
+            f"image than {most_unseen(self.alpha)} of unseen images do{exact}."
         )
 
     def beside(self, found: Resemblance) -> Resemblance:
