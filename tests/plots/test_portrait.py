@@ -90,6 +90,14 @@ def test_decoded_attractors_stand_beside_the_field_if_they_are_images(
     assert pictures == ["picture:A", "picture:B", "picture:C", "picture:D"]
 
 
+def test_a_flat_window_leaves_no_empty_band_below(product_field, product_limits):
+    """Equal units make the field low where the window is wide: the figure ends where the drawing does."""
+    figure = field_portrait(product_field, product_limits, resolution=12, extent=(-4.0, 4.0, -1.2, 1.2))
+    figure.draw_without_rendering()
+    assert figure.get_figheight() < 4.5
+    assert 0 <= figure.get_tightbbox().y0 < 0.3
+
+
 def test_a_field_that_stands_still_can_be_drawn(product_limits):
     still = LatentField.from_map(lambda z: z, (2,), dtype=torch.float64)
     assert field_portrait(still, product_limits, resolution=8).axes[0].images[0].get_array().max() == 0

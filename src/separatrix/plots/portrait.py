@@ -20,6 +20,7 @@ from separatrix.plots.style import SPEED, new_figure, percent, styled
 _MOST_DATA = 1500  # more dots hide the field
 _FEW = 200  # so many dots or fewer are drawn larger: alone on the field they would be taken for dust
 _SMALLEST_GRID = 8
+_MARGIN = 0.1  # inches
 
 
 @styled
@@ -101,11 +102,20 @@ def field_portrait(
             f"Drawn: {plane.description}.\n"
             f"Hidden: {percent(hidden)} of the velocity (mean ‖v_out‖²/‖v‖²) points out of it."
         )
-    # Anchored at the top: the room that equal units leave is below, not between the titles.
+    # Anchored at the top: the room that equal units leave is below, not between the titles, and is cut off.
     bar = figure.colorbar(image, ax=axes, shrink=0.7, aspect=30, pad=0.02, anchor=(0.0, 1.0), panchor="N")
     bar.set_label("speed ‖f(z) − z‖ of one round trip")
     bar.outline.set_visible(False)
+    _cut_below(figure)
     return figure
+
+
+def _cut_below(figure: Figure) -> None:
+    """Take away the free room below everything that is drawn."""
+    figure.draw_without_rendering()
+    free = float(figure.get_tightbbox().y0) - _MARGIN
+    if free > 0:
+        figure.set_figheight(figure.get_figheight() - free)
 
 
 def _logarithmic(speed: NDArray[np.float64]) -> LogNorm | None:
