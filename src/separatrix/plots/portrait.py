@@ -21,6 +21,7 @@ _MOST_DATA = 1500  # more dots hide the field
 _FEW = 200  # so many dots or fewer are drawn larger: alone on the field they would be taken for dust
 _SMALLEST_GRID = 8
 _MARGIN = 0.1  # inches
+_CUTS = 5
 
 
 @styled
@@ -111,10 +112,12 @@ def field_portrait(
 
 
 def _cut_below(figure: Figure) -> None:
-    """Take away the free room below everything that is drawn."""
-    figure.draw_without_rendering()
-    free = float(figure.get_tightbbox().y0) - _MARGIN
-    if free > 0:
+    """Take away the free room below everything that is drawn; more than once, since the colour bar gets lower with the figure."""
+    for _ in range(_CUTS):
+        figure.draw_without_rendering()
+        free = float(figure.get_tightbbox().y0) - _MARGIN
+        if free < _MARGIN:
+            return
         figure.set_figheight(figure.get_figheight() - free)
 
 
