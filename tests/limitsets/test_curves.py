@@ -116,7 +116,8 @@ def test_no_curve_where_there_is_none(name):
 def test_a_narrow_band_of_chaos_is_no_curve():
     """The radius follows a tent map within 1e-4 of 1 while the phase creeps round: sorted by its laps it passes for thin, and
     displaced points fall back onto the band at once. Its largest exponent, ln 1.99, gives it away."""
-    width, turn = 1e-4, 0.0213
+    # A thinness of 0.08 to 0.11, wherever in the band it starts: nearer to a resonance it is a matter of rounding.
+    width, turn = 1e-4, 0.0283
 
     def function(z):
         r, phase = z.norm(dim=1), torch.atan2(z[:, 1], z[:, 0]) + turn
