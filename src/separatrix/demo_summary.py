@@ -152,8 +152,10 @@ def _remembered(results: ModelResults) -> str:
     which = f"each to a different one of its {total:,} training images"
     if distinct < copies:
         which = f"to {distinct} of its {total:,} training images"
+    exact = int(found.exact.sum())
+    exactly = f"; {exact} of them are exact copies" if exact else ""
     ends = " and ".join(f"{percent(_ends(results, source))} of the {source}" for source in results.searches)
     return (
         f"{results.title}: {copies} of {len(found)} attractors are closer to training images than "
-        f"{most_unseen(found.alpha)} of unseen digits are, {which}; {int(found.exact.sum())} are exact copies. {ends} end there."
+        f"{most_unseen(found.alpha)} of unseen digits are, {which}{exactly}. {ends} end there."
     )
