@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from devices import available
 from torch import Tensor
 
 import separatrix as sx
@@ -181,7 +182,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--longer", type=int, default=700, help="further steps for 8 orbits")
     parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", type=available, default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()

@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 import transformers
+from devices import available
 from torch import Tensor, nn
 
 BATCH = 25
@@ -94,7 +95,7 @@ def without(model: nn.Module, attribute: str | None) -> Iterator[bool]:
 
 
 @torch.no_grad()
-def deviation(model: nn.Module, samples: int, size: int, seed: int, device: str) -> tuple[float, float]:
+def deviation(model: nn.Module, samples: int, size: int, seed: int, device: torch.device) -> tuple[float, float]:
     """σ of N(0, I) images and σ of the last hidden state, over all coordinates and samples."""
     generator = torch.Generator().manual_seed(seed)
     seen, found = [0.0, 0.0, 0], [0.0, 0.0, 0]
@@ -177,7 +178,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--scale", choices=("full", "small"), default="full")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", type=available, default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
@@ -191,7 +192,7 @@ def main() -> None:
         "samples": options.samples,
         "seeds": options.seeds,
         "scale": options.scale,
-        "device": torch.cuda.get_device_name() if options.device == "cuda" else f"{options.threads} CPU threads",
+        "device": torch.cuda.get_device_name() if options.device.type == "cuda" else f"{options.threads} CPU threads",
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "python": platform.python_version(),

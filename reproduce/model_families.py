@@ -24,6 +24,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from devices import available
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning, ModelWarning
@@ -164,7 +165,7 @@ def table(record: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", choices=("small", "full"), default="small")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", type=available, default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20.0, help="for the diagnosis of each")
     parser.add_argument("--steps", type=int, default=500, help="budget of an orbit; the paper's is 500")
@@ -180,7 +181,7 @@ def main() -> None:
         f"--threads {options.threads} --seconds {options.seconds:g} --steps {options.steps}",
         "scale": options.scale,
         "steps": options.steps,
-        "device": torch.cuda.get_device_name() if options.device == "cuda" else f"{options.threads} CPU threads",
+        "device": torch.cuda.get_device_name() if options.device.type == "cuda" else f"{options.threads} CPU threads",
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "diffusers": diffusers.__version__,

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from devices import available
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -366,14 +367,6 @@ def command(options: argparse.Namespace) -> str:
     where = f" --device {options.device}" if options.device.type != "cpu" else ""
     which = " --monitor-only" if options.monitor_only else f" --seeds {options.seeds}"
     return f"python reproduce/training_dynamics.py --data {options.data}{which}{where}"
-
-
-def available(name: str) -> torch.device:
-    """The device, or one sentence."""
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was compiled with CUDA
-        raise argparse.ArgumentTypeError(f"{name!r} is not available here; use cpu or one that torch lists") from error
 
 
 def main() -> None:
