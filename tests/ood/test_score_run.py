@@ -86,21 +86,26 @@ def test_parquet_is_what_other_programs_read(detector, folder, tmp_path):
     assert table.column("score").null_count == table.column("p_value").null_count == 1
 
 
-def test_an_interrupted_run_goes_on(detector, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(score_run, "_BLOCK", 3)
-    whole = score_to_table(detector, folder, tmp_path / "whole.csv", fpr=0.2)
+def interrupted_at(block, detector, folder, out):
+    """A run that ends as by Ctrl-C when the blocks before this one are scored."""
     original, calls = type(detector).score, []
 
     def interrupted(self, data):
         calls.append(len(data))
-        if len(calls) == 3:
+        if len(calls) == block:
             raise KeyboardInterrupt
         return original(self, data)
 
-    monkeypatch.setattr(type(detector), "score", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
-    monkeypatch.setattr(type(detector), "score", original)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(detector), "score", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            score_to_table(detector, folder, out, fpr=0.2)
+
+
+def test_an_interrupted_run_goes_on(detector, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(score_run, "_BLOCK", 3)
+    whole = score_to_table(detector, folder, tmp_path / "whole.csv", fpr=0.2)
+    interrupted_at(3, detector, folder, tmp_path / "t.csv")
     (partial,) = tmp_path.glob("t.csv.partial-*")
     assert [row.file for row in read_rows(partial)] == [f"{i}.png" for i in range(6)]
     assert not (tmp_path / "t.csv").exists()
@@ -117,18 +122,8 @@ def test_an_interrupted_run_goes_on(detector, folder, tmp_path, monkeypatch):
 
 def test_a_run_that_is_interrupted_twice_loses_nothing(detector, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(score_run, "_BLOCK", 3)
-    original, calls = type(detector).score, []
-
-    def interrupted(self, data):
-        calls.append(len(data))
-        if len(calls) % 2 == 0:
-            raise KeyboardInterrupt
-        return original(self, data)
-
-    monkeypatch.setattr(type(detector), "score", interrupted)
     for done in (3, 6, 9):
-        with pytest.raises(KeyboardInterrupt):
-            score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
+        interrupted_at(2, detector, folder, tmp_path / "t.csv")
         (partial,) = tmp_path.glob("t.csv.partial-*")
         assert [row.file for row in read_rows(partial)] == [f"{i}.png" for i in range(done)]
         with partial.open("a") as stream:
@@ -141,19 +136,9 @@ def test_broken_files_are_named_whenever_they_were_met(detector, folder, tmp_pat
     for name in ("1.png", "4.png", "8.png"):
         (folder / name).write_bytes(b"no picture")
         os.utime(folder / name, (1e9, 1e9))
-    original, calls = type(detector).score, []
-
-    def interrupted(self, data):
-        calls.append(len(data))
-        if len(calls) in (2, 4):
-            raise KeyboardInterrupt
-        return original(self, data)
-
-    monkeypatch.setattr(type(detector), "score", interrupted)
     out = tmp_path / "t.csv"
     for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            score_to_table(detector, folder, out, fpr=0.2)
+        interrupted_at(2, detector, folder, out)
         (notes,) = tmp_path.glob("t.csv.partial-*.jsonl")
         with notes.open("a") as stream:
             stream.write('{"9.png": "to')  # torn
@@ -205,17 +190,7 @@ def test_a_picture_of_another_size_survives_an_interruption(detector, folder, tm
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "00.png")
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "40.png")
     monkeypatch.setattr(score_run, "_BLOCK", 2)
-    original, calls = type(detector).score, []
-
-    def interrupted(self, data):
-        calls.append(len(data))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return original(self, data)
-
-    monkeypatch.setattr(type(detector), "score", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
+    interrupted_at(3, detector, folder, tmp_path / "t.csv")
     run = score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
     assert run.reused == 4
     assert list(run.broken) == ["00.png", "40.png"]
@@ -234,17 +209,7 @@ def test_a_file_that_was_repaired_before_an_interruption_is_not_named(detector, 
     (folder / "0.png").write_bytes(good)
     for name in ("0.png", "9.png"):
         os.utime(folder / name, (late, late))
-    original, calls = type(detector).score, []
-
-    def interrupted(self, data):
-        calls.append(len(data))
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return original(self, data)
-
-    monkeypatch.setattr(type(detector), "score", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        score_to_table(detector, folder, out, fpr=0.2)
+    interrupted_at(2, detector, folder, out)
     (partial,) = tmp_path.glob("t.csv.partial-*")
     os.utime(partial, (late + 10, late + 10))
     run = score_to_table(detector, folder, out, fpr=0.2)
