@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from separatrix import LatentField
 from separatrix.errors import FieldError, InputError
@@ -58,7 +59,9 @@ def test_a_latent_shape_is_needed():
 def test_what_is_not_callable_is_refused(bad):
     with pytest.raises(InputError, match="encode must be callable"):
         LatentField(bad, nn.Identity(), latent_shape=2)
-    with pytest.raises(InputError, match="decode must be callable"):
+    with pytest.raises(
+        InputError, match="Identity has no methods encode and decode" if bad is None else "decode must be"
+    ):
         LatentField(nn.Identity(), bad, latent_shape=2)
 
 
@@ -171,3 +174,69 @@ def test_empty_batches():
     nothing = torch.zeros(0, 3)
     assert field(nothing).shape == (0, 3)
     assert field.jacobian(nothing).shape == (0, 3, 3)
+
+
+class Halves(nn.Module):
+    """A model as most people write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inward, self.outward = nn.Linear(5, 2), nn.Linear(2, 5)
+        self.latent_dim = 2
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.inward(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.outward(z)
+
+
+def test_a_model_with_encode_and_decode_is_a_field_by_itself() -> None:
+    model = Halves()
+    field = LatentField(model)
+    z = torch.randn(3, 2)
+    assert field.latent_shape == (2,)
+    assert torch.equal(field(z), model.encode(model.decode(z)).detach())
+    assert LatentField(model, example=torch.zeros(1, 5)).latent_shape == (2,)
+    del model.latent_dim
+    with pytest.raises(InputError, match="needs latent_shape"):
+        LatentField(model)
+
+
+def test_a_model_without_them_is_one_sentence_with_the_remedy() -> None:
+    bare = nn.Module()
+    bare.encoder, bare.decoder = nn.Linear(5, 2), nn.Linear(2, 5)
+    with pytest.raises(
+        InputError, match=r"This Module has no methods encode and decode; give its parts \(model.encoder"
+    ):
+        LatentField(bare)
+    with pytest.raises(InputError, match="This Linear has no methods encode and decode; add them, or give a pair"):
+        LatentField(nn.Linear(2, 2))
+
+
+def test_to_takes_format_and_device_by_place_as_modules_do() -> None:
+    field = LatentField(Halves())
+    assert field.to(torch.float64).dtype == torch.float64
+    assert field.to("cpu") is field
+    assert field.to(torch.device("cpu"), torch.float64).dtype == torch.float64
+    assert field.to("cpu", dtype=torch.float64).dtype == torch.float64
+    for twice in ({"dtype": torch.float32}, {"device": "cpu"}):
+        with pytest.raises(InputError, match="one of them is given twice"):
+            field.to(torch.float64, "cpu", **twice)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nowhere", 7.5, ""])
+def test_a_device_that_is_not_there_is_one_sentence(device: Any) -> None:
+    for call in (
+        lambda: LatentField(Halves()).to(device),
+        lambda: LatentField(Halves()).to(device=device),
+        lambda: LatentField(Halves(), device=device),
+    ):
+        with pytest.raises(InputError, match="is not available here"):
+            call()
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.complex64])
+def test_a_format_that_is_not_floating_is_one_sentence(dtype: torch.dtype) -> None:
+    with pytest.raises(InputError, match="floating number format"):
+        LatentField(Halves()).to(dtype)

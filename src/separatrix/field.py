@@ -31,9 +31,10 @@ class LatentField:
 
     Args:
         encode: maps a batch of data to a batch of latents; an `nn.Module`, a bound method or any function. A variational
-            encoder must return its posterior *mean*.
+            encoder must return its posterior *mean*. Or one model with the methods ``encode`` and ``decode``, alone.
         decode: maps a batch of latents to a batch of data, in the value range and size that ``encode`` expects.
-        latent_shape: shape of one latent without the batch axis, such as ``(32,)``, ``(4, 8, 8)`` or ``(196, 768)``.
+        latent_shape: shape of one latent without the batch axis, such as ``(32,)``, ``(4, 8, 8)`` or ``(196, 768)``; a
+            model that is given alone may say it itself, as its attribute ``latent_shape`` or ``latent_dim``.
         example: instead of ``latent_shape``: one batch of data, which is encoded to see the shape.
         dtype: of the latents; by default that of the model's parameters, or float32.
         device: of the latents; by default that of the model's parameters, or the CPU.
@@ -43,7 +44,7 @@ class LatentField:
         details: what else was decided when the model was loaded (family, revision, preprocessing); JSON-ready.
 
     Raises:
-        InputError: neither a latent shape nor an example was given, or the latent is empty.
+        InputError: neither a latent shape nor an example was given, the latent is empty, or there is no such device.
         FieldError: the example cannot be encoded to a batch of latents.
 
     >>> field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,))
@@ -56,7 +57,7 @@ class LatentField:
     def __init__(
         self,
         encode: Callable[..., Any],
-        decode: Callable[..., Any],
+        decode: Callable[..., Any] | None = None,
         *,
         latent_shape: Sequence[int] | int | None = None,
         example: Tensor | None = None,
@@ -67,11 +68,16 @@ class LatentField:
         modules: Sequence[nn.Module] | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> None:
+        if decode is None:
+            model = encode
+            encode, decode = halves(model)
+            latent_shape = declared_shape(model) if latent_shape is None and example is None else latent_shape
         for role, function in (("encode", encode), ("decode", decode)):
             if not callable(function):
                 raise InputError(
                     f"{role} must be callable (a module, a method or a function), not {type(function).__name__}."
                 )
+        require_target(dtype, device)
         self._encode = encode
         self._decode = decode
         self.modules: tuple[nn.Module, ...] = tuple(modules) if modules is not None else modules_behind(encode, decode)
@@ -182,12 +188,31 @@ class LatentField:
         with self.guest():
             return derivatives.jacobian(self, z)
 
-    def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> LatentField:
+    def to(
+        self,
+        *targets: torch.dtype | torch.device | str,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> LatentField:
         """The same field in another number format or on another device; the user's model is copied, never converted.
 
+        Args:
+            targets: a number format, a device, or both, in any order, as `torch.nn.Module.to` takes them.
+            dtype, device: the same by name.
+
         Raises:
+            InputError: there is no such device, the format is not a floating one, or one of the two is given twice.
             FieldError: the copy does not compute in that format (a cast is hidden inside the callables).
+
+        >>> LatentField.from_map(torch.tanh, latent_shape=(1,)).to(torch.float64).dtype
+        torch.float64
         """
+        for target in targets:
+            is_format = isinstance(target, torch.dtype)
+            if (dtype if is_format else device) is not None:
+                raise InputError("field.to takes one number format and one device, and one of them is given twice.")
+            dtype, device = (target, device) if isinstance(target, torch.dtype) else (dtype, target)
+        require_target(dtype, device)
         dtype = dtype or self.dtype
         device = torch.device(device or self.device)
         if dtype == self.dtype and device == self.device:
@@ -247,6 +272,51 @@ class LatentField:
             f"LatentField({self.name}: latent {'×'.join(map(str, self.latent_shape))}, "
             f"{parameters:,} parameters, {str(self.dtype).removeprefix('torch.')} on {self.device})"
         )
+
+
+def halves(model: Any, made_by: str = "") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Encoder and decoder of one model: its methods of these names.
+
+    Raises:
+        InputError: it has none; the message says what to give instead, and ``made_by`` whom.
+    """
+    encode, decode = getattr(model, "encode", None), getattr(model, "decode", None)
+    if callable(encode) and callable(decode):
+        return encode, decode
+    what = f"{made_by} returned a {type(model).__name__}, which" if made_by else f"This {type(model).__name__}"
+    if callable(getattr(model, "encoder", None)) and callable(getattr(model, "decoder", None)):
+        remedy = "give its parts (model.encoder, model.decoder) if these are the maps"
+    else:
+        remedy = "add them, or give a pair (encode, decode) of functions"
+    raise InputError(f"{what} has no methods encode and decode; {remedy}.")
+
+
+def declared_shape(model: Any) -> tuple[int, ...] | None:
+    """The shape that a model gives its latents in the attribute ``latent_shape`` or ``latent_dim``, None if it does not."""
+    for name in ("latent_shape", "latent_dim"):
+        value = getattr(model, name, None)
+        if isinstance(value, int):
+            return (value,)
+        if isinstance(value, (tuple, list)) and all(isinstance(size, int) for size in value):
+            return tuple(value)
+    return None
+
+
+def require_target(dtype: Any, device: Any) -> None:
+    """Raises an InputError unless one can compute in this format (None is any) on this device.
+
+    >>> require_target(torch.float64, "cpu")
+    """
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise InputError(f"dtype must be a floating number format such as torch.float64, not {dtype!r}.")
+    if device is None:
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch asserts that it was compiled with CUDA
+        raise InputError(
+            f"The device {str(device)!r} is not available here; use 'cpu' or one that torch lists."
+        ) from error
 
 
 def _identity(z: Tensor) -> Tensor:

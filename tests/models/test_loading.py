@@ -170,7 +170,7 @@ def test_the_field_keeps_its_name_and_takes_dtype_and_device(spec: Callable[[str
         ("make_sized", r"cannot be called without arguments \(it needs width\)"),
         ("make_nothing", "returned a NoneType; it must return a LatentField, a pair"),
         ("make_number", "returned a float; it must return"),
-        ("make_bare", r"without the methods encode and decode; return \(model.encoder, model.decoder\)"),
+        ("make_bare", r"no methods encode and decode; give its parts \(model.encoder, model.decoder\)"),
         ("make_error", "raised ZeroDivisionError: division by zero; call it in plain Python"),
         ("make_exit", "raised SystemExit: 3"),
     ],

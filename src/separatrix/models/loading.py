@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from separatrix.errors import FieldError, InputError
-from separatrix.field import LatentField
+from separatrix.errors import FieldError
+from separatrix.field import LatentField, require_target
 from separatrix.models.backbones import BACKBONE
 from separatrix.models.base import positive
 from separatrix.models.checkpoint import SAVED
@@ -81,10 +81,7 @@ def load(
     LatentField(BurgessVAE 1×32×32 → 10: latent 10, 469,173 parameters, float64 on cpu)
     """
     spec = os.fspath(spec)
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise InputError(f"dtype must be a floating number format such as torch.float64, not {dtype!r}.")
-    if device is not None:
-        _require_device(device)
+    require_target(dtype, device)
     if isinstance(latent_shape, int):
         latent_shape = (latent_shape,)
     if latent_shape is not None:
@@ -105,15 +102,6 @@ def load(
         if trouble := unusable_weight(module):
             raise FieldError(f"{spec} has {trouble}, so every orbit would be lost; give it other weights.")
     return field.to(dtype=dtype, device=device)
-
-
-def _require_device(device: torch.device | str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was compiled with CUDA
-        raise InputError(
-            f"The device {str(device)!r} is not available here; use 'cpu' or one that torch lists."
-        ) from error
 
 
 def _load_folder(request: LoadRequest) -> LatentField:

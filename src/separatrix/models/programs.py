@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from separatrix.errors import FileError, InputError
-from separatrix.field import LatentField
+from separatrix.field import LatentField, declared_shape
 from separatrix.models.adapter import ModelAdapter
 from separatrix.models.outputs import unwrapped
 from separatrix.models.registry import Family, LoadRequest
@@ -73,20 +73,10 @@ def _load(request: LoadRequest) -> LatentField:
             f"{path} has no methods encode and decode, so it is one half of a pair; give the other as "
             '--decoder FILE (decoder="FILE").'
         )
-    shape = request.latent_shape or _declared_shape(encoder)
+    shape = request.latent_shape or declared_shape(encoder)
     if shape is None:
         raise InputError(f"{path} does not say how its latents are shaped; give latent_shape=(…).")
     return ProgramPair(encoder, decoder, shape).field(f"program {path.name}", origin=request.spec)
-
-
-def _declared_shape(module: nn.Module) -> tuple[int, ...] | None:
-    for name in ("latent_shape", "latent_dim"):
-        value: Any = getattr(module, name, None)
-        if isinstance(value, int):
-            return (value,)
-        if isinstance(value, (tuple, list)) and value and all(isinstance(size, int) for size in value):
-            return tuple(value)
-    return None
 
 
 def _read(path: Path) -> Any:

@@ -24,7 +24,7 @@ from typing import Any
 from torch import nn
 
 from separatrix.errors import InputError
-from separatrix.field import LatentField
+from separatrix.field import LatentField, declared_shape, halves
 from separatrix.models.base import ReferenceAutoencoder
 from separatrix.models.outputs import Unwrapping, is_plain_module
 from separatrix.models.registry import Family, LoadRequest
@@ -228,26 +228,15 @@ def _pair(model: Any, spec: str) -> tuple[Callable[..., Any], Callable[..., Any]
     if isinstance(model, tuple) and len(model) == 2 and all(map(callable, model)):
         return model
     if isinstance(model, nn.Module):
-        encode, decode = getattr(model, "encode", None), getattr(model, "decode", None)
-        if callable(encode) and callable(decode):
-            return encode, decode
-        if callable(getattr(model, "encoder", None)) and callable(getattr(model, "decoder", None)):
-            remedy = "return (model.encoder, model.decoder) if these are the maps"
-        else:
-            remedy = "add them, or return a pair (encode, decode)"
-        raise InputError(f"{spec} returned a {type(model).__name__} without the methods encode and decode; {remedy}.")
+        return halves(model, spec)
     raise InputError(f"{spec} returned a {type(model).__name__}; it must return {_RETURNS}.")
 
 
-def _latent_shape(model: Any, request: LoadRequest) -> tuple[int, ...] | int:
+def _latent_shape(model: Any, request: LoadRequest) -> tuple[int, ...]:
     if request.latent_shape is not None:
         return request.latent_shape
-    for name in ("latent_shape", "latent_dim"):
-        value = getattr(model, name, None)
-        if isinstance(value, int) or (
-            isinstance(value, (tuple, list)) and all(isinstance(size, int) for size in value)
-        ):
-            return value if isinstance(value, int) else tuple(value)
+    if (declared := declared_shape(model)) is not None:
+        return declared
     raise InputError(
         f"{request.spec} does not say how its latents are shaped; give latent_shape=(…), "
         "or let the factory return a LatentField or a module with the attribute latent_shape or latent_dim."
