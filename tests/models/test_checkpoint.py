@@ -112,9 +112,9 @@ def test_what_cannot_be_saved(model: DenseAutoencoder, tmp_path: Path) -> None:
         ({"factory": "os:system"}, "names the factory 'os:system'.* into your own factory"),
         ({"factory": "separatrix.models:save_model"}, "may only name the reference models"),
         ({"factory": "separatrix.models.autoencoders:nn.Linear"}, "may only name the reference models"),
-        ({"config": "{"}, "has a config that"),
-        ({"config": "[1]"}, "config is a list"),
-        ({"config": "[" * 100_000}, "has a config that"),
+        ({"config": "{"}, "The config in .* is damaged, edited or of another kind"),
+        ({"config": "[1]"}, "Expected object, got array"),
+        ({"config": "[" * 100_000}, "The config in .* is damaged, edited or of another kind"),
         ({"config": '{"image_shape": [1, 4, 4], "latent_dim": 0}'}, "latent_dim must be"),
         ({"config": '{"image_shape": [1, 4, 4], "latent_dim": 2, "device": "cuda"}'}, "device"),
         ({"config": '{"image_shape": [1, 4, 4], "latent_dim": 3, "hidden": [8]}'}, "has shape .* expected"),
@@ -123,7 +123,7 @@ def test_what_cannot_be_saved(model: DenseAutoencoder, tmp_path: Path) -> None:
             {"config": '{"image_shape": [1, 4, 4], "latent_dim": 2, "hidden": [16000000, 16000000]}'},
             "does not fit",
         ),
-        ({"config": '{"image_shape": [1, 4, 4], "latent_dim": 9999999999999999999999}'}, "has a config that"),
+        ({"config": '{"image_shape": [1, 4, 4], "latent_dim": 9999999999999999999999}'}, "latent_dim: expected int <="),
     ],
 )
 def test_forged_headers_are_refused(

@@ -64,7 +64,7 @@ def test_another_promise_or_no_monitor(tmp_path):
         '{"rate": 0.05, "calibration": 9, "delta": 0.05, "inputs": 1, "alarms": 2, "unscorable": 0}',
     ):
         path.write_text(text)
-        with pytest.raises(FileError, match="holds no monitor"):
+        with pytest.raises(FileError, match=r"is damaged, edited or of another kind .*; give another name"):
             load_monitor(path, 0.05, 999, 0.05)
     with pytest.raises(InputError, match="begin a new one"):
         list(watch(StreamMonitor(0.05, 99), CALIBRATION, stream(1, 1)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import safetensors.torch
 import torch
@@ -21,6 +23,7 @@ from separatrix.models.registry import Family, LoadRequest
 from separatrix.models.weights import fill, first_line, read_safetensors, unusable_weight
 
 _SUFFIX = ".safetensors"
+B = TypeVar("B")
 # A file names its factory, and files come from strangers: these are the only names that are followed.
 _FACTORIES: dict[str, type[ReferenceAutoencoder]] = {
     f"separatrix.models:{model.__name__}": model for model in (ConvAutoencoder, DenseAutoencoder, BurgessVAE)
@@ -90,7 +93,7 @@ def load_model(path: str | os.PathLike[str]) -> ReferenceAutoencoder:
     try:
         # On the meta device nothing is allocated, whatever sizes a stranger's header claims.
         with torch.device("meta"):
-            model = _FACTORIES[header["factory"]](**_config(header))
+            model = built(_FACTORIES[header["factory"]], header.get("config", "{}"), path)
     except (InputError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise FileError(
             f"{path} has a config that {header['factory']} refuses ({first_line(error)}); "
@@ -100,11 +103,16 @@ def load_model(path: str | os.PathLike[str]) -> ReferenceAutoencoder:
     return model.eval()
 
 
-def _config(header: dict[str, str]) -> dict[str, Any]:
-    config = json.loads(header.get("config", "{}"))
-    if not isinstance(config, dict):
-        raise TypeError(f"config is a {type(config).__name__}, not a dictionary")
-    return config
+def built(factory: Callable[..., B], config: str, path: Path) -> B:
+    """What a constructor makes of its arguments in a file's header: in their types, none unknown, none of absurd size.
+
+    Raises:
+        FileError: the text is no such object; the constructor may raise more.
+    """
+    from separatrix.records import asdict, record_of, schema_of
+
+    schema = schema_of(factory, list(inspect.signature(factory).parameters), defaults=True)
+    return factory(**asdict(record_of(config, schema, f"The config in {path}")))
 
 
 def write_atomically(path: Path, content: bytes) -> None:

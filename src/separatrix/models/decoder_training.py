@@ -17,7 +17,7 @@ from separatrix.errors import InputError, ModelWarning
 from separatrix.guest import borrowed
 from separatrix.models.backbones import POOR, Backbone
 from separatrix.models.base import positive
-from separatrix.models.surrogate import SurrogateDecoder
+from separatrix.models.surrogate import SurrogateDecoder, without_nan
 
 _BATCH = 32
 _OVERSHOOT = 1e-4  # that rounding in a resized image may make
@@ -50,7 +50,7 @@ class DecoderReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return asdict(self)
+        return without_nan(asdict(self))
 
 
 def train_decoder(

@@ -6,7 +6,6 @@ do not lead out of it, and what a library would silently fill with random weight
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import warnings
@@ -25,7 +24,6 @@ from separatrix.errors import FileError, InputError, SeparatrixError
 from separatrix.models.weights import first_line, listed
 
 _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?:#(?P<subfolder>[\w./-]+))?")
-_LARGEST_JSON = 20_000_000  # bytes; a tokenizer's file is the largest honest one
 _CONVERT = 'load it where you trust it and write it again with model.save_pretrained("folder", safe_serialization=True)'
 # Buffers that older versions of the libraries wrote down and newer ones compute: they hold nothing that was learnt.
 _COMPUTED = re.compile(r"(^|\.)(position_ids|(rotary|rope)\w*(\.\w+)*\.inv_freq|(attn|attention)\.(bias|masked_bias))$")
@@ -77,15 +75,13 @@ class ModelFolder:
         Raises:
             FileError: it is missing, damaged, huge or no object.
         """
-        path = self.path / name
+        from separatrix.records import foreign_json, read_bounded
+
+        path, remedy = self.path / name, "copy or download the whole folder"
         try:
-            if path.stat().st_size > _LARGEST_JSON:
-                raise FileError(f"{path} is larger than any honest JSON file here; copy or download it again.")
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise FileError(f"{path} cannot be read ({error.strerror}); copy or download the whole folder.") from error
-        except (ValueError, RecursionError) as error:
-            raise FileError(f"{path} is no JSON ({first_line(error)}); copy or download it again.") from error
+            content = foreign_json(read_bounded(path, remedy), str(path))
+        except FileNotFoundError as error:
+            raise FileError(f"{path} cannot be read ({error.strerror}); {remedy}.") from error
         if not isinstance(content, dict):
             raise FileError(f"{path} holds a {type(content).__name__}, not an object; copy or download it again.")
         return content

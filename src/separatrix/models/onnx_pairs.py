@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FieldError, FileError, InputError
 from separatrix.field import LatentField
 from separatrix.models.adapter import ModelAdapter
 from separatrix.models.folders import optional
+from separatrix.models.onnx_sessions import OnnxSession
 from separatrix.models.registry import Family, LoadRequest
-from separatrix.models.weights import first_line
+from separatrix.models.weights import first_line, listed
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 _LARGEST = 2**31  # bytes of one ONNX file, by its format
@@ -24,7 +26,7 @@ _LONGEST_NAME = 60  # characters of a file's name in a message
 
 
 class OnnxPair(ModelAdapter):
-    """Two onnxruntime sessions on the CPU with one input and one output each.
+    """Two onnxruntime sessions on the CPU with one input each; of several outputs the first is taken.
 
     There are no gradients: derivatives are central differences, dense up to 512 latent dimensions. Above that ρ comes
     from differences too and ‖J‖₂, which needs Jᵀ, is unknown. There is no float64 copy.
@@ -50,7 +52,7 @@ class OnnxPair(ModelAdapter):
                 content.update(file.read_bytes())
         # What the field's fingerprint is of: the files, since a session shows no weights.
         self.register_buffer("digest", torch.tensor(list(content.digest()), dtype=torch.uint8))
-        declared = self.sessions["decode"].get_inputs()[0].shape[1:]
+        declared = self.sessions["decode"].inputs[0].shape[1:]
         if all(isinstance(size, int) and size > 0 for size in declared) and declared:
             self.latent_shape = tuple(declared)
             if latent_shape not in (None, self.latent_shape):
@@ -60,6 +62,10 @@ class OnnxPair(ModelAdapter):
         else:
             raise InputError(f"{decoder} leaves the shape of its latents open ({declared}); give latent_shape=(…).")
         self.notes = ("No gradients reach through ONNX: derivatives are differences, and ‖J‖₂ is known up to k = 512.",)
+        for role, session in self.sessions.items():
+            names = [output.name for output in session.outputs]
+            if len(names) > 1:
+                self.notes += (f"{role} has the outputs {listed(names)}, of which the first, {names[0]}, is taken.",)
 
     def encode(self, x: Tensor) -> Tensor:
         """E(x) by the encoder's session."""
@@ -71,16 +77,33 @@ class OnnxPair(ModelAdapter):
 
     def _run(self, role: str, batch: Tensor) -> Tensor:
         session = self.sessions[role]
-        given = session.get_inputs()[0]
-        fixed = given.shape[0] if given.shape and isinstance(given.shape[0], int) else None
+        given, wanted = session.inputs[0], session.outputs[0].name
         rows = batch.detach().cpu().to(torch.float32).numpy()
-        # A file exported for a batch of one is run row by row.
-        parts = np.split(rows, len(rows)) if fixed == 1 and len(rows) > 1 else [rows]
-        outputs = [session.run(None, {given.name: np.ascontiguousarray(part)})[0] for part in parts]
-        return torch.from_numpy(np.concatenate(outputs)).to(batch.device)
+        fixed = given.shape[0] if given.shape and isinstance(given.shape[0], int) else None
+        try:
+            parts = [
+                session.run([wanted], {given.name: part})[0][:count]
+                for part, count in _batches(rows, fixed or max(len(rows), 1))
+            ]
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise FieldError(
+                f"{session.path.name} cannot {role} a batch {rows.shape} ({first_line(error)})."
+            ) from error
+        return torch.from_numpy(np.concatenate(parts)).to(batch.device)
 
     def __deepcopy__(self, _memo: Any) -> OnnxPair:
         raise TypeError("an ONNX session computes in the format it was exported in")
+
+
+def _batches(rows: NDArray[Any], size: int) -> Iterator[tuple[NDArray[Any], int]]:
+    """Batches of exactly ``size`` rows, and how many of them are meant: the last is filled up with its last row.
+
+    A file that was exported for a fixed number of rows takes no other.
+    """
+    for first in range(0, max(len(rows), 1), size):
+        part = rows[first : first + size]
+        missing = size - len(part) if len(part) else 0
+        yield np.ascontiguousarray(np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])), len(part)
 
 
 def require_contained(path: Path) -> list[Path]:
@@ -178,19 +201,11 @@ def _node_tensors(nodes: Iterable[Any]) -> Iterator[Any]:
                 yield from _graph_tensors(inner)
 
 
-def _session(path: Path) -> Any:
+def _session(path: Path) -> OnnxSession:
     require_contained(path)
-    with optional("onnxruntime", "onnx"):
-        import onnxruntime
-    quiet = onnxruntime.SessionOptions()
-    quiet.log_severity_level = 4
-    quiet.intra_op_num_threads = torch.get_num_threads()
-    try:
-        session = onnxruntime.InferenceSession(str(path), quiet, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base class
-        raise FileError(f"{path} cannot be run by onnxruntime ({first_line(error)}); export it again.") from error
-    if len(session.get_inputs()) != 1:
-        names = ", ".join(given.name for given in session.get_inputs())
+    session = OnnxSession(path)
+    if len(session.inputs) != 1:
+        names = ", ".join(given.name for given in session.inputs)
         raise FileError(f"{path} has several inputs ({names}); export a model with one.")
     return session
 

@@ -7,6 +7,7 @@ What the field shows is then a property of E *and of this decoder*; a poor one s
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -20,7 +21,7 @@ from torch.nn.functional import interpolate
 
 from separatrix.errors import FileError, InputError
 from separatrix.models.base import positive
-from separatrix.models.checkpoint import write_atomically
+from separatrix.models.checkpoint import built, write_atomically
 from separatrix.models.weights import fill, first_line, read_safetensors
 
 KIND = "surrogate decoder"
@@ -121,11 +122,17 @@ def save_decoder(
         "kind": KIND,
         "config": json.dumps(decoder.config),
         "encoder_fingerprint": encoder,
-        "report": json.dumps(dict(report)),
+        "report": json.dumps(without_nan(report), allow_nan=False),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in decoder.state_dict().items()}
     write_atomically(path, safetensors.torch.save(tensors, metadata=header))
     return path
+
+
+def without_nan(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report with null for what is NaN or infinite, of which JSON knows neither."""
+    unknown = {name for name, value in report.items() if isinstance(value, float) and not math.isfinite(value)}
+    return {name: None if name in unknown else value for name, value in report.items()}
 
 
 def load_decoder(
@@ -140,6 +147,8 @@ def load_decoder(
     Raises:
         FileError: the file is no such decoder, is damaged, or was trained for another encoder.
     """
+    from separatrix.records import DecoderQuality, asdict, record_of
+
     path = Path(path)
     tensors, header = read_safetensors(path)
     if header.get("kind") != KIND:
@@ -153,13 +162,10 @@ def load_decoder(
     try:
         # On the meta device nothing is allocated, whatever sizes a stranger's header claims.
         with torch.device("meta"):
-            decoder = SurrogateDecoder(**json.loads(header.get("config", "{}")))
-        report = json.loads(header.get("report", "{}"))
+            decoder = built(SurrogateDecoder, header.get("config", "{}"), path)
     except (InputError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise FileError(f"{path} has a header that cannot be read ({first_line(error)}); train it again.") from error
-    report = report if isinstance(report, dict) else {}
-    for name in ("r2", "psnr"):
-        if not isinstance(report.get(name, 0.0), int | float):
-            raise FileError(f"{path} reports {name} = {report[name]!r}, which is no number; train it again.")
+    quality = record_of(header.get("report", "{}"), DecoderQuality, f"The report in {path}", "train it again")
+    report = {name: value for name, value in asdict(quality).items() if value is not None}
     fill(decoder, tensors, source=path, model="the decoder its header describes", assign=True)
     return decoder.eval().requires_grad_(False), report

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -19,6 +20,11 @@ from separatrix.store import new_folder, write_tensors
 
 FORMAT = 1
 _TENSORS, _JSON = "detector.safetensors", "detector.json"
+_AGAIN = "fit the detector again"
+_MOST_STEPS = 100_000  # of a trajectory; a longer one has not been fitted by anyone, and would not end
+
+if TYPE_CHECKING:
+    from separatrix.records import DetectorRecord
 
 D = TypeVar("D", bound=Detector)
 
@@ -79,59 +85,81 @@ def load_detector(path: str | os.PathLike[str], field: LatentField, kind: type[D
     Raises:
         FileError: nothing there, damaged, of another kind, or fitted on another model.
     """
+    from separatrix.records import arguments_of
+
     folder = Path(path)
     record, tensors = _read(folder)
-    known = Detector.kinds.get(str(record.get("kind")))
+    known = Detector.kinds.get(record.kind)
     if known is None or not issubclass(known, kind):
-        raise FileError(
-            f"{folder} holds a detector of kind {record.get('kind')!r}, not a {kind.__name__}; check the path."
-        )
+        raise FileError(f"{folder} holds a detector of kind {record.kind!r}, not a {kind.__name__}; check the path.")
     try:
-        mine, theirs = field.describe(), record["field"]
+        mine, theirs = field.describe(), record.field
         for what in ("latent_shape", "fingerprint"):
-            if mine[what] != theirs[what]:
+            if mine[what] != getattr(theirs, what):
                 raise FileError(
-                    f"{folder} was fitted on another model ({theirs['name']}: its {what.replace('_', ' ')} differs); "
+                    f"{folder} was fitted on another model ({theirs.name}: its {what.replace('_', ' ')} differs); "
                     "load that model, or fit again."
                 )
-        detector = known(field, **record["options"])
+        names = list(known(field).options())
+        detector = known(field, **arguments_of(known, record.options, str(folder / _JSON), _AGAIN, names))
         detector.calibration = tensors.pop("calibration")
-        detector.restore({name.removeprefix("state."): tensor for name, tensor in tensors.items()})
-        shape = record["input_shape"]
-        detector.input_shape = None if shape is None else tuple(int(size) for size in shape)
-        detector.lost_in_calibration, detector.notes = int(record["lost_in_calibration"]), tuple(record["notes"])
+        state = {name.removeprefix("state."): tensor for name, tensor in tensors.items()}
+        detector.restore(state)
+        if (strange := detector.state().keys() ^ state.keys()) or detector.options().get("steps", 0) > _MOST_STEPS:
+            raise KeyError(f"its state has {min(strange)}" if strange else f"more than {_MOST_STEPS} steps")
+        detector.input_shape = None if record.input_shape is None else tuple(record.input_shape)
+        detector.lost_in_calibration, detector.notes = record.lost_in_calibration, tuple(record.notes)
+        # Tensors that do not fit each other or the model show in one score.
+        latent, image = (
+            None if s is None else torch.zeros((1, *s)) for s in (field.latent_shape, detector.input_shape)
+        )
+        assert latent is not None
+        detector._score(latent.to(field.device, field.dtype), image)
     except FileError:
         raise
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, SeparatrixError) as error:
+    except (
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        SafetensorError,
+        SeparatrixError,
+    ) as error:
         words = " ".join(str(error).split())
         raise FileError(f"{folder} is incomplete ({words}); fit the detector again.") from error
     assert isinstance(detector, kind)
     return detector
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read(folder: Path) -> tuple[DetectorRecord, dict[str, Tensor]]:
     """What the two files hold, undamaged."""
+    from separatrix.records import DetectorRecord, format_of, read_bounded, record_of
+
     try:
-        record = json.loads((folder / _JSON).read_text(encoding="utf-8"))
+        text = read_bounded(folder / _JSON, _AGAIN)
         digest = hashlib.sha256((folder / _TENSORS).read_bytes()).hexdigest()
     except FileNotFoundError as error:
         raise FileError(
             f"{folder} holds no detector ({Path(error.filename).name} is missing); check the path."
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise FileError(f"{folder / _JSON} cannot be read ({error}); fit the detector again.") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    except OSError as error:
+        raise FileError(f"{folder / _TENSORS} cannot be read ({error.strerror}); {_AGAIN}.") from error
+    if format_of(text) not in (None, FORMAT):
         raise FileError(
             f"{folder} was not written by this version of separatrix (format {FORMAT}); upgrade and try again."
         )
-    if record.get("tensors_sha256") != digest:
-        raise FileError(
-            f"{folder / _TENSORS} does not match its checksum; the file is damaged, fit the detector again."
-        )
+    record = record_of(text, DetectorRecord, str(folder / _JSON), _AGAIN)
+    if record.tensors_sha256 != digest:
+        raise FileError(f"{folder / _TENSORS} does not match its checksum; the file is damaged, {_AGAIN}.")
     try:
         tensors = load_file(folder / _TENSORS)
-        if "calibration" not in tensors:
-            raise KeyError("calibration")
+        scores = tensors["calibration"]
     except (KeyError, OSError, SafetensorError) as error:
-        raise FileError(f"{folder} is incomplete ({error}); fit the detector again.") from error
+        raise FileError(f"{folder} is incomplete ({error}); {_AGAIN}.") from error
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise FileError(f"{folder / _TENSORS} holds NaN or infinity ({name}); {_AGAIN}.")
+    if scores.dtype != torch.float64 or scores.ndim != 1 or not len(scores) or bool((scores.diff() < 0).any()):
+        raise FileError(f"{folder / _TENSORS} holds no sorted calibration scores; {_AGAIN}.")
     return record, tensors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import warnings
@@ -18,6 +19,7 @@ from torch import Tensor
 from separatrix.errors import FileError, InputError
 from separatrix.models.folders import optional
 from separatrix.models.onnx_pairs import require_contained
+from separatrix.models.onnx_sessions import OnnxSession
 from separatrix.models.weights import first_line
 from separatrix.numerics.conformal import conformal_p_values
 from separatrix.ood.decisions import Budget, Decisions, decided
@@ -29,10 +31,13 @@ from separatrix.ood.simple_inputs import simple_inputs
 PARITY = 1e-4
 """|score − golden score| ≤ PARITY·max(1, |golden score|)."""
 
-FORMAT = 1
+FORMAT = 2
 OPSET = 17  # of 2022: what runtimes on devices understand, too
 _LARGEST = 2**31 - 2**26  # bytes of one ONNX file, by its format, with room for the graph
 _GOLDEN = 8
+_MOST_GOLDEN = 64
+_ROUNDING = 1e-6  # of a rank computed from a p-value
+_AGAIN = "export the detector again"
 _KEY = "separatrix"
 _BLOCK = 512
 
@@ -54,10 +59,12 @@ class OnnxDetector:
         file = Path(path)
         require_contained(file)
         self.path, self.record, golden = file, *_metadata(file)
-        self._session = _session(file)
-        self.input_shape = tuple(int(size) for size in self.record["input_shape"])
-        self.kind, self.calibration = str(self.record["kind"]), int(self.record["calibration"])
-        error = disagreement(*self._run(golden["x"]), golden)
+        self._session = OnnxSession(file)
+        self.input_shape = tuple(self.record["input_shape"])
+        self.kind, self.calibration = self.record["kind"], self.record["calibration"]
+        score, p_value = self._run(golden["x"])
+        _require_ranks(p_value, self.calibration, file)
+        error = disagreement(score, p_value, golden)
         if not error <= PARITY:
             raise FileError(
                 f"{file} fails its own test: a golden score is off by {error:.1e} of its size, more than {PARITY:g}; "
@@ -94,7 +101,7 @@ class OnnxDetector:
     def _run(self, x: Tensor) -> tuple[Tensor, Tensor]:
         rows = x.detach().cpu().to(getattr(torch, self.record["dtype"])).contiguous().numpy()
         try:
-            score, p_value = self._session.run(["score", "p_value"], {"x": rows})
+            score, p_value = self._session.run(("score", "p_value"), {"x": rows})
         except Exception as error:  # onnxruntime's errors share no base class
             raise FileError(f"{self.path} cannot be run ({first_line(error)}); export the detector again.") from error
         return torch.from_numpy(np.asarray(score)), torch.from_numpy(np.asarray(p_value))
@@ -151,7 +158,8 @@ def export_onnx(detector: Detector, path: str | os.PathLike[str], examples: Any 
     with whole_file(Path(path)) as building:
         _trace(graph, building, shape)
         model = onnx.load(str(building))
-        for key, value in (("", json.dumps(record)), (".golden", base64.b64encode(save(golden)).decode())):
+        words, tests = json.dumps(record), base64.b64encode(save(golden)).decode()
+        for key, value in (("", words), (".golden", tests), (".sha256", _checksum(words, tests))):
             model.metadata_props.add(key=f"{_KEY}{key}", value=value)
         onnx.save(model, str(building))
         try:
@@ -223,34 +231,59 @@ def _trace(graph: ScoreGraph, path: Path, shape: tuple[int, ...]) -> None:
 
 
 def _metadata(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What the file says of itself, and its golden inputs with their scores: checked against each other and against the graph."""
     import onnx
 
-    found = {entry.key: entry.value for entry in onnx.load(str(path), load_external_data=False).metadata_props}
-    if _KEY not in found or f"{_KEY}.golden" not in found:
+    from separatrix.records import ExportedDetector, arguments_of, asdict, format_of, record_of
+
+    model = onnx.load(str(path), load_external_data=False)
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    if _KEY not in found:
         raise FileError(f"{path} is no exported detector of separatrix; give what export_onnx wrote.")
+    if format_of(found[_KEY]) not in (None, FORMAT):
+        raise FileError(f"{path} was not written by this version of separatrix (format {FORMAT}); {_AGAIN}.")
+    tests = found.get(f"{_KEY}.golden", "")
+    if found.get(f"{_KEY}.sha256") != _checksum(found[_KEY], tests):
+        raise FileError(f"The metadata of {path} do not match their checksum; {_AGAIN}.")
+    record = record_of(found[_KEY], ExportedDetector, f"The metadata of {path}", _AGAIN)
+    kind = Detector.kinds.get(record.kind)
+    if kind is None:
+        raise FileError(f"{path} says that it is a detector of kind {record.kind!r}, which is unknown; {_AGAIN}.")
+    arguments_of(kind, record.options, f"The metadata of {path}", _AGAIN)
+    # The graph holds the calibration scores themselves, under their name unless another tool has renamed them.
+    counts = [list(tensor.dims) for tensor in model.graph.initializer if tensor.name == "calibration"]
+    if counts and counts != [[record.calibration]]:
+        raise FileError(
+            f"{path} says that it has {record.calibration} calibration scores, and has {counts[0]}; {_AGAIN}."
+        )
     try:
-        record = json.loads(found[_KEY])
-        golden = load(base64.b64decode(found[f"{_KEY}.golden"], validate=True))
-        missing = {"kind", "calibration", "input_shape", "dtype"} - set(record) | {
-            "x",
-            "score",
-            "p_low",
-            "p_high",
-        } - set(golden)
+        golden = load(base64.b64decode(tests, validate=True))
     except (ValueError, TypeError, SafetensorError) as error:
-        raise FileError(f"{path} is damaged ({first_line(error)}); export the detector again.") from error
-    if record.get("format") != FORMAT or missing or record["dtype"] not in ("float32", "float64"):
-        raise FileError(f"{path} was not written by this version of separatrix (format {FORMAT}); export it again.")
-    return record, golden
+        raise FileError(f"{path} is damaged ({first_line(error)}); {_AGAIN}.") from error
+    _require_golden(golden, record.input_shape, getattr(torch, record.dtype), path)
+    return asdict(record), golden
 
 
-def _session(path: Path) -> Any:
-    with optional("onnxruntime", "onnx"):
-        import onnxruntime
-    quiet = onnxruntime.SessionOptions()
-    quiet.log_severity_level = 4
-    quiet.intra_op_num_threads = torch.get_num_threads()
-    try:
-        return onnxruntime.InferenceSession(str(path), quiet, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors share no base class
-        raise FileError(f"{path} cannot be run by onnxruntime ({first_line(error)}); export it again.") from error
+def _checksum(words: str, tests: str) -> str:
+    return hashlib.sha256(f"{words}\n{tests}".encode()).hexdigest()
+
+
+def _require_golden(golden: dict[str, Tensor], shape: list[int], dtype: torch.dtype, path: Path) -> None:
+    """Raises a FileError unless the golden inputs can test anything: at least one, each with a score that is known, or NaN."""
+    n = len(golden["x"]) if "x" in golden and golden["x"].ndim else 0
+    columns = {"x": ((n, *shape), dtype)} | dict.fromkeys(("score", "p_low", "p_high"), ((n,), torch.float64))
+    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in golden.items()}
+    if found != columns or not 0 < n <= _MOST_GOLDEN or bool(golden["score"].isnan().all()):
+        raise FileError(
+            f"{path} has no golden inputs of shape {tuple(shape)} with their scores, so it cannot test itself; {_AGAIN}."
+        )
+
+
+def _require_ranks(p_value: Tensor, calibration: int, path: Path) -> None:
+    """Raises a FileError unless the p-values are (1 + how many reach the score)/(n + 1) for this number n."""
+    ranks = p_value[~p_value.isnan()] * (calibration + 1)
+    off = (ranks - ranks.round()).abs() > _ROUNDING
+    if bool((off | (ranks < 1 - _ROUNDING) | (ranks > calibration + 1 + _ROUNDING)).any()):
+        raise FileError(
+            f"{path} says that it has {calibration} calibration scores, and its p-values say otherwise; {_AGAIN}."
+        )

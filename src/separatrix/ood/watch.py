@@ -74,16 +74,13 @@ def load_monitor(path: Path, rate: float, calibration: int, delta: float) -> Str
     Raises:
         FileError: the file is none of a monitor, or of one with another promise.
     """
+    from separatrix.records import MonitorState, asdict, read_record
+
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        monitor = StreamMonitor.from_dict(state)
-        if not 0 <= monitor.alarms <= monitor.inputs:
-            raise InputError("its counts are none")
+        state = read_record(path, MonitorState, "give another name, or remove it")
     except FileNotFoundError:
         return StreamMonitor(rate, calibration, delta=delta)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        words = " ".join(str(error).split())
-        raise FileError(f"{path} holds no monitor ({words}); give another name, or remove it.") from error
+    monitor = StreamMonitor.from_dict(asdict(state))
     if (monitor.rate, monitor.calibration, monitor.delta) != (rate, calibration, delta):
         raise FileError(
             f"{path} monitors a rate of {monitor.rate:g} with {monitor.calibration} calibration scores and delta "
