@@ -23,7 +23,7 @@ from real_models import Case, cases
 from torch import Tensor
 
 import separatrix as sx
-from separatrix.limitsets import search, trails
+from separatrix.limitsets import trails
 from separatrix.limitsets.assemble import versions
 
 MODELS = ["conv2", "conv32", "conv128", "fc", "VAE_dsprites", "betaB_mnist"]
@@ -54,19 +54,15 @@ def ends(limits: sx.LimitSets) -> Tensor:
 
 def measure(case: Case) -> list[Row]:
     """The rows of one model."""
-    count, recorded = len(case.starts), search._TRAIL_NUMBERS
-    try:
-        search._TRAIL_NUMBERS = 0
-        without = sx.find_attractors(case.field, case.starts, NO_AUDIT)
-    finally:
-        search._TRAIL_NUMBERS = recorded
+    count = len(case.starts)
+    without = sx.find_attractors(case.field, case.starts, NO_AUDIT)
     curve = without.kind == int(sx.Kind.CLOSED_CURVE)
     reference, rows = ends(without), []
     width = trails.SHARE
     for share in SHARES:
         try:
             trails.SHARE = share
-            found = sx.find_attractors(case.field, case.starts, NO_AUDIT)
+            found = sx.find_attractors(case.field, case.starts, replace(NO_AUDIT, trails=True))
         finally:
             trails.SHARE = width
         apart = (ends(found) - reference).norm(dim=1)

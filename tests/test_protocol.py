@@ -81,6 +81,20 @@ def test_storage_round_trip(tolerance, merge_tolerance, max_steps, preset):
     assert set(protocol.to_dict()) == {field.name for field in fields(Protocol)}
 
 
+@pytest.mark.parametrize("capture", [True, False])
+def test_a_protocol_saved_before_trails_could_be_turned_off_had_them_where_it_captured(capture):
+    old = Protocol(capture=capture).to_dict()
+    del old["trails"]
+    assert Protocol.from_dict(old).trails == capture
+    assert Protocol.from_dict({}) == Protocol()
+    assert not Protocol().trails
+
+
+def test_trails_are_a_way_to_capture():
+    with pytest.raises(InputError, match="needs capture=True"):
+        Protocol(capture=False, trails=True)
+
+
 def test_an_unknown_option_is_an_error_that_lists_the_known():
     with pytest.raises(InputError, match=r"no option 'tolerence'; it has stop, tolerance"):
         Protocol.from_dict({"tolerence": 1e-3})

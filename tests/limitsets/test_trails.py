@@ -9,7 +9,6 @@ import torch
 
 import separatrix as sx
 from separatrix import LatentField
-from separatrix.limitsets import search
 from separatrix.limitsets.trails import (
     EVERY,
     FEWEST,
@@ -149,14 +148,13 @@ def test_an_orbit_that_falls_behind_is_not_on_the_trail():
         assert any(taken) == expected
 
 
-def cost_and_labels(field, starts, monkeypatch, recorded):
-    monkeypatch.setattr(search, "_TRAIL_NUMBERS", recorded)
-    limits = sx.find_attractors(field, starts)
+def cost_and_labels(field, starts, trails):
+    limits = sx.find_attractors(field, starts, sx.Protocol(trails=trails))
     return limits.cost.total, limits
 
 
 @pytest.mark.parametrize("name", ["wells", "newton", "spirals"])
-def test_a_search_ends_on_the_same_sets_with_fewer_evaluations(name, monkeypatch):
+def test_a_search_ends_on_the_same_sets_with_fewer_evaluations(name):
     field, starts = {
         "wells": lambda: (
             LatentField.from_map(lambda z: torch.tanh(1.05 * z), latent_shape=2, dtype=torch.float64),
@@ -165,8 +163,8 @@ def test_a_search_ends_on_the_same_sets_with_fewer_evaluations(name, monkeypatch
         "newton": lambda: (oracles.newton_cube_roots().field, oracles.newton_cube_roots(count=1000).starts),
         "spirals": lambda: (_spirals(), sx.starts.gaussian(1000, seed=1)),
     }[name]()
-    plain_cost, plain = cost_and_labels(field, starts, monkeypatch, 0)
-    cost, limits = cost_and_labels(field, starts, monkeypatch, 2**26)
+    plain_cost, plain = cost_and_labels(field, starts, trails=False)
+    cost, limits = cost_and_labels(field, starts, trails=True)
     assert len(limits.attractors) == len(plain.attractors)
     ends = [found.points[found.labels].flatten(1) for found in (limits, plain)]
     agree = (ends[0] - ends[1]).norm(dim=1) < 1e-6 * plain.spread
@@ -200,7 +198,7 @@ def test_a_fork_that_shows_later_releases_those_who_passed_it():
     assert not bool(after.look(column(2.05))[2])
 
 
-def test_one_start_that_is_lost_does_not_end_the_trails(monkeypatch):
+def test_one_start_that_is_lost_does_not_end_the_trails():
     """A start of the second generation is NaN, as encodings of broken inputs are; the others still make trails."""
 
     def encode(x):
@@ -210,7 +208,24 @@ def test_one_start_that_is_lost_does_not_end_the_trails(monkeypatch):
     data = sx.starts.gaussian(1000, seed=2).block(field, 0, 1000)
     data[40] = 100.0
     costs = []
-    for recorded in (0, 2**26):
+    for trails in (False, True):
         with pytest.warns(sx.errors.ConvergenceWarning, match="NONFINITE"):
-            costs.append(cost_and_labels(field, sx.starts.encoded(data), monkeypatch, recorded)[0])
+            costs.append(cost_and_labels(field, sx.starts.encoded(data), trails)[0])
     assert costs[1] < 0.8 * costs[0]
+
+
+@pytest.mark.parametrize(("minority", "seed"), [(0.005, 1), (0.01, 2), (0.02, 0)])
+def test_a_late_fork_deceives_trails_and_not_the_default(minority, seed):
+    """No recorded orbit may have taken the smaller branch. The default labels every start right; with trails nothing is claimed."""
+    oracle = oracles.late_fork(minority, count=1000, seed=seed)
+    limits = sx.find_attractors(oracle.field, oracle.starts)
+    threshold = 2 * minority - 1
+    side = torch.where(oracle.starts[:, 1] > threshold, 2.0, -2.0)
+    assert bool((limits.labels >= 0).all())
+    assert (limits.points[limits.labels][:, 1] - threshold - side).abs().max() < 1e-9
+    assert limits.notes == ()
+    guessed = sx.find_attractors(oracle.field, oracle.starts, sx.Protocol(trails=True))
+    assert guessed.cost.total < 0.6 * limits.cost.total
+    (note,) = guessed.notes
+    assert "of 1,000 starts were given their set because they kept to the way of an earlier start" in note
+    assert "not certain" in note

@@ -89,7 +89,7 @@ def test_records_are_consistent(make):
 @pytest.mark.parametrize("name", [name for name, make in CATALOGUE.items() if make().attractors])
 def test_starts_end_where_the_basins_say(name):
     oracle = CATALOGUE[name]()
-    ends = plain_loop(oracle, 600)
+    ends = plain_loop(oracle, 1100)
     defects = torch.stack([known.defect(ends) for known in oracle.attractors])
     nearest, which = defects.min(dim=0)
     assert nearest.max() < 1e-9, "every start must end on a known attractor"

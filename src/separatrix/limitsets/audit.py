@@ -19,7 +19,7 @@ class Audit:
     """How often capture agreed with plain iteration in float64, on a random sample.
 
     Attributes:
-        captured: orbits that ended in a trapping region or on a trail.
+        captured: orbits that ended in a region of contraction or near a closed curve, or on a trail where they are used.
         checked: how many of them were continued until they came to rest.
         agreed: how many of those ended on the set they had been given.
         rounds: 1, or more if a disagreement made the regions shrink and the audit start again. The counts are those of

@@ -1,8 +1,8 @@
-"""Capture: the last stretch of an orbit is not walked if it is certain where it leads.
+"""Capture: the last stretch of an orbit is not walked if its steps show where it leads.
 
-While orbits run, every step is shown to the trapping regions of the attractors known so far (and to the closed curves).
-An orbit with enough evidence ends there, and so does one that follows the trail of an earlier orbit for long enough
-(`separatrix.limitsets.trails`). The orbit itself is never touched, and no map evaluation is spent on watching it.
+While orbits run, every step is shown to the regions of the attractors known so far (and to the closed curves). An orbit with
+enough evidence ends there. With ``Protocol.trails`` so does one that follows the trail of an earlier orbit for long enough
+(`separatrix.limitsets.trails`), which is weaker evidence. The orbit itself is never touched, and no map evaluation is spent on watching it.
 What is known does not change during a run, so the step at which an orbit is captured does not depend on the batch size.
 """
 
@@ -45,7 +45,7 @@ class Capture:
         return (self.labels >= 0) | (self.curve_labels >= 0)
 
     def see(self, orbit: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
-        """One step of the active orbits; ``(b,)`` bool: certain where this one ends."""
+        """One step of the active orbits; ``(b,)`` bool: enough evidence where this one ends."""
         caught = torch.zeros(len(orbit), dtype=torch.bool, device=orbit.device)
         if self._known is not None:
             regions, numbers = self._known

@@ -31,7 +31,7 @@ def find_attractors(
     """The limit sets that orbits from these starts end on, their stability, and which start ends where.
 
     With the default protocol an *attractor* has residual at the float64 floor and ρ(J) < 1, and every start counted in
-    its basin was seen to approach it inside its trapping region. With ``Protocol.paper()`` end points are merged as they
+    its basin was seen to contract towards it, in the norm in which the map contracts there, or to rest on it. With ``Protocol.paper()`` end points are merged as they
     are, by cosine.
 
     Args:

@@ -1,4 +1,4 @@
-"""Verified trapping regions: when is an orbit certainly on its way into a known attractor?
+"""Trapping regions: when does a step of an orbit speak for a known attractor?
 
 At an attractor a with Jacobian J, ρ(J) < 1, let q = (1 + ρ)/2 and P solve the Stein (discrete Lyapunov) equation
 (J/q)ᵀP(J/q) − P = −I. In the norm ‖d‖_P = √(dᵀPd) the linearised map contracts by q per step, however non-normal J is.

@@ -1,11 +1,11 @@
 """The search behind `find_attractors`: iterate, polish each set once, confirm every orbit, name what does not converge.
 
-The orbit itself is never touched. What is cut short is only the last stretch, and only where a verified region says
-where it leads. In order:
+The orbit itself is never touched. What is cut short is only the last stretch, and only where
+a region of contraction says where it leads. In order:
 
 1. iterate the starts in growing generations (32, 128, 512, …), in the model's own precision, for at most ``probe_steps``.
-   An orbit ends when it is captured by an attractor or closed curve that earlier generations have shown, or on the trail of
-   one of their orbits (`Capture`), or when its estimated error is small;
+   An orbit ends when it is captured by an attractor or closed curve that earlier generations have shown (`Capture`; with
+   ``Protocol.trails`` also on the way of one of their orbits), or when its estimated error is small;
 2. after each generation, polish the claimed limits in float64 (`Library`), keep what is a limit set, and confirm every
    claim by following it into the trapping region of an *attracting* set. A slow passage near a saddle looks exactly like
    convergence, so orbits whose claim is not confirmed go on, in float64;
@@ -95,7 +95,7 @@ class Search:
         self._continue(claims, self.fine, FINE_TOLERANCE, rules.max_steps)
         self._settle_at_rest()
         audit = self._audit() if rules.capture else None
-        notes = self._name_what_moves()
+        notes = self._name_what_moves() + self._say_what_is_guessed()
         limits = assemble(self.library, self.curve_search, self._finished_orbits(), self.labels, self.curve_labels)
         return replace(limits, audit=audit, notes=notes)
 
@@ -136,7 +136,7 @@ class Search:
         """An observer of the ways of the second generation, which end where they enter the regions that the first has shown."""
         wanted = min(count, RECORDED_WAYS)
         fits = wanted * (budget + 1) * self.transit.latent_dim <= _TRAIL_NUMBERS
-        if not self.protocol.capture or first != PILOT or wanted < FEWEST or not fits:
+        if not self.protocol.trails or first != PILOT or wanted < FEWEST or not fits:
             return []
         return [LastSteps(torch.arange(wanted), budget + 1)]
 
@@ -320,6 +320,16 @@ class Search:
         followed = motion(self.transit, self.orbits.points[rows[: min(_NAMED, affordable // steps)]], steps=steps)
         self.library.cost += followed.cost
         return (followed.sentence,)
+
+    def _say_what_is_guessed(self) -> tuple[str, ...]:
+        """How many labels rest on trails, which are no evidence where a fork has been passed unseen."""
+        guessed = int((self.ahead >= 0).sum())
+        if not guessed:
+            return ()
+        return (
+            f"{guessed:,} of {len(self.labels):,} starts were given their set because they kept to the way of an earlier start "
+            "(Protocol.trails). That is not certain: a branch that no recorded start took is not seen.",
+        )
 
     def _work(self) -> Cost:
         return self.orbits.cost + self.library.cost + self.curve_search.cost

@@ -13,6 +13,7 @@ arguments, so that a test can be parametrised over all systems.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from separatrix.testing.oracles.forks import late_fork
 from separatrix.testing.oracles.linear import (
     affine_contraction,
     mean_distance_to_origin,
@@ -65,6 +66,7 @@ CATALOGUE: Mapping[str, Callable[[], Oracle]] = MappingProxyType(
         "Hopfield, beta 4": hopfield,
         "Hopfield, beta 1.5": lambda: hopfield(beta=1.5),
         "Hopfield, beta 2": lambda: hopfield(beta=2.0),
+        "late fork": lambda: late_fork(minority=0.25, count=64),
         "invariant curve": invariant_curve,
         "invariant curve in 6 dimensions": lambda: invariant_curve(dim=6),
     }
@@ -80,6 +82,7 @@ __all__ = [
     "henon",
     "hopfield",
     "invariant_curve",
+    "late_fork",
     "logistic",
     "mean_distance_to_origin",
     "nearest_prototype",
