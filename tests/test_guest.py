@@ -10,7 +10,8 @@ from torch import nn
 
 import separatrix as sx
 from separatrix import LatentField
-from separatrix.guest import borrowed, fingerprint, modules_behind, transplanted
+from separatrix.copies import transplanted
+from separatrix.guest import borrowed, fingerprint, modules_behind
 
 CPU = torch.device("cpu")
 GLOBAL_NET = nn.Linear(2, 2)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from separatrix import derivatives
+from separatrix.copies import transplanted
 from separatrix.errors import FieldError, InputError
-from separatrix.guest import borrowed, fingerprint, modules_behind, transplanted
+from separatrix.guest import borrowed, fingerprint, modules_behind
 
 if TYPE_CHECKING:
     from separatrix.check import FieldCheck
@@ -202,7 +203,8 @@ class LatentField:
 
         Raises:
             InputError: there is no such device, the format is not a floating one, or one of the two is given twice.
-            FieldError: the copy does not compute in that format (a cast is hidden inside the callables).
+            FieldError: the model cannot be copied, or the copy does not compute in that format (a cast is hidden inside the
+                callables).
 
         >>> LatentField.from_map(torch.tanh, latent_shape=(1,)).to(torch.float64).dtype
         torch.float64
@@ -217,13 +219,7 @@ class LatentField:
         device = torch.device(device or self.device)
         if dtype == self.dtype and device == self.device:
             return self
-        try:
-            encode, decode = transplanted(self._encode, self._decode, dtype=dtype, device=device)
-        except (RuntimeError, TypeError) as error:  # weights computed from others, handles that cannot be copied
-            raise FieldError(
-                f"{self.name} cannot be copied to another format ({_first_line(error)}); "
-                "remove weight parametrisations (torch.nn.utils.parametrize) first."
-            ) from error
+        encode, decode = transplanted(self._encode, self._decode, dtype=dtype, device=device)
         twin = LatentField(
             encode,
             decode,

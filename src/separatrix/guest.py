@@ -1,16 +1,15 @@
-"""The model is a guest: find the modules behind a callable, borrow them, give them back as they were, copy them.
+"""The model is a guest: find the modules behind a callable, borrow them, give them back as they were.
 
-Users hand over modules, bound methods, lambdas and partials. This file is the only one that looks inside them.
+Users hand over modules, bound methods, lambdas and partials. `parts_of` is the only place that looks inside them.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 import hashlib
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,32 +35,58 @@ def modules_behind(*callables: Callable[..., Any]) -> tuple[nn.Module, ...]:
     return tuple(found.values())
 
 
+def uncompiled(value: Any) -> Any:
+    """The function that `torch.compile` was given; any other value as it is.
+
+    >>> uncompiled(torch.tanh) is torch.tanh
+    True
+    """
+    while inspect.isfunction(value) and hasattr(value, "_torchdynamo_orig_callable"):
+        value = value._torchdynamo_orig_callable
+    return value
+
+
 def _walk(value: Any, depth: int) -> Iterator[nn.Module]:
+    value = uncompiled(value)
     if isinstance(value, nn.Module):
         yield value
     elif depth > 0:
-        for part in _parts(value).values():
+        for part in parts_of(value).values():
             yield from _walk(part, depth - 1)
 
 
-def _parts(value: Any) -> dict[str, Any]:
+def parts_of(value: Any) -> dict[str, Any]:
     """What a callable is made of: the values it would use that may be, or lead to, modules or tensors."""
     if isinstance(value, functools.partial):
         return {"func": value.func, **{f"arg{i}": a for i, a in enumerate(value.args)}, **value.keywords}
     if inspect.ismethod(value):
-        return {"self": value.__self__}
+        return {"self": value.__self__, "func": value.__func__}
     if inspect.isfunction(value):
-        return {**_cells(value), **_globals_used(value), **_defaults(value)}
+        return {**cells_of(value), **_globals_used(value), **_defaults(value)}
     if isinstance(value, (list, tuple)):
         return {str(i): part for i, part in enumerate(value)}
     if isinstance(value, dict):
         return {repr(key): part for key, part in value.items()}
     if inspect.isclass(value) or inspect.ismodule(value) or inspect.isbuiltin(value):
         return {}
-    return dict(getattr(value, "__dict__", {}))
+    return {**_slots(value), **getattr(value, "__dict__", {})}
 
 
-def _cells(function: types.FunctionType) -> dict[str, Any]:
+def _slots(value: Any) -> dict[str, Any]:
+    """Attributes that are kept in ``__slots__`` and were assigned."""
+    names = [name for kind in type(value).__mro__ for name in _slot_names(kind)]
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+
+
+def _slot_names(kind: type) -> Iterator[str]:
+    slots = kind.__dict__.get("__slots__", ())
+    for name in (slots,) if isinstance(slots, str) else slots:
+        if name not in ("__dict__", "__weakref__"):
+            hidden = name.startswith("__") and not name.endswith("__")
+            yield f"_{kind.__name__.lstrip('_')}{name}" if hidden else name
+
+
+def cells_of(function: types.FunctionType) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     for cell_name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
@@ -78,9 +103,17 @@ def _defaults(function: types.FunctionType) -> dict[str, Any]:
 
 
 def _globals_used(function: types.FunctionType) -> dict[str, Any]:
-    used = {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
+    used = {name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__}
     # Library modules and classes are shared code, not this model's parts.
     return {name: value for name, value in used.items() if not inspect.ismodule(value) and not inspect.isclass(value)}
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """Names that the code looks up, and those of the functions that are made inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
 
 
 @contextmanager
@@ -119,65 +152,3 @@ def fingerprint(modules: tuple[nn.Module, ...]) -> str | None:
             data = tensor.detach().cpu().contiguous()
             digest.update(data.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def transplanted(
-    *callables: Callable[..., Any],
-    dtype: torch.dtype | None = None,
-    device: torch.device | None = None,
-    known: Mapping[int, Any] | None = None,
-) -> tuple[Callable[..., Any], ...]:
-    """Copies of the callables whose modules and captured tensors have another dtype or device.
-
-    The originals are not touched. Modules shared between callables stay shared between the copies. ``known`` are copies
-    that were made already, by the identity of their originals.
-    """
-    memo: dict[int, Any] = dict(known or {})
-    return tuple(_transplant(function, dtype, device, memo, _MAX_DEPTH) for function in callables)
-
-
-def _transplant(
-    value: Any, dtype: torch.dtype | None, device: torch.device | None, memo: dict[int, Any], depth: int
-) -> Any:
-    if id(value) in memo:
-        return memo[id(value)]
-    twin = value
-    if isinstance(value, nn.Module):
-        twin = copy.deepcopy(value).to(device=device, dtype=dtype)
-    elif isinstance(value, Tensor):
-        twin = value.detach().to(device=device, dtype=dtype if value.is_floating_point() else None, copy=True)
-    elif depth > 0:
-        parts = _parts(value)
-        twins = {name: _transplant(part, dtype, device, memo, depth - 1) for name, part in parts.items()}
-        if any(twins[name] is not parts[name] for name in parts):
-            twin = _rebuilt(value, twins)
-    memo[id(value)] = twin
-    return twin
-
-
-def _rebuilt(value: Any, parts: dict[str, Any]) -> Any:
-    """The same callable with its parts replaced."""
-    if isinstance(value, functools.partial):
-        arguments = [parts[f"arg{i}"] for i in range(len(value.args))]
-        return functools.partial(parts["func"], *arguments, **{name: parts[name] for name in value.keywords})
-    if inspect.ismethod(value):
-        return types.MethodType(value.__func__, parts["self"])
-    if inspect.isfunction(value):
-        cells = _cells(value)
-        closure = tuple(
-            types.CellType(parts[name]) if name in cells else cell
-            for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
-        )
-        own = {*cells, *_defaults(value)}
-        names = {**value.__globals__, **{name: part for name, part in parts.items() if name not in own}}
-        defaults = tuple(parts[f"default {i}"] for i in range(len(value.__defaults__ or ())))
-        twin = types.FunctionType(value.__code__, names, value.__name__, defaults or None, closure)
-        twin.__kwdefaults__ = {name: parts[f"default {name}"] for name in value.__kwdefaults__ or {}} or None
-        return twin
-    if isinstance(value, (list, tuple)):
-        return type(value)(parts[str(i)] for i in range(len(value)))
-    if isinstance(value, dict):
-        return type(value)((key, parts[repr(key)]) for key in value)
-    twin = copy.copy(value)
-    twin.__dict__.update(parts)
-    return twin

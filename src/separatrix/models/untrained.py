@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from separatrix.copies import transplanted
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.guest import modules_behind, transplanted
+from separatrix.guest import modules_behind
 
 
 def untrained_copy(field: LatentField, seed: int = 0) -> LatentField:

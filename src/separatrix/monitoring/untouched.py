@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -11,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from separatrix.copies import Copier
 from separatrix.field import LatentField
-from separatrix.guest import transplanted
 
 _HOOKS = (
     "_forward_hooks",
@@ -22,7 +21,6 @@ _HOOKS = (
     "_backward_hooks",
     "_backward_pre_hooks",
 )
-_DEPTH = 4  # containers in containers of a module that are looked through
 
 
 @contextmanager
@@ -52,19 +50,17 @@ def frozen(field: LatentField, *, keep_hooks: bool = False) -> tuple[LatentField
     is made of) is shared with the copy; those of torch itself, such as weight norm's, are part of the map and stay.
 
     Raises:
-        RuntimeError, TypeError: the modules cannot be copied.
+        FieldError: something that holds weights cannot be copied.
     """
     memo: dict[int, Any] = {}
     dropped = 0
-    for part in (part for module in field.modules for part in module.modules()):
-        if not keep_hooks:
-            dropped += _leave_hooks_out(part, memo)
-        _cut_from_the_graph(vars(part), memo, _DEPTH)
-    known: dict[int, nn.Module] = {id(module): copy.deepcopy(module, memo) for module in field.modules}
-    for twin_module in known.values():
-        for part in twin_module.modules():
-            part.training = False  # a field is evaluated in eval mode, so there is nothing to warn about
-    encode, decode = transplanted(field._encode, field._decode, known=known)
+    if not keep_hooks:
+        dropped = sum(_leave_hooks_out(part, memo) for module in field.modules for part in module.modules())
+    copier = Copier(memo=memo)
+    modules = tuple(copier.copied(module) for module in field.modules)
+    encode, decode = copier.copied(field._encode), copier.copied(field._decode)
+    for part in (part for module in modules for part in module.modules()):
+        part.training = False  # a field is evaluated in eval mode, so there is nothing to warn about
     twin = LatentField(
         encode,
         decode,
@@ -73,13 +69,15 @@ def frozen(field: LatentField, *, keep_hooks: bool = False) -> tuple[LatentField
         device=field.device,
         name=field.name,
         units=field.units,
-        modules=tuple(known.values()),
+        modules=modules,
         details=field.details,
     )
-    said = (
-        f"{dropped} of the model's hooks were left out of the snapshots; keep_hooks=True keeps them." if dropped else ""
-    )
-    return twin, said
+    said = []
+    if dropped:
+        said.append(f"{dropped} of the model's hooks were left out of the snapshots; keep_hooks=True keeps them.")
+    if copier.shared:
+        said.append(f"{', '.join(copier.shared)} cannot be copied; the snapshots use the model's own.")
+    return twin, " ".join(said)
 
 
 def _leave_hooks_out(part: nn.Module, memo: dict[int, Any]) -> int:
@@ -92,16 +90,6 @@ def _leave_hooks_out(part: nn.Module, memo: dict[int, Any]) -> int:
             dropped += len(table) - len(kept)
             memo[id(table)] = kept
     return dropped
-
-
-def _cut_from_the_graph(value: Any, memo: dict[int, Any], depth: int) -> None:
-    """What a module remembers of its last forward pass (``self.mean = …``) belongs to a graph, which cannot be copied."""
-    if isinstance(value, Tensor):
-        if value.grad_fn is not None:
-            memo[id(value)] = value.detach().clone()
-    elif depth > 0 and isinstance(value, (dict, list, tuple)):
-        for item in value.values() if isinstance(value, dict) else value:
-            _cut_from_the_graph(item, memo, depth - 1)
 
 
 def _of_torch(hook: Any) -> bool:
