@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+import separatrix as sx
 from separatrix import LatentField
 from separatrix.copies import Copier, transplanted
 from separatrix.errors import FieldError
@@ -414,3 +415,28 @@ def test_a_value_met_late_is_copied_all_the_same():
     assert weights(twin)
     assert copy.copy(near) == [net]
     assert not {t.data_ptr() for t in weights(twin)} & {net.weight.data_ptr(), net.bias.data_ptr()}
+
+
+# -- fields whose copy or whose values are of another kind than they should be ------------------------------------------
+
+
+def test_a_model_without_numbers_is_to_be_materialised_first():
+    with torch.device("meta"):
+        empty, half = net_of(), net_of()
+    half[0] = nn.Linear(2, 3, device="cpu")
+    for model in (empty, half, lambda x: half(x)):
+        with pytest.raises(FieldError, match=r"on the device meta.*to_empty"):
+            LatentField(model, nn.Identity(), latent_shape=2)
+    with pytest.raises(FieldError, match="on the device meta"):
+        LatentField(net_of(), nn.Identity(), latent_shape=2).to("meta")
+    LatentField(empty.to_empty(device="cpu"), nn.Identity(), latent_shape=2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_another_format_out_than_in_is_one_sentence(dtype):
+    field = LatentField.from_map(lambda z: torch.tanh(z).to(dtype), latent_shape=2)
+    own = str(dtype).removeprefix("torch.")
+    assert not field.check().ok
+    with pytest.raises(FieldError, match=rf"is {own} for float32 latents.*dtype={dtype}"):
+        sx.find_attractors(field, Z)
+    assert LatentField.from_map(lambda z: torch.tanh(z).to(z.dtype), latent_shape=2).check().ok

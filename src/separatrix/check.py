@@ -53,7 +53,7 @@ class FieldCheck:
 
 
 def check(field: LatentField, starts: Tensor | None = None) -> FieldCheck:
-    """Test everything a latent field must be: finite weights, closing shapes, determinism, independence of the batch.
+    """Test everything a latent field must be: finite weights, closing shapes and formats, determinism, independence of the batch.
 
     Also noted: outputs of which the first entry is taken, train mode, whether there are gradients, whether float64 is
     available. Stops at the first failure that makes the later tests meaningless. The model is untouched afterwards.
@@ -96,6 +96,9 @@ def _findings(field: LatentField, starts: Tensor | None, *, thorough: bool) -> I
         for words in field.taken_by_place:
             yield Finding("outputs", None, words, "where another one is meant, return that alone")
         if image is None:
+            return
+        if image.dtype != z.dtype:
+            yield _other_format(z, image)
             return
         yield _finite(z, image)
         # One guest context around both: the second evaluation draws the numbers that follow those of the first.
@@ -159,6 +162,17 @@ def _closes(field: LatentField, z: Tensor) -> tuple[Finding, Tensor | None]:
             f"give latent_shape={tuple(image.shape[1:])} if that is the latent, or take the right output of the encoder",
         ), None
     return Finding(name, True, f"latent {wanted[1:]} → data {tuple(x.shape[1:])} → latent {wanted[1:]}"), image
+
+
+def _other_format(z: Tensor, image: Tensor) -> Finding:
+    own, given = (str(t.dtype).removeprefix("torch.") for t in (z, image))
+    return Finding(
+        "format",
+        False,
+        f"encode(decode(z)) is {given} for {own} latents",
+        f"return them as they came, encode=lambda x: model.encode(x).to(torch.{own}), or give dtype=torch.{given} if the model "
+        "computes in that",
+    )
 
 
 def _finite(z: Tensor, image: Tensor) -> Finding:

@@ -46,7 +46,7 @@ class LatentField:
 
     Raises:
         InputError: neither a latent shape nor an example was given, the latent is empty, or there is no such device.
-        FieldError: the example cannot be encoded to a batch of latents.
+        FieldError: the weights are on the device ``meta``, or the example cannot be encoded to a batch of latents.
 
     >>> field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,))
     >>> field(torch.zeros(3, 1)).tolist()
@@ -86,6 +86,11 @@ class LatentField:
         self.dtype: torch.dtype = dtype or (torch.float32 if weight is None else weight.dtype)
         self.device: torch.device = torch.device(device or ("cpu" if weight is None else weight.device))
         self.name = name
+        if self.device.type == "meta" or _is_without_numbers(self.modules):
+            raise FieldError(
+                f"{name} is on the device meta, which holds shapes and no numbers; materialise it first, with "
+                "module.to_empty(device='cpu') and then module.load_state_dict(…)."
+            )
         self.units = units
         self.details: Mapping[str, Any] = dict(details or {})
         if latent_shape is None:
@@ -329,6 +334,10 @@ def _first_floating(modules: Sequence[nn.Module]) -> Tensor | None:
             if tensor.is_floating_point():
                 return tensor
     return None
+
+
+def _is_without_numbers(modules: Sequence[nn.Module]) -> bool:
+    return any(tensor.is_meta for module in modules for tensor in (*module.parameters(), *module.buffers()))
 
 
 def _tensor_from(output: Any, role: str) -> Tensor:
