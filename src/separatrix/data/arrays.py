@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.data.images import shape_words
 from separatrix.data.layout import Raw, refuse_one_image
-from separatrix.errors import FileError, InputError
-
-DAMAGE = (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError)
-"""What reading a truncated, damaged or encrypted file raises underneath."""
+from separatrix.errors import FileError, InputError, SeparatrixError
+from separatrix.memory import require_room
 
 
 class Header(NamedTuple):
@@ -32,37 +31,34 @@ def read_npy(path: Path, limit: int | None) -> Raw:
     """The first ``limit`` rows of an .npy file; the others are never read."""
     with path.open("rb") as stream:
         header = _header(stream, str(path))
+        start = stream.tell()
     _refuse_unreadable(header, str(path))
     refuse_one_image(header.shape, str(path))
     if 0 in header.shape:
         values: NDArray[Any] = np.empty(header.shape, header.dtype)
     else:
-        try:
-            values = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError) as error:
-            raise damaged(path, error) from error
+        with whole(path):
+            order: Literal["F", "C"] = "F" if header.column_major else "C"
+            values = np.memmap(path, header.dtype, "r", start, header.shape, order)
     return Raw(values=values[:limit], origin={"format": "npy", **described(header.shape, header.dtype)})
 
 
 def read_npz(path: Path, key: str | None, limit: int | None) -> Raw:
     """The first ``limit`` rows of one array of an .npz file, with the labels and names stored beside it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            headers = _headers(archive, path)
-            chosen = choose_key({name: (h.shape, h.dtype) for name, h in headers.items()}, key, str(path))
-            header = headers[chosen]
-            refuse_one_image(header.shape, f"{path}#{chosen}")
-            parallel = {name: h.dtype.kind for name, h in headers.items() if h.shape == header.shape[:1]}
-            labels = _labels_of(chosen, {name for name, kind in parallel.items() if kind in "biuf"})
-            named = parallel.get("names") == "U"
-            return Raw(
-                values=_member(archive, chosen, limit, path),
-                names=tuple(_member(archive, "names", limit, path).tolist()) if named else None,
-                targets=None if labels is None else _member(archive, labels, limit, path),
-                origin={"format": "npz", "key": chosen, **described(header.shape, header.dtype)},
-            )
-    except DAMAGE as error:
-        raise damaged(path, error) from error
+    with whole(path), zipfile.ZipFile(path) as archive:
+        headers = _headers(archive, path)
+        chosen = choose_key({name: (h.shape, h.dtype) for name, h in headers.items()}, key, str(path))
+        header = headers[chosen]
+        refuse_one_image(header.shape, f"{path}#{chosen}")
+        parallel = {name: h.dtype.kind for name, h in headers.items() if h.shape == header.shape[:1]}
+        labels = _labels_of(chosen, {name for name, kind in parallel.items() if kind in "biuf"})
+        named = parallel.get("names") == "U"
+        return Raw(
+            values=_member(archive, chosen, limit, path),
+            names=tuple(_member(archive, "names", limit, path).tolist()) if named else None,
+            targets=None if labels is None else _member(archive, labels, limit, path),
+            origin={"format": "npz", "key": chosen, **described(header.shape, header.dtype)},
+        )
 
 
 def choose_key(arrays: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]], key: str | None, where: str) -> str:
@@ -93,12 +89,11 @@ def read_rows(
 ) -> NDArray[Any]:
     """The first ``limit`` rows of a row-major array from a stream, decompressing no more than those."""
     count = shape[0] if limit is None else min(limit, shape[0])
-    try:
-        values: NDArray[Any] = np.empty((count, *shape[1:]), dtype)
-    except (MemoryError, ValueError) as error:
-        raise FileError(
-            f"{where} says it holds {shape_words(shape)} values, too many for memory; pass limit=."
-        ) from error
+    words = f"{where}, which says that it holds {shape_words(shape)} values,"
+    require_room(
+        count * math.prod(shape[1:]) * dtype.itemsize, words, "pass limit=, or download it again if it is smaller"
+    )
+    values: NDArray[Any] = np.empty((count, *shape[1:]), dtype)
     room = memoryview(values.reshape(-1).view(np.uint8).data)
     filled = 0
     while filled < len(room):
@@ -117,10 +112,20 @@ def described(shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:
     return {"shape": list(shape), "dtype": dtype.name}
 
 
-def damaged(path: Path, error: BaseException) -> FileError:
-    """The sentence for a file that stops making sense while it is read."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return FileError(f"{path} is truncated or damaged ({reason}); download or write it again.")
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Around the reading of a file: whatever a stranger's bytes make a reader raise means that it is damaged.
+
+    Raises:
+        SeparatrixError: what was raised on purpose, as it is; a FileError for all else.
+    """
+    try:
+        yield
+    except SeparatrixError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise FileError(f"{path} is truncated or damaged ({reason}); download or write it again.") from error
 
 
 def _header(stream: BufferedIOBase, where: str) -> Header:
@@ -130,9 +135,15 @@ def _header(stream: BufferedIOBase, where: str) -> Header:
             (1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
-        return Header(*read(stream))
-    except (ValueError, KeyError) as error:
-        raise FileError(f"{where} has no readable .npy header ({error}); write it again with numpy.save.") from error
+        header = Header(*read(stream))
+    except Exception as error:  # the header is parsed as Python source, which can fail in any way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FileError(f"{where} has no readable .npy header ({reason}); write it again with numpy.save.") from error
+    if min(header.shape, default=0) < 0:
+        raise FileError(
+            f"{where} says that its shape is {header.shape}, which is none; write it again with numpy.save."
+        )
+    return header
 
 
 def _headers(archive: zipfile.ZipFile, path: Path) -> dict[str, Header]:

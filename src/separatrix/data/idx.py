@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 
-from separatrix.data.arrays import DAMAGE, damaged, described, read_rows
+from separatrix.data.arrays import described, read_rows, whole
 from separatrix.data.layout import Raw
 from separatrix.errors import FileError
 
@@ -29,22 +29,19 @@ def is_idx(start: bytes) -> bool:
 
 def read_idx(path: Path, limit: int | None) -> Raw:
     """The first ``limit`` items of an idx file; a gzipped one is decompressed only that far."""
-    try:
-        with path.open("rb") as file:
-            compressed = file.peek(2)[:2] == GZIP_MAGIC
-            stream = cast(BufferedIOBase, gzip.GzipFile(fileobj=file) if compressed else file)
-            start = stream.read(4)
-            if not is_idx(start):
-                raise FileError(f"{path} is gzipped but does not hold an idx file as MNIST's are; unpack it first.")
-            axes = start[3]
-            lengths = stream.read(4 * axes)
-            if len(lengths) < 4 * axes:
-                raise FileError(f"{path} is truncated inside its header; download it again.")
-            shape = struct.unpack(f">{axes}I", lengths)
-            dtype = np.dtype(_TYPES[start[2]])
-            if axes == 1:
-                raise FileError(f"{path} holds one number per item, that is labels; give the file of images (idx3).")
-            values = read_rows(stream, shape, dtype, limit, str(path))
-    except DAMAGE as error:
-        raise damaged(path, error) from error
+    with whole(path), path.open("rb") as file:
+        compressed = file.peek(2)[:2] == GZIP_MAGIC
+        stream = cast(BufferedIOBase, gzip.GzipFile(fileobj=file) if compressed else file)
+        start = stream.read(4)
+        if not is_idx(start):
+            raise FileError(f"{path} is gzipped but does not hold an idx file as MNIST's are; unpack it first.")
+        axes = start[3]
+        lengths = stream.read(4 * axes)
+        if len(lengths) < 4 * axes:
+            raise FileError(f"{path} is truncated inside its header; download it again.")
+        shape = struct.unpack(f">{axes}I", lengths)
+        dtype = np.dtype(_TYPES[start[2]])
+        if axes == 1:
+            raise FileError(f"{path} holds one number per item, that is labels; give the file of images (idx3).")
+        values = read_rows(stream, shape, dtype, limit, str(path))
     return Raw(values=values, origin={"format": "idx.gz" if compressed else "idx", **described(shape, dtype)})

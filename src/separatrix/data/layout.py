@@ -13,6 +13,7 @@ from torch import Tensor
 
 from separatrix.data.images import shape_words
 from separatrix.errors import InputError
+from separatrix.memory import require_room
 
 _CHANNEL_LIKE = {1: 2, 3: 2, 4: 1}  # how much an axis of this length looks like the channels
 _WHITE = {np.dtype(bool): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
@@ -87,6 +88,10 @@ def resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
         )
     if tuple(pixels.shape[2:]) == size:
         return pixels
+    need = pixels.element_size() * pixels.shape[0] * pixels.shape[1] * size[0] * size[1]
+    require_room(
+        need, f"{len(pixels)} images of {shape_words(size)} pixels", "give a smaller size, or fewer images by limit="
+    )
     return torch.nn.functional.interpolate(pixels, size=size, mode="bilinear", antialias=True, align_corners=False)
 
 

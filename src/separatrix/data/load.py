@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from torch import Tensor
 from separatrix.data.arrays import described, read_npy, read_npz
 from separatrix.data.batches import as_array, read_batches, read_dataset
 from separatrix.data.idx import GZIP_MAGIC, is_idx, read_idx
-from separatrix.data.images import ImageSet
+from separatrix.data.images import ImageSet, shape_words
 from separatrix.data.layout import Raw, refuse_one_image, resized, to_pixels
 from separatrix.data.pictures import read_folder, read_picture
 from separatrix.errors import FileError, InputError
+from separatrix.memory import require_room
 
+_FLOAT = 4  # bytes of one value as the encoder takes it
 _NPY_MAGIC = b"\x93NUMPY"
 _ZIP_MAGIC = b"PK\x03\x04"
 _PICKLE_START = 0x80  # the PROTO opcode that opens every pickle since protocol 2
@@ -72,6 +75,7 @@ def load_images(
         return chosen if size is None else replace(chosen, pixels=resized(chosen.pixels, size))
     name = _name(source)
     raw = _read(source, name, limit, key, size)
+    require_room(_FLOAT * raw.values.size, f"{name} with {shape_words(raw.values.shape)} values", "pass limit=")
     pixels = to_pixels(raw.values, name)
     if size is not None:
         pixels = resized(pixels, size)
@@ -114,12 +118,12 @@ def _read(source: Any, name: str, limit: int | None, key: str | None, size: tupl
 
 def _read_path(source: str | Path, limit: int | None, key: str | None, size: tuple[int, int] | None) -> Raw:
     path = Path(source).expanduser()
-    if "#" in path.name and not path.exists():
+    if "#" in path.name and not os.path.exists(path):  # where pathlib raises, for too long a name, os.path says no
         if key is not None:
             raise InputError(f"{source} already names an array after '#'; drop key={key!r}.")
         text, _, key = str(path).rpartition("#")
         path = Path(text)
-    if path.is_dir():
+    if os.path.isdir(path):
         _refuse_key(key, f"the folder {path}")
         return read_folder(path, limit, size)
     try:
@@ -127,8 +131,9 @@ def _read_path(source: str | Path, limit: int | None, key: str | None, size: tup
             start = stream.read(8)
     except FileNotFoundError as error:
         raise FileError(f"There is no file or folder {path} (seen from {Path.cwd()}); check the path.") from error
-    except OSError as error:
-        raise FileError(f"{path} cannot be opened ({error.strerror}); check its permissions.") from error
+    except (OSError, ValueError) as error:  # a NUL byte in a path is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"{path} cannot be opened ({reason}); check the path and its permissions.") from error
     if not start:
         raise FileError(f"{path} is an empty file; download or write it again.")
     if start.startswith(_ZIP_MAGIC):

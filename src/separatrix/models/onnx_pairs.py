@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -118,7 +119,7 @@ def require_contained(path: Path) -> list[Path]:
     """
     with optional("onnx", "onnx"):
         import onnx
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FileError(f"{path} does not exist; check the path (the current directory is {Path.cwd()}).")
     try:
         if path.stat().st_size >= _LARGEST:
@@ -217,7 +218,7 @@ def _load(request: LoadRequest) -> LatentField:
     else:
         encoder = Path(request.spec)
         decoder = Path(request.decoder) if request.decoder else encoder.with_name(DECODER)
-        if request.decoder is None and (encoder.name == DECODER or not decoder.is_file()):
+        if request.decoder is None and (encoder.name == DECODER or not os.path.isfile(decoder)):
             raise InputError(
                 f"{request.spec} is one half of a pair; give the encoder as the model and the decoder as "
                 f'--decoder decoder.onnx (decoder="decoder.onnx").'

@@ -34,7 +34,7 @@ def _load_taef2(request: LoadRequest) -> LatentField:
         raise InputError(f"Latents of TAEF2 have the shape (32, height/8, width/8), not {shape}; give such a shape.")
     size = (8 * shape[1], 8 * shape[2]) if shape else (request.number("height", 64), request.number("width", 64))
     place = _place(request, "taef2")
-    model = load_taef2(place if place.is_dir() else place.parent, size)
+    model = load_taef2(place if os.path.isdir(place) else place.parent, size)
     return model.field(f"TAEF2 3×{size[0]}×{size[1]} → {'×'.join(map(str, model.latent_shape))}")
 
 

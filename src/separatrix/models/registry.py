@@ -7,6 +7,7 @@ for the built-in ones, ``FAMILIES.register(...)`` in anyone's code).
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -162,7 +163,7 @@ class Registry:
         scheme = _SCHEME.match(spec)
         if scheme and scheme[1] in self._schemes:
             return self._schemes[scheme[1]]
-        if (folders := self._of_folders()) and "\0" not in spec and Path(spec).is_dir():
+        if (folders := self._of_folders()) and os.path.isdir(spec):
             return folders
         if (suffix := Path(spec).suffix.lower()) in self._suffixes:
             return self._suffixes[suffix]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from separatrix.errors import FileError
@@ -54,7 +54,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt", device="cpu") as file:
             names = list(file.keys())
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a stranger's header can name anything
         raise FileError(f"{path} is damaged or incomplete ({first_line(error)}); copy or download it again.") from error
 
 
@@ -91,7 +91,7 @@ def _inspect_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # names that are no text, features that Python lacks: a stranger's zip fails in any way
         raise FileError(f"{path} is damaged ({first_line(error)}); copy or download it again.") from error
     if any(member.filename.endswith("/constants.pkl") for member in members):
         raise FileError(
@@ -117,8 +117,9 @@ def require_present(path: Path) -> bytes:
             start = file.read(_SNIFFED)
     except FileNotFoundError:
         raise FileError(f"{path} does not exist; check the path (the current directory is {Path.cwd()}).") from None
-    except OSError as error:
-        raise FileError(f"{path} cannot be read ({error.strerror}); give a readable file.") from error
+    except (OSError, ValueError) as error:  # a NUL byte in a path is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"{path} cannot be read ({reason}); give a readable file.") from error
     if not start:
         raise FileError(f"{path} is empty; copy or download it again.")
     return start
