@@ -26,7 +26,7 @@ from separatrix import LatentField
 from separatrix.limitsets.assemble import versions
 from separatrix.models.autoencoders import DenseAutoencoder
 from separatrix.models.training import train_autoencoder
-from separatrix.numerics.intervals import wilson
+from separatrix.numerics.intervals import clopper_pearson
 from separatrix.numerics.ranks import benjamini_hochberg, rank_p_values
 from separatrix.studies.memorization import Decision, audit_memorization
 from separatrix.studies.resemblance import closeness
@@ -103,7 +103,7 @@ def table(record: dict[str, Any]) -> str:
             continue
         n = len(rows)
         counts = {decision: sum(row["decision"] == str(decision) for row in rows) for decision in Decision}
-        low, high = wilson(torch.tensor([counts[Decision.EXCEEDED]]), n)
+        low, high = clopper_pearson(torch.tensor([counts[Decision.EXCEEDED]]), n)
         share = sorted(row["share"] for row in rows)[n // 2]
         called = sorted(row["called"] / max(row["attractors"], 1) for row in rows)[n // 2]
         alone = sum(row["called_by_coefficient_alone"] > 0 for row in rows)

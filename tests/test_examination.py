@@ -48,7 +48,7 @@ def test_set_rows_of_a_cycle(wells):
     (row,) = set_rows(find_attractors(field, starts.box(10, 0.1, 1.0)))
     assert (row["kind"], row["period"], row["stable"], row["hits"], row["share"]) == ("cycle", 2, True, 10, 1.0)
     assert row["spectral_radius"] == pytest.approx(0.02768, abs=1e-5)
-    assert row["share_low"] == pytest.approx(0.7225, abs=1e-4)  # Wilson: n/(n + z²)
+    assert row["share_low"] == pytest.approx(0.025**0.1, abs=1e-12)  # exact: all 10 of 10
     assert row["steps_median"] <= row["steps_p95"]
 
 

@@ -206,8 +206,8 @@ def test_the_sentence_of_an_audit():
     audit = Audit(captured=1000, checked=20, agreed=19, rounds=2)
     assert audit.fidelity == pytest.approx(0.95)
     low, high = audit.interval
-    assert low == pytest.approx(0.7639, abs=1e-3)
-    assert high == pytest.approx(0.9911, abs=1e-3)
+    assert low == pytest.approx(0.75127, abs=1e-5)
+    assert high == pytest.approx(0.99873, abs=1e-5)
     assert "19 of 20" in audit.sentence
     assert "regions shrunk 1×" in audit.sentence
     assert math.isnan(Audit(captured=5, checked=0, agreed=0).fidelity)

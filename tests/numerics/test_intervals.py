@@ -1,4 +1,4 @@
-"""Wilson intervals hold at their level: exact coverage by the binomial sum."""
+"""Exact binomial intervals hold at their level for every share: coverage by the binomial sum, end by end."""
 
 from __future__ import annotations
 
@@ -10,55 +10,81 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from separatrix.errors import InputError
-from separatrix.numerics.intervals import wilson
+from separatrix.numerics.intervals import clopper_pearson, trials_without_success
 
 
-def coverage(n, share, level):
-    """Σ_x P(X = x) [share inside the interval of x], X binomial(n, share)."""
+def misses(n: int, share: float, level: float) -> tuple[float, float]:
+    """P(the interval lies above the true share) and P(it lies below), summed over all outcomes."""
     x = torch.arange(n + 1)
-    low, high = wilson(x, n, level)
-    inside = ((low <= share) & (share <= high)).numpy()
-    return float(stats.binom.pmf(x.numpy(), n, share)[inside].sum())
+    low, high = (end.numpy() for end in clopper_pearson(x, n, level))
+    weights = stats.binom.pmf(x.numpy(), n, share)
+    return float(weights[low > share].sum()), float(weights[high < share].sum())
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
-@pytest.mark.parametrize("n", [20, 100, 1000])
-def test_mean_coverage_is_the_level(n, level):
-    """One share is covered by a jumping amount (the binomial is discrete); the mean over shares is close to the level."""
-    covered = [coverage(n, share, level) for share in np.linspace(0.02, 0.98, 97)]
-    assert level - 0.012 < np.mean(covered) < level + 0.02
-    assert min(covered) > level - 0.12
-    assert np.median(np.abs(np.array(covered) - level)) < 0.04
+@pytest.mark.parametrize("n", [1, 5, 20, 100, 381, 1000])
+def test_each_end_misses_no_more_often_than_it_says_whatever_the_share(n, level):
+    shares = [*np.linspace(0.001, 0.999, 97), 0.01, 0.99]
+    above, below = np.array([misses(n, share, level) for share in shares]).T
+    tail = 0.5 - level / 2
+    assert above.max() <= tail * (1 + 1e-9)
+    assert below.max() <= tail * (1 + 1e-9)
+    if n >= 100:  # and it is not simply wide: somewhere it misses nearly as often as it may
+        assert above.max() > 0.8 * tail
+        assert below.max() > 0.8 * tail
+
+
+@pytest.mark.parametrize("n", [50, 100, 381, 1000])
+def test_exceeded_is_false_at_a_true_share_of_one_percent_in_at_most_two_and_a_half_percent(n):
+    """The Wilson interval lay above 1 % in up to 9.6 % of all samples."""
+    assert misses(n, 0.01, 0.95)[0] <= 0.025
 
 
 def test_known_values():
-    """Brown, Cai and DasGupta (2001); also `statsmodels` proportion_confint(method='wilson')."""
-    low, high = wilson(torch.tensor([0, 1, 10, 50, 100]), 100, 0.95)
-    assert low.tolist() == pytest.approx([0, 0.001767, 0.055229, 0.403832, 0.963007], abs=1e-6)
-    assert high.tolist() == pytest.approx([0.036993, 0.054487, 0.174366, 0.596168, 1], abs=1e-6)
+    """R: binom.test(x, 100)$conf.int."""
+    low, high = clopper_pearson(torch.tensor([0, 1, 10, 50, 100]), 100, 0.95)
+    assert low.tolist() == pytest.approx([0, 0.0002531460, 0.0490046885, 0.3983211294, 0.9637833073], abs=1e-9)
+    assert high.tolist() == pytest.approx([0.0362166927, 0.0544594, 0.1762225525, 0.6016788706, 1], abs=1e-6)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(n=st.integers(1, 10_000), data=st.data(), level=st.floats(0.5, 0.999))
-def test_an_interval_holds_its_share_and_stays_in_bounds(n, data, level):
+def test_an_interval_holds_its_share_stays_in_bounds_and_is_symmetric(n, data, level):
     hits = data.draw(st.integers(0, n))
-    low, high = (float(bound) for bound in wilson(torch.tensor([hits]), n, level))
+    low, high = (float(bound) for bound in clopper_pearson(torch.tensor([hits]), n, level))
     assert 0 <= low <= hits / n + 1e-12
     assert hits / n - 1e-12 <= high <= 1
-    mirrored_low, mirrored_high = (float(bound) for bound in wilson(torch.tensor([n - hits]), n, level))
-    assert (low, high) == pytest.approx((1 - mirrored_high, 1 - mirrored_low), abs=1e-12)
-    wider_low, wider_high = (float(bound) for bound in wilson(torch.tensor([hits]), n, 1 - (1 - level) / 2))
+    mirrored_low, mirrored_high = (float(bound) for bound in clopper_pearson(torch.tensor([n - hits]), n, level))
+    assert (low, high) == pytest.approx((1 - mirrored_high, 1 - mirrored_low), abs=1e-9)
+    wider_low, wider_high = (float(bound) for bound in clopper_pearson(torch.tensor([hits]), n, 1 - (1 - level) / 2))
     assert wider_low <= low
     assert high <= wider_high
+    tail = 0.5 - level / 2
+    if hits:
+        assert float(stats.binom.sf(hits - 1, n, low)) == pytest.approx(tail, rel=1e-6)
+    if hits < n:
+        assert float(stats.binom.cdf(hits, n, high)) == pytest.approx(tail, rel=1e-6)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(share=st.floats(1e-5, 0.99), level=st.floats(0.5, 0.999))
+def test_so_many_trials_and_no_fewer_put_none_below_a_share(share, level):
+    n = trials_without_success(share, level)
+    upper = [float(clopper_pearson(torch.tensor([0]), count, level)[1]) for count in (n - 1, n)]
+    assert upper[1] <= share * (1 + 1e-9)
+    assert upper[0] > share * (1 - 1e-9)
 
 
 def test_without_trials_everything_is_possible():
-    low, high = wilson(torch.tensor([0]), 0)
-    assert low.item() == 0
-    assert high.item() > 0.7
+    low, high = clopper_pearson(torch.tensor([0]), 0)
+    assert (low.item(), high.item()) == (0, 1)
 
 
 @pytest.mark.parametrize("level", [0, 1, -0.5, 95])
 def test_levels_outside_are_refused(level):
     with pytest.raises(InputError, match="between 0 and 1"):
-        wilson(torch.tensor([1]), 2, level)
+        clopper_pearson(torch.tensor([1]), 2, level)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        trials_without_success(0.1, level)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        trials_without_success(0.0)

@@ -72,7 +72,7 @@ def test_bars_have_the_length_of_the_shares(product_limits, reordered):
 def test_bars_carry_their_intervals(product_limits):
     figure = basin_shares({"data": product_limits[[0]]})
     low, high = figure.axes[0].lines[0].get_xdata()
-    assert (low, high) == pytest.approx((0.1755, 0.3430), abs=2e-4)
+    assert (low, high) == pytest.approx((0.168780, 0.346553), abs=1e-6)  # exact: 25 of 100
 
 
 def test_many_sets_are_not_drawn_but_counted(product_limits):

@@ -212,8 +212,8 @@ def test_a_sample_that_is_too_small_cannot_say():
     found = audit_memorization(field, images(200, 6), UNSEEN, budget=0.01, sample=50, noise=32)
     assert found.decision is Decision.CANNOT_SAY
     assert (len(found.sampled), found.share) == (50, 0.0)
-    assert 0.05 < found.high < 0.09  # Wilson at 0 of 50: z²/(50 + z²) = 0.0713
-    assert "381 would do" in found.sentence
+    assert found.high == pytest.approx(1 - 0.025 ** (1 / 50), abs=1e-12)  # exact, at 0 of 50
+    assert "368 would do" in found.sentence
 
 
 @given(

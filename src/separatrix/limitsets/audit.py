@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from separatrix.numerics.counter_random import uniform
-from separatrix.numerics.intervals import wilson
+from separatrix.numerics.intervals import clopper_pearson
 
 LEAST = 4  # orbits audited, however few were captured
 
@@ -40,8 +40,8 @@ class Audit:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval of the fidelity."""
-        low, high = wilson(torch.tensor([self.agreed]), self.checked)
+        """The exact 95 % interval (Clopper–Pearson) of the fidelity."""
+        low, high = clopper_pearson(torch.tensor([self.agreed]), self.checked)
         return float(low), float(high)
 
     @property

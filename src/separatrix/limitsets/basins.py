@@ -9,7 +9,7 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.limitsets.sets import LimitSets
-from separatrix.numerics.intervals import wilson
+from separatrix.numerics.intervals import clopper_pearson
 
 _SHOWN = 8  # fractions in the short form
 
@@ -20,7 +20,7 @@ class Basins:
 
     Attributes:
         fractions: ``(m,)`` share of all starts that ended on each set.
-        low, high: ``(m,)`` binomial intervals (Wilson) at ``level``.
+        low, high: ``(m,)`` exact binomial intervals (Clopper–Pearson) at ``level``.
         unresolved: share of starts that reached no set.
         entropy: −Σ p ln p over the fractions of the starts that reached a set, in nats; 0 if one set takes all, ln m
             if m sets share equally.
@@ -50,7 +50,7 @@ def basins(limits: LimitSets, *, level: float = 0.95) -> Basins:
     ([0.5, 0.5], 0.6931)
     """
     count = len(limits.labels)
-    low, high = wilson(limits.hits, count, level)
+    low, high = clopper_pearson(limits.hits, count, level)
     reached = limits.hits.sum()
     shares = limits.hits[limits.hits > 0].to(torch.float64) / reached.clamp(min=1)
     return Basins(

@@ -1,4 +1,4 @@
-"""How well a score separates: AUROC, AUPR, false positives at 95 %, their uncertainty, and the difference of two.
+"""How well a score separates: AUROC, AUPR, false positives at 95 %, and their uncertainty.
 
 Every function takes the scores of in-distribution (ID) and of out-of-distribution (OOD) inputs, **higher = more OOD**.
 Scores are used through their ranks in float64 only, never through a sigmoid or a grid of thresholds: a strictly increasing
@@ -13,11 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.numerics.counter_random import uniform
+
+ROUNDING = 1e-14  # placements are ratios of integers: what is below is not a difference
 
 Scores = Tensor | ArrayLike
 Metric = Callable[[Scores, Scores], float]
@@ -29,16 +31,6 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
-
-
-class PairedTest(NamedTuple):
-    """Two AUROCs on the same inputs: values, their difference (first − second) with interval, z and two-sided p."""
-
-    first: float
-    second: float
-    difference: Interval
-    z: float
-    p_value: float
 
 
 def auroc(id_scores: Scores, ood_scores: Scores) -> float:
@@ -53,8 +45,8 @@ def auroc(id_scores: Scores, ood_scores: Scores) -> float:
     >>> auroc([0.0, 1.0, 2.0], [1.0, 3.0])
     0.75
     """
-    inside, outside = _scores(id_scores, ood_scores)
-    return float(_placements(outside, inside).mean())
+    inside, outside = scores_of(id_scores, ood_scores)
+    return float(placements(outside, inside).mean())
 
 
 def aupr_ood_positive(id_scores: Scores, ood_scores: Scores) -> float:
@@ -66,7 +58,7 @@ def aupr_ood_positive(id_scores: Scores, ood_scores: Scores) -> float:
     >>> round(aupr_ood_positive([0.0, 1.0, 2.0], [1.0, 3.0]), 12)
     0.75
     """
-    inside, outside = _scores(id_scores, ood_scores)
+    inside, outside = scores_of(id_scores, ood_scores)
     return _average_precision(outside, inside)
 
 
@@ -76,7 +68,7 @@ def aupr_id_positive(id_scores: Scores, ood_scores: Scores) -> float:
     >>> round(aupr_id_positive([0.0, 1.0, 2.0], [1.0, 3.0]), 12)
     0.805555555556
     """
-    inside, outside = _scores(id_scores, ood_scores)
+    inside, outside = scores_of(id_scores, ood_scores)
     return _average_precision(-inside, -outside)
 
 
@@ -89,7 +81,7 @@ def fpr95_id_kept(id_scores: Scores, ood_scores: Scores, kept: float = 0.95) -> 
     >>> fpr95_id_kept(list(range(100)), [50.0, 94.0, 94.5, 200.0])
     0.5
     """
-    inside, outside = _scores(id_scores, ood_scores)
+    inside, outside = scores_of(id_scores, ood_scores)
     return float((outside <= _order_statistic(inside, kept)).mean())
 
 
@@ -102,7 +94,7 @@ def fpr95_ood_caught(id_scores: Scores, ood_scores: Scores, caught: float = 0.95
     >>> fpr95_ood_caught([4.0, 5.0, 5.5, 90.0], list(range(100)))
     0.75
     """
-    inside, outside = _scores(id_scores, ood_scores)
+    inside, outside = scores_of(id_scores, ood_scores)
     return float((-inside <= _order_statistic(-outside, caught)).mean())
 
 
@@ -119,7 +111,8 @@ def bootstrap_interval(
 
     For a *difference* of two detectors on the same inputs pass two-column scores ``(n, 2)`` and a metric of them: rows are
     drawn, so pairs stay together. Deterministic in ``seed``; the i-th draw does not depend on ``repeats``. The interval
-    expresses the uncertainty from the finite test set only, not from training. Cost: ``repeats`` evaluations of the metric.
+    expresses the uncertainty from the finite test set only, not from training. Where the metric is the same for every draw
+    (perfect separation) the interval has no width, which is no certainty: resampling then cannot say. Cost: ``repeats`` evaluations of the metric.
 
     >>> interval = bootstrap_interval(auroc, np.arange(50.0), np.arange(25.0, 75.0), repeats=200)
     >>> interval.low < interval.value < interval.high
@@ -147,8 +140,9 @@ def auroc_interval(id_scores: Scores, ood_scores: Scores, *, level: float = 0.95
     blurred copy, say), the two shares are not independent; with ``paired`` the variance is var(V₁₀ + V₀₁)/n, the same
     expansion with one draw per pair, and the interval is right for pairs: much narrower, if a score follows its original.
 
-    At an AUROC of exactly 0 or 1 the estimated variance is 0; the interval then comes from the exact probability of no
-    inversion among min(n_ID, n_OOD) independent pairs (the "rule of three").
+    Where the estimated variance is 0 (perfect separation, nothing but ties, copies that keep every order) it says nothing
+    about the true one. All of min(n_ID, n_OOD) independent pairs then agreed, so with confidence γ no more than a share
+    w = 1 − ((1 − γ)/2)^(1/min) of all pairs does otherwise (the "rule of three"), and the interval is A ± w within [0, 1].
 
     Raises:
         InputError: fewer than two of either kind, or ``paired`` and not as many of one as of the other.
@@ -156,85 +150,49 @@ def auroc_interval(id_scores: Scores, ood_scores: Scores, *, level: float = 0.95
     >>> interval = auroc_interval(np.arange(50.0), np.arange(25.0, 75.0))
     >>> interval.low < interval.value < interval.high
     True
-    >>> auroc_interval(np.arange(50.0), np.arange(50.0), paired=True).low  # an input like its original decides nothing
-    0.5
+    >>> round(auroc_interval(np.arange(50.0), np.arange(50.0), paired=True).low, 3)  # no input differs from its original
+    0.429
     """
-    inside, outside = _scores(id_scores, ood_scores)
+    inside, outside = scores_of(id_scores, ood_scores)
     if paired and len(inside) != len(outside):
         raise InputError(f"Pairs need as many ID as OOD scores, not {len(inside)} and {len(outside)}.")
-    z = _normal_quantile(level)
-    value = float(_placements(outside, inside).mean())
-    if value in (0.0, 1.0):
-        width = 1 - (0.5 - level / 2) ** (1 / min(len(inside), len(outside)))
-        return Interval(value, 0.0 if value == 0 else 1 - width, width if value == 0 else 1.0)
+    z = normal_quantile(level)
+    value = float(placements(outside, inside).mean())
     error = float(np.sqrt(_paired_variance(inside, outside) if paired else _delong_variance(inside, outside)))
+    if error <= ROUNDING or value in (0.0, 1.0):
+        width = never_seen(len(inside), len(outside), level)
+        return Interval(value, max(value - width, 0.0), min(value + width, 1.0))
     logit, spread = np.log(value / (1 - value)), z * error / (value * (1 - value))
     return Interval(value, float(1 / (1 + np.exp(spread - logit))), float(1 / (1 + np.exp(-spread - logit))))
 
 
-def delong_test(
-    id_first: Scores, ood_first: Scores, id_second: Scores, ood_second: Scores, *, level: float = 0.95
-) -> PairedTest:
-    """Do two detectors, scored on the same inputs, have different AUROCs? (DeLong, DeLong & Clarke-Pearson 1988)
-
-    With V₁₀(i) the share of ID scores below OOD score i and V₀₁(j) the share of OOD scores above ID score j, both with
-    ties as ½, the covariance of the AUROCs is S₁₀/n_OOD + S₀₁/n_ID, S the sample covariances of the V over both detectors
-    (by ranks: Sun & Xu 2014). z is the difference over its standard error; p two-sided normal. If both detectors order the
-    inputs in the same way, the difference is exactly 0 and p = 1.
-
-    Args:
-        id_first, id_second: ``(n_ID,)``, entry i of both belongs to the same input; likewise the OOD scores.
-
-    Raises:
-        InputError: the two detectors were scored on different numbers of inputs, or fewer than two of either kind.
-
-    >>> result = delong_test([0, 1, 2, 3], [2.5, 3.5, 4], [0, 1, 2, 3], [0.5, 3.5, 1.5])
-    >>> round(result.first, 4), round(result.second, 4), round(result.p_value, 4)
-    (0.9167, 0.5833, 0.1213)
-    """
-    inside_first, outside_first = _scores(id_first, ood_first)
-    inside_second, outside_second = _scores(id_second, ood_second)
-    if len(inside_first) != len(inside_second) or len(outside_first) != len(outside_second):
-        raise InputError("A paired test compares two scores of the same inputs; pass as many of one as of the other.")
-    z_level = _normal_quantile(level)
-    covariance = _delong_covariance(
-        np.stack([inside_first, inside_second], axis=1), np.stack([outside_first, outside_second], axis=1)
-    )
-    first = float(_placements(outside_first, inside_first).mean())
-    second = float(_placements(outside_second, inside_second).mean())
-    difference = first - second
-    error = float(np.sqrt(max(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1], 0.0)))
-    rounding = 1e-14  # placements are ratios of integers: what is below is not a difference
-    if error <= rounding:
-        z = 0.0 if abs(difference) <= rounding else float(np.copysign(np.inf, difference))
-    else:
-        z = difference / error
-    interval = Interval(difference, difference - z_level * error, difference + z_level * error)
-    return PairedTest(first, second, interval, z, float(2 * ndtr(-abs(z))))
+def never_seen(n: int, m: int, level: float) -> float:
+    """The largest share of pairs that min(n, m) independent ones can all have missed, at that confidence."""
+    return float(1 - (0.5 - level / 2) ** (1 / min(n, m)))
 
 
 def _delong_variance(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
-    return float(_delong_covariance(inside[:, None], outside[:, None])[0, 0])
+    return float(delong_covariance(inside[:, None], outside[:, None])[0, 0])
 
 
 def _paired_variance(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
     """Of one AUROC, from pairs: var(V₁₀(i) + V₀₁(i))/n."""
     if len(inside) < 2:
         raise InputError("A variance needs at least two ID and two OOD inputs.")
-    return float(np.var(_placements(outside, inside) - _placements(inside, outside), ddof=1) / len(inside))
+    return float(np.var(placements(outside, inside) - placements(inside, outside), ddof=1) / len(inside))
 
 
-def _delong_covariance(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> NDArray[np.float64]:
+def delong_covariance(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> NDArray[np.float64]:
     """Covariance matrix of the AUROCs of several scores, one per column."""
     if len(inside) < 2 or len(outside) < 2:
         raise InputError("A variance needs at least two ID and two OOD inputs.")
-    of_outside = np.stack([_placements(o, i) for i, o in zip(inside.T, outside.T, strict=True)])
-    of_inside = np.stack([1 - _placements(i, o) for i, o in zip(inside.T, outside.T, strict=True)])
+    of_outside = np.stack([placements(o, i) for i, o in zip(inside.T, outside.T, strict=True)])
+    of_inside = np.stack([1 - placements(i, o) for i, o in zip(inside.T, outside.T, strict=True)])
     spread: NDArray[np.float64] = np.atleast_2d(np.cov(of_outside)) / len(outside)
     return spread + np.atleast_2d(np.cov(of_inside)) / len(inside)
 
 
-def _placements(values: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
+def placements(values: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
     """For each value the share of ``among`` below it, ties as ½."""
     ordered = np.sort(among)
     twice = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
@@ -258,13 +216,13 @@ def _order_statistic(values: NDArray[np.float64], share: float) -> float:
     return float(np.sort(values)[max(needed, 1) - 1])
 
 
-def _normal_quantile(level: float) -> float:
+def normal_quantile(level: float) -> float:
     if not 0 < level < 1:
         raise InputError(f"A confidence level lies between 0 and 1, not at {level}.")
     return float(ndtri(0.5 + level / 2))
 
 
-def _scores(id_scores: Scores, ood_scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scores_of(id_scores: Scores, ood_scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     inside, outside = _array(id_scores, "ID"), _array(ood_scores, "OOD")
     if inside.ndim != 1 or outside.ndim != 1:
         raise InputError(

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 
 from separatrix.errors import InputError
 from separatrix.numerics.conformal import false_alarm_interval
-from separatrix.numerics.intervals import wilson
+from separatrix.numerics.intervals import clopper_pearson
 from separatrix.ood.decisions import Decisions
 
 _ALTERNATIVES = 64  # alarm rates, evenly spaced in log odds, among which the mixture bets
@@ -28,7 +28,7 @@ class MonitorReport:
         inputs, alarms, unscorable: counts; ``inputs`` are the scorable ones.
         promised: the rate asked for.
         bound: upper end of the alarm rate that this calibration set may have on ID inputs.
-        observed: alarms/inputs with its 95 % Wilson interval (for one look); NaN before the first input.
+        observed: alarms/inputs with its exact 95 % interval (Clopper–Pearson, for one look); NaN before the first input.
         evidence: e-value against "the alarm rate is at most ``bound``"; may be read at any time (Ville's inequality).
         threshold: 2/δ, the evidence at which it cries.
         drifted: evidence ≥ 2/δ: the stream is not what the detector was calibrated on.
@@ -123,7 +123,7 @@ class StreamMonitor:
         r, q, quiet = self.bound, self._bets, self.inputs - self.alarms
         logs = self.alarms * np.log(q / r) + quiet * (np.log1p(-q) - math.log1p(-r))
         log_evidence = float(logsumexp(logs)) - math.log(len(q))
-        low, high = wilson(torch.tensor([self.alarms]), self.inputs)
+        low, high = clopper_pearson(torch.tensor([self.alarms]), self.inputs)
         seen = self.inputs > 0
         return MonitorReport(
             inputs=self.inputs,

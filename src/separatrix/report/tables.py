@@ -53,7 +53,7 @@ def limit_set_table(searches: Mapping[str, LimitSets]) -> Table:
     return Table(
         heads,
         tuple(body),
-        "Shares with 95 % intervals (Wilson); a dash: none of these starts ended there. ρ: spectral radius of the Jacobian, below 1 the set attracts."
+        "Shares with exact 95 % intervals (Clopper–Pearson); a dash: none of these starts ended there. ρ: spectral radius of the Jacobian, below 1 the set attracts."
         f"{of_curves} ‖J‖₂: spectral norm, below 1 the map contracts there. Residual: ‖f(z) − z‖. Steps: median over the "
         f"starts that end there.{left_out}",
         words=frozenset({0, 1, 2}),

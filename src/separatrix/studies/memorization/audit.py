@@ -3,7 +3,7 @@
 A training image is *given back* if it is the nearest training image of an attractor that the resemblance study calls,
 that is, of an attractor closer to that one image than 95 % of unseen images are to theirs (1 − α); exact copies are counted
 among them. The share is estimated on a random
-sample of the training images, each of which is also a start, with a Wilson interval. Noise starts are followed too,
+sample of the training images, each of which is also a start, with an exact interval. Noise starts are followed too,
 because they reach attractors that no training image leads to; these are judged with the others, and a sampled image that
 only they give back counts.
 """
@@ -24,7 +24,7 @@ from separatrix.data import ImageSet, load_images
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
-from separatrix.numerics.intervals import wilson
+from separatrix.numerics.intervals import clopper_pearson, trials_without_success
 from separatrix.numerics.neighbours import Distance, Engine
 from separatrix.protocol import Protocol
 from separatrix.studies.memorization.study import Memorization, memorization
@@ -52,7 +52,7 @@ class MemorizationAudit:
         sentence: the decision in words, with its numbers.
         budget: the share of training images that may be given back.
         share: of the sampled training images, those given back.
-        low, high: 95 % interval for the share of all training images (Wilson; without width if all were sampled).
+        low, high: 95 % interval for the share of all training images (Clopper–Pearson; without width if all were sampled).
         sampled: ``(s,)`` int64, the training images that were sampled.
         given_back: ``(g,)`` int64, training images nearest to a called attractor of either search, sampled or not.
         exact: ``(e,)`` those of them that come back as an exact copy, see
@@ -222,7 +222,7 @@ def _given_back(study: Memorization) -> tuple[Tensor, Tensor, Tensor]:
 def _interval(count: int, sampled: int, total: int) -> tuple[float, float]:
     if sampled >= total:
         return count / total, count / total
-    low, high = wilson(torch.tensor([count]), sampled)
+    low, high = clopper_pearson(torch.tensor([count]), sampled)
     return float(low), float(high)
 
 
@@ -266,5 +266,4 @@ def _needed(budget: float) -> str:
     """How many images have to be sampled before none given back is within the budget."""
     if budget == 0:
         return "only all of them decide about a budget of zero"
-    z_squared = 1.959963984540054**2  # of the 95 % Wilson interval, whose upper end at 0 of n is z²/(n + z²)
-    return f"{int(z_squared * (1 - budget) / budget) + 1:,} would do"
+    return f"{trials_without_success(budget):,} would do"
