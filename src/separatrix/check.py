@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from separatrix.field import LatentField
 from separatrix.numerics.counter_random import gaussian
 
 _POINTS = 4
+_SQUEEZED = "name the axis in squeeze(dim), or use flatten(1), so that a batch of one keeps its batch axis"
 _ROUNDING = 2e3  # batch composition may change results by this many rounding units, not more
 
 
@@ -67,6 +69,7 @@ def check(field: LatentField, starts: Tensor | None = None) -> FieldCheck:
     >>> print(check(LatentField.from_map(torch.tanh, latent_shape=(2,))).ok)
     True
     """
+    field = LatentField.of(field)
     return FieldCheck(tuple(_findings(field, starts, thorough=True)))
 
 
@@ -139,6 +142,14 @@ def _closes(field: LatentField, z: Tensor) -> tuple[Finding, Tensor | None]:
     try:
         x = field.decode(z)
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        if more := _unbound(field._decode):
+            given = ", ".join(f"{argument}=…" for argument in more)
+            return Finding(
+                name,
+                False,
+                f"decode needs {' and '.join(more)} beside the latents, as a conditional decoder does",
+                f"bind {' and '.join(more)}: decode=lambda z: model.decode(z, {given}), one field per condition",
+            ), None
         return Finding(
             name,
             False,
@@ -153,6 +164,13 @@ def _closes(field: LatentField, z: Tensor) -> tuple[Finding, Tensor | None]:
             False,
             f"encode does not accept what decode returns, shape {tuple(x.shape)} ({_first_line(error)})",
             "resize or convert the decoder's output to the encoder's input inside encode",
+        ), None
+    if tuple(image.shape) != wanted and image.shape == z.squeeze().shape:
+        return Finding(
+            name,
+            False,
+            f"encode(decode(z)) has shape {tuple(image.shape)} for latents of shape {wanted}, which have lost their axes of length 1",
+            _SQUEEZED,
         ), None
     if tuple(image.shape) != wanted:
         return Finding(
@@ -173,6 +191,17 @@ def _other_format(z: Tensor, image: Tensor) -> Finding:
         f"return them as they came, encode=lambda x: model.encode(x).to(torch.{own}), or give dtype=torch.{given} if the model "
         "computes in that",
     )
+
+
+def _unbound(function: object) -> list[str]:
+    """Arguments that a decoder must be given beside the latents."""
+    function = getattr(function, "function", function)  # behind what unwraps its output
+    try:
+        parameters = list(inspect.signature(getattr(function, "forward", function)).parameters.values())
+    except (TypeError, ValueError):
+        return []
+    fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters[1:] if p.default is p.empty and p.kind not in fixed]
 
 
 def _finite(z: Tensor, image: Tensor) -> Finding:
@@ -202,7 +231,11 @@ def _deterministic(first: Tensor, second: Tensor) -> Finding:
 def _batch_independent(field: LatentField, z: Tensor, image: Tensor) -> Finding:
     remedy = "put BatchNorm layers in eval mode (model.eval()), or hand separatrix the modules so that it can"
     try:
-        alone = torch.cat([field(row.unsqueeze(0)) for row in z])
+        rows = [field(row.unsqueeze(0)) for row in z]
+        if rows[0].shape != z[:1].shape:
+            detail = f"f(z) of a single latent has shape {tuple(rows[0].shape)} instead of {tuple(z[:1].shape)}"
+            return Finding("batch independence", False, detail, _SQUEEZED)
+        alone = torch.cat(rows)
     except (RuntimeError, ValueError) as error:
         detail = f"f works on a batch but not on a single latent ({_first_line(error)})"
         return Finding("batch independence", False, detail, remedy)

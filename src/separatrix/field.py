@@ -114,6 +114,23 @@ class LatentField:
         """Any self-map Z→Z as a field: data space is the latent space and the decoder is the identity."""
         return cls(function, _identity, latent_shape=latent_shape, **options)
 
+    @classmethod
+    def of(cls, given: Any) -> LatentField:
+        """The field itself, or that of a model with the methods encode and decode that says how its latents are shaped.
+
+        Raises:
+            InputError: it is neither; the message says what to write.
+        """
+        if isinstance(given, cls):
+            return given
+        halves(given)
+        if declared_shape(given) is None:
+            raise InputError(
+                f"This {type(given).__name__} does not say how its latents are shaped; make a field of it first, "
+                "sx.LatentField(model, latent_shape=(…))."
+            )
+        return cls(given, name=type(given).__name__)
+
     @property
     def latent_dim(self) -> int:
         """Number of latent coordinates k."""

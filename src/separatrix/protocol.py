@@ -115,6 +115,21 @@ class Protocol:
         """The paper's rule for foundation models: squared step < 1e-5 or 500 steps, cosine > 0.99 is one."""
         return replace(cls.paper(), tolerance=1e-5, max_steps=500, probe_steps=500)
 
+    @classmethod
+    def of(cls, given: Protocol | str | None) -> Protocol:
+        """The protocol itself, the one of that name (``"default"``, ``"paper"``, ``"paper_foundation"``), or the default for None.
+
+        >>> Protocol.of("paper") == Protocol.paper()
+        True
+        """
+        named = {"default": cls, "paper": cls.paper, "paper_foundation": cls.paper_foundation}
+        if given is None or isinstance(given, cls):
+            return given or cls()
+        if isinstance(given, str) and given.replace("-", "_") in named:
+            return named[given.replace("-", "_")]()
+        kind = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
+        raise InputError(f"The protocol is {kind}; give a Protocol or one of {', '.join(map(repr, named))}.")
+
     def tightened(self, factor: float) -> Protocol:
         """The same protocol with every tolerance ``factor`` times smaller (a trustworthy count does not change)."""
         if not factor > 0:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 from torch import Tensor, nn
 
-from separatrix.errors import FileError
+from separatrix.errors import FileError, ModelWarning
 from separatrix.models.weights import fill, read_weights
 
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}
@@ -204,3 +204,59 @@ def test_infinite_buffers_are_masks() -> None:
     assert module.mask.tolist() == [-torch.inf, -torch.inf]
     with pytest.raises(FileError, match="NaN in mask"):
         fill(module, {**TENSORS, "mask": torch.full((2,), torch.nan)}, source=Path("w"), model="the model")
+
+
+class Tied(nn.Module):
+    """The decoder's matrix is the encoder's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.decoder.weight = self.encoder.weight
+
+
+def pair() -> nn.Module:
+    return nn.ModuleDict({"encoder": nn.Linear(3, 2), "decoder": nn.Linear(2, 3)})
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.", "autoencoder.net."])
+def test_a_common_prefix_is_left_out_and_said(prefix: str) -> None:
+    given, target = pair(), pair()
+    tensors = {f"{prefix}{name}": tensor for name, tensor in given.state_dict().items()}
+    with pytest.warns(ModelWarning, match=rf"the prefix '{prefix}' is left out to fit the model"):
+        fill(target, tensors, source=Path("w.pt"), model="the model")
+    assert all(torch.equal(a, b) for a, b in zip(given.parameters(), target.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("wrapped", ["file", "module"])
+def test_wrappers_inside_a_model_are_left_out(wrapped: str) -> None:
+    class Wrapper(nn.Module):
+        def __init__(self, part: nn.Module) -> None:
+            super().__init__()
+            self._orig_mod = part
+
+    given, target = pair(), pair()
+    for model in (given,) if wrapped == "file" else (target,):
+        assert isinstance(model, nn.ModuleDict)
+        model["encoder"] = Wrapper(model["encoder"])
+    with pytest.warns(ModelWarning, match=r"what module\. and _orig_mod\. add is left out"):
+        fill(target, given.state_dict(), source=Path("w.pt"), model="the model")
+    assert all(torch.equal(a, b) for a, b in zip(given.parameters(), target.parameters(), strict=True))
+
+
+def test_a_prefix_that_does_not_make_them_fit_stays_in_the_sentence() -> None:
+    with pytest.raises(FileError, match=r"unexpected model\.weight\)"):
+        fill(nn.Linear(3, 2), {"model.weight": torch.ones(2, 3)}, source=Path("w.pt"), model="the model")
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_tied_weights_that_come_once_are_whole(tmp_path: Path, assign: bool) -> None:
+    given, target = Tied(), Tied()
+    save_model(given, str(tmp_path / "w.safetensors"))
+    tensors = read_weights(tmp_path / "w.safetensors")
+    assert len(tensors) == 3
+    fill(target, tensors, source=tmp_path / "w.safetensors", model="the model", assign=assign)
+    assert torch.equal(target.decoder.weight, given.encoder.weight)
+    assert torch.equal(target.decoder.bias, given.decoder.bias)
+    with pytest.raises(FileError, match=r"missing decoder\.bias"):
+        fill(target, {n: t for n, t in tensors.items() if n != "decoder.bias"}, source=Path("w"), model="the model")

@@ -13,7 +13,7 @@ from separatrix.cli.diff import diff
 from separatrix.cli.doctor import doctor
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.film import film
-from separatrix.cli.group import OneSentenceGroup
+from separatrix.cli.group import OneSentenceCommand, OneSentenceGroup
 from separatrix.cli.ood import ood
 from separatrix.cli.options import Traceback
 from separatrix.cli.probe import probe
@@ -60,5 +60,5 @@ def separatrix(
 
 
 for _command in (demo, attractors, audit, probe, film, diff, doctor, train_decoder):
-    app.command()(_command)
+    app.command(cls=OneSentenceCommand)(_command)
 app.add_typer(ood)

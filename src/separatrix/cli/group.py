@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.terminal import Terminal
@@ -53,6 +53,15 @@ class OneSentenceGroup(TyperGroup):
         if standalone_mode:
             sys.exit(int(code))
         return code
+
+
+class OneSentenceCommand(TyperCommand):
+    """A command that has stdout to itself: a model that prints does not write into the results."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it, its arguments parsed."""
+        with ctx.find_object(Terminal).alone():
+            return super().invoke(ctx)
 
 
 def guarded(run: Callable[[], Any], terminal: Terminal) -> ExitCode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from separatrix.cli.group import OneSentenceCommand
 from separatrix.cli.ood_export import export
 from separatrix.cli.ood_fit import fit
 from separatrix.cli.ood_monitor import monitor
@@ -27,4 +28,4 @@ def _group(ctx: typer.Context) -> None:
 
 
 for _command in (fit, score, monitor, export):
-    ood.command()(_command)
+    ood.command(cls=OneSentenceCommand)(_command)

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from separatrix.cli.results_stream import results_alone
 from separatrix.cli.words import in_command_line_words
 from separatrix.errors import SeparatrixWarning
 
@@ -29,12 +30,14 @@ class Terminal:
         quiet: no progress, no tables, no warnings; only the line that the next command may need.
         traceback: show where an error comes from.
         warnings: what was warned about, for the JSON document.
+        stdout: where results go while a command runs; None is `sys.stdout`.
     """
 
     json: bool = False
     quiet: bool = False
     traceback: bool = False
     warnings: list[str] = field(default_factory=list)
+    stdout: TextIO | None = None
     _kept: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -60,18 +63,18 @@ class Terminal:
     def show(self, *parts: RenderableType) -> None:
         """Tables and sentences for people, on stdout."""
         if not self.json and not self.quiet:
-            _console(sys.stdout).print(*parts, markup=False, sep="\n")
+            _console(self.stdout or sys.stdout).print(*parts, markup=False, sep="\n")
 
     def line(self, text: str) -> None:
         """The one line that stays with ``--quiet``, unbroken and unstyled, for people and for pipes."""
         if not self.json:
-            print(text)
+            print(text, file=self.stdout)
 
     def document(self, record: Mapping[str, Any]) -> None:
         """The JSON document, if it was asked for; `NaN` in it is an error, because JSON has none."""
         if self.json:
             text = json.dumps({**record, "warnings": self.warnings}, ensure_ascii=False, allow_nan=False, indent=2)
-            print(text)
+            print(text, file=self.stdout)
 
     def keep(self, record: Mapping[str, Any]) -> None:
         """What was found before a failure, to be part of its document: there is only one on stdout."""
@@ -84,7 +87,7 @@ class Terminal:
             return
         self.warnings.append(words)
         if not self.quiet:
-            _say("warning: ", words, "yellow")
+            self._say("warning: ", words, "yellow")
 
     def fail(self, sentence: str, error: BaseException, code: int) -> None:
         """One sentence on stderr; with ``--json`` also as a document on stdout."""
@@ -96,7 +99,24 @@ class Terminal:
             record = {**outcome, **self._kept}
             with suppress(OSError):  # stdout itself may be what failed; the sentence still goes to stderr
                 print(json.dumps(record, ensure_ascii=False, indent=2), flush=True)
-        _say("error: ", words, "bold red")
+        self._say("error: ", words, "bold red")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While a command runs, nobody but this terminal writes to stdout."""
+        with results_alone() as self.stdout:
+            try:
+                yield
+            finally:
+                self.stdout, ours = None, self.stdout
+                ours.flush()
+
+    def _say(self, label: str, sentence: str, style: str) -> None:
+        """One line however long it is: a sentence that is wrapped cannot be searched for."""
+        # Results written so far come first where both streams end in one file.
+        with suppress(OSError):
+            (self.stdout or sys.stdout).flush()
+        _console(sys.stderr).print(Text(label, style=style) + Text(sentence), soft_wrap=True)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -123,11 +143,3 @@ class Terminal:
 def _console(stream: TextIO) -> Console:
     width = None if stream.isatty() else _WIDTH_WITHOUT_A_TERMINAL
     return Console(file=stream, width=width, highlight=False)
-
-
-def _say(label: str, sentence: str, style: str) -> None:
-    """One line however long it is: a sentence that is wrapped cannot be searched for."""
-    # Results written so far come first where both streams end in one file.
-    with suppress(OSError):
-        sys.stdout.flush()
-    _console(sys.stderr).print(Text(label, style=style) + Text(sentence), soft_wrap=True)

@@ -22,7 +22,7 @@ from separatrix.starts import Starts, as_starts
 def find_attractors(
     field: LatentField,
     starts: Starts | Tensor,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     *,
     batch_size: int | None = None,
     progress: bool = False,
@@ -37,7 +37,7 @@ def find_attractors(
     Args:
         field: the latent field; it is checked first (shapes, finiteness, determinism, batch independence).
         starts: ``(n, *latent)`` points or `separatrix.starts`.
-        protocol: the rules of the count.
+        protocol: the rules of the count; a `Protocol`, or ``"paper"``.
         batch_size: latents per network pass; measured if not given.
         progress: show progress bars.
         throw: raise if an orbit reached no limit set, instead of one warning with the reasons.
@@ -60,7 +60,7 @@ def find_attractors(
     >>> [round(z, 6) for z in limits.points.flatten().sort().values.tolist()]
     [-0.957504, 0.957504]
     """
-    protocol = protocol or Protocol()
+    field, protocol = LatentField.of(field), Protocol.of(protocol)
     source = as_starts(starts)
     require_self_map(field, source.block(field, 0, min(4, len(source))))
     fine, notes = _finest(field)

@@ -33,7 +33,7 @@ _SETTING_OUT = 0.2  # distance from a known solution, in units of the spread, at
 def find_fixed_points(
     field: LatentField,
     starts: Starts | Tensor,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     *,
     period: int = 1,
     deflation: int = 4,
@@ -59,7 +59,7 @@ def find_fixed_points(
     >>> sorted(found.unstable_directions.tolist())
     [0, 0, 1]
     """
-    protocol = protocol or Protocol()
+    field, protocol = LatentField.of(field), Protocol.of(protocol)
     source = as_starts(starts)
     if deflation < 0:
         raise InputError(f"deflation must be 0 or more rounds, not {deflation}.")

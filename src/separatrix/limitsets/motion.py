@@ -94,6 +94,7 @@ def motion(field: LatentField, points: Tensor, *, steps: int = 256) -> Motion:
     >>> round(abs(motion(rotation, torch.ones(1, 2, dtype=torch.float64)).exponent.item()), 9)
     0.0
     """
+    field = LatentField.of(field)
     if steps < LEAST_STEPS:
         raise InputError(f"motion needs at least {LEAST_STEPS} steps, not {steps}.")
     if tuple(points.shape[1:]) != tuple(field.latent_shape):

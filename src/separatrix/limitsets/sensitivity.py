@@ -62,7 +62,7 @@ VERIFIED = "polished, stable, verified"
 def sensitivity(
     field: LatentField,
     starts: Starts | torch.Tensor,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     *,
     limit: int = 512,
     batch_size: int | None = None,
@@ -75,7 +75,7 @@ def sensitivity(
 
     Cost: three searches and one plain run of at most ``protocol.probe_steps`` steps over ``limit`` starts.
     """
-    protocol = protocol or Protocol()
+    field, protocol = LatentField.of(field), Protocol.of(protocol)
     if limit < 1:
         raise InputError(f"limit must be 1 or more, not {limit}.")
     source = as_starts(starts)

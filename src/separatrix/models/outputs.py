@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
+import textwrap
 from typing import Any
 
 import torch
@@ -9,6 +13,8 @@ from torch import Tensor, nn
 
 from separatrix.errors import FieldError
 
+_MEAN = re.compile(r"(^|_)(mu|mean|means|loc)s?(_|\d|$)", re.IGNORECASE)
+_VARIANCE = re.compile(r"var|std|sigma|scale|(^|_)logs", re.IGNORECASE)
 _NAMED = ("latents", "latent", "sample", "logits", "last_hidden_state")
 
 
@@ -65,22 +71,71 @@ def _a_kind(output: Any) -> str:
 class Unwrapping:
     """A callable whose result is unwrapped; copied with its model, because the callable is an attribute.
 
+    Of a tuple, the mean is taken where the names in the function's ``return`` tell which that is (some return the log variance
+    first), else the first part with one row per input: a vector quantiser may return its loss, one number, first.
+
     Attributes:
-        by_place: what the first output was of which nothing but its place said what to take, in words; None as long as
-            there was none. Known only once the model has run.
+        by_place: what the first output was of which nothing but its place or its name in the source said what to take, in
+            words; None as long as there was none. Known only once the model has run.
     """
 
     def __init__(self, function: Any, role: str) -> None:
         self.function = function
         self.role = role
         self.by_place: str | None = None
+        self._mean = place_of_mean(function) if role == "encode" else None
 
     def __call__(self, x: Tensor) -> Tensor:
         output = self.function(x)
-        several = isinstance(output, (tuple, list)) and len(output) > 1
-        if several and self.by_place is None and _named_part(output) is None:
-            self.by_place = f"{self.role} returned {_a_kind(output)} of {len(output)}, of which the first is taken"
-        return unwrapped(output, self.role)
+        if not isinstance(output, (tuple, list)) or len(output) < 2 or _named_part(output) is not None:
+            return unwrapped(output, self.role)
+        place, words = self._place(output, len(x))
+        if self.by_place is None:
+            self.by_place = f"{self.role} returned {_a_kind(output)} of {len(output)}, of which {words} is taken"
+        return unwrapped(output[place], self.role)
+
+    def _place(self, output: Any, count: int) -> tuple[int, str]:
+        if self._mean is not None and self._mean[0] < len(output):
+            place, name = self._mean
+            return place, "the first" if place == 0 else f"{name}, number {place + 1},"
+        for place, part in enumerate(output):
+            # One row per input, and no whole numbers: neither a loss nor the indices of a code book.
+            if not isinstance(part, Tensor) or (part.is_floating_point() and part.ndim and len(part) == count):
+                return place, "the first" if place == 0 else f"number {place + 1}, the first with a row per input,"
+        return 0, "the first"
+
+
+def place_of_mean(function: Any) -> tuple[int, str] | None:
+    """Which part of the tuple that a function returns is the mean, by the names in its source, and its name.
+
+    None where there is no source, or where it does not name a mean and a variance.
+
+    >>> place_of_mean(place_of_mean) is None
+    True
+    """
+    try:
+        function = function.forward if isinstance(function, nn.Module) else function
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, SyntaxError, TypeError, ValueError):
+        return None
+    found: set[tuple[int, str]] = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Return) or not isinstance(node.value, ast.Tuple):
+            continue
+        names = [_last_name(part) for part in node.value.elts]
+        if any(_VARIANCE.search(name) for name in names):
+            means = [place for place, name in enumerate(names) if _MEAN.search(name) and not _VARIANCE.search(name)]
+            found |= {(place, names[place]) for place in means[:1]}
+    return found.pop() if len(found) == 1 else None
+
+
+def _last_name(part: ast.expr) -> str:
+    """Such as ``fc_mu`` of ``self.fc_mu(h)``; empty where a part has no name."""
+    while isinstance(part, ast.Call):
+        part = part.func
+    if isinstance(part, ast.Attribute):
+        return part.attr
+    return part.id if isinstance(part, ast.Name) else ""
 
 
 def is_plain_module(function: Any) -> bool:

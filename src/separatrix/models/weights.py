@@ -14,7 +14,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from separatrix.errors import FileError
+from separatrix.errors import FileError, ModelWarning
+from separatrix.models.checkpoint_names import assigned
 
 PICKLED_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
 """What torch.save usually writes; read by torch's tensors-only unpickler or not at all."""
@@ -156,6 +157,8 @@ def _content(start: bytes) -> str | None:
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: Path, model: str, assign: bool = False) -> None:
     """Loads the tensors into the module: all names, shapes and values are right, or it stays as it was.
 
+    Names may have a prefix in common, and tied weights may come once (`separatrix.models.checkpoint_names`).
+
     Args:
         module: what to fill.
         tensors: by state-dict name.
@@ -166,8 +169,18 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: Path, mode
 
     Raises:
         FileError: names are missing or unexpected, a shape or kind differs, or a weight is NaN or infinite.
+
+    Warns:
+        ModelWarning: a prefix was left out.
     """
     wanted = module.state_dict()
+    tensors, left_out = assigned(module, tensors)
+    if left_out is not None:
+        warnings.warn(
+            f"{source} names its tensors as a wrapper does: {left_out} is left out to fit {model}.",
+            ModelWarning,
+            stacklevel=3,
+        )
     missing, unexpected = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
     if missing or unexpected:
         parts = [

@@ -40,7 +40,7 @@ class Catcher(Interface):
 def iterate(
     field: LatentField,
     starts: Starts | Tensor,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     *,
     observers: Sequence[Observer] = (),
     store_paths: bool = False,
@@ -82,7 +82,7 @@ def iterate(
     >>> bool((orbits.rate - 0.5).abs().max() < 1e-9)
     True
     """
-    protocol = protocol or Protocol()
+    field, protocol = LatentField.of(field), Protocol.of(protocol)
     source = as_starts(starts)
     watching: list[Observer] = [*observers, *([Paths()] if store_paths else [])]
     names = [observer.name for observer in watching]

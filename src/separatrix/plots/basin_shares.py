@@ -19,16 +19,18 @@ _HATCHES = ("", "////", "....", "xxxx")  # by search; the first is filled
 
 
 @styled
-def basin_shares(results: Mapping[str, LimitSets], *, title: str | None = None) -> Figure:
+def basin_shares(results: Mapping[str, LimitSets] | LimitSets, *, title: str | None = None) -> Figure:
     """The share of starts that ended on each set, with 95 % intervals; one bar per search.
 
     Args:
-        results: search by name; one name and colour means one set in all of them.
+        results: one search, or several by name; one name and colour means one set in all of them.
         title: above the figure.
 
     Raises:
         InputError: no results.
     """
+    if isinstance(results, LimitSets):
+        results = {"starts": results}
     if not results:
         raise InputError("basin_shares needs at least one search, such as {'data': limits}.")
     names = names_across(results.values())

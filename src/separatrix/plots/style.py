@@ -7,13 +7,18 @@ of open figures and the user's own settings are never touched.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, ParamSpec
+import inspect
+from collections.abc import Callable, Mapping
+from itertools import permutations
+from types import UnionType
+from typing import Any, ParamSpec, Union, get_args, get_origin, get_type_hints
 
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from separatrix.errors import InputError
 
 P = ParamSpec("P")
 
@@ -67,14 +72,57 @@ RC: dict[Any, Any] = {
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Run a figure function under :data:`RC`, and put the caller's settings back."""
+    """Run a figure function under :data:`RC`, and put the caller's settings back.
+
+    What it draws may come in any order among its first arguments; what it cannot draw is one sentence.
+    """
 
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with matplotlib.rc_context(RC):
-            return draw(*args, **kwargs)
+            return draw(*_in_order(draw, args, kwargs), **kwargs)
 
     return drawn
+
+
+def _in_order(draw: Callable[..., Figure], given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The arguments in the order of the parameters, told apart by their types.
+
+    Raises:
+        InputError: some are missing, or their types are not those of the parameters, in whatever order.
+    """
+    signature, function = inspect.signature(draw), getattr(draw, "__name__", "This figure")
+    hints = get_type_hints(draw)
+    try:
+        signature.bind(*given, **named)
+    except TypeError as error:
+        needed = [name for name, part in signature.parameters.items() if part.default is part.empty]
+        raise InputError(f"{function} draws {', '.join(needed)} ({error}); give all of them.") from error
+    names = list(signature.parameters)[: len(given)]
+    wanted = [hints.get(name, Any) for name in names]
+    # Whether an order fits is asked of what has a class of its own; numbers and sequences stay where they are.
+    judged = [i for i, hint in enumerate(wanted) if all(map(_is_record, _classes(hint)))]
+    for order in permutations(judged):
+        arranged = list(given)
+        for place, source in zip(judged, order, strict=True):
+            arranged[place] = given[source]
+        if all(isinstance(arranged[i], _classes(wanted[i])) for i in judged):
+            return tuple(arranged)
+    takes = ", ".join(
+        f"{name} (a {_classes(hint)[0].__name__})" for name, hint in zip(names, wanted, strict=True) if _classes(hint)
+    )
+    raise InputError(f"{function} takes {takes}, not {', '.join(f'a {type(one).__name__}' for one in given)}.")
+
+
+def _classes(hint: Any) -> tuple[type, ...]:
+    """The classes in an annotation, without what is in brackets."""
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    origins = (get_origin(part) or part for part in parts)
+    return tuple(origin for origin in origins if isinstance(origin, type))
+
+
+def _is_record(kind: type) -> bool:
+    return kind.__module__.startswith("separatrix.") or kind is Mapping
 
 
 def colour(rank: int) -> str:

@@ -125,6 +125,7 @@ def contraction(
     >>> contraction(field, starts.points(torch.eye(2)), groups={"on the data": 1.0}).sentence
     'Median ‖J‖₂: on the data 0.50 (100% of 2 below 1).'
     """
+    field = LatentField.of(field)
     if limit < 1 or not groups:
         raise InputError("A contraction study needs at least one point and one group.")
     source = data if isinstance(data, Starts) else encoded(data)

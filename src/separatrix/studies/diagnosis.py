@@ -123,7 +123,7 @@ def diagnose(
     field: LatentField,
     data: Any = None,
     *,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     samples: int = 256,
     orbits: int = 16,
     max_steps: int = 200,
@@ -160,7 +160,7 @@ def diagnose(
     checked = check(field)
     if not checked.ok:
         return Diagnosis(model=field.describe(), checked=checked)
-    rules = protocol or Protocol()
+    rules = Protocol.of(protocol)
     rate = _rate(field)
     samples = min(samples, max(_FEWEST_SAMPLES, int(rate * seconds / _SHARE)))
     clouds = _clouds(field, data, samples, seed)

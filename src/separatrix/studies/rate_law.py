@@ -166,6 +166,7 @@ def rate_law(
     >>> round(found.correlation, 9), round(found.ratio, 9)
     (1.0, 1.0)
     """
+    field = LatentField.of(field)
     source = as_starts(starts)
     _require(source, field, limits, tolerance, law, neighbourhood)
     z = source.block(field, 0, min(limit, len(source)))

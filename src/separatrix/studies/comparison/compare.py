@@ -37,7 +37,7 @@ def compare(
     reseeded: Sequence[LatentField] = (),
     rerun: bool = True,
     threshold: float = 0.25,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     batch_size: int | None = None,
     seed: int = 0,
 ) -> Comparison:
@@ -75,6 +75,7 @@ def compare(
     >>> found.ami, found.views["latent"].matched, found.partner.tolist()
     (1.0, 4, [0, 1, 2, 3])
     """
+    a, b, protocol = LatentField.of(a), LatentField.of(b), Protocol.of(protocol)
     source = as_starts(starts)
     paired = isinstance(source.rule, (Encoded, NoiseImages))
     if not paired and a.latent_shape != b.latent_shape:

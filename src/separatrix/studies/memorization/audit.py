@@ -108,7 +108,7 @@ def audit_memorization(
     budget: float = 0.01,
     sample: int = _SAMPLE,
     noise: int = _NOISE,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     distance: Distance = "cosine",
     engine: Engine = "torch",
     alpha: float = 0.05,
@@ -143,6 +143,7 @@ def audit_memorization(
     Cost: three searches, from ``sample`` training images, as many held-out images and ``noise`` draws, and that of
     :func:`memorization`.
     """
+    field, protocol = LatentField.of(field), Protocol.of(protocol)
     if not 0 <= budget < 1:
         raise InputError(f"A budget is a share of the training images from 0 to below 1, not {budget}.")
     if sample < 1 or noise < 1:
