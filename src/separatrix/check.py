@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -193,7 +194,7 @@ def _other_format(z: Tensor, image: Tensor) -> Finding:
     )
 
 
-def _unbound(function: object) -> list[str]:
+def _unbound(function: Any) -> list[str]:
     """Arguments that a decoder must be given beside the latents."""
     function = getattr(function, "function", function)  # behind what unwraps its output
     try:

@@ -6,6 +6,7 @@ so a `Protocol` is stored inside every result and compared when results are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -122,7 +123,11 @@ class Protocol:
         >>> Protocol.of("paper") == Protocol.paper()
         True
         """
-        named = {"default": cls, "paper": cls.paper, "paper_foundation": cls.paper_foundation}
+        named: dict[str, Callable[[], Protocol]] = {
+            "default": cls,
+            "paper": cls.paper,
+            "paper_foundation": cls.paper_foundation,
+        }
         if given is None or isinstance(given, cls):
             return given or cls()
         if isinstance(given, str) and given.replace("-", "_") in named:

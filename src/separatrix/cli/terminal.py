@@ -104,12 +104,12 @@ class Terminal:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """While a command runs, nobody but this terminal writes to stdout."""
-        with results_alone() as self.stdout:
+        with results_alone() as ours:
+            self.stdout = ours
             try:
                 yield
             finally:
-                self.stdout, ours = None, self.stdout
-                ours.flush()
+                self.stdout = None
 
     def _say(self, label: str, sentence: str, style: str) -> None:
         """One line however long it is: a sentence that is wrapped cannot be searched for."""
