@@ -111,7 +111,9 @@ def test_a_logger_that_fails_is_said_once_and_the_others_go_on():
             raise OSError("No space left on device")
 
     beside = Trackio()
-    with pytest.warns(ModelWarning, match="TrackioLogger failed, and training goes on: No space left") as heard:
+    with pytest.warns(
+        ModelWarning, match="failed in TrackioLogger.log at step 0, and training goes on: OSError: No space left"
+    ) as heard:
         history = watched([TrackioLogger(Full()), TrackioLogger(beside)])
     assert len(heard) == 1
     assert len(history) == len(beside.logged) == 2

@@ -4,6 +4,7 @@
 """
 
 from separatrix.monitoring.budget import Usage
+from separatrix.monitoring.failures import Failure
 from separatrix.monitoring.glance import Glance
 from separatrix.monitoring.loggers import (
     JSONLinesLogger,
@@ -18,6 +19,7 @@ from separatrix.monitoring.snapshot import Snapshot
 
 __all__ = [
     "DynamicsMonitor",
+    "Failure",
     "Glance",
     "JSONLinesLogger",
     "Logger",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from separatrix.cost import VJP_WEIGHT
+from separatrix.monitoring.failures import Failure
 from separatrix.monitoring.glance import GLANCE_STARTS, GLANCE_STEPS, Glance
 from separatrix.protocol import DENSE_LIMIT
 
@@ -45,7 +46,8 @@ class Usage:
         glances: how many of them did not seek attractors, because a search would have cost too much, or was cut.
         cut: searches and glances that were stopped because their time was up; of a search the glance before it is kept.
         skipped: due moments at which an earlier snapshot was still waiting for its budget.
-        failed: snapshots that ended with an error, such as weights that are NaN.
+        failed: snapshots of which a part, or all, was lost to an error, such as weights that are NaN.
+        failures: everything that went wrong, loggers included, one entry per place with its number and first message.
     """
 
     training_seconds: float = 0.0
@@ -56,6 +58,7 @@ class Usage:
     cut: int = 0
     skipped: int = 0
     failed: int = 0
+    failures: tuple[Failure, ...] = ()
 
     @property
     def share(self) -> float:
@@ -75,6 +78,10 @@ class Usage:
         return (
             f"{self.snapshots} snapshots{glances} took {self.monitor_seconds:.1f} s beside {self.training_seconds:.1f} s of training, "
             f"{self.share:.1%} ({allowed}{'; ' + ', '.join(extra) if extra else ''})."
+        ) + "".join(
+            f" {failure.count} failed in {failure.where}, the first{'' if failure.step is None else f' at step {failure.step}'}: "
+            f"{failure.message.rstrip('.')}."
+            for failure in self.failures
         )
 
 

@@ -6,8 +6,9 @@ import importlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from typing import Protocol as Interface
 
 from separatrix.errors import FileError, InputError
@@ -45,10 +46,24 @@ class JSONLinesLogger:
             ) from error
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append one line."""
-        line = json.dumps(dict(record), allow_nan=False, ensure_ascii=False)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        """Append one line, all of it or nothing."""
+        line = json.dumps(dict(record), allow_nan=False, ensure_ascii=False).encode() + b"\n"
+        with self.path.open("a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            if end and not self._ends_a_line(file, end):
+                line = b"\n" + line  # a training that was killed left half a line
+            try:
+                file.write(line)
+                file.flush()
+            except OSError:  # the disk is full
+                with suppress(OSError):
+                    os.truncate(self.path, end)
+                raise
+
+    @staticmethod
+    def _ends_a_line(file: BinaryIO, end: int) -> bool:
+        file.seek(end - 1)
+        return file.read(1) == b"\n"
 
     def close(self) -> None:
         """Nothing is open between lines."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from separatrix.check import require_self_map
-from separatrix.errors import ConvergenceWarning, InputError, ModelWarning, SeparatrixError
+from separatrix.errors import FieldError, InputError
 from separatrix.field import LatentField
+from separatrix.guest import modules_behind
 from separatrix.limitsets.find import find_attractors
 from separatrix.limitsets.sets import LimitSets
 from separatrix.monitoring.budget import Budget, Effort, Usage
+from separatrix.monitoring.failures import Failures
 from separatrix.monitoring.glance import GLANCE_STARTS, GLANCE_STEPS, Glance, glance
 from separatrix.monitoring.loggers import as_loggers
 from separatrix.monitoring.snapshot import Snapshot, snapshot_of
@@ -53,6 +54,8 @@ class DynamicsMonitor:
     steps as it pays for. If it does not before the next multiple, or if the search is cut because its time is up, the snapshot
     is the glance alone: ``searched`` is false, and ``cut`` says which of the two it was. The training sees nothing of all this: weights, gradients,
     train and eval modes, hooks and all random states are as before, so that the loss curve is the same to the last bit.
+    Nor does it end a training: whatever fails, the field factory, the model or a logger, is counted in ``usage.failures`` with
+    its first message, said once, and the training goes on. Only a wrong argument to the constructor raises.
     Without the time for a single glance there is no snapshot; ``usage`` says what was done.
 
     Args:
@@ -101,6 +104,10 @@ class DynamicsMonitor:
             raise InputError(f"every must be a whole number of training steps, at least 1, not {every!r}.")
         if max_share is not None and not max_share > 0:
             raise InputError(f"max_share must be positive, or None for no limit, not {max_share!r}.")
+        if not callable(field_factory) or isinstance(field_factory, nn.Module):
+            raise InputError(
+                f"field_factory must be a LatentField or a function that returns one, not {field_factory!r:.80}."
+            )
         if by not in ("basins", "points"):
             raise InputError(f'by must be "basins" or "points", not {by!r}.')
         self._given = field_factory
@@ -113,49 +120,64 @@ class DynamicsMonitor:
         self._follower = Follower(by)
         self._waiting: _Moment | None = None
         self._last: int | None = None
-        self._told: set[str] = set()
+        self._failures = Failures()
+        self._modules: tuple[nn.Module, ...] = ()
 
     @property
     def usage(self) -> Usage:
         """What watching has cost so far."""
-        return self._budget.usage
+        return replace(self._budget.usage, failures=self._failures.found)
 
     def step(self, step: int) -> Snapshot | None:
         """The training has done ``step`` steps; call it with 0 before the first one to see the model at initialisation.
 
         Returns:
             The snapshot that was finished now, if one was (the later of two); its step may be an earlier one.
-
-        Raises:
-            FieldError: at the first call, if the model is not a deterministic self-map. Later snapshots that fail are counted
-                and warned about; the training goes on.
         """
-        self._budget.enter()
-        try:
-            due = self._due(step)
-            if not due and not self._can_look():
-                return None  # what most calls do, in microseconds
-            with untouched():
-                told = self._give_up_on_search() if due else None
-                if due:
-                    self._copy(step)
-                return self._look() or told
-        finally:
-            self._budget.leave()
+        shot = self._failures.attempt("the monitor", step, self._visited, lambda: self._step(step))
+        self._failures.say()
+        return shot
 
     def finish(self) -> Usage:
         """The training is over: the last snapshot, if the budget allows, and no more."""
+        self._failures.attempt("the monitor", self._last, self._visited, self._finish)
+        self._failures.say()
+        return self.usage
+
+    def _visited(self, work: Callable[[], T]) -> T:
         self._budget.enter()
         try:
-            with untouched():
-                if self._look(last=True) is None:
-                    self._give_up_on_search()
-            self._waiting = None
-            for logger in self._loggers:
-                logger.close()
+            return work()
         finally:
             self._budget.leave()
-        return self.usage
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Inside, the training does not notice what is done."""
+        given = self._given.modules if isinstance(self._given, LatentField) else modules_behind(self._given)
+        with untouched(*self._modules, *given, keep_hooks=self.keep_hooks), self._failures.listening():
+            yield
+
+    def _step(self, step: int) -> Snapshot | None:
+        due = self._due(step)
+        if not due and not self._can_look():
+            return None  # what most calls do, in microseconds
+        with self._aside():
+            told = self._give_up_on_search() if due else None
+            if due and not self._copy(step):
+                self._count(failed=1)
+            return self._look() or told
+
+    def _finish(self) -> None:
+        self._failures.attempt("the monitor", self._last, self._last_look)
+        self._waiting = None
+        for logger in self._loggers:
+            self._failures.attempt(f"{type(logger).__name__}.close", self._last, logger.close)
+
+    def _last_look(self) -> None:
+        with self._aside():
+            if self._look(last=True) is None:
+                self._give_up_on_search()
 
     def continuation(self, *, by: By | None = None, threshold: float | None = None) -> Continuation:
         """All searches as one `Continuation`, ``parameters`` being the steps; matched again if a rule is given.
@@ -172,23 +194,36 @@ class DynamicsMonitor:
         """Is a snapshot due, and is there room for it?"""
         due = self._last is None or step // self.every > self._last // self.every
         self._last = step
-        if due and self._waiting is not None and self._waiting.seen is None:
+        full = self._waiting is not None and self._waiting.seen is None
+        if due and (full or (self._failures.count > 0 and self._budget.available < 0)):  # what fails costs time, too
             self._count(skipped=1)
             return False
         return due
 
-    def _copy(self, step: int) -> None:
-        """Keep the weights of now."""
-        field = self._given if isinstance(self._given, LatentField) else self._given()
-        try:
-            copy, note = frozen(field, keep_hooks=self.keep_hooks)
-        except (RuntimeError, TypeError) as error:
-            copy, note = field, f"The model cannot be copied ({error}); a snapshot that has to wait sees later weights."
+    def _copy(self, step: int) -> bool:
+        """Keep the weights of now; False if that failed."""
+        attempt = self._failures.attempt
+        field = attempt("the field factory", step, self._made)
+        made = (
+            None if field is None else attempt("the copy of the model", step, frozen, field, keep_hooks=self.keep_hooks)
+        )
+        if made is None:
+            return False
+        copy, note = made
         if note:
-            self._tell("copy", note)
+            self._failures.note("copy", note)
         if not self._budget.calibrated:
-            self._calibrate(copy)
-        self._waiting = _Moment(step, copy)
+            attempt("the first look", step, self._calibrate, copy)
+        if self._budget.calibrated:
+            self._waiting = _Moment(step, copy)
+        return self._budget.calibrated
+
+    def _made(self) -> LatentField:
+        field: Any = self._given if isinstance(self._given, LatentField) else self._given()
+        if not isinstance(field, LatentField):
+            raise FieldError(f"field_factory must return a LatentField, such as model.field() does, not {field!r:.80}.")
+        self._modules = field.modules
+        return field
 
     def _calibrate(self, field: LatentField) -> None:
         """One pass over the fewest starts: it shows what things cost, and whether this is a field at all."""
@@ -210,26 +245,35 @@ class DynamicsMonitor:
 
     def _look(self, *, last: bool = False) -> Snapshot | None:
         """Glance at the copy that waits and search it, if there is one and as far as the budget allows."""
-        moment, budget = self._waiting, self._budget
+        moment, budget, attempt = self._waiting, self._budget, self._failures.attempt
         if moment is None:
             return None
-        try:
-            if moment.seen is None and budget.glance_affordable(last=last):
-                moment.seen = self._in_time(moment, lambda field: glance(field, self.starts), budget.glanced)
-                if moment.seen is None:
-                    self._waiting = None
-            effort = budget.affordable(last=last)
-            if moment.seen is None or effort is None:
-                return None
-            self._waiting = None
-            budget.begin(effort)
-            limits = self._in_time(moment, lambda field: self._searched(field, effort), budget.spent)
-        except (SeparatrixError, torch.OutOfMemoryError, MemoryError) as error:
-            self._waiting = None
-            self._count(failed=1)
-            self._tell("failure", f"The snapshot of step {moment.step} failed, and training goes on: {error}")
+        if moment.seen is None and budget.glance_affordable(last=last):
+            failed = self._failures.count
+            moment.seen = attempt(
+                "the glance",
+                moment.step,
+                self._in_time,
+                moment,
+                lambda field: glance(field, self.starts),
+                budget.glanced,
+            )
+            self._count(failed=self._failures.count - failed)
+            if moment.seen is None:
+                self._waiting = None
+        effort = budget.affordable(last=last)
+        if moment.seen is None or effort is None:
             return None
-        return self._record(moment, moment.seen, limits, effort)
+        self._waiting = None
+        budget.begin(effort)
+        failed = self._failures.count
+        limits = attempt(
+            "the search", moment.step, self._in_time, moment, lambda field: self._searched(field, effort), budget.spent
+        )
+        if self._failures.count > failed:  # its glance is left
+            self._count(failed=1)
+            return self._recorded(moment, None, None)
+        return self._recorded(moment, limits, effort)
 
     def _in_time(
         self, moment: _Moment, work: Callable[[LatentField], T], spent: Callable[[float, T | None], None]
@@ -241,15 +285,16 @@ class DynamicsMonitor:
             done = work(self._timed(moment.field))
         except _TimeIsUp:
             self._count(cut=1)
-        seconds = clock() - began
-        spent(seconds, done)
-        moment.seconds += seconds
+        finally:
+            seconds = clock() - began
+            moment.seconds += seconds
+            spent(seconds, done)
         return done
 
     def _give_up_on_search(self) -> Snapshot | None:
         """What was only glanced at until now is not searched any more: another copy is due, or the training is over."""
         moment, self._waiting = self._waiting, None
-        return None if moment is None or moment.seen is None else self._record(moment, moment.seen, None, None)
+        return None if moment is None or moment.seen is None else self._recorded(moment, None, None)
 
     def _searched(self, field: LatentField, effort: Effort) -> LimitSets:
         rules = replace(
@@ -257,9 +302,7 @@ class DynamicsMonitor:
             max_steps=effort.max_steps,
             probe_steps=min(self.protocol.probe_steps, effort.max_steps),
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the share that converged is recorded
-            return find_attractors(field, self.starts[: effort.starts], rules)
+        return find_attractors(field, self.starts[: effort.starts], rules)
 
     def _timed(self, field: LatentField) -> LatentField:
         """The same field, but each pass looks at the clock first."""
@@ -284,41 +327,40 @@ class DynamicsMonitor:
             details=field.details,
         )
 
-    def _record(self, moment: _Moment, seen: Glance, limits: LimitSets | None, effort: Effort | None) -> Snapshot:
+    def _recorded(self, moment: _Moment, limits: LimitSets | None, effort: Effort | None) -> Snapshot | None:
+        snapshot = self._failures.attempt("the record", moment.step, self._record, moment, limits, effort)
+        if snapshot is None:
+            self._count(failed=1)
+            return None
+        for logger in self._loggers:
+            self._failures.attempt(f"{type(logger).__name__}.log", moment.step, logger.log, snapshot.to_dict())
+        return snapshot
+
+    def _record(self, moment: _Moment, limits: LimitSets | None, effort: Effort | None) -> Snapshot:
+        assert moment.seen is not None
         ids, events = None, None
-        cut = limits is None and effort is not None
-        if limits is None or effort is None:
-            effort = Effort(min(GLANCE_STARTS, len(self.starts)), GLANCE_STEPS)
-            self._count(snapshots=1, glances=1)
-        else:
+        if limits is not None:
             names, happened = self._follower.follow(lasting(limits)[0])
             ids, events = tuple(names.tolist()), tuple(phrase(*event) for event in happened)
-            self.searches.append(limits)
-            self._count(snapshots=1)
         snapshot = snapshot_of(
-            seen,
+            moment.seen,
             limits,
             step=moment.step,
-            cut=cut,
-            effort=effort,
+            cut=limits is None and effort is not None,
+            effort=Effort(min(GLANCE_STARTS, len(self.starts)), GLANCE_STEPS)
+            if limits is None or effort is None
+            else effort,
             ids=ids,
             events=events,
             seconds=moment.seconds,
             share=self._budget.share,
         )
         self.history.append(snapshot)
-        for logger in self._loggers:
-            try:
-                logger.log(snapshot.to_dict())
-            except Exception as error:  # a full disk or a lost tracker is no reason to lose a training
-                self._tell(f"log {id(logger)}", f"{type(logger).__name__} failed, and training goes on: {error}")
+        if limits is not None:
+            self.searches.append(limits)
+        self._count(snapshots=1, glances=int(limits is None))
         return snapshot
 
     def _count(self, **more: int) -> None:
         now = self._budget.usage
         self._budget.usage = replace(now, **{name: getattr(now, name) + count for name, count in more.items()})
-
-    def _tell(self, kind: str, sentence: str) -> None:
-        if kind not in self._told:  # once, not at every snapshot
-            self._told.add(kind)
-            warnings.warn(sentence, ModelWarning, stacklevel=4)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -24,22 +25,60 @@ _HOOKS = (
 
 
 @contextmanager
-def untouched() -> Iterator[None]:
-    """Inside: no autocast, no inference mode. Afterwards every global random state is what it was, also after an error."""
+def untouched(*modules: nn.Module, keep_hooks: bool = False) -> Iterator[None]:
+    """Inside: no autocast, no inference mode, no compiled code, no global hooks. Afterwards all is what it was, also after an error.
+
+    That is: every global random state, the modes of torch, and of the ``modules`` the training flags, which parameters take
+    gradients, and their gradients. Compiled code is left out because what the copies ask of it would count towards the limit
+    of recompilations, after which the training itself would run other code.
+    """
     python_state = random.getstate()
     numpy_state = np.random.get_state()  # noqa: NPY002  # the global generator of the training is what is protected
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    dtype, grad = torch.get_default_dtype(), torch.is_grad_enabled()
+    parts = [(part, part.training) for module in modules for part in module.modules()]
+    weights = [(weight, weight.requires_grad, weight.grad) for module in modules for weight in module.parameters()]
     try:
         with (
             torch.random.fork_rng(devices),
             torch.inference_mode(False),
             torch.autocast("cpu", enabled=False),
             torch.autocast("cuda", enabled=False),
+            _without_compiled_code(),
+            nullcontext() if keep_hooks else _without_global_hooks(),
         ):
             yield
     finally:
         np.random.set_state(numpy_state)  # noqa: NPY002
         random.setstate(python_state)
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(grad)
+        for part, training in parts:
+            if part.training != training:
+                part.training = training
+        for weight, requires_grad, gradient in weights:
+            if weight.requires_grad != requires_grad:
+                weight.requires_grad_(requires_grad)
+            if weight.grad is not gradient:
+                weight.grad = gradient
+
+
+def _without_compiled_code() -> AbstractContextManager[Any]:
+    in_use = "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance")  # the latter since torch 2.6
+    return torch.compiler.set_stance("force_eager") if in_use else nullcontext()
+
+
+@contextmanager
+def _without_global_hooks() -> Iterator[None]:
+    tables = [getattr(nn.modules.module, f"_global{name}") for name in _HOOKS]
+    kept = [dict(table) for table in tables]
+    for table in tables:
+        table.clear()
+    try:
+        yield
+    finally:
+        for table, hooks in zip(tables, kept, strict=True):
+            table.update(hooks)
 
 
 def frozen(field: LatentField, *, keep_hooks: bool = False) -> tuple[LatentField, str]:
