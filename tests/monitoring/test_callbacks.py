@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import separatrix as sx
+from separatrix.errors import InputError, ModelWarning
 from separatrix.models import DenseAutoencoder
 from separatrix.protocol import Protocol
 
@@ -25,8 +26,41 @@ def autoencoder():
     return model
 
 
-def monitor_of(model):
+class Unclosable:
+    def log(self, record):
+        raise AssertionError("there is no snapshot")
+
+    def close(self):
+        raise OSError("the tracker is gone")
+
+
+def monitor_of(model, watch):
+    if watch == "in vain":  # fails at every step, and at the end
+        given = {}
+        return sx.DynamicsMonitor(
+            lambda: given[model], sx.starts.encoded(images()), 4, max_share=None, log=Unclosable()
+        )
     return sx.DynamicsMonitor(model.field, sx.starts.encoded(images()), 4, max_share=None, log=None, protocol=QUICK)
+
+
+def assert_the_same_training(curve):
+    alone, unseen, untouched = curve(False)
+    assert len(alone) == 9
+    assert unseen.history == []
+    losses, monitor, weights = curve("with success")
+    assert [shot.step for shot in monitor.history] == [0, 4, 8]
+    assert monitor.usage.failures == ()
+    with pytest.warns(ModelWarning) as heard:
+        beside, failing, same = curve("in vain")
+    assert [(failure.where, failure.count) for failure in failing.usage.failures] == [
+        ("the field factory", 3),
+        ("Unclosable.close", 1),
+    ]
+    assert len([one for one in heard if issubclass(one.category, ModelWarning)]) == 2
+    assert losses == beside == alone
+    for name, tensor in untouched.items():
+        assert torch.equal(tensor, weights[name])
+        assert torch.equal(tensor, same[name])
 
 
 def test_hugging_face_trainer(tmp_path):
@@ -44,7 +78,7 @@ def test_hugging_face_trainer(tmp_path):
 
     def curve(watch):
         model = Model()
-        monitor = monitor_of(model.autoencoder)
+        monitor = monitor_of(model.autoencoder, watch)
         arguments = transformers.TrainingArguments(
             output_dir=str(tmp_path), max_steps=9, per_device_train_batch_size=8, logging_steps=1, report_to=[],
             save_strategy="no", use_cpu=True, seed=1, disable_tqdm=True, gradient_accumulation_steps=2,
@@ -58,15 +92,11 @@ def test_hugging_face_trainer(tmp_path):
         trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
         trainer.train()
         losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-        return losses, [shot.step for shot in monitor.history], model.state_dict()
+        return losses, monitor, model.state_dict()
 
-    losses, steps, weights = curve(True)
-    alone, unseen, untouched = curve(False)
-    assert steps == [0, 4, 8]
-    assert unseen == []
-    assert len(losses) == 9
-    assert losses == alone
-    assert all(torch.equal(tensor, untouched[name]) for name, tensor in weights.items())
+    assert_the_same_training(curve)
+    with pytest.raises(InputError, match="takes a DynamicsMonitor, not a Linear"):
+        DynamicsCallback(nn.Linear(2, 2))
 
 
 def test_lightning_trainer(tmp_path):
@@ -88,7 +118,7 @@ def test_lightning_trainer(tmp_path):
 
     def curve(watch):
         module = Module()
-        monitor = monitor_of(module.autoencoder)
+        monitor = monitor_of(module.autoencoder, watch)
         torch.manual_seed(5)
         trainer = lightning.Trainer(
             max_steps=9, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
@@ -96,12 +126,8 @@ def test_lightning_trainer(tmp_path):
             default_root_dir=str(tmp_path),
         )  # fmt: skip
         trainer.fit(module, DataLoader(TensorDataset(images()), batch_size=8, shuffle=True))
-        return module.losses, [shot.step for shot in monitor.history], module.state_dict()
+        return module.losses, monitor, module.state_dict()
 
-    losses, steps, weights = curve(True)
-    alone, unseen, untouched = curve(False)
-    assert steps == [0, 4, 8]
-    assert unseen == []
-    assert len(losses) == 9
-    assert losses == alone
-    assert all(torch.equal(tensor, untouched[name]) for name, tensor in weights.items())
+    assert_the_same_training(curve)
+    with pytest.raises(InputError, match="takes a DynamicsMonitor, not a Linear"):
+        DynamicsCallback(nn.Linear(2, 2))

@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from separatrix.errors import InputError
 from separatrix.monitoring.monitor import DynamicsMonitor
 
 
@@ -14,9 +15,14 @@ class DynamicsCallback(TrainerCallback):
 
     Args:
         monitor: of the model that the Trainer trains.
+
+    Raises:
+        InputError: it is no monitor. Once the training has begun nothing raises; see `DynamicsMonitor`.
     """
 
     def __init__(self, monitor: DynamicsMonitor) -> None:
+        if not isinstance(monitor, DynamicsMonitor):
+            raise InputError(f"DynamicsCallback takes a DynamicsMonitor, not a {type(monitor).__name__}.")
         self.monitor = monitor
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **context: Any) -> None:  # noqa: ARG002

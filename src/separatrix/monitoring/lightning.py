@@ -6,6 +6,7 @@ from typing import Any
 
 from pytorch_lightning import Callback
 
+from separatrix.errors import InputError
 from separatrix.monitoring.monitor import DynamicsMonitor
 
 
@@ -14,9 +15,14 @@ class DynamicsCallback(Callback):  # type: ignore[misc, unused-ignore]
 
     Args:
         monitor: of the module that the Trainer trains.
+
+    Raises:
+        InputError: it is no monitor. Once the training has begun nothing raises; see `DynamicsMonitor`.
     """
 
     def __init__(self, monitor: DynamicsMonitor) -> None:
+        if not isinstance(monitor, DynamicsMonitor):
+            raise InputError(f"DynamicsCallback takes a DynamicsMonitor, not a {type(monitor).__name__}.")
         super().__init__()
         self.monitor = monitor
 
