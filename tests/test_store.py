@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,7 @@ def test_a_real_search_comes_back_with_its_views(found, tmp_path):
         assert {type(version) for version in versions.values()} == {str}
     assert torch.equal(sx.basins(found).fractions, sx.basins(again).fractions)
     assert sorted(p.name for p in (tmp_path / "deep" / "er" / "limits").iterdir()) == [
+        "manifest.json",
         "result.json",
         "tensors.safetensors",
     ]
@@ -245,6 +247,18 @@ def failing(error, after=0):
     return fail
 
 
+def renaming(patch, error, fails):
+    """Renames fail where ``fails(source, target)``."""
+    real = Path.rename
+
+    def rename(self, target):
+        if fails(self, target):
+            raise error
+        return real(self, target)
+
+    patch.setattr(Path, "rename", rename)
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("place", ["tensors", "json", "rename", "folder"])
 @pytest.mark.parametrize("error", [FULL, OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()])
@@ -257,9 +271,9 @@ def test_a_failing_disk_leaves_what_was_there(found, tmp_path, monkeypatch, plac
         elif place == "json":
             patch.setattr(Path, "write_text", failing(error))
         elif place == "rename":
-            patch.setattr(Path, "rename", failing(error))
+            renaming(patch, error, lambda source, target: tmp_path / "r" in (source, target))
         else:
-            patch.setattr(store.tempfile, "mkdtemp", failing(error))
+            patch.setattr(tempfile, "mkdtemp", failing(error))
         with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else FileError) as caught:
             save_result(found, tmp_path / "r", overwrite=overwrite)
     if isinstance(caught.value, FileError):
@@ -273,16 +287,8 @@ def test_a_failing_disk_leaves_what_was_there(found, tmp_path, monkeypatch, plac
 def test_a_rename_that_fails_half_way_gives_the_old_result_back(found, tmp_path, monkeypatch):
     """Overwriting takes two renames; after the first one the old result is out of the way."""
     save_result(found.orbits, tmp_path / "r")
-    real, calls = Path.rename, []
-
-    def second_fails(self, target):
-        calls.append(1)
-        if len(calls) == 2:
-            raise FULL
-        return real(self, target)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", second_fails)
+        renaming(patch, FULL, lambda source, target: target == tmp_path / "r" and source.parent.name == "ready")
         with pytest.raises(FileError):
             save_result(found, tmp_path / "r", overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["r"]
@@ -430,21 +436,18 @@ def test_the_layout_of_the_record_does_not_matter(found, saved):
 
 def test_where_the_old_result_went_is_said_if_it_cannot_be_given_back(found, tmp_path, monkeypatch):
     save_result(found.orbits, tmp_path / "r")
-    real, calls = Path.rename, []
-
-    def only_first_works(self, target):
-        calls.append(1)
-        if len(calls) > 1:
-            raise FULL
-        return real(self, target)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", only_first_works)
+        renaming(patch, FULL, lambda _source, target: target == tmp_path / "r")
         with pytest.raises(FileError, match="rename it back") as caught:
             save_result(found, tmp_path / "r", overwrite=True)
-    (kept,) = tmp_path.iterdir()
+    kept = tmp_path / ".r.part" / "old" / "r"
     assert str(kept) in str(caught.value)
     same(found.orbits, load_result(kept))
+    # Whoever wants the place next gives it what was ready: the new result.
+    with pytest.raises(FileError, match="already exists"):
+        save_result(found, tmp_path / "r")
+    same(found, load_result(tmp_path / "r"))
+    assert [p.name for p in tmp_path.iterdir()] == ["r"]
 
 
 def test_a_file_is_not_overwritten_by_a_folder(found, tmp_path):
@@ -490,3 +493,4 @@ def test_files_have_the_mode_of_any_new_file(found, tmp_path, umask):
     finally:
         os.umask(before)
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o666 & ~umask}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~umask

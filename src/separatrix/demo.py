@@ -8,6 +8,7 @@ training images. So the differences between their fields are the effect of the b
 from __future__ import annotations
 
 import json
+import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -32,11 +33,12 @@ from separatrix.demo_summary import (
     headline_of,
     row_of,
 )
-from separatrix.errors import ConvergenceWarning, FileError
+from separatrix.errors import ConvergenceWarning
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors, sensitivity
 from separatrix.models import ConvAutoencoder, save_model, train_autoencoder
 from separatrix.numerics import counter_random
+from separatrix.output import ROOM, new_folder
 from separatrix.plots import Plane
 from separatrix.report.comparison import comparison_page
 from separatrix.report.figures import figures_of
@@ -45,7 +47,7 @@ from separatrix.report.page import Picture
 from separatrix.report.results import GRID_RULES, GridSearch, ModelResults
 from separatrix.report.tables import versions
 from separatrix.report.write import write_report
-from separatrix.store import new_folder, save_result
+from separatrix.store import save_result
 from separatrix.studies.resemblance import resemblance
 
 __all__ = ["DemoModel", "DemoResult", "run_demo"]
@@ -57,7 +59,7 @@ _NOISE = 0.2  # standard deviation of the noise on the training inputs
 _FILMED = (3, 5, 8)  # classes of the unseen digits in the films
 _HERO = {"pure noise": "noise 2", "an unseen 3": "an unseen 3"}  # of those, what opens the page
 _SUMMARY = "summary.json"
-_KIND = "separatrix demo"
+KIND = "separatrix demo"
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ _QUICK_PLANS = (_PLANS[0], _PLANS[2])
 
 
 def run_demo(
-    out: str | Path, *, seed: int = 0, quick: bool = False, overwrite: bool = False, progress: bool = True
+    out: str | os.PathLike[str], *, seed: int = 0, quick: bool = False, overwrite: bool = False, progress: bool = True
 ) -> DemoResult:
     """Train three models, find their attractors from digits and noise, judge them, write a run directory.
 
@@ -117,12 +119,10 @@ def run_demo(
     Cost: about a quarter of a million map evaluations and 1300 small training steps; half a minute.
     """
     target = Path(out)
-    if overwrite and target.exists():
-        _require_demo(target)
     began = time.perf_counter()
     effort, plans = (_QUICK, _QUICK_PLANS) if quick else (_FULL, _PLANS)
     with (
-        new_folder(target, overwrite=overwrite) as folder,
+        new_folder(out, kind=KIND, overwrite=overwrite, room=ROOM) as folder,
         _one_thread(),
         warnings.catch_warnings(),
         tqdm(total=3 * len(plans) + 1, disable=not progress, unit="stage") as bar,
@@ -153,7 +153,7 @@ def run_demo(
         lasting = {
             key: value for key, value in finished.to_dict().items() if key not in ("seconds", "folder", "report")
         }
-        summary = {"kind": _KIND, "quick": quick, **lasting, "versions": versions()}
+        summary = {"kind": KIND, "quick": quick, **lasting, "versions": versions()}
         (folder / _SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         bar.update()
     return finished
@@ -276,16 +276,6 @@ def _grid_search(field: LatentField, limits: LimitSets, latents: Tensor, size: i
 def _error(field: LatentField, images: Tensor) -> float:
     """Mean squared reconstruction error per pixel."""
     return float((field.reconstruct(images) - images).detach().to(torch.float64).square().mean())
-
-
-def _require_demo(target: Path) -> None:
-    """Refuse to replace anything that is not an earlier demo."""
-    try:
-        summary = json.loads((target / _SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        summary = None
-    if not isinstance(summary, dict) or summary.get("kind") != _KIND:
-        raise FileError(f"{target} exists and is not an earlier demo, so it is not replaced; choose another folder.")
 
 
 @contextmanager

@@ -6,8 +6,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from torch import Tensor
 from separatrix import starts as starting
 from separatrix.data import ImageSet, load_images
 from separatrix.data.images import shape_words
-from separatrix.errors import ConvergenceWarning, FileError, InputError
+from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.examination_summary import KIND, summary_of
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors, sensitivity
+from separatrix.output import ROOM, new_folder
 from separatrix.plots import Plane
 from separatrix.protocol import Protocol
 from separatrix.report.chapter import page_of
@@ -30,7 +30,7 @@ from separatrix.report.results import GRID_RULES, GridSearch, ModelResults
 from separatrix.report.write import write_report
 from separatrix.start_rules import Encoded
 from separatrix.starts import Starts, as_starts
-from separatrix.store import new_folder, save_result
+from separatrix.store import save_result
 from separatrix.studies.resemblance import resemblance
 
 REPORT, SUMMARY, LIMITS = "report.html", "summary.json", "limits"
@@ -152,37 +152,9 @@ def fitting_images(field: LatentField, source: Any, which: str) -> ImageSet:
     return images
 
 
-@contextmanager
-def run_folder(out: str | os.PathLike[str] | None, overwrite: bool, kind: str) -> Iterator[Path | None]:
-    """A new folder for a run, which appears whole or not at all; None without a path.
-
-    Only an earlier run of the same ``kind``, as its summary.json says, is ever replaced.
-    """
-    if out is None:
-        yield None
-        return
-    target = Path(out)
-    if overwrite and target.exists():
-        _require_run(target, kind)
-    created = [parent for parent in target.parents if not parent.exists()]
-    try:
-        with new_folder(target, overwrite=overwrite) as folder:
-            yield folder
-    except BaseException:
-        for parent in created:  # innermost first; one that somebody else uses by now is not empty and stays
-            with suppress(OSError):
-                parent.rmdir()
-        raise
-
-
-def _require_run(target: Path, kind: str) -> None:
-    """Refuse to replace anything that is not an earlier run of this kind."""
-    try:
-        summary = json.loads((target / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        summary = None
-    if not isinstance(summary, dict) or summary.get("kind") != kind:
-        raise FileError(f"{target} exists and is not an earlier run, so it is not replaced; choose another folder.")
+def run_folder(out: str | os.PathLike[str] | None, overwrite: bool, kind: str) -> AbstractContextManager[Path | None]:
+    """A new folder for a run (see `new_folder`), with room on its disk; None without a path."""
+    return nullcontext() if out is None else new_folder(out, kind=kind, overwrite=overwrite, room=ROOM)
 
 
 def _counted(field: LatentField, source: Starts, rules: Protocol, batch_size: int | None) -> Any:

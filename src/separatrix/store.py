@@ -1,4 +1,4 @@
-"""Results on disk: one folder with ``tensors.safetensors`` and ``result.json``, never pickle.
+"""Results on disk: one folder with ``tensors.safetensors``, ``result.json`` and a manifest, never pickle.
 
 The folder is built beside its final place and renamed when it is complete, so a reader sees all of it or nothing.
 """
@@ -8,11 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import stat
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -28,6 +25,7 @@ from separatrix.errors import FileError, InputError
 from separatrix.limitsets.audit import Audit
 from separatrix.limitsets.sets import LimitSets
 from separatrix.orbits.result import Orbits
+from separatrix.output import RESULT, new_folder
 from separatrix.protocol import Protocol
 
 FORMAT = 1
@@ -48,61 +46,12 @@ def storable(kind: R) -> R:
     return kind
 
 
-@contextmanager
-def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary sibling that becomes ``path`` if the block succeeds, and vanishes if it does not.
-
-    Raises:
-        FileError: ``path`` exists (and ``overwrite`` is off), cannot be created, or the disk is full.
-    """
-    target = Path(path)
-    if target.exists() and not overwrite:
-        raise FileError(f"{target} already exists; choose another folder, or remove it first.")
-    if target.is_file():
-        raise FileError(f"{target} is a file; choose another folder.")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        building.chmod(0o755)
-    except OSError as error:
-        raise FileError(
-            f"Cannot write to {target.parent} ({error.strerror}); choose a folder you may write to."
-        ) from error
-    try:
-        yield building
-        _put_in_place(building, target, overwrite=overwrite)
-    except OSError as error:
-        raise FileError(
-            f"Writing {target} failed ({error.strerror or error}); free some space or choose another disk."
-        ) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def _put_in_place(building: Path, target: Path, *, overwrite: bool) -> None:
-    """Rename ``building`` to ``target``. A folder cannot be renamed onto a full one, so the old one moves away first."""
-    replaced = building.with_name(building.name + ".replaced")
-    try:
-        if overwrite and target.exists():
-            target.rename(replaced)
-        building.rename(target)
-    except BaseException:  # also Ctrl-C: between the two renames there is nothing at ``target``
-        if replaced.exists() and not target.exists():
-            try:
-                replaced.rename(target)
-            except OSError as error:
-                raise FileError(
-                    f"Writing {target} failed ({error.strerror or error}) after the old result had been moved to "
-                    f"{replaced}; rename it back."
-                ) from error
-        raise
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
 def save_result(result: Result, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a result (orbits, limit sets, a study's) to the folder ``path``; :func:`load_result` gives it back bit for bit.
 
     What observers recorded is kept where it is made of tensors, numbers and strings.
+
+    With ``overwrite`` an earlier result may be replaced, if nothing else is in its folder.
 
     Raises:
         FileError: the folder exists or cannot be written.
@@ -116,7 +65,7 @@ def save_result(result: Result, path: str | os.PathLike[str], *, overwrite: bool
         "type": type(result).__name__,
         "content": _flatten(result, "", tensors),
     }
-    with new_folder(path, overwrite=overwrite) as folder:
+    with new_folder(path, kind=RESULT, overwrite=overwrite) as folder:
         try:
             write_tensors(
                 {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},

@@ -25,7 +25,9 @@ def shown(tmp_path_factory):
         patch.setattr(library, "run_demo", lambda *args, **options: found.append(run(*args, **options)) or found[0])
         tables = CliRunner().invoke(app, ["demo", "--quick", "--out", str(folder), "--seed", "1"])
         patch.setattr(library, "run_demo", lambda *_, **__: found[0])
-        document = CliRunner().invoke(app, ["demo", "--quick", "--out", str(folder), "--seed", "1", "--json"])
+        document = CliRunner().invoke(
+            app, ["demo", "--quick", "--out", str(folder), "--seed", "1", "--json", "--overwrite"]
+        )
     return tables, document, folder
 
 

@@ -54,13 +54,17 @@ def test_fit_score_monitor(program, place):
     assert fitted.code == 0
     assert fitted.stdout.splitlines()[-1] == "detector"
     assert "100 held-out scores" in fitted.stdout
-    assert sorted(path.name for path in (place / "detector").iterdir()) == ["detector.json", "detector.safetensors"]
+    assert sorted(path.name for path in (place / "detector").iterdir()) == [
+        "detector.json",
+        "detector.safetensors",
+        "manifest.json",
+    ]
 
     scored = program(*SCORE)
     assert scored.code == 0
     assert "warning: broken.png is unscorable" in scored.stderr
     table = rows(place / "scores.csv")
-    assert list(table[0]) == ["file", "score", "p_value", "decision"]
+    assert list(table[0]) == ["file", "score", "p_value", "decision", "size", "mtime_ns"]
     decisions = {row["file"]: row["decision"] for row in table}
     assert len(decisions) == 26
     assert {decisions[f"odd/{index}.png"] for index in range(5)} == {"out"}

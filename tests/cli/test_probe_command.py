@@ -58,6 +58,7 @@ class TestOutput:
         assert "random orthonormal basis" not in answer.stdout
         assert answer.stdout.splitlines()[-1] == "runs/toy-small-1"
         assert {path.name for path in (tmp_path / "runs/toy-small-1").iterdir()} == {
+            "manifest.json",
             "summary.json",
             "limits",
             "contact_sheet.png",

@@ -16,7 +16,7 @@ from separatrix.errors import SeparatrixError
 from separatrix.models import DenseAutoencoder, save_model
 from separatrix.ood.score_run import score_to_table
 from separatrix.orbits import Status
-from separatrix.store import new_folder
+from separatrix.output import new_folder
 
 
 def _silent(tmp_path: Path) -> str:
@@ -58,7 +58,7 @@ def _sentences(tmp_path: Path) -> list[tuple[str, str]]:
     misfit = sx.LatentField(lambda x: linear(x.flatten(1)), lambda z: torch.zeros(len(z), 1, 8, 8), latent_shape=2)
 
     def overwrite() -> None:
-        with new_folder(tmp_path / "exists"):
+        with new_folder(tmp_path / "exists", kind="separatrix result"):
             pass
 
     half = tmp_path / "encoder.onnx"

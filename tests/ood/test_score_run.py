@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from blobs import images
 from PIL import Image
 
 import separatrix as sx
+from killing import killed_at
 from separatrix import ood
 from separatrix.errors import CalibrationWarning, FileError, InputError
 from separatrix.ood import score_run
@@ -20,6 +22,7 @@ from separatrix.ood.score_run import score_to_table
 from separatrix.ood.score_table import COLUMNS, Row, parsed_rows, read_rows, write_rows
 
 FORMATS = ("csv", "parquet", "arrow")
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @pytest.fixture
@@ -249,6 +252,66 @@ def test_a_second_run_scores_only_what_is_new_or_newer(detector, folder, tmp_pat
     assert len(scored) == 2 + 10
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_replaced_picture_is_scored_again_whatever_its_time(detector, folder, tmp_path, monkeypatch, ending):
+    """A picture copied over another one brings its own, older, time along; or the same time and another size."""
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    out = tmp_path / f"t.{ending}"
+    score_to_table(detector, folder, out, fpr=0.2)
+    Image.fromarray(np.diag([255] * 4).astype(np.uint8)).save(folder / "3.png")
+    os.utime(folder / "3.png", (5e8, 5e8))
+    Image.fromarray(np.eye(4, dtype=np.uint8) * 99).save(folder / "6.png", compress_level=0)
+    os.utime(folder / "6.png", (1e9, 1e9))
+    os.utime(folder / "8.png", ns=(10**18, 10**18 + 1))
+    scored = counted(monkeypatch)
+    run = score_to_table(detector, folder, out, fpr=0.2)
+    assert scored == ["3.png", "6.png", "8.png"]
+    anew = score_to_table(detector, folder, tmp_path / "anew.csv", fpr=0.2)
+    assert torch.equal(run.decisions.scores, anew.decisions.scores)
+
+
+def test_rows_of_tables_without_sizes_are_scored_again(detector, folder, tmp_path, monkeypatch):
+    out = tmp_path / "t.csv"
+    score_to_table(detector, folder, out, fpr=0.2)
+    lines = [",".join(line.split(",")[:4]) for line in out.read_text().splitlines()]
+    out.write_text("\n".join(lines) + "\n")
+    assert len(read_rows(out)) == 10  # a monitor reads them as before
+    scored = counted(monkeypatch)
+    score_to_table(detector, folder, out, fpr=0.2)
+    assert len(scored) == 10
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["first time", "more pictures in an earlier table"])
+def test_wherever_it_is_killed_the_next_call_goes_on(detector, folder, tmp_path, monkeypatch, earlier):
+    """At every single step on the disk, also between the table and its record; what was written down is not lost."""
+    monkeypatch.setattr(score_run, "_BLOCK", 4)
+    whole = score_to_table(detector, folder, tmp_path / "whole.csv", fpr=0.2)
+    for step in range(200):
+        place = tmp_path / f"kill{step}"
+        place.mkdir()
+        if earlier:
+            for name in ("7.png", "9.png"):
+                (folder / name).rename(tmp_path / name)
+            score_to_table(detector, folder, place / "t.csv", fpr=0.2)
+            for name in ("7.png", "9.png"):
+                (tmp_path / name).rename(folder / name)
+        killed = killed_at(step, lambda place=place: score_to_table(detector, folder, place / "t.csv", fpr=0.2))
+        known = {row.file for path in place.glob("t.csv*.csv") for row in read_rows(path) if path.stat().st_size}
+        known |= {row.file for row in read_rows(place / "t.csv")} if (place / "t.csv").exists() else set()
+        with pytest.MonkeyPatch.context() as patch:
+            scored = counted(patch)
+            again = score_to_table(detector, folder, place / "t.csv", fpr=0.2)
+        assert set(scored) == set(whole.names) - known
+        assert (place / "t.csv").read_text() == (tmp_path / "whole.csv").read_text()
+        assert torch.equal(again.decisions.scores, whole.decisions.scores)
+        assert sorted(path.name for path in place.iterdir()) == ["t.csv", "t.csv.json"]
+        if not killed:
+            break
+    else:
+        pytest.fail("it never ended")
+
+
 def test_another_rate_decides_anew_on_the_same_scores(detector, folder, tmp_path, monkeypatch):
     out = tmp_path / "t.csv"
     score_to_table(detector, folder, out, fpr=0.05)
@@ -337,7 +400,9 @@ def test_names_and_numbers_survive_a_round_trip(tmp_path, ending):
     rows = [
         Row('a "b", c\n.png', 1 / 3, 0.1, "in"),
         Row("ä/ö.png", 1e-300, 1.0, "out"),
-        Row("i.png", float("inf"), 0.5, "in"),
+        Row("i.png", float("inf"), 0.5, "in", 12345678901, 1234567890123456789),
+        *(Row(f"{mark}{name}", 1.0, 0.5, "in", 1, 2) for mark in FORMULAS for name in ("x.png", "'=1.png")),
+        *(Row(f"{quotes}{mark}x", 1.0, 0.5, "in", 1, 2) for quotes in ("'", "''") for mark in ("=", "a", "")),
     ]
     write_rows(tmp_path / f"t.{ending}", rows)
     assert read_rows(tmp_path / f"t.{ending}") == rows
@@ -348,9 +413,18 @@ def test_names_and_numbers_survive_a_round_trip(tmp_path, ending):
         read_rows(tmp_path / f"none.{ending}")
 
 
+def test_no_cell_of_a_csv_table_begins_as_a_formula(tmp_path):
+    names = [f"{mark}HYPERLINK(1).png" for mark in FORMULAS]
+    write_rows(tmp_path / "t.csv", [Row(name, -1.5, 0.5, "in", 1, 2) for name in names])
+    with (tmp_path / "t.csv").open(newline="") as stream:
+        cells = [row[0] for row in csv.reader(stream)][1:]
+    assert cells == [f"'{name}" for name in names]
+    assert [row.file for row in read_rows(tmp_path / "t.csv")] == names
+
+
 def test_without_pyarrow_the_sentence_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("separatrix.ood.score_table.find_spec", lambda _name: None)
     with pytest.raises(InputError, match=r"pip install \"separatrix\[arrow\]\""):
         write_rows(tmp_path / "t.parquet", [])
     write_rows(tmp_path / "t.csv", [])
-    assert (tmp_path / "t.csv").read_text() == "file,score,p_value,decision\n"
+    assert (tmp_path / "t.csv").read_text() == "file,score,p_value,decision,size,mtime_ns\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from dataclasses import replace
 from enum import StrEnum
@@ -34,6 +33,7 @@ from separatrix.cli.options import (
     Traceback,
 )
 from separatrix.cli.parsing import parsed_box, parsed_size, usage_error
+from separatrix.cli.place import reserved_run
 from separatrix.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -156,7 +156,9 @@ def attractors(
     from separatrix.data import load_images
     from separatrix.errors import ConvergenceWarning
     from separatrix.examination import examine
+    from separatrix.examination_summary import KIND
 
+    place = reserved_run(ctx, out, model, kind=KIND, overwrite=overwrite, reads=(data, train, held_out))
     rules = _rules(protocol, max_steps, tolerance, precision)
     field = model.load()
     if data is not None:
@@ -174,8 +176,7 @@ def attractors(
             field,
             source,
             rules,
-            out=out or next_run(model.spec),
-            overwrite=overwrite,
+            out=place,
             train=known,
             held_out=unseen,
             count_by_other_rules=sensitivity,
@@ -217,19 +218,3 @@ def _rules(preset: Preset, max_steps: int | None, tolerance: float | None, preci
         tolerance=rules.tolerance if tolerance is None else tolerance,
         precision=precision.value,
     )
-
-
-def next_run(spec: str, folder: Path = Path("runs"), prefix: str = "") -> Path:
-    """``runs/NAME-N`` with the first number that is free; NAME is ``prefix``, the file or module, and the factory.
-
-    >>> next_run("models/my_vae.py:load", Path("no-such-folder")).as_posix()
-    'no-such-folder/my_vae-load-1'
-    """
-    place, _, factory = spec.rpartition(":") if ":" in spec else (spec, "", "")
-    stem = Path(place).stem if Path(place).suffix in (".py", ".safetensors") else place.rpartition(".")[2]
-    name = re.sub(r"[^\w-]+", "-", f"{stem}-{factory}" if factory else stem).strip("-") or "model"
-    name = prefix + name
-    number = 1
-    while (folder / f"{name}-{number}").exists():
-        number += 1
-    return folder / f"{name}-{number}"

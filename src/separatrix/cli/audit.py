@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from separatrix.cli.attractors import next_run
 from separatrix.cli.chosen_model import ChosenModel, takes_model
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.options import (
@@ -22,6 +21,7 @@ from separatrix.cli.options import (
     Traceback,
 )
 from separatrix.cli.parsing import parsed_size, usage_error
+from separatrix.cli.place import reserved_run
 from separatrix.cli.tables import duration, heading, labelled, number, table
 from separatrix.cli.terminal import Terminal
 
@@ -135,20 +135,27 @@ def audit(
         raise usage_error(ctx, "--held-out", "it sets the level for suspected images; give --suspects too.")
     _refuse_idle(ctx, data_free, suspects, {"budget": budget, "sample": sample, "distance": distance, "size": size})
 
-    from separatrix.audit_run import run_audit, run_data_free
+    from separatrix.audit_run import KIND, KIND_DATA_FREE, run_audit, run_data_free
     from separatrix.data import load_images
     from separatrix.protocol import Protocol
 
+    place = reserved_run(
+        ctx,
+        out,
+        model,
+        kind=KIND_DATA_FREE if data_free else KIND,
+        overwrite=overwrite,
+        reads=(train, held_out, suspects),
+        prefix="audit-",
+    )
     field = model.load()
     images = {
         name: None if source is None else load_images(source, size=pixels)
         for name, source in (("train", train), ("held_out", held_out), ("suspects", suspects))
     }
     terminal.show(_header(field, images))
-    target = out or next_run(model.spec, prefix="audit-")
     common: dict[str, Any] = {
-        "out": target,
-        "overwrite": overwrite,
+        "out": place,
         "distance": (distance or Pixels.COSINE).value,
         "alpha": alpha,
         "protocol": None if max_steps is None else Protocol(max_steps=max_steps),

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.options import OUTPUT_PANEL, Json, Overwrite, Quiet, Seed, Traceback
+from separatrix.cli.place import reserved
 from separatrix.cli.tables import number, share, steps, table
 from separatrix.cli.terminal import Terminal
 
@@ -51,9 +52,10 @@ def demo(
     [bold]separatrix demo --out my-demo[/bold], then open my-demo/report.html.
     """
     terminal: Terminal = ctx.obj
-    from separatrix.demo import run_demo
+    from separatrix.demo import KIND, run_demo
 
-    found = run_demo(out, seed=seed, quick=quick, overwrite=overwrite, progress=terminal.progress)
+    place = reserved(ctx, out, kind=KIND, overwrite=overwrite)
+    found = run_demo(place, seed=seed, quick=quick, progress=terminal.progress)
     ranges = [_radii(out / model.name) for model in found.models]
     terminal.show(
         table(_HEADS, [_row(m, r) for m, r in zip(found.models, ranges, strict=True)], words=(0, 7)),

@@ -28,6 +28,7 @@ from separatrix.cli.options import (
     Traceback,
 )
 from separatrix.cli.parsing import parsed_settings, parsed_shape, parsed_size, usage_error
+from separatrix.cli.place import reserved
 from separatrix.cli.tables import heading, labelled, number, share, table
 from separatrix.cli.terminal import Terminal
 
@@ -125,6 +126,7 @@ def diff(
     from separatrix import starts as starting
     from separatrix.data import load_images
     from separatrix.models import load
+    from separatrix.output import RESULT
     from separatrix.protocol import Protocol
     from separatrix.store import save_result
     from separatrix.studies.comparison import compare
@@ -132,6 +134,8 @@ def diff(
     def loaded(spec: str, weights: str | None) -> LatentField:
         return load(spec, weights=weights, latent_shape=shape, options=options, allow_code=allow_code, device=device)
 
+    reads = (a, b, weights_a, weights_b, data, *(reseeded or ()))
+    place = None if out is None else reserved(ctx, out, kind=RESULT, overwrite=overwrite, reads=reads)
     first, second = loaded(a, weights_a), loaded(b, weights_b)
     others = [loaded(a, each) if weights_a is not None else loaded(each, None) for each in reseeded or ()]
     if data is not None:
@@ -151,8 +155,8 @@ def diff(
             protocol=None if max_steps is None else Protocol(max_steps=max_steps),
             seed=seed,
         )
-    if out is not None:
-        save_result(found, out, overwrite=overwrite)
+    if place is not None:
+        save_result(found, place)
     record = found.to_dict()
     terminal.show(*_views(record), *_pairs(record), *_sentences(found))
     terminal.line(_last_line(record))

@@ -11,6 +11,7 @@ from rich.text import Text
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.options import OUTPUT_PANEL, AllowCode, Json, Quiet, Seed, Traceback
 from separatrix.cli.parsing import usage_error
+from separatrix.cli.place import reserved
 from separatrix.cli.tables import number, share, table
 from separatrix.cli.terminal import Terminal
 
@@ -57,7 +58,7 @@ def film(
                      help="Also save the film there, to be matched again: sx.load_result(DIR).rematched(by=\"points\")."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier page.", rich_help_panel=OUTPUT_PANEL)
+        bool, typer.Option("--overwrite", help="Replace the page, and an earlier film at --keep.", rich_help_panel=OUTPUT_PANEL)
     ] = False,
     _json: Json = False,
     _quiet: Quiet = False,
@@ -88,10 +89,14 @@ def film(
             raise usage_error(ctx, option, f"{place} exists; give another name, or --overwrite.")
 
     from separatrix.film_run import footage_of_checkpoints, footage_of_training
+    from separatrix.output import RESULT, new_file
     from separatrix.report.film_page import summary_sentence, write_film
     from separatrix.store import save_result
     from separatrix.studies.training_film import training_film
 
+    reads = (None if checkpoints is None else str(checkpoints), data, model)
+    page = reserved(ctx, out, kind=None, overwrite=overwrite, reads=reads)
+    kept = None if keep is None else reserved(ctx, keep, kind=RESULT, overwrite=overwrite, reads=reads)
     if checkpoints is not None:
         footage = footage_of_checkpoints(checkpoints, data, model=model, limit=frames, allow_code=allow_code)
     else:
@@ -108,9 +113,10 @@ def film(
         resolution=resolution,
         progress=terminal.progress,
     )
-    write_film(out, shot, title="How attractors form", subtitle=footage.words)
-    if keep is not None:
-        save_result(shot, keep, overwrite=overwrite)
+    if kept is not None:
+        save_result(shot, kept)
+    with new_file(page) as building:
+        write_film(building, shot, title="How attractors form", subtitle=footage.words)
     story = shot.continuation
     unresolved = (shot.ids < 0).double().mean(dim=(1, 2)).tolist()
     rows = [

@@ -19,6 +19,7 @@ from separatrix.cli.options import (
     Traceback,
 )
 from separatrix.cli.parsing import usage_error
+from separatrix.cli.place import reserved
 from separatrix.cli.tables import heading, labelled, number
 from separatrix.cli.terminal import Terminal
 
@@ -59,9 +60,12 @@ def export(
     from separatrix.ood.detector import Detector
     from separatrix.ood.onnx_detector import PARITY, export_onnx
 
+    place = reserved(
+        ctx, out, kind=None, overwrite=overwrite, reads=(model.spec, *model.given.values(), detector, examples)
+    )
     field = model.load()
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
-    written = export_onnx(known, out, None if examples is None else load_images(examples, limit=8))
+    written = export_onnx(known, place, None if examples is None else load_images(examples, limit=8))
     size = out.stat().st_size
     entries = [
         ("kind", known.kind),

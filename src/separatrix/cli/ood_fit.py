@@ -21,6 +21,7 @@ from separatrix.cli.options import (
     Traceback,
 )
 from separatrix.cli.parsing import parsed_size, usage_error
+from separatrix.cli.place import reserved
 from separatrix.cli.tables import heading, labelled, number, table
 from separatrix.cli.terminal import Terminal
 
@@ -104,7 +105,10 @@ def fit(
     from separatrix.examination_summary import jsonable
     from separatrix.ood.fitting import fit_detector
     from separatrix.ood.landmarks import SEARCH
+    from separatrix.output import DETECTOR
 
+    reads = (model.spec, *model.given.values(), data, calibration)
+    place = reserved(ctx, out, kind=DETECTOR, overwrite=overwrite, reads=reads)
     field = model.load()
     images = load_images(data, limit=limit, size=pixels)
     held_out = None if calibration is None else load_images(calibration, limit=limit, size=pixels)
@@ -120,7 +124,7 @@ def fit(
             seed=seed,
         )
     found = fitted.detector
-    found.save(out, overwrite=overwrite)
+    found.save(place)
     size_of_calibration = len(found.calibrated)
     if fitted.check is not None:
         terminal.show(*_checked(fitted.check))

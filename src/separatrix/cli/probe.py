@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from separatrix.cli.attractors import next_run
 from separatrix.cli.chosen_model import ChosenModel, takes_model
 from separatrix.cli.exit_codes import ExitCode
 from separatrix.cli.options import (
@@ -23,6 +22,7 @@ from separatrix.cli.options import (
     Traceback,
 )
 from separatrix.cli.parsing import parsed_size, usage_error
+from separatrix.cli.place import reserved_run
 from separatrix.cli.tables import duration, heading, labelled, number, table
 from separatrix.cli.terminal import Terminal
 
@@ -129,9 +129,10 @@ def probe(
     from dataclasses import replace
 
     from separatrix.data import load_images
-    from separatrix.probe_run import run_probe
+    from separatrix.probe_run import KIND, run_probe
     from separatrix.protocol import Protocol
 
+    place = reserved_run(ctx, out, model, kind=KIND, overwrite=overwrite, reads=(images, reference, suspects, held_out))
     field = model.load()
     known = {
         name: None if source is None else load_images(source, limit=most, size=pixels)
@@ -153,8 +154,7 @@ def probe(
         reference=known["reference"],
         suspects=known["suspects"],
         held_out=known["held_out"],
-        out=out or next_run(model.spec),
-        overwrite=overwrite,
+        out=place,
         batch_size=batch_size,
         seed=seed,
         progress=terminal.progress,

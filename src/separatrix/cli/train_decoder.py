@@ -19,6 +19,7 @@ from separatrix.cli.options import (
     Traceback,
 )
 from separatrix.cli.parsing import parsed_settings, usage_error
+from separatrix.cli.place import reserved
 from separatrix.cli.tables import heading, labelled, number
 from separatrix.cli.terminal import Terminal
 
@@ -81,7 +82,9 @@ def train_decoder(
     from separatrix.models.decoder_training import train_decoder as train
     from separatrix.models.registry import LoadRequest
     from separatrix.models.surrogate import save_decoder
+    from separatrix.output import new_file
 
+    place = reserved(ctx, out, kind=None, overwrite=overwrite, reads=(encoder, data, held_out))
     BACKBONE.require_options(options)
     backbone = load_backbone(LoadRequest(spec=encoder, options=options, allow_code=allow_code))
     decoder, report = train(
@@ -96,7 +99,8 @@ def train_decoder(
         seed=seed,
         progress=terminal.progress,
     )
-    save_decoder(decoder, out, encoder=backbone.fingerprint(), report=report.to_dict())
+    with new_file(place) as building:
+        save_decoder(decoder, building, encoder=backbone.fingerprint(), report=report.to_dict())
     terminal.show(
         heading("How well does it reconstruct?"),
         labelled(

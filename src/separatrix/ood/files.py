@@ -16,7 +16,8 @@ from torch import Tensor
 from separatrix.errors import FileError, SeparatrixError
 from separatrix.field import LatentField
 from separatrix.ood.detector import Detector
-from separatrix.store import new_folder, write_tensors
+from separatrix.output import DETECTOR, new_folder
+from separatrix.store import write_tensors
 
 FORMAT = 1
 _TENSORS, _JSON = "detector.safetensors", "detector.json"
@@ -30,11 +31,11 @@ D = TypeVar("D", bound=Detector)
 
 
 def save_detector(detector: Detector, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write a fitted detector to the folder ``path``, all of it or nothing."""
+    """Write a fitted detector to the folder ``path``, all of it or nothing; ``overwrite`` replaces an earlier one."""
     assert detector.calibration is not None
     tensors = {f"state.{name}": t.detach().cpu().contiguous().clone() for name, t in detector.state().items()}
     tensors["calibration"] = detector.calibration
-    with new_folder(path, overwrite=overwrite) as folder:
+    with new_folder(path, kind=DETECTOR, overwrite=overwrite) as folder:
         try:
             write_tensors(tensors, folder / _TENSORS)
         except SafetensorError as error:

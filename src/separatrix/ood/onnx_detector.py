@@ -25,8 +25,8 @@ from separatrix.numerics.conformal import conformal_p_values
 from separatrix.ood.decisions import Budget, Decisions, decided
 from separatrix.ood.detector import Detector, inputs_of
 from separatrix.ood.score_graph import ScoreGraph
-from separatrix.ood.score_table import whole_file
 from separatrix.ood.simple_inputs import simple_inputs
+from separatrix.output import new_file
 
 PARITY = 1e-4
 """|score − golden score| ≤ PARITY·max(1, |golden score|)."""
@@ -155,7 +155,7 @@ def export_onnx(detector: Detector, path: str | os.PathLike[str], examples: Any 
         "fingerprint": field.fingerprint,
         "notes": list(detector.notes),
     }
-    with whole_file(Path(path)) as building:
+    with new_file(path) as building:
         _trace(graph, building, shape)
         model = onnx.load(str(building))
         words, tests = json.dumps(record), base64.b64encode(save(golden)).decode()

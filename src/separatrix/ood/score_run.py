@@ -7,7 +7,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from separatrix.ood.detector import Detector
 from separatrix.ood.files import identity
 from separatrix.ood.score_table import (
     WORDS,
+    Row,
     csv_rows,
     open_text,
     read_rows,
@@ -34,6 +35,7 @@ from separatrix.ood.score_table import (
     write_rows,
     write_whole,
 )
+from separatrix.output import ROOM, Reservation, hold, new_file
 
 _BLOCK = 256  # pictures in memory at a time, and rows that an interruption can cost
 
@@ -87,9 +89,9 @@ def score_to_table(
 ) -> ScoreRun:
     """Score every picture of a folder and write file, score, p-value and decision (`score_table.COLUMNS`), in path order.
 
-    Rows appear in ``OUT.partial-…`` block by block while it runs, and in ``out`` when it is complete. If it is stopped, the
-    same call goes on: scores of the partial table, and of an earlier complete one, are not computed again unless the picture is
-    newer than the table. Another ``fpr`` decides anew on the same scores. Beside the table, ``OUT.json`` says which detector
+    Rows appear in ``OUT.partial-…`` block by block while it runs, and in ``out`` when it is complete. If it is stopped, at
+    whatever moment, the same call goes on: scores of the partial table, and of an earlier complete one, are not computed again
+    unless the size or the time stamp of the file is another one. Another ``fpr`` decides anew on the same scores. Beside the table, ``OUT.json`` says which detector
     it is of, what was promised, and which files are unscorable because they cannot be decoded, or have another size than the
     others. With ``resize`` these are opened again.
 
@@ -111,42 +113,56 @@ def score_to_table(
     Warns:
         CalibrationWarning: there are too few calibration scores for that rate.
     """
-    folder, table = Path(source), Path(out)
-    require_format(table)
+    require_format(Path(out))
     # Refuses a rate outside (0, 1), and warns of a small calibration, before any work is done.
     detector.decide_scores(torch.empty(0, dtype=torch.float64), fpr)
+    with hold(out, kind=None, overwrite=True, room=ROOM) as place:
+        return _scored(detector, Path(source), place, fpr, resize, overwrite, progress)
+
+
+def _scored(
+    detector: Detector,
+    folder: Path,
+    place: Reservation,
+    fpr: float | Budget,
+    resize: bool,
+    overwrite: bool,
+    progress: bool,
+) -> ScoreRun:
     # Names of files are relative to their folder: those of another folder are other files.
     origin = {"detector": identity(detector), "source": os.path.realpath(folder)}
     digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
+    table = place.target
     partial = table.with_name(f"{table.name}.partial-{digest[:8]}.csv")
     if overwrite:
         _remove(partial)
     known, reasons = ({}, {}) if overwrite else _known(table, partial, origin)
-    order: list[str] = []
+    stamps: dict[str, tuple[int, int]] = {}  # of all files, in the order of the table
 
     def wanted(name: str, path: Path) -> bool:
-        order.append(name)
+        stamps[name] = _stamp(path)  # as it is before it is read: what is written meanwhile is seen next time
         opened_again = resize and name in reasons  # a size is no reason any more
-        return name not in known or opened_again or path.stat().st_mtime > known[name][1]
+        return name not in known or opened_again or (known[name].size, known[name].mtime_ns) != stamps[name]
 
-    fitting = any(math.isfinite(score) for score, _ in known.values())
+    fitting = any(math.isfinite(row.score) for row in known.values())
     fresh: dict[str, float] = {}
     with tqdm(desc="scoring", unit="picture", disable=not progress) as bar:
         for block, scores in stream_scores(detector, folder, resize=resize, wanted=wanted, fitting=fitting):
-            _append(partial, block, _quietly_decided(detector, scores, fpr))
+            decided = _quietly_decided(detector, scores, fpr)
+            _append(partial, rows_of(block.names, decided, [stamps[name] for name in block.names]), block.broken)
             for name, score in zip(block.names, scores.tolist(), strict=True):
                 fresh[name] = score
                 reasons.pop(name, None)  # of the file as it was
             reasons |= block.broken
             bar.update(len(block.names))
-    values = [fresh[name] if name in fresh else known[name][0] for name in order]
+    values = [fresh[name] if name in fresh else known[name].score for name in stamps]
     decisions = _quietly_decided(detector, torch.tensor(values, dtype=torch.float64), fpr)
-    write_rows(table, rows_of(order, decisions))
-    reused = sum(name not in fresh for name in order)
-    broken = {name: reasons[name] for name in order if name in reasons}
-    run = ScoreRun(table=table, names=tuple(order), decisions=decisions, reused=reused, broken=broken)
-    text = json.dumps({**origin, **run.summary(detector)}, indent=1)
-    write_whole(_record(table), text)
+    reused = sum(name not in fresh for name in stamps)
+    broken = {name: reasons[name] for name in stamps if name in reasons}
+    run = ScoreRun(table=place.asked, names=tuple(stamps), decisions=decisions, reused=reused, broken=broken)
+    with new_file(place) as building:  # the two files belong together, and go to their places together
+        write_rows(building, rows_of(run.names, decisions, list(stamps.values())))
+        write_whole(_record(building), json.dumps({**origin, **run.summary(detector)}, indent=1))
     _remove(partial)
     return run
 
@@ -191,14 +207,12 @@ def _blocks(
         yield PictureBlock(names=tuple(names[row] for row in rows), pixels=images.pixels[rows])
 
 
-def _known(
-    table: Path, partial: Path, origin: Mapping[str, str]
-) -> tuple[dict[str, tuple[float, float]], dict[str, str]]:
-    """Of this detector and source: name → (score, when its table was last written), and name → why it had no pixels.
+def _known(table: Path, partial: Path, origin: Mapping[str, str]) -> tuple[dict[str, Row], dict[str, str]]:
+    """Of this detector and source: name → row, and name → why it had no pixels.
 
     Torn ends of a partial table and of its reasons are cut off.
     """
-    found: dict[str, tuple[float, float]] = {}
+    found: dict[str, Row] = {}
     broken: dict[str, str] = {}
     if table.exists():
         try:
@@ -209,15 +223,12 @@ def _known(
             raise FileError(
                 f"{table} is not a table of this detector and these images; choose another name, or pass overwrite=True."
             )
-        written = table.stat().st_mtime
-        found |= {row.file: (row.score, written) for row in read_rows(table)}
+        found |= {row.file: row for row in read_rows(table)}
         broken |= _reasons_in(record.get("broken"))
     if partial.exists():
-        written = partial.stat().st_mtime
         rows = read_rows(partial)
         write_rows(partial, rows)
-        os.utime(partial, (written, written))
-        newer = {row.file: (row.score, written) for row in rows}
+        newer = {row.file: row for row in rows}
         found |= newer
         later = {name: why for name, why in _noted(partial).items() if name in newer}
         if _notes(partial).exists():
@@ -226,17 +237,26 @@ def _known(
     else:
         _remove(partial)  # reasons without rows: those files are opened again
     # A file that was repaired between two sittings has a score, and its reason no longer holds.
-    return found, {name: why for name, why in broken.items() if name in found and math.isnan(found[name][0])}
+    return found, {name: why for name, why in broken.items() if name in found and math.isnan(found[name].score)}
 
 
-def _append(partial: Path, block: PictureBlock, decisions: Decisions) -> None:
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of a file; two impossible numbers where there is none, as at the end of a dangling link."""
+    try:
+        found = path.stat()
+    except OSError:
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
+
+
+def _append(partial: Path, rows: Sequence[Row], broken: Mapping[str, str]) -> None:
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        if block.broken:  # before the rows, so that an interruption leaves no such row without its reason
+        if broken:  # before the rows, so that an interruption leaves no such row without its reason
             with _notes(partial).open("a", encoding="utf-8") as stream:
-                stream.writelines(f"{json.dumps({name: why})}\n" for name, why in block.broken.items())
+                stream.writelines(f"{json.dumps({name: why})}\n" for name, why in broken.items())
         with open_text(partial, "a") as stream:
-            csv_rows(stream, rows_of(block.names, decisions), header=stream.tell() == 0)
+            csv_rows(stream, rows, header=stream.tell() == 0)
     except OSError as error:
         raise FileError(
             f"Cannot write to {partial} ({error.strerror}); choose a folder with room that you may write to."

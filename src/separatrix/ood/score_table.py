@@ -5,19 +5,26 @@ from __future__ import annotations
 import csv
 import importlib
 import math
-import os
-import tempfile
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from separatrix.errors import FileError, InputError
 from separatrix.ood.decisions import Decisions, Verdict
+from separatrix.output import new_file
 
-COLUMNS = ("file", "score", "p_value", "decision")
-"""Of every table. Score and p-value are empty (null) where the decision is ``unscorable``."""
+COLUMNS = ("file", "score", "p_value", "decision", "size", "mtime_ns")
+"""Of every table. Score and p-value are empty (null) where the decision is ``unscorable``; the last two are the file's bytes
+and time stamp (nanoseconds) when it was scored."""
+
+_EARLIER = COLUMNS[:4]  # of tables from before the file's stamp was kept
+_UNKNOWN = -1
+
+# What a spreadsheet takes for a formula, if a cell begins so; an apostrophe before it makes it text. Names that have the
+# apostrophe of themselves get one more, so that every name is read back as it was.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 WORDS = {Verdict.TYPICAL: "in", Verdict.OOD: "out", Verdict.UNSCORABLE: "unscorable"}
 """What the column ``decision`` holds."""
@@ -26,25 +33,28 @@ SUFFIXES = (".csv", ".parquet", ".arrow")
 
 
 class Row(NamedTuple):
-    """One line of a table; NaN where the file has no score."""
+    """One line of a table; NaN where the file has no score, −1 where its size and time stamp are not known."""
 
     file: str
     score: float
     p_value: float
     decision: str
+    size: int = _UNKNOWN
+    mtime_ns: int = _UNKNOWN
 
 
-def rows_of(names: Sequence[str], decisions: Decisions) -> list[Row]:
-    """One row per name.
+def rows_of(names: Sequence[str], decisions: Decisions, stamps: Sequence[tuple[int, int]]) -> list[Row]:
+    """One row per name, with the size and the time stamp of its file.
 
     >>> import torch
     >>> from separatrix.ood.decisions import decided
     >>> scores, p = torch.tensor([2.5, torch.nan]).double(), torch.tensor([0.01, torch.nan]).double()
-    >>> [row.decision for row in rows_of(["a.png", "b.png"], decided(scores, p, 0.05, calibration=99))]
+    >>> [row.decision for row in rows_of(["a.png", "b.png"], decided(scores, p, 0.05, calibration=99), [(1, 2)] * 2)]
     ['out', 'unscorable']
     """
     words = [WORDS[Verdict(verdict)] for verdict in decisions.verdict.tolist()]
-    return [Row(*row) for row in zip(names, decisions.scores.tolist(), decisions.p_values.tolist(), words, strict=True)]
+    columns = (names, decisions.scores.tolist(), decisions.p_values.tolist(), words, stamps)
+    return [Row(name, score, p, word, *stamp) for name, score, p, word, stamp in zip(*columns, strict=True)]
 
 
 def require_format(path: Path) -> None:
@@ -67,7 +77,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         FileError: the place cannot be written.
     """
     require_format(path)
-    with whole_file(path) as building:
+    with new_file(path) as building:
         if path.suffix == ".csv":
             with open_text(building, "w") as stream:
                 csv_rows(stream, rows, header=True)
@@ -79,9 +89,15 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
                 "score": [_or_none(row.score) for row in rows],
                 "p_value": [_or_none(row.p_value) for row in rows],
                 "decision": [row.decision for row in rows],
+                "size": [row.size for row in rows],
+                "mtime_ns": [row.mtime_ns for row in rows],
             },
             schema=arrow.schema(
-                zip(COLUMNS, (arrow.string(), arrow.float64(), arrow.float64(), arrow.string()), strict=True)
+                zip(
+                    COLUMNS,
+                    (arrow.string(), arrow.float64(), arrow.float64(), arrow.string(), arrow.int64(), arrow.int64()),
+                    strict=True,
+                )
             ),
         )
         if path.suffix == ".parquet":
@@ -93,7 +109,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """A text file, all of it or nothing."""
-    with whole_file(path) as building:
+    with new_file(path) as building:
         building.write_text(text + "\n", encoding="utf-8")
 
 
@@ -120,14 +136,14 @@ def read_rows(path: Path) -> list[Row]:
         raise FileError(f"{path} cannot be read ({' '.join(str(error).split())}); write it again.") from error
     except _errors_of_arrow() as error:
         raise FileError(f"{path} is damaged ({' '.join(str(error).split())}); write it again.") from error
-    if tuple(table.column_names) != COLUMNS:
+    if tuple(table.column_names) not in (COLUMNS, _EARLIER):
         raise FileError(_other_columns(str(path), table.column_names))
-    columns = [table.column(name).to_pylist() for name in COLUMNS]
+    columns = [table.column(name).to_pylist() for name in table.column_names]
     return [row for cells in zip(*columns, strict=True) if (row := _row(cells)) is not None]
 
 
 def parsed_rows(lines: Iterable[str], where: str) -> Iterator[Row]:
-    """The valid rows of a CSV table with its header, one by one as the lines come.
+    """The valid rows of a CSV table with its header, one by one as the lines come. Tables without sizes and stamps count too.
 
     >>> list(parsed_rows(["file,score,p_value,decision\\n", "a.png,1.5,0.25,in\\n", "b.pn"], "here"))
     [Row(file='a.png', score=1.5, p_value=0.25, decision='in')]
@@ -135,24 +151,36 @@ def parsed_rows(lines: Iterable[str], where: str) -> Iterator[Row]:
     reader = csv.reader(lines)
     try:
         header = next(reader, None)
-        if header is None or tuple(header) != COLUMNS:
+        if header is None or tuple(header) not in (COLUMNS, _EARLIER):
             raise FileError(_other_columns(where, header or ()))
         for cells in reader:
-            row = _row(cells)
+            row = _row(cells) if len(cells) == len(header) else None
             if row is not None:
-                yield row
+                yield row._replace(file=row.file[1:]) if _is_guarded(row.file) else row
     except (csv.Error, UnicodeDecodeError) as error:
         raise FileError(f"{where} is no CSV table ({error}); write it again with separatrix ood score.") from error
 
 
 def csv_rows(stream: TextIO, rows: Iterable[Row], *, header: bool) -> None:
-    """Lines of a CSV table; numbers with all their digits."""
+    """Lines of a CSV table; numbers with all their digits, and no name that a spreadsheet would compute.
+
+    >>> import sys
+    >>> csv_rows(sys.stdout, [Row("=1+1.png", 1.5, 0.25, "in", 10, 20)], header=False)
+    '=1+1.png,1.5,0.25,in,10,20
+    """
     writer = csv.writer(stream, lineterminator="\n")
+    quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)  # the other one leaves a bare \r unquoted
     if header:
         writer.writerow(COLUMNS)
     for row in rows:
         numbers = ["" if math.isnan(value) else repr(value) for value in (row.score, row.p_value)]
-        writer.writerow((row.file, *numbers, row.decision))
+        name = f"'{row.file}" if _FORMULA.match(row.file) else row.file
+        (quoting if "\r" in name else writer).writerow((name, *numbers, row.decision, row.size, row.mtime_ns))
+
+
+def _is_guarded(name: str) -> bool:
+    """Was an apostrophe put before it?"""
+    return name.startswith("'") and _FORMULA.match(name[1:]) is not None
 
 
 def open_text(path: Path, mode: str) -> TextIO:
@@ -162,16 +190,17 @@ def open_text(path: Path, mode: str) -> TextIO:
 
 
 def _row(cells: Sequence[Any]) -> Row | None:
-    if len(cells) != len(COLUMNS) or not cells[0] or cells[3] not in WORDS.values():
+    if len(cells) not in (len(COLUMNS), len(_EARLIER)) or not cells[0] or cells[3] not in WORDS.values():
         return None
     try:
         score, p_value = (math.nan if cell in ("", None) else float(cell) for cell in cells[1:3])
-    except ValueError:
+        size, mtime_ns = (int(cell) for cell in cells[4:] or (_UNKNOWN, _UNKNOWN))
+    except (ValueError, TypeError):
         return None
     known = math.isnan(score), math.isnan(p_value)
     if known != ((True, True) if cells[3] == WORDS[Verdict.UNSCORABLE] else (False, False)):
         return None
-    return Row(cells[0], score, p_value, cells[3]) if known[1] or 0 < p_value <= 1 else None
+    return Row(cells[0], score, p_value, cells[3], size, mtime_ns) if known[1] or 0 < p_value <= 1 else None
 
 
 def _or_none(value: float) -> float | None:
@@ -194,27 +223,3 @@ def _arrow() -> Any:
 
 def _errors_of_arrow() -> tuple[type[BaseException], ...]:
     return () if find_spec("pyarrow") is None else (_arrow().ArrowException,)
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A sibling that becomes ``path`` if the block succeeds, and vanishes if it does not."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(number)
-    except OSError as error:
-        raise FileError(
-            f"Cannot write to {path.parent} ({error.strerror}); choose a folder you may write to."
-        ) from error
-    building = Path(name)
-    try:
-        building.chmod(0o644)
-        yield building
-        building.replace(path)
-    except OSError as error:
-        raise FileError(
-            f"Writing {path} failed ({error.strerror or error}); free some space or choose another disk."
-        ) from error
-    finally:
-        building.unlink(missing_ok=True)
