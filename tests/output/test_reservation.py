@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from killing import killed_at
 
+from killing import killed_at
 from separatrix.errors import FileError
 from separatrix.output import ROOM, Busy, Owner, new_file, new_folder, reservation, reserve, reserve_numbered
 
