@@ -58,9 +58,6 @@ def unseen_kinds(x: Tensor) -> dict[str, Tensor]:
     }
 
 
-UNSEEN = tuple(unseen_kinds(torch.zeros(1, 1, 28, 28)))
-
-
 def _warped(x: Tensor, matrix: list[list[float]]) -> Tensor:
     """Bilinear, black outside."""
     grid = affine_grid(torch.tensor(matrix).expand(len(x), 2, 3), list(x.shape), align_corners=False)
@@ -79,3 +76,6 @@ def _uniform(x: Tensor, seed: int) -> Tensor:
 
 def _normal(x: Tensor, seed: int) -> Tensor:
     return torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
+
+
+UNSEEN = tuple(unseen_kinds(torch.zeros(1, 1, 28, 28)))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from ood_altered import UNSEEN, unseen_kinds
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -27,7 +28,7 @@ TRAINED_ON = 10_000  # the networks' own images, the first of the training sets
 FIRST_FRESH = 20_000
 FEATURES_CHOSEN_ON = {"mnist": 1000, "fashion_mnist": 2000}
 SIMPLE = ("uniform noise", "constant", "blurred", "negative")
-PAIRED = ("blurred", "negative")  # input i is made from test image i
+PAIRED = ("blurred", "negative", *UNSEEN)  # input i is made from test image i
 _NATURAL = {
     "CIFAR-10": ("cifar10_10k2k", "x_test"),
     "ImageNet-64": ("imagenet1000_64px", "x"),
@@ -46,17 +47,19 @@ class Sizes(NamedTuple):
             ``calibration`` are test images too, but others.
         ood: images of each OOD set, or all of it where it has fewer (BSDS has 500); but there are as many blurred inputs and
             negatives as test images: input i is made from test image i.
+        unseen: test images that are altered in each of the ways of `ood_altered.unseen_kinds`.
     """
 
     fit: int
     calibration: int
     test: int
     ood: int
+    unseen: int
 
 
-SMALL = Sizes(fit=1500, calibration=300, test=800, ood=500)
-BAR = Sizes(fit=2400, calibration=500, test=1600, ood=1000)  # the three networks that the bar is about
-SLOW = Sizes(fit=220, calibration=100, test=150, ood=60)  # TAEF2: 10 ms of a core per map evaluation
+SMALL = Sizes(fit=1500, calibration=300, test=800, ood=500, unseen=300)
+BAR = Sizes(fit=2400, calibration=500, test=1600, ood=1000, unseen=300)  # the three networks that the bar is about
+SLOW = Sizes(fit=220, calibration=100, test=150, ood=60, unseen=60)  # TAEF2: 10 ms of a core per map evaluation
 SHORT, SHORTEST = sx.Protocol(max_steps=300), sx.Protocol(max_steps=100)  # where nothing settles, and steps are dear
 MAE_EPOCHS, MAE_FOLDER = 40, "fashionmnist-vit-mae"
 
@@ -125,7 +128,7 @@ def id_images(case: Case) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def ood_images(case: Case, test: Tensor) -> dict[str, Tensor]:
-    """Other data sets, near-OOD where classes were held out, and inputs that are simpler than the data."""
+    """Other data sets, near-OOD where classes were held out, inputs that are simpler than the data, and altered ID images."""
     count = case.sizes.ood
     sets: dict[str, np.ndarray] = {}
     if len(case.classes) < 10:
@@ -139,7 +142,7 @@ def ood_images(case: Case, test: Tensor) -> dict[str, Tensor]:
     found["uniform noise"], found["constant"] = simple["noise"], simple["constant"]
     found["blurred"] = blurred(test, case.shape[1] / 14)
     found["negative"] = 1 - test
-    return found
+    return found | unseen_kinds(test[: case.sizes.unseen])
 
 
 def textures(count: int, shape: tuple[int, int, int]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -150,7 +150,12 @@ class ResidualDetector(_Direct):
 
 def reconstruction_error(field: LatentField, latents: Tensor, data: Tensor) -> Tensor:
     """``(n,)`` float64 ‖x − D(z)‖₂; NaN where the decoder's output is not finite."""
-    errors = []
+    joined = torch.cat([part.flatten(1).norm(dim=1) for part in reconstruction_errors(field, latents, data)])
+    return torch.where(joined.isfinite(), joined, torch.nan)
+
+
+def reconstruction_errors(field: LatentField, latents: Tensor, data: Tensor) -> Iterator[Tensor]:
+    """D(z) − x in float64, block by block."""
     for z, x in zip(latents.split(128), data.split(128), strict=True):
         decoded = field.decode(z)
         if decoded.shape != x.shape:
@@ -158,9 +163,7 @@ def reconstruction_error(field: LatentField, latents: Tensor, data: Tensor) -> T
                 f"The decoder returns shape {tuple(decoded.shape[1:])} for inputs of shape {tuple(x.shape[1:])}; "
                 "pass inputs in the decoder's shape, or a detector that does not compare pixels."
             )
-        errors.append((decoded.to(torch.float64) - x.to(decoded.device, torch.float64)).flatten(1).norm(dim=1))
-    joined = torch.cat(errors)
-    return torch.where(joined.isfinite(), joined, torch.nan)
+        yield decoded.to(torch.float64) - x.to(decoded.device, torch.float64)
 
 
 def whitening(rows: Tensor, least: float = 1e-12) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from separatrix.errors import InputError
 from separatrix.ood.baselines import KNNDetector, MahalanobisDetector, ReconstructionDetector, ResidualDetector
 from separatrix.ood.detector import Detector
+from separatrix.ood.residual_pca import flat_errors, residual_lengths
 from separatrix.ood.trajectory import TrajectoryDetector
 from separatrix.ood.typicality import TypicalityDetector, atypicality, course, logarithm
 from separatrix.protocol import Protocol
@@ -112,8 +113,11 @@ class ScoreGraph(nn.Module):
             gauss = self._gauss(z, self._state("mahalanobis.mean"), self._state("mahalanobis.whiten"))
             columns.append(logarithm(gauss))
             if bool(self._state("with_data")):
-                columns.append(logarithm(self._reconstruction(z, x)))
-        names = ("knots", "levels", "reach", "mean", "whiten", "quantiles")
+                errors = self.field._decode(z).to(torch.float64) - x.to(torch.float64)
+                pca = {name: self._state(name) for name in ("error_mean", "error_basis", "error_variances")}
+                lengths = (errors.flatten(1).square().sum(dim=1).sqrt(), *residual_lengths(flat_errors(errors), pca))
+                columns += [logarithm(_known(length)) for length in lengths]
+        names = ("knots", "levels", "reach", "mean", "whiten", "quantiles", "far")
         score = atypicality(torch.stack(columns, dim=1), {name: self._state(name) for name in names})
         return torch.where(scorable, score, torch.nan)
 

@@ -13,10 +13,11 @@ from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
 from separatrix.numerics.distances import spread
 from separatrix.numerics.normal_scores import NormalScale, apply_normal_scale, fit_normal_scale
-from separatrix.ood.baselines import KNNDetector, MahalanobisDetector, reconstruction_error, whitening
+from separatrix.ood.baselines import KNNDetector, MahalanobisDetector, reconstruction_errors, whitening
 from separatrix.ood.detector import Detector, split
 from separatrix.ood.landmarks import landmarks, training_attractors
 from separatrix.ood.record import follow
+from separatrix.ood.residual_pca import evenly, fit_residual_pca, flat_errors, residual_lengths
 from separatrix.protocol import Protocol
 
 _REST = 1e-2  # of the length unit: what is nearer to an attractor, or moves less, is there
@@ -30,17 +31,20 @@ class TypicalityDetector(Detector):
     """How atypical the course of a trajectory is, on both sides.
 
     Features, all logarithms: the distance to the nearest training attractor at z_0 and z_N, and on average; the step
-    ‖f(z) − z‖ at z_0 and z_N, whose difference is the rate; and, unless switched off, the distance to the k-th
-    nearest training latent, the Mahalanobis distance of z_0, and the reconstruction error. With u the normal scores of the
+    ‖f(z) − z‖ at z_0 and z_N, whose difference is the rate; and, unless switched off, five lengths that need no trajectory:
+    the distance to the k-th nearest training latent, the Mahalanobis distance of z_0, the reconstruction error, and how far
+    that error lies in, and out of, the subspace of usual errors (`separatrix.ood.residual_pca`). With u the normal scores of the
     features among held-out ID inputs (`separatrix.numerics.normal_scores`: by rank, so that ID inputs which have arrived at an
-    attractor, a cluster far from the others, are as typical as their share), score = ‖u‖²/q₁ + (u − μ)ᵀΣ⁻¹(u − μ)/q₂: the
-    first term sees a feature that is off, the second a combination that is. Σ is the Ledoit–Wolf covariance and q are the
+    attractor, a cluster far from the others, are as typical as their share),
+    score = ‖u‖²/q₁ + (u − μ)ᵀΣ⁻¹(u − μ)/q₂ + Σ max(u_j, 0)²/q₃: the first term sees a feature that is off, the second a
+    combination that is. The third counts the upper side of those five lengths once more: an input that is too near may be a
+    simple one or a good one, one that is too far is never typical. Σ is the Ledoit–Wolf covariance and q are the
     95 % quantiles on held-out ID inputs.
 
     Args:
         field: the latent field.
         steps: N.
-        baselines: use the three features that need no trajectory, too. Fitted on latents, there is no reconstruction error.
+        baselines: use the five features that need no trajectory, too. Fitted on latents there are two: no reconstruction errors.
         attractors, protocol, starts: as for `TrajectoryDetector`. Without any attractor the distances are left out.
         k: of the k-th nearest training latent.
         seed: of the split of the data to fit into bank and density.
@@ -101,11 +105,18 @@ class TypicalityDetector(Detector):
         if self.baselines:
             self.neighbours._fit(z, None)
             self.gauss._fit(z, None)
+            if data is not None:
+                some = evenly(len(bank))
+                errors = torch.cat(
+                    [flat_errors(e).cpu() for e in reconstruction_errors(self.field, z[some], data[bank][some])]
+                )
+                self._state |= fit_residual_pca(errors[errors.isfinite().all(dim=1)])
         features = self._features(latents[rest.to(latents.device)], None if data is None else data[rest])
         features = features[features.isfinite().all(dim=1)]
         if len(features) < 2:
             raise InputError(f"Only {len(features)} inputs are left to learn what is typical; give more ID data.")
-        self._state |= _density(features)
+        far = (2 + 3 * (data is not None)) * self.baselines
+        self._state |= _density(features, far)
 
     def _features(self, latents: Tensor, data: Tensor | None) -> Tensor:
         """``(n, p)`` float64; a row of an unscorable input holds NaN."""
@@ -121,9 +132,16 @@ class TypicalityDetector(Detector):
                     raise InputError(
                         "This detector was fitted on inputs and uses their reconstruction errors; score inputs, or fit_features."
                     )
-                columns.append(logarithm(reconstruction_error(self.field, latents, data).cpu()))
+                columns += self._errors(latents, data)
         features = torch.stack(columns, dim=1)
         return torch.where(run.scorable.cpu()[:, None], features, torch.nan)
+
+    def _errors(self, latents: Tensor, data: Tensor) -> list[Tensor]:
+        blocks = []
+        for part in reconstruction_errors(self.field, latents, data):
+            part = part.cpu()
+            blocks.append(torch.stack([part.flatten(1).norm(dim=1), *residual_lengths(flat_errors(part), self._state)]))
+        return [logarithm(length) for length in torch.cat(blocks, dim=1)]
 
     def _score(self, latents: Tensor, data: Tensor | None) -> Tensor:
         return atypicality(self._features(latents, data), self._state)
@@ -161,12 +179,13 @@ def logarithm(length: Tensor) -> Tensor:
     return (length + _FLOOR).log()
 
 
-def _density(features: Tensor) -> dict[str, Tensor]:
-    """What `atypicality` needs, from ``(n, p)`` features of held-out ID inputs."""
-    state = fit_normal_scale(features, _SMALLEST_SCALE)._asdict() | {"quantiles": torch.ones(2, dtype=torch.float64)}
+def _density(features: Tensor, far: int = 0) -> dict[str, Tensor]:
+    """What `atypicality` needs, from ``(n, p)`` features of held-out ID inputs; the upper side of the last ``far`` counts more."""
+    count = features.shape[1]
+    state = fit_normal_scale(features, _SMALLEST_SCALE)._asdict()
+    state["far"] = (torch.arange(count) >= count - far).to(torch.float64)
     state["mean"], state["whiten"] = whitening(_units(features, state), _LEAST_VARIANCE)
-    terms = torch.stack(_terms(features, state), dim=1)
-    state["quantiles"] = terms.quantile(0.95, dim=0).clamp(min=1e-12)
+    state["quantiles"] = _terms(features, state).quantile(0.95, dim=0).clamp(min=1e-12)
     return state
 
 
@@ -175,12 +194,13 @@ def _units(features: Tensor, state: Mapping[str, Tensor]) -> Tensor:
     return apply_normal_scale(features, scale).clamp(-_MOST_OFF, _MOST_OFF)
 
 
-def _terms(features: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+def _terms(features: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+    """``(n, 3)``: one feature off, a combination off, too far."""
     units = _units(features, state)
-    return units.square().sum(dim=1), ((units - state["mean"]) @ state["whiten"]).square().sum(dim=1)
+    joint, upper = (units - state["mean"]) @ state["whiten"], units.clamp(min=0.0) * state["far"]
+    return torch.stack([each.square().sum(dim=1) for each in (units, joint, upper)], dim=1)
 
 
 def atypicality(features: Tensor, state: Mapping[str, Tensor]) -> Tensor:
     """The score of ``(n, p)`` features."""
-    marginal, joint = _terms(features, state)
-    return marginal / state["quantiles"][0] + joint / state["quantiles"][1]
+    return (_terms(features, state) / state["quantiles"]).sum(dim=1)
