@@ -2,7 +2,7 @@
 
     python benchmarks/engine.py [--starts 1000] [--only conv2 fc …] [--all] [--stability] [--out benchmarks/results]
 
-needs $SEPARATRIX_DATA. Per model, in one run, on the same starts: the loop on the whole batch, the loop with compaction (float64
+needs $SEPARATRIX_DATA and `pip install separatrix[benchmarks]`. Per model, in one run, on the same starts: the loop on the whole batch, the loop with compaction (float64
 to a step of 1e-10 of the spread, float32 to what float32 reaches, the paper's rule), torchdeq's Anderson and Broyden, Adam on
 ‖f(z) − z‖², scipy's root finders, and `find_attractors`. Starts are those for which plain float64 iteration is on file, then
 encoded training images. Writes engine.json and engine.md after every model; models measured earlier keep their rows.
@@ -18,7 +18,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from engine_table import markdown
 from meters import network_time, spent
 from omp import processor
 from real_models import Case, cases
-from rivals import Outcome, adam, loop, scipy_root, torchdeq_solver, whole_batch_pace
+from rivals import Outcome, adam, loop, missing, scipy_root, torchdeq_solver, whole_batch_pace
 from torch import Tensor
 
 import separatrix as sx
@@ -243,8 +243,7 @@ def _rivals(case: Case, fine: sx.LatentField, unit: float) -> Iterator[tuple[str
     few = torch.linspace(0, last, SCIPY_STARTS).long()
     for name in ("anderson", "broyden"):
         outcome = torchdeq_solver(fine, case.starts[where], name, FINE * unit, 300 if name == "anderson" else 150)
-        if outcome is not None:
-            yield f"torchdeq {name}", "float64", outcome, where
+        yield f"torchdeq {name}", "float64", outcome, where
     yield "Adam on ‖f(z) − z‖²", "float32", adam(case.field, case.starts[where], unit, COARSE * unit, 600), where
     for method in ("hybr", "krylov"):
         yield f"scipy root, {method}", "float64", scipy_root(fine, case.starts[few], method, FINE * unit, 1000), few
@@ -284,11 +283,7 @@ def _say(line: str) -> None:
 
 
 def _about(options: argparse.Namespace) -> dict[str, Any]:
-    found = {**versions(), "scipy": version("scipy")}
-    try:
-        found["torchdeq"] = version("torchdeq")
-    except PackageNotFoundError:
-        found["torchdeq"] = "not installed"
+    found = {**versions(), "scipy": version("scipy"), "torchdeq": version("torchdeq")}
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "machine": f"{processor()}, {os.cpu_count()} cores, shared with other work",
@@ -310,6 +305,8 @@ def main() -> None:
     options = parser.parse_args()
     if "SEPARATRIX_DATA" not in os.environ:
         parser.error("set SEPARATRIX_DATA to the folder of real models and images")
+    if words := missing():
+        parser.error(words)
     warnings.simplefilter("ignore", sx.errors.ConvergenceWarning)
     data = Path(os.environ["SEPARATRIX_DATA"])
     only = options.only or ([] if options.all else FASHION)

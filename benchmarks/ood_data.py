@@ -57,9 +57,9 @@ class Sizes(NamedTuple):
     unseen: int
 
 
-SMALL = Sizes(fit=1500, calibration=300, test=800, ood=500, unseen=300)
-BAR = Sizes(fit=2400, calibration=500, test=1600, ood=1000, unseen=300)  # the three networks that the bar is about
-SLOW = Sizes(fit=220, calibration=100, test=150, ood=60, unseen=60)  # TAEF2: 10 ms of a core per map evaluation
+SMALL = Sizes(fit=900, calibration=200, test=400, ood=200, unseen=150)
+BAR = Sizes(fit=1500, calibration=300, test=800, ood=400, unseen=150)  # the three networks that the bar is about
+SLOW = Sizes(fit=220, calibration=80, test=100, ood=40, unseen=40)  # TAEF2: 10 ms of a core per map evaluation
 SHORT, SHORTEST = sx.Protocol(max_steps=300), sx.Protocol(max_steps=100)  # where nothing settles, and steps are dear
 MAE_EPOCHS, MAE_FOLDER = 40, "fashionmnist-vit-mae"
 

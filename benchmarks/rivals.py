@@ -139,13 +139,16 @@ def whole_batch_pace(latent: sx.LatentField, starts: Tensor, n: int) -> Spent:
     return usage.scaled(1 / STRETCH)
 
 
-def torchdeq_solver(
-    latent: sx.LatentField, starts: Tensor, name: str, tolerance: float, max_iter: int
-) -> Outcome | None:
-    """torchdeq's ``anderson`` or ``broyden`` as it ships, on the whole batch; None where torchdeq is not installed."""
+def missing() -> str:
+    """Why the rivals cannot all be measured, and what to do about it; nothing if they can."""
     if importlib.util.find_spec("torchdeq") is None:
-        return None
-    from torchdeq.solver import get_solver
+        return "torchdeq, two of the rivals, is not installed, and a table without them compares with less: pip install 'separatrix[benchmarks]'"
+    return ""
+
+
+def torchdeq_solver(latent: sx.LatentField, starts: Tensor, name: str, tolerance: float, max_iter: int) -> Outcome:
+    """torchdeq's ``anderson`` or ``broyden`` as it ships, on the whole batch."""
+    from torchdeq.solver import get_solver  # `missing` says so in one sentence where it is not installed
 
     count = 0
 

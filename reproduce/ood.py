@@ -86,6 +86,7 @@ def measured(model: str, count: int, data: Path) -> dict[str, Any]:
         alarms.append({"detector": detector.kind, **observed(inside)})
         print(detector.kind, f"{time.perf_counter() - began:.0f} s", flush=True)
     return {
+        "command": f"python reproduce/ood.py --model {model} --count {count}",
         "model": model,
         "count": count,
         "limits": repr(limits),
@@ -108,13 +109,13 @@ def observed(scores: Tensor) -> dict[str, float]:
     return rates
 
 
-def page(result: dict[str, Any], command: str) -> str:
+def page(result: dict[str, Any]) -> str:
     """The tables in Markdown."""
     check = result["self_check"]
     lines = [
         "# Out-of-distribution detection, Fashion-MNIST as ID",
         "",
-        f"`{command}`; {result['seconds']} s on one thread. {result['limits']}.",
+        f"`{result['command']}`; {result['seconds']} s on one thread. {result['limits']}.",
         f"Per OOD set {result['count']} inputs, ID {2 * result['count']} test images, each of which is also blurred and turned into its "
         "negative. Intervals: 95 %, DeLong, of those two over pairs.",
         "",
@@ -153,10 +154,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     result = measured(options.model, options.count, Path(os.environ["SEPARATRIX_DATA"]))
-    command = f"python reproduce/ood.py --model {options.model} --count {options.count}"
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "ood.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (options.out / "ood.md").write_text(page(result, command), encoding="utf-8")
+    (options.out / "ood.md").write_text(page(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

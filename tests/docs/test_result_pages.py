@@ -1,0 +1,89 @@
+"""The committed pages of results are what their scripts make of the committed numbers, word for word."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Page = Callable[[ModuleType, Any], str]
+
+
+def rows(module: ModuleType, records: list[dict[str, Any]], row: str = "Row") -> list[Any]:
+    return [getattr(module, row)(**record) for record in records]
+
+
+def written(module: ModuleType, record: Any, *more: Any) -> str:
+    """What ``write_page`` writes, beside its figures."""
+    folder: Path = module.TO
+    module.write_page(record, folder, *more)
+    return next(folder.glob("*.md")).read_text(encoding="utf-8")
+
+
+# script (without .py), page and numbers (stem under its results), how its function is called
+PAGES: list[tuple[str, str, Page]] = [
+    ("benchmarks/audit", "audit", lambda m, r: m.table(r)),
+    ("benchmarks/engine_table", "engine", lambda m, r: m.markdown(r)),
+    ("benchmarks/omp", "omp", lambda m, r: m.markdown(rows(m, r["rows"]), r)),
+    ("benchmarks/ood_table", "ood", lambda m, r: m.page(r)),
+    ("benchmarks/real_models", "real_models", lambda m, r: m.markdown(rows(m, r["rows"]), r["machine"])),
+    ("benchmarks/trails", "trails", lambda m, r: m.markdown(rows(m, r))),
+    ("benchmarks/trapping", "trapping", lambda m, r: m.markdown(rows(m, r["rules"], "Counts"), r["systems"])),
+    ("reproduce/burgess", "burgess", lambda m, r: m.table(r)),
+    ("reproduce/contraction_page", "contraction", lambda m, r: written(m, r, len(r["runs"]))),
+    ("reproduce/foundation_orbits", "foundation_orbits", lambda m, r: m.table(r)),
+    ("reproduce/initialisation", "initialisation", lambda m, r: m.table(r)),
+    ("reproduce/memorization_page", "memorization", lambda m, r: written(m, r)),
+    ("reproduce/model_families", "model_families", lambda m, r: m.table(r)),
+    ("reproduce/ood", "ood", lambda m, r: m.page(r)),
+    ("reproduce/probing_page", "probing", lambda m, r: m.page(r)),
+    ("reproduce/training_dynamics", "training_dynamics_mnist", lambda m, r: m.page(r)),
+    ("reproduce/training_dynamics", "training_dynamics_fashion_mnist", lambda m, r: m.page(r)),
+]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], ModuleType]:
+    """Import a script as if it were run in its folder, and forget it and its neighbours again."""
+    known = set(sys.modules)
+
+    def load(path: str) -> ModuleType:
+        place = ROOT / path
+        monkeypatch.syspath_prepend(str(place.parent))
+        monkeypatch.setenv("SEPARATRIX_DATA", str(tmp_path))  # no page needs any
+        module = importlib.import_module(place.name)
+        module.TO = tmp_path
+        return module
+
+    yield load
+    ours = {path.stem for folder in ("benchmarks", "reproduce") for path in (ROOT / folder).glob("*.py")}
+    for name in ours & set(sys.modules) - known:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(("path", "stem", "make"), PAGES, ids=[f"{path}-{stem}" for path, stem, _ in PAGES])
+def test_a_page_is_what_its_script_makes_of_its_numbers(
+    script: Callable[[str], ModuleType], path: str, stem: str, make: Page
+) -> None:
+    results = ROOT / path.split("/")[0] / "results"
+    record = json.loads((results / f"{stem}.json").read_text(encoding="utf-8"))
+    made, committed = make(script(path), record), (results / f"{stem}.md").read_text(encoding="utf-8")
+    if stem == "trails":  # whose first line names the machine, which is not in its numbers
+        made, committed = (text.split("\n", 1)[1] for text in (made, committed))
+    assert made == committed
+
+
+def test_every_page_of_results_is_tested() -> None:
+    committed = {
+        f"{folder}/{page.stem}"
+        for folder in ("benchmarks", "reproduce")
+        for page in (ROOT / folder).glob("results/*.md")
+    }
+    assert committed == {f"{path.split('/')[0]}/{stem}" for path, stem, _ in PAGES}
