@@ -129,7 +129,8 @@ def _claims(runs: Sequence[Run]) -> list[str]:
                 median(r["mem"] for r in small) > median(r["mem"] for r in large), called(small) > called(large)
             ),
             f"* *The dictionary gets richer with k.* Components for 90 % of the variance: "
-            f"{median(run['components'] for run in small):.0f} at k ≤ 16, {median(run['components'] for run in large):.0f} at k ≥ 128: "
+            f"{median(run['components'] for run in small):.0f} at k ≤ 16, {median(run['components'] for run in large):.0f} at k ≥ 128 "
+            f"(medians; from k to k: {_steps_of('components', bottlenecks)}): "
             + _yes(median(run["components"] for run in large) > median(run["components"] for run in small)),
         ]
         norms = [run["norms"] for run in bottlenecks]
@@ -144,9 +145,11 @@ def _claims(runs: Sequence[Run]) -> list[str]:
     if sizes:
         few, many = ([run for run in sizes if run["images"] == n] for n in (sizes[0]["images"], sizes[-1]["images"]))
         share = [median(_called(run) / max(run["attractors"], 1) for run in rows) for rows in (few, many)]
+        each = [", ".join(f"{_called(run)} of {run['attractors']}" for run in rows) for rows in (few, many)]
         lines.append(
-            f"* *Fewer training images, more memorization.* Attractors called: {share[0]:.0%} at {few[0]['images']} images, "
-            f"{share[1]:.0%} at {many[0]['images']}: " + _yes(share[0] > share[1])
+            f"* *Fewer training images, more memorization.* Attractors called (closer to one training image than unseen images are; "
+            f"not necessarily exact copies), seed by seed: {each[0]} at {few[0]['images']} images, {each[1]} at "
+            f"{many[0]['images']}: " + _yes(share[0] > share[1])
         )
     memories = [run for run in runs if run["part"] == "memory"]
     if memories:
@@ -157,6 +160,16 @@ def _claims(runs: Sequence[Run]) -> list[str]:
             + ("**reproduced in part**: the others are fixed points that repel." if codes < 50 else "**reproduced**.")
         )
     return lines
+
+
+def _steps_of(key: str, runs: Sequence[Run]) -> str:
+    """Medians over the seeds at each k, data set by data set."""
+    found = []
+    for name in sorted({run["data"] for run in runs}):
+        mine = [run for run in runs if run["data"] == name]
+        medians = [median(r[key] for r in mine if r["k"] == k) for k in sorted({r["k"] for r in mine})]
+        found.append(f"{name} {', '.join(f'{value:.0f}' for value in medians)}")
+    return "; ".join(found)
 
 
 def _memory_of_images(falls: bool, copies: bool) -> str:

@@ -176,8 +176,10 @@ def claims(runs: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """What the paper says about training dynamics, and what these runs say: (claim, verdict, numbers)."""
     first, last = ([run["rows"][end] for run in runs] for end in (0, -1))
     best = [max(row["attractors"] for row in run["rows"]) for run in runs]
-    early = [max(row["memorization"] - row["null"] for row in run["rows"] if 0 < row["epoch"] <= EARLY) for run in runs]
-    late = [row["memorization"] - row["null"] for row in last]
+    early = [max(_excess(row) for row in run["rows"] if 0 < row["epoch"] <= EARLY) for run in runs]
+    starts, late = ([_excess(row) for row in rows] for rows in (first, last))
+    highest = [_excess(_peak(run["rows"])) for run in runs]
+    fallen = [_fallen(run["rows"], _peak(run["rows"])) for run in runs]
 
     def verdict(holds: list[bool]) -> str:
         return "reproduced" if all(holds) else "not reproduced" if not any(holds) else "conditional"
@@ -194,10 +196,15 @@ def claims(runs: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
             f"{[row['attractors'] for row in first]}, all trivial: {all(row['trivial'] for row in first)}",
         ),
         (
-            "memorization is high first",
+            "memorization is high before the test error falls (it is highest above its null while less than half of the fall is done)",
+            verdict([most > 0 and share < 0.5 for most, share in zip(highest, fallen, strict=True)]),
+            f"median coefficient minus that of unseen images: {span(starts, '+.3f')} at the start; highest, {span(highest, '+.3f')}, after "
+            f"{min(fallen):.0%} to {max(fallen):.0%} of the fall; {span(late, '+.3f')} at the end",
+        ),
+        (
+            f"… above its null in the first {EARLY} epochs, and more so than at the end (the rule after the pilot)",
             verdict([a > 0 and a > b for a, b in zip(early, late, strict=True)]),
-            f"median coefficient minus that of unseen images: at most {span(early, '+.3f')} up to epoch {EARLY}, "
-            f"{span(late, '+.3f')} at the end",
+            f"at most {span(early, '+.3f')} up to epoch {EARLY}, {span(late, '+.3f')} at the end",
         ),
         (
             "the test error falls",
@@ -229,6 +236,21 @@ def claims(runs: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     ]
 
 
+def _excess(row: dict[str, Any]) -> float:
+    """Of the memorization coefficient over that of unseen images."""
+    return float(row["memorization"] - row["null"])
+
+
+def _peak(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Where that is highest."""
+    return max(rows, key=_excess)
+
+
+def _fallen(rows: list[dict[str, Any]], row: dict[str, Any]) -> float:
+    """Share of the fall of the test error from the first row to the last that is done at ``row``."""
+    return float((rows[0]["test_error"] - row["test_error"]) / (rows[0]["test_error"] - rows[-1]["test_error"]))
+
+
 def page(result: dict[str, Any]) -> str:
     """The tables in Markdown."""
     runs = result["runs"]
@@ -240,12 +262,14 @@ def page(result: dict[str, Any]) -> str:
         f"uniform noise), at most {RULES.max_steps} steps. Small beside the paper's models: {TRAIN} images, not 60000, and {EPOCHS} "
         "epochs, not 500.",
         "",
-        "Read the verdicts as exploratory: the rules for *memorization is high first*, *noise attractors approach* and *stay separable* "
-        "were changed after a pilot with seed 0 on MNIST, under whose first rules all three were not reproduced.",
+        "Read the verdicts as exploratory: the rules for memorization in the first epochs, *noise attractors approach* and *stay separable* "
+        "were changed after a pilot with seed 0 on MNIST, under whose first rules all three were not reproduced; those rules are not on "
+        "record. The verdict on *memorization is high before the test error falls* is by the plain reading of the claim, a rule that was "
+        "added after the runs.",
         "",
         "| claim of the paper (k = 128) | here | numbers over the seeds |",
         "|---|---|---|",
-        *(f"| {claim} | {verdict} | {numbers} |" for claim, verdict, numbers in result["claims"]),
+        *(f"| {claim} | {verdict} | {numbers} |" for claim, verdict, numbers in claims(runs)),
         "",
         "Medians over the seeds; the memorization coefficient stands beside its null, the median of unseen images.",
         "",

@@ -1,0 +1,203 @@
+"""docs/claims.md against the committed results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any
+
+from bound import Bound, result, span
+
+PAPER = "what the paper claims, in our words"
+Run = dict[str, Any]
+
+
+def norms(place: str) -> list[float]:
+    return [run["places"][place]["norm"][1] for run in result("reproduce/contraction")["runs"]]
+
+
+def off_the_data() -> Sequence[Any]:
+    on, out, far = (norms(place) for place in ("on the data", "just outside", "far away"))
+    falls = sum(a > b > c for a, b, c in zip(on, out, far, strict=True))
+    return falls, len(on), sum(norm < 1 for norm in far), *span(on), sum(0.8 <= norm <= 1.25 for norm in on)
+
+
+def untrained() -> Sequence[Any]:
+    fresh, rows = norms("before training"), result("reproduce/initialisation")["rows"]
+    bare = [row["median_without_final_norm"] for row in rows if row["median_without_final_norm"] is not None]
+    contract = sum(row["largest"] < 1 for row in rows)
+    return sum(norm < 1 for norm in fresh), len(fresh), contract, len(rows), sum(ratio < 1 for ratio in bare), len(bare)
+
+
+def steps() -> Sequence[Any]:
+    runs = [run for run in result("reproduce/contraction")["runs"] if "laws" in run]
+    k2 = [run for run in runs if run["model"].startswith("mnist_k2")]
+    pearson: Callable[[list[Run], str], list[float]] = lambda of, law: [run["laws"][law]["pearson"] for run in of]  # noqa: E731
+    before = [
+        run["laws"]["both"]["entered_median"] / median(run["laws"]["as published"]["measured"])
+        for run in runs
+        if run["laws"]["both"]["orbits"]
+    ]
+    from_start, nearby, everywhere = span(pearson(k2, "as published")), span(pearson(k2, "both")), span(pearson(runs, "both"))
+    assert len(k2) == 3
+    return *from_start, *nearby, *everywhere, len(runs), 100 * median(before)
+
+
+def memorization(part: str) -> list[Run]:
+    return [run for run in result("reproduce/memorization")["runs"] if run["part"] == part]
+
+
+def bottlenecks() -> Sequence[Any]:
+    excess = [(run["k"], run["mem"] - run["mem_held_out"]) for run in memorization("bottleneck")]
+    two, more = ([value for k, value in excess if (k == 2) == which] for which in (True, False))
+    small, large = ([r["called"] > 0 for r in memorization("bottleneck") if (r["k"] <= 16) == which] for which in (True, False))
+    above, below = sum(value > 0 for value in two), sum(value < 0 for value in more)
+    return above, len(two), below, len(more), sum(small), len(small), sum(large), len(large)
+
+
+def components() -> Sequence[Any]:
+    runs = memorization("bottleneck")
+
+    def of(data: str, k: int) -> float:
+        return median(run["components"] for run in runs if (run["data"], run["k"]) == (data, k))
+
+    small, large = (median(r["components"] for r in runs if (r["k"] <= 16) == which) for which in (True, False))
+    return small, large, of("FashionMNIST", 16), of("FashionMNIST", 128), of("MNIST", 128), of("MNIST", 512)
+
+
+def few_images() -> Sequence[Any]:
+    few, many = ([run for run in memorization("size") if run["images"] == count] for count in (20, 5000))
+    assert sum(run["called"] for run in many) == 0
+    return *(part for run in few for part in (run["called"], run["attractors"])), sum(run["attractors"] for run in many)
+
+
+def training(data: str) -> list[list[Run]]:
+    return [run["rows"] for run in result(f"reproduce/training_dynamics_{data}")["runs"]]
+
+
+def excess(row: Run) -> float:
+    return row["memorization"] - row["null"]
+
+
+def multiply() -> Sequence[Any]:
+    ends = [span(rows[-1]["attractors"] for rows in training(data)) for data in ("mnist", "fashion_mnist")]
+    before = {rows[0]["attractors"] for data in ("mnist", "fashion_mnist") for rows in training(data)}
+    assert {rows[-1]["epoch"] for rows in training("mnist")} == {40}
+    return *before, *ends[0], *ends[1]
+
+
+def before_the_fall() -> Sequence[Any]:
+    starts, fallen = [], []
+    for data in ("mnist", "fashion_mnist"):
+        starts.append(-max(excess(rows[0]) for rows in training(data)))
+        shares = []
+        for rows in training(data):
+            first, top, last = (row["test_error"] for row in (rows[0], max(rows, key=excess), rows[-1]))
+            shares.append(100 * (first - top) / (first - last))
+        fallen.append(span(shares))
+    return *starts, *fallen[0], *fallen[1]
+
+
+def first_ten_epochs() -> Sequence[Any]:
+    found = []
+    for data in ("mnist", "fashion_mnist"):
+        early = [max(excess(row) for row in rows if 0 < row["epoch"] <= 10) for rows in training(data)]
+        holds = [most > 0 and most > excess(rows[-1]) for most, rows in zip(early, training(data), strict=True)]
+        found += [sum(holds), len(holds)]
+    return found
+
+
+def settle() -> Sequence[Any]:
+    last = [rows[-2:] for data in ("mnist", "fashion_mnist") for rows in training(data)]
+    ((before, after),) = {(a["epoch"], b["epoch"]) for a, b in last}
+    return after, before, after, *span(abs(b["attractors"] - a["attractors"]) for a, b in last)
+
+
+def noise() -> Sequence[Any]:
+    near, apart = [], []
+    for data in ("mnist", "fashion_mnist"):
+        runs = training(data)
+        first = [next(row for row in rows if row["distance"] > 0.01) for rows in runs]
+        closer = [rows[-1]["distance"] < row["distance"] for rows, row in zip(runs, first, strict=True)]
+        far = [abs(rows[-1]["separable"] - 0.5) > 0.4 for rows in runs]
+        near += [sum(closer), len(closer)]
+        apart += [sum(far), len(far)]
+    return *near, *apart
+
+
+def verdicts(space: str, dictionary: str, control: str) -> dict[str, str]:
+    """Pair of model and images → better, level or worse."""
+    return {
+        pair: next(
+            one["verdict"]
+            for one in row["comparisons"]
+            if (one["dictionary"], one["control"], one["space"]) == (dictionary, control, space)
+        )
+        for pair, row in result("reproduce/probing")["rows"].items()
+    }
+
+
+def dictionaries() -> Sequence[Any]:
+    found = []
+    for space in ("latent", "image"):
+        basis = verdicts(space, "iterated noise", "random orthonormal basis")
+        wins = [pair for pair, verdict in basis.items() if verdict == "better"]
+        once = [verdicts(space, "iterated noise", "f applied once")[pair] for pair in wins]
+        found.append((len(wins), len(basis), *(once.count(verdict) for verdict in ("worse", "level", "better"))))
+    (wins, pairs, worse, level, better), (images, _, after, as_good, never) = found
+    assert never == 0
+    return wins, pairs, worse, wins, level, better, images, pairs, after, images, as_good
+
+
+def inverted() -> Sequence[Any]:
+    record = result("benchmarks/ood")
+    scored = [model for model in record["models"] if any(row["detector"] == "trajectory" for row in model["rows"])]
+    surely = [
+        any(row["high"] < 0.5 for row in model["rows"] if row["detector"] == "trajectory" and row["ood"] in record["simple"])
+        for model in scored
+    ]
+    return sum(surely), len(scored)
+
+
+def taef2() -> Sequence[Any]:
+    record = result("reproduce/foundation_orbits")
+    images = record["groups"]["ImageNet images"]["residual"]["median"]
+    norm = max(max(group["norm"]["p95"]) for group in record["groups"].values())
+    reached, orbits = sum(record["reached"].values()), record["starts"] * len(record["groups"])
+    return images[0], images[-1], record["steps"], norm, reached, orbits, record["twins"][0], record["twins"][100]
+
+
+CLAIMS = [
+    Bound("falls from the data outwards in {} of {} models and is below 1 far away in {}; on the data it is {:.2f} to {:.2f}, "
+          "and between 0.8 and 1.25 in {}", off_the_data),
+    Bound("reproduced for {} of {} autoencoders; of untrained backbones {} of {} contract for every seed, and {} of the {} whose last "
+          "normalisation can be taken out do without it", untrained),
+    Bound("{:.2f} to {:.2f} from the start on three models with k = 2; {:.2f} to {:.2f} from within a tenth of the spread on, with the whole "
+          "Jacobian in the place of ρ, and {:.2f} to {:.2f} so on all {} models followed. The way to that neighbourhood is {:.0f} % of "
+          "the steps in the median", steps),
+    Bound("above that of unseen images at k = 2 in {} of {} runs and below it at k = 16 and above in {} of {}, so it falls; but no attractor "
+          "is *called* closer to one training image than unseen images are, in {} of {} runs with k ≤ 16 and in {} of {} with k ≥ 128",
+          bottlenecks),
+    Bound("({:.0f} components for 90 % of the variance at k ≤ 16, {:.0f} at k ≥ 128), not at every step: on FashionMNIST {:.0f} at k = 16 and "
+          "{:.0f} at k = 128, on MNIST {:.0f} at k = 128 and {:.0f} at k = 512", components),
+    Bound("at 20 images {} of {}, {} of {} and {} of {} attractors are called (three seeds), at 5000 none of {}", few_images),
+    Bound("{}, {} and {} of 50 codes attract (three seeds)",
+          lambda: sorted(run["attracting_codes"] for run in memorization("memory"))),
+    Bound("reproduced: {} before training; after 40 epochs {} to {} on MNIST and {} to {} on FashionMNIST", multiply),
+    Bound("(by {:.2f} on MNIST, {:.2f} on FashionMNIST), and is highest when {:.0f} to {:.0f} % of the fall of the test error is done ({:.0f} to "
+          "{:.0f} % on FashionMNIST)", before_the_fall),
+    Bound("on MNIST in {} of {} runs and on FashionMNIST in {} of {}; but that rule was made after a pilot", first_ten_epochs),
+    Bound("not reproduced in {} epochs: the last two counts, at epochs {} and {}, differ by {} to {}", settle),
+    Bound("in {} of {} runs on MNIST, {} of {} on FashionMNIST; separable (AUROC farther than 0.4 from one half, on whichever side): "
+          "{} of {} and {} of {}", noise),
+    Bound("in {} of {} pairs of model and images; in {} of those {} one step of f does better still, in {} as well, in {} iterating does "
+          "better. After decoding better in {} of {}, one step better still in {} of those {} and as good in {}", dictionaries),
+    Bound("on some simple input for {} of {}", inverted),
+    Bound("from {:.2f} to {:.2f} in {} steps; at every step 95 % of the orbits have ‖z‖ of at most {:.1f}); but {} of {} orbits settle, and twins "
+          "{} apart, relative to their norm, are {:.2f} apart after 100 steps", taef2),
+    Bound("ICLR 2026 (arXiv:2505.22785)", reason="the paper"),
+    Bound("‖J‖₂ is about 1 on them", reason=PAPER),
+    Bound("(Pearson near 0.99, k = 2)", reason=PAPER),
+    Bound("(Radhakrishnan et al. 2020)", reason="a reference"),
+    Bound("(a factor of 2 on both terms repairs it)", reason="an inequality"),
+]  # fmt: skip
