@@ -38,7 +38,11 @@ def steps() -> Sequence[Any]:
         for run in runs
         if run["laws"]["both"]["orbits"]
     ]
-    from_start, nearby, everywhere = span(pearson(k2, "as published")), span(pearson(k2, "both")), span(pearson(runs, "both"))
+    from_start, nearby, everywhere = (
+        span(pearson(k2, "as published")),
+        span(pearson(k2, "both")),
+        span(pearson(runs, "both")),
+    )
     assert len(k2) == 3
     return *from_start, *nearby, *everywhere, len(runs), 100 * median(before)
 
@@ -50,7 +54,9 @@ def memorization(part: str) -> list[Run]:
 def bottlenecks() -> Sequence[Any]:
     excess = [(run["k"], run["mem"] - run["mem_held_out"]) for run in memorization("bottleneck")]
     two, more = ([value for k, value in excess if (k == 2) == which] for which in (True, False))
-    small, large = ([r["called"] > 0 for r in memorization("bottleneck") if (r["k"] <= 16) == which] for which in (True, False))
+    small, large = (
+        [r["called"] > 0 for r in memorization("bottleneck") if (r["k"] <= 16) == which] for which in (True, False)
+    )
     above, below = sum(value > 0 for value in two), sum(value < 0 for value in more)
     return above, len(two), below, len(more), sum(small), len(small), sum(large), len(large)
 
@@ -153,7 +159,11 @@ def inverted() -> Sequence[Any]:
     record = result("benchmarks/ood")
     scored = [model for model in record["models"] if any(row["detector"] == "trajectory" for row in model["rows"])]
     surely = [
-        any(row["high"] < 0.5 for row in model["rows"] if row["detector"] == "trajectory" and row["ood"] in record["simple"])
+        any(
+            row["high"] < 0.5
+            for row in model["rows"]
+            if row["detector"] == "trajectory" and row["ood"] in record["simple"]
+        )
         for model in scored
     ]
     return sum(surely), len(scored)

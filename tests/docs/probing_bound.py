@@ -40,7 +40,9 @@ def of_the_wins() -> Sequence[Any]:
 def share(pair: str, dictionary: str, control: str, space: str = "latent") -> float:
     wanted = (dictionary, control, space)
     return next(
-        one["share"][0] for one in rows()[pair]["comparisons"] if (one["dictionary"], one["control"], one["space"]) == wanted
+        one["share"][0]
+        for one in rows()[pair]["comparisons"]
+        if (one["dictionary"], one["control"], one["space"]) == wanted
     )
 
 
@@ -107,7 +109,10 @@ def exceptions() -> Sequence[Any]:
 
 
 def draws() -> Sequence[Any]:
-    found = [rows()[f"{name}_dsprites MNIST"]["shares_by_draw"]["latent against f applied once"] for name in ("betaH", "factor")]
+    found = [
+        rows()[f"{name}_dsprites MNIST"]["shares_by_draw"]["latent against f applied once"]
+        for name in ("betaH", "factor")
+    ]
     return len(rows()), *(sum(gain > 0 for gain in gains) for gains in found), len(found[0])
 
 
