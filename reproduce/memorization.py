@@ -101,7 +101,10 @@ def study(model: torch.nn.Module, train: Tensor, test: Tensor, size: Size, seed:
         "entropy_rank": found.attractors.entropy_rank,
         "components_of_images": found.train.components,
         "bound_holds": None if found.decomposition is None else float(found.decomposition.holds.double().mean()),
-        "sources": {name: [row.attractors, row.shared, row.unresolved] for name, row in found.sources.items()},
+        "sources": {
+            name: [row.attractors, row.shared, 1 - row.fates.limit_set / row.starts]
+            for name, row in found.sources.items()
+        },
         "chamfer_cosine": None if found.chamfer is None else found.chamfer.cosine,
         "norms": {row.name: row.norm[1] for row in slopes.rows},
         "evaluations": limits.cost.map + noise.cost.map + unseen.cost.map,

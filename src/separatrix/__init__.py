@@ -3,7 +3,7 @@
 >>> import separatrix as sx
 >>> field = sx.LatentField.from_map(lambda z: z.mul(2).tanh(), latent_shape=(1,))
 >>> sx.find_attractors(field, sx.starts.box(100, -1.0, 1.0, seed=0))
-LimitSets(2 fixed points; 2 attract; 100 of 100 starts reached one)
+LimitSets(2 fixed points; 2 attract; all 100 starts reached an attractor)
 """
 
 from separatrix import starts

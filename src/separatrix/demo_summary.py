@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from separatrix.orbits.fates import Fates
 from separatrix.plots.naming import names_of
 from separatrix.plots.style import percent
 from separatrix.report.chapter import verdict_of
@@ -36,7 +37,7 @@ class DemoModel:
         attractors: found from encoded digits and Gaussian latents together; these are compared with the images.
         attractors_from_digits: found from encoded digits.
         attractors_from_noise: found from Gaussian latents.
-        unresolved: share of all these starts whose orbit reached no limit set.
+        fates: what became of all these starts.
         steps_median, steps_p95: of the encoded digits that did; None if none did.
         closest: highest cosine of an attractor to a training image; None without attractors.
         unseen: median of the same for images that it was not trained on.
@@ -54,7 +55,7 @@ class DemoModel:
     attractors: int
     attractors_from_digits: int
     attractors_from_noise: int
-    unresolved: float
+    fates: Fates
     steps_median: float | None
     steps_p95: float | None
     closest: float | None
@@ -95,7 +96,7 @@ def row_of(name: str, latent_dim: int, errors: tuple[float, float], results: Mod
         attractors=len(limits.attractors),
         attractors_from_digits=len(digits.attractors),
         attractors_from_noise=len(noise.attractors),
-        unresolved=float((limits.labels < 0).to(torch.float64).mean()),
+        fates=limits.fates,
         steps_median=float(steps.quantile(0.5)) if len(steps) else None,
         steps_p95=float(steps.quantile(0.95)) if len(steps) else None,
         closest=float(found.coefficient.max()) if len(found) else None,

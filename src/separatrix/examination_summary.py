@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +14,7 @@ from separatrix.limitsets.basins import basins
 from separatrix.limitsets.sensitivity import Sensitivity
 from separatrix.limitsets.sets import Kind, LimitSets
 from separatrix.limitsets.triviality import triviality
+from separatrix.orbits.fates import Fate, fate_of_each
 from separatrix.orbits.status import Status
 from separatrix.plots.naming import names_of
 from separatrix.report.results import ModelResults
@@ -39,7 +41,7 @@ def summary_of(results: ModelResults) -> dict[str, Any]:
             "spread": limits.spread,
             "attractors": len(limits.attractors),
             "reached_once": int((limits.hits == 1).sum()),
-            "reached": 1 - shares.unresolved,
+            "fates": limits.fates.to_dict(),
             "sets": set_rows(limits),
             "statuses": status_rows(limits),
             "basin_entropy": shares.entropy,
@@ -83,18 +85,20 @@ def set_rows(limits: LimitSets) -> list[dict[str, Any]]:
 
 
 def status_rows(limits: LimitSets) -> list[dict[str, Any]]:
-    """How many starts ended how, most first, with the sentence and the remedy of each status."""
-    counts = sorted(limits.orbits.counts.items(), key=lambda item: (-item[1], item[0]))
+    """How many starts had which fate and whose orbits ended with which status, most first, with sentence and remedy."""
+    orbits = limits.orbits
+    pairs = zip(fate_of_each(orbits.status, limits.labels, limits.stable).tolist(), orbits.status.tolist(), strict=True)
+    known, fates = {int(status): status for status in Status}, list(Fate)
     return [
         {
-            "status": status.name,
+            "fate": fates[fate].short,
+            "status": known[status].name,
             "count": count,
             "share": count / max(len(limits.labels), 1),
-            "reached": status.reached_limit_set,
-            "sentence": status.sentence,
-            "remedy": status.remedy,
+            "sentence": known[status].sentence if fates[fate] is not Fate.SADDLE else Fate.SADDLE.sentence,
+            "remedy": "" if fates[fate].on_a_set else known[status].remedy,
         }
-        for status, count in counts
+        for (fate, status), count in sorted(Counter(pairs).items(), key=lambda item: (-item[1], item[0]))
     ]
 
 

@@ -58,10 +58,8 @@ class ProbeRun:
 
     @property
     def reached(self) -> int:
-        """Starts that reached a limit set."""
-        if isinstance(self.found, LimitSets):
-            return int((self.found.labels >= 0).sum())
-        return int(self.found.reached.sum())
+        """Starts that reached a limit set, stable or not."""
+        return self.found.fates.limit_set
 
 
 def run_probe(
@@ -197,6 +195,7 @@ def _summary(
                 "starts": dict(noise.provenance),
                 "protocol": found.protocol.to_dict(),
                 "statuses": {status.name: count for status, count in orbits.counts.items()},
+                "fates": found.fates.to_dict(),
                 "attractors": len(found.attractors) if isinstance(found, LimitSets) else None,
                 "appearance": None if seen is None else _appearance(seen),
                 "probe": None if probed is None else probe_summary(probed),

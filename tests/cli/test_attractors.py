@@ -28,7 +28,7 @@ def test_the_whole_way_on_a_map_with_a_known_answer(program, tmp_path):
     assert answer.code == 0
     found = answer.json
     assert found["attractors"] == len(found["sets"]) == 4
-    assert found["reached"] == 1
+    assert found["fates"]["attractor"] == found["fates"]["starts"]
     assert sum(row["hits"] for row in found["sets"]) == 200
     for row in found["sets"]:
         assert row["stable"] is True
@@ -64,7 +64,7 @@ class TestOutput:
         rows = re.findall(r"^[A-D] +fixed point .* 0\.1664 +0\.166 .* yes ", answer.stdout, flags=re.M)
         assert len(rows) == 4
         assert "converged" in answer.stdout
-        assert "the orbit reached a fixed point" in answer.stdout
+        assert "the orbit came to rest at a fixed point" in answer.stdout
         assert "Not trivial" in answer.stdout
         assert re.search(r"Cost of the search: [\d,]+ map evaluations", answer.stdout)
         last = answer.stdout.splitlines()[-1]
@@ -114,7 +114,7 @@ class TestOutput:
         assert (tmp_path / "lost" / "report.html").is_file()
         record = program("attractors", "toy.py:drift", "--noise", "20", "--max-steps", "100", "--json")
         assert record.code == record.json["exit_code"] == 3
-        assert record.json["reached"] == 0
+        assert record.json["fates"]["limit_set"] == 0
 
     def test_remedies_name_options(self, program):
         answer = program("attractors", "toy.py:contraction", "--noise", "20", "--max-steps", "3", "--std", "2")
@@ -255,7 +255,7 @@ def test_a_real_model_from_its_factory(program, real_data, tmp_path):
     found = program("attractors", "burgess.py:make", "--weights", str(weights), "--noise", "50", "--json").json
     # DATA.md: 200 of 200 encodings converged, to one end point.
     assert found["attractors"] == 1
-    assert found["reached"] == 1
+    assert found["fates"]["attractor"] == found["fates"]["starts"]
     assert 0 <= found["sets"][0]["spectral_radius"] < 1
     assert found["sets"][0]["residual"] < 1e-12
 
@@ -272,6 +272,6 @@ def test_real_images_for_a_real_model(program, real_data, tmp_path):
     assert refused.code == ExitCode.BAD_INPUT
     assert refused.sentence.endswith("add --size 32,32.")
     found = program("attractors", "burgess.py:make", "--data", source, "--starts", "40", "--size", "32", "--json").json
-    assert found["reached"] == 1
+    assert found["fates"]["attractor"] == found["fates"]["starts"]
     assert 10 <= found["attractors"] <= 40
     assert all(row["spectral_radius"] < 1 for row in found["sets"] if row["stable"])

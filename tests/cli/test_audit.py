@@ -60,7 +60,7 @@ def test_within_exceeded_and_cannot_say_are_three_exit_codes(audited, tmp_path):
     assert exceeded.code == ExitCode.EXCEEDED == 1
     found = exceeded.json
     assert found["decision"] == "budget exceeded"
-    assert (found["reached"], found["protocol"]["max_steps"] > 2) == (1, True)
+    assert (found["fates"]["moving"], found["protocol"]["max_steps"] > 2) == (0, True)
     rows = [0, 1, 2, 3, 4, 5]
     assert found["given_back"] == {
         "share": 0.5, "low": 0.5, "high": 0.5, "sampled": 12, "images": rows, "names": None, "exact": rows,
@@ -179,7 +179,7 @@ def test_quiet_prints_the_decision_and_nothing_else(audited):
 def test_max_steps_is_the_budget_of_every_orbit(audited, options):
     found = audited("memory", *options, "--max-steps", "2", "--out", "a", "--json").json
     assert found["protocol"]["max_steps"] == 2
-    assert found["reached"] < 1
+    assert found["fates"]["moving"] > 0
 
 
 def _section(page: str, title: str) -> str:

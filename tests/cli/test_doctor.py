@@ -41,7 +41,7 @@ def test_what_people_see(program):
     words = " ".join(answer.stdout.split())
     assert "ok deterministic" in words
     assert "σ_out/σ_in = 0.5" in words
-    assert "16 of 16 pilot orbits reached a limit set within 200 steps." in words
+    assert "Within 200 steps all 16 pilot orbits reached a limit set of unknown stability." in words
     assert "the median of the pilot orbits (log ε/log ρ gives 17)" in words
     assert "family Python factory: plain functions; verified: autoencoders in every usual form of output" in words
     assert "not tested without --data" in words

@@ -74,8 +74,11 @@ def test_views_renumber_labels_and_traces(limits):
 
 
 def test_the_words(limits):
-    assert repr(limits) == "LimitSets(1 fixed point, 1 cycle; 2 attract; 6 of 8 starts reached one)"
-    assert repr(limits[:0]) == "LimitSets(none; 0 attract; 0 of 8 starts reached one)"
+    assert (
+        repr(limits) == "LimitSets(1 fixed point, 1 cycle; 2 attract; 6 of 8 starts reached an attractor, 2 diverged)"
+    )
+    elsewhere = "none of 8 starts reached an attractor, 6 reached a limit set that is not listed, 2 diverged"
+    assert repr(limits[:0]) == f"LimitSets(none; 0 attract; {elsewhere})"
 
 
 def test_conversion_keeps_integers(limits):

@@ -40,7 +40,7 @@ def test_fractions_are_shares_of_all_starts():
     assert found.fractions.tolist() == pytest.approx([0.6, 0.2])
     assert found.unresolved == pytest.approx(0.2)
     assert found.entropy == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
-    assert repr(found) == "Basins(0.600, 0.200; 0.200 unresolved; entropy 0.562 nats)"
+    assert repr(found) == "Basins(0.600, 0.200; 0.200 reached none; entropy 0.562 nats)"
     assert repr(sx.basins(with_labels([1] * 10))).startswith(f"Basins({'0.100, ' * 7}0.100 and 2 more; 0.000 ")
     exact = [stats.binomtest(hits, 100).proportion_ci(method="exact") for hits in (60, 20)]
     assert found.low.tolist() == pytest.approx([interval.low for interval in exact], abs=1e-9)
@@ -62,7 +62,7 @@ def test_no_set_at_all():
     field = LatentField.from_map(lambda z: 2 * z, latent_shape=1, dtype=torch.float64)
     found = sx.basins(sx.find_attractors(field, torch.ones(4, 1, dtype=torch.float64)))
     assert len(found.fractions) == 0
-    assert repr(found) == "Basins(none; 1.000 unresolved; entropy 0.000 nats)"
+    assert repr(found) == "Basins(none; 1.000 reached none; entropy 0.000 nats)"
     assert (found.unresolved, found.entropy) == (1, 0)
 
 

@@ -46,12 +46,12 @@ def test_orbits_without_a_set_stand_beside_by_status(product_limits, words):
     beside = figure.axes[1]
     named = dict(zip((tick.get_text() for tick in beside.get_yticklabels()), beside.patches, strict=True))
     assert {name: bar.get_width() for name, bar in named.items()} == {"wandering": 7, "budget": 3}
-    assert "not resolved: 10 %" in words(figure)
+    assert "no limit set: 10 %" in words(figure)
 
 
 def test_nothing_arrived_is_said(product_limits, words):
     limits = replace(product_limits, labels=torch.full((100,), -1))
-    assert "no orbit reached a limit set" in words(steps_histogram(limits))
+    assert "no start reached a limit set" in words(steps_histogram(limits))
 
 
 def test_widely_spread_steps_get_a_logarithmic_axis(product_limits):
@@ -79,7 +79,7 @@ def test_labels_stand_apart_and_inside_the_figure(product_limits, most):
     boxes = [label.get_window_extent() for value, label in ticks if low <= value <= high]
     assert len(boxes) >= 2
     assert all(left.x1 + 4 < right.x0 for left, right in pairwise(boxes))
-    title = next(text for text in beside.findobj(Text) if text.get_text() == "not resolved: 4.0 %")
+    title = next(text for text in beside.findobj(Text) if text.get_text() == "no limit set: 4.0 %")
     assert title.get_window_extent().x1 <= figure.bbox.x1
 
 

@@ -179,9 +179,10 @@ def test_without_a_study_the_headline_is_the_count_and_nothing_about_memorizatio
 
 
 def test_a_count_never_hides_what_did_not_converge(results):
-    labels = results.limits.labels.clone()
-    labels[:16] = -1
-    assert summary_of(replace(results.limits, labels=labels)) == "4 attractors, 25 % of the starts reached none"
+    labels, status = results.limits.labels.clone(), results.limits.orbits.status.clone()
+    labels[:16], status[:16] = -1, int(Status.WANDERING)
+    limits = replace(results.limits, labels=labels, orbits=replace(results.limits.orbits, status=status))
+    assert summary_of(limits) == "4 attractors; 48 of 64 starts reached an attractor, 16 are still moving"
 
 
 def test_orbits_that_did_not_arrive_come_with_their_remedy(results, figures):

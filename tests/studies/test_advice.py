@@ -42,7 +42,7 @@ def test_a_field_that_settles_needs_nothing_special():
     assert (advice.preset, advice.protocol) == ("default", Protocol())
     assert advice.seconds == pytest.approx(1000 * 40 / EVALUATIONS_PER_SECOND)
     assert advice.starts == 1000
-    assert advice.reasons == ("16 of 16 pilot orbits reached a limit set within 200 steps.",)
+    assert advice.reasons == ("Within 200 steps all 16 pilot orbits reached a limit set of unknown stability.",)
 
 
 @pytest.mark.parametrize(("radius", "budget"), [(0.998, 20_000), (0.9985, 20_000), (0.999, 25_000), (0.9999, 250_000)])

@@ -272,8 +272,10 @@ def test_starts_that_reached_nothing_give_their_end_points_and_this_is_said():
     dictionary = data_free_dictionaries(wells, limits, untrained=False).dictionaries[0]
     lost = int((limits.labels < 0).sum())
     assert 0 < lost < 20
-    expected = f"the 1 attractor that {20 - lost} starts reached and the end points of {lost} orbits that reached none"
-    assert dictionary.words == expected
+    assert dictionary.words == (
+        f"the 1 attractor that {20 - lost} starts reached and the end points of {lost} orbits that reached none "
+        f"({lost} diverged)"
+    )
     assert torch.equal(dictionary.atoms[limits.labels < 0], limits.orbits.points[limits.labels < 0])
 
 

@@ -185,7 +185,7 @@ def attractors(
             progress=terminal.progress,
         )
     summary = found.summary
-    code = ExitCode.OK if summary["reached"] > 0 else ExitCode.NOTHING_FOUND
+    code = ExitCode.OK if summary["fates"]["limit_set"] else ExitCode.NOTHING_FOUND
     terminal.show(*limit_sets(summary), *statuses(summary))
     if summary["sensitivity"] is not None:
         terminal.show(*sensitivity_table(summary["sensitivity"]))

@@ -50,7 +50,7 @@ def limit_sets(summary: Mapping[str, Any]) -> list[RenderableType]:
     )
     if singles := summary["reached_once"]:
         # Good–Turing: the expected share of the next starts that sees something new is singles/n (Good, Biometrika 1953).
-        missing = share(singles / sum(row["count"] for row in summary["statuses"]))
+        missing = share(singles / summary["fates"]["starts"])
         which = "One set was" if singles == 1 else f"{singles} sets were"
         parts.append(
             Text(
@@ -76,18 +76,21 @@ def _set_row(row: Mapping[str, Any]) -> Sequence[str]:
 
 
 def statuses(summary: Mapping[str, Any]) -> list[RenderableType]:
-    """What became of the starts, with the remedy where they reached nothing."""
+    """What became of the starts, with the remedy where they reached no limit set."""
     rows = [
         (
+            row["fate"],
             row["status"].lower(),
             f"{row['count']:,}",
             share(row["share"]),
-            f"{row['sentence']}; {row['remedy']}" if row["remedy"] and not row["reached"] else row["sentence"],
+            f"{row['sentence']}; {row['remedy']}" if row["remedy"] else row["sentence"],
         )
         for row in summary["statuses"]
     ]
-    title = f"What became of the starts: {share(summary['reached'])} reached a limit set"
-    return [heading(title), table(("status", "starts", "share", "meaning"), rows, words=(0, 3))]
+    return [
+        heading(f"What became of the starts: {summary['fates']['sentence']}"),
+        table(("fate", "status", "starts", "share", "meaning"), rows, words=(0, 1, 4)),
+    ]
 
 
 def sensitivity_table(record: Mapping[str, Any]) -> list[RenderableType]:
@@ -113,8 +116,8 @@ def verdict(summary: Mapping[str, Any], seconds: float) -> list[RenderableType]:
     lines = [Text(f"\nCost of the search: {spent}. With figures and report: {duration(seconds)}.", style="dim")]
     lines += [Text(summary["audit"], style="dim")] if summary["audit"] else []
     lines += [Text(f"Note: {note}") for note in summary["notes"] if note != trivial]
-    if not summary["reached"]:
-        lines.append(Text("\nNo orbit reached a limit set, so nothing can be said about attractors.", style="bold red"))
+    if not summary["fates"]["limit_set"]:
+        lines.append(Text("\nNo start reached a limit set, so nothing can be said about attractors.", style="bold red"))
         return [*lines, Text("")]
     found = summary["resemblance"]
     if found is None:

@@ -234,7 +234,6 @@ def _words(run: AuditRun) -> list[Any]:
             str(row.attractors),
             percent(row.distinct),
             str(row.shared),
-            percent(row.unresolved),
             f"{row.evaluations:,.0f}",
         ]
         for source, row in study.sources.items()
@@ -243,9 +242,8 @@ def _words(run: AuditRun) -> list[Any]:
         heading(f"How close to the nearest training image ({name})"),
         table(("images", "number", "5 %", "median", "95 %"), rows),
         heading("What each kind of start finds"),
-        table(
-            ("starts", "number", "attractors", "per start", "from train too", "unsettled", "evaluations"), source_rows
-        ),
+        table(("starts", "number", "attractors", "per start", "from train too", "evaluations"), source_rows),
+        *(Text(f"{STARTS[source]}: {row.fates.words}") for source, row in study.sources.items()),
         Text(""),
         *([] if study.chamfer is None else [Text(study.chamfer.sentence)]),
         *(Text(sentence) for sentence in study.context),

@@ -153,7 +153,11 @@ def _measurements(found: Diagnosis, spec: str) -> list[RenderableType]:
         )
     pilot = found.pilot
     ends = ", ".join(f"{count} {status.name.lower()}" for status, count in pilot.statuses.items())
-    settled = f"; those that arrived took {number(pilot.steps_median, '.0f')} steps" if pilot.steps_median > 0 else ""
+    settled = (
+        f"; those that reached a limit set took {number(pilot.steps_median, '.0f')} steps"
+        if pilot.steps_median > 0
+        else ""
+    )
     entries += [
         (
             f"{sum(pilot.statuses.values())} pilot orbits",

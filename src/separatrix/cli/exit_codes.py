@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
     OK = (0, "success; of an audit: within the budget")
     EXCEEDED = (1, "an audit ran to the end: the budget is exceeded")
     CANNOT_SAY = (2, "an audit ran to the end, and cannot say")
-    NOTHING_FOUND = (3, "ran to the end, but no orbit reached a limit set")
+    NOTHING_FOUND = (3, "ran to the end, but no start reached a limit set")
     USAGE = (64, "the command line itself is wrong: an unknown option, a missing argument")
     BAD_INPUT = (65, "the input, the model or a file cannot be used; the sentence on stderr says what to do")
     BUG = (70, "an error that separatrix did not expect; --traceback shows where")

@@ -118,13 +118,13 @@ def film(
     with new_file(page) as building:
         write_film(building, shot, title="How attractors form", subtitle=footage.words)
     story = shot.continuation
-    unresolved = (shot.ids < 0).double().mean(dim=(1, 2)).tolist()
+    elsewhere = (shot.ids < 0).double().mean(dim=(1, 2)).tolist()
     rows = [
         {
             footage.unit: float(shot.parameter[time]),
             "sets": int(count),
             "trivial": bool(shot.trivial[time]),
-            "unresolved": unresolved[time],
+            "reached_none": elsewhere[time],
             "errors": {name: float(values[time]) for name, values in shot.errors.items()},
             "events": [
                 word for word, when in zip(story.events.words, story.events.time.tolist(), strict=True) if when == time
@@ -132,7 +132,7 @@ def film(
         }
         for time, count in enumerate(story.counts.tolist())
     ]
-    heads = (footage.unit, "sets", "unresolved", *(f"error, {name}" for name in shot.errors), "what happened")
+    heads = (footage.unit, "sets", "reached none", *(f"error, {name}" for name in shot.errors), "what happened")
     terminal.show(
         table(
             heads,
@@ -140,7 +140,7 @@ def film(
                 (
                     number(row[footage.unit], "g"),
                     f"{row['sets']}{' (trivial)' if row['trivial'] else ''}",
-                    share(row["unresolved"]),
+                    share(row["reached_none"]),
                     *(number(value, ".4f") for value in row["errors"].values()),
                     ", ".join(row["events"]),
                 )

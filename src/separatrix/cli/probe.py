@@ -168,8 +168,7 @@ def probe(
 
 def _show(terminal: Terminal, found: ProbeRun) -> None:
     """What became of the noise, what it looks like, what it is worth."""
-    ends = ", ".join(f"{count:,} {name.lower()}" for name, count in found.summary["statuses"].items())
-    terminal.show(labelled((("noise", f"{found.summary['starts']['last']:,} starts: {ends}"),)))
+    terminal.show(labelled((("noise", found.found.fates.words),)))
     seen = found.appearance
     if seen is None:
         terminal.show(Text("\nThe decoder makes no images, so there is nothing to look at."))

@@ -10,6 +10,7 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.intervals import clopper_pearson
+from separatrix.orbits.fates import Fates, fate_of_each
 
 _SHOWN = 8  # fractions in the short form
 
@@ -21,7 +22,7 @@ class Basins:
     Attributes:
         fractions: ``(m,)`` share of all starts that ended on each set.
         low, high: ``(m,)`` exact binomial intervals (Clopper–Pearson) at ``level``.
-        unresolved: share of starts that reached no set.
+        unresolved: share of the starts that reached none of these sets (`LimitSets.fates` says what became of them).
         entropy: −Σ p ln p over the fractions of the starts that reached a set, in nats; 0 if one set takes all, ln m
             if m sets share equally.
         level: confidence level of the intervals.
@@ -37,7 +38,7 @@ class Basins:
     def __repr__(self) -> str:
         shares = ", ".join(f"{share:.3f}" for share in self.fractions[:_SHOWN].tolist())
         more = f" and {len(self.fractions) - _SHOWN} more" if len(self.fractions) > _SHOWN else ""
-        return f"Basins({shares or 'none'}{more}; {self.unresolved:.3f} unresolved; entropy {self.entropy:.3f} nats)"
+        return f"Basins({shares or 'none'}{more}; {self.unresolved:.3f} reached none; entropy {self.entropy:.3f} nats)"
 
 
 def basins(limits: LimitSets, *, level: float = 0.95) -> Basins:
@@ -61,6 +62,16 @@ def basins(limits: LimitSets, *, level: float = 0.95) -> Basins:
         entropy=abs(float(-(shares * shares.log()).sum())),
         level=level,
     )
+
+
+def shares_without_set(limits: LimitSets) -> dict[str, float]:
+    """The share of the starts that ended on none of these sets, by what became of them, in the words of `Fate`.
+
+    They add up to `Basins.unresolved`.
+    """
+    elsewhere = limits.labels < 0
+    fates = Fates.of(fate_of_each(limits.orbits.status[elsewhere]))
+    return {fate.short: number / len(limits.labels) for fate, number in fates.counts.items()}
 
 
 def basin_entropy(labels: Tensor, box: int = 5) -> float:

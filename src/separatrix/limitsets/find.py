@@ -56,7 +56,7 @@ def find_attractors(
     >>> field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,), dtype=torch.float64)
     >>> limits = find_attractors(field, torch.linspace(-1, 1, 10, dtype=torch.float64)[:, None])
     >>> limits
-    LimitSets(2 fixed points; 2 attract; 10 of 10 starts reached one)
+    LimitSets(2 fixed points; 2 attract; all 10 starts reached an attractor)
     >>> [round(z, 6) for z in limits.points.flatten().sort().values.tolist()]
     [-0.957504, 0.957504]
     """

@@ -234,6 +234,7 @@ class Search:
                 chosen = resting[self.orbits.period[resting].clamp(min=1) == period]
                 at = self.library.at_unstable(self.orbits.points[chosen], period, AT_UNSTABLE * self.spread)
                 self.labels[chosen] = at
+                self.orbits.status[chosen[at >= 0]] = int(Status.CONVERGED if period == 1 else Status.PERIODIC)
 
     def _whole(self, tails: LastSteps, moving: Tensor) -> list[Tensor]:
         """The recorded ends of those orbits that still move, unless they are too short to show a curve."""

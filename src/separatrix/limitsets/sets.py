@@ -13,6 +13,7 @@ from torch import Tensor
 from separatrix.columnar import Columnar
 from separatrix.cost import NO_WORK, Cost
 from separatrix.limitsets.audit import Audit
+from separatrix.orbits.fates import Fates, fate_of_each
 from separatrix.orbits.result import Orbits
 from separatrix.protocol import Protocol
 
@@ -38,7 +39,7 @@ class LimitSets(Columnar):
     """m limit sets and the n starts that were followed to them. Sorted by hits, most first.
 
     An *attractor* is a limit set whose stability was checked; ``limits.attractors`` and ``limits.saddles`` are such views
-    (their ``labels`` are renumbered, −1 for starts that end elsewhere).
+    (their ``labels`` are renumbered, −1 for starts that end elsewhere). ``limits.fates`` counts what became of the starts.
 
     Attributes:
         points: ``(m, *latent)`` float64 (or the field's own precision where float64 was not available); one point of
@@ -116,6 +117,11 @@ class LimitSets(Columnar):
         """The fixed points and cycles with at least one unstable direction (sources included)."""
         return self[self.unstable_directions > 0]
 
+    @property
+    def fates(self) -> Fates:
+        """What became of the starts: how many reached an attractor, rest at a saddle, still move, and so on."""
+        return Fates.of(fate_of_each(self.orbits.status, self.labels, self.stable))
+
     def of_kind(self, kind: Kind) -> LimitSets:
         """The sets of one kind."""
         return self[self.kind == int(kind)]
@@ -135,8 +141,5 @@ class LimitSets(Columnar):
             for kind in Kind
             if bool((self.kind == int(kind)).any())
         ]
-        reached = int((self.labels >= 0).sum())
-        return (
-            f"LimitSets({', '.join(kinds) or 'none'}; {int((self.stable == 1).sum())} attract; "
-            f"{reached} of {len(self.labels)} starts reached one)"
-        )
+        attract = int((self.stable == 1).sum())
+        return f"LimitSets({', '.join(kinds) or 'none'}; {attract} attract; {self.fates.words})"

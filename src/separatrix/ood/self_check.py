@@ -207,7 +207,7 @@ def _judged(
     else:
         findings.append("No attractor was found, so the trajectory score of the paper cannot be computed.")
     if found.reached < 0.9:
-        findings.append(f"Only {found.reached:.0%} of the training latents settled on a limit set.")
+        findings.append(f"Only {found.reached:.0%} of the training latents reached a limit set.")
     if inverted:
         worst = min(table["trajectory"][name].value for name in inverted)
         findings.append(

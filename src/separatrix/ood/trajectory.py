@@ -121,10 +121,7 @@ class TrajectoryDetector(Detector):
             )
         self.limits = found.limits
         self._points, self._spread = found.points.detach().cpu(), spread(latents)
-        self.notes = (
-            f"{found.attractors} training attractors; {found.reached:.0%} of {len(found.limits.labels)} starts reached one "
-            "or another limit set.",
-        )
+        self.notes = (f"{found.attractors} training attractors; {found.limits.fates.words}.",)
 
     def _score(self, latents: Tensor, data: Tensor | None) -> Tensor:  # noqa: ARG002
         run = follow(

@@ -98,10 +98,7 @@ class TypicalityDetector(Detector):
             "spread": torch.tensor(spread(z), dtype=torch.float64),
             "with_data": torch.tensor(data is not None),
         }
-        self.notes = (
-            f"{found.attractors} training attractors; {found.reached:.0%} of {len(found.limits.labels)} starts reached one "
-            "or another limit set.",
-        )
+        self.notes = (f"{found.attractors} training attractors; {found.limits.fates.words}.",)
         if self.baselines:
             self.neighbours._fit(z, None)
             self.gauss._fit(z, None)

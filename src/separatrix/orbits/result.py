@@ -11,6 +11,7 @@ from torch import Tensor
 
 from separatrix.columnar import Columnar
 from separatrix.cost import NO_WORK, Cost
+from separatrix.orbits.fates import Fates
 from separatrix.orbits.status import Status
 from separatrix.protocol import Protocol
 
@@ -66,6 +67,11 @@ class Orbits(Columnar):
         """How many orbits ended with each status, only those that occur."""
         values, counts = torch.unique(self.status, return_counts=True)
         return {list(Status)[int(value)]: int(count) for value, count in zip(values, counts, strict=True)}
+
+    @property
+    def fates(self) -> Fates:
+        """What became of the starts. Iterating shows where an orbit comes to rest, not whether that place attracts."""
+        return Fates.of_statuses(self.counts)
 
     @property
     def reached(self) -> Tensor:

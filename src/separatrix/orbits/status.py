@@ -27,7 +27,11 @@ class Status(IntEnum):
         return member
 
     RUNNING = (0, "the orbit has not been finished yet", "let the iteration end")
-    CONVERGED = (1, "the orbit reached a fixed point within its estimated error", "")
+    CONVERGED = (
+        1,
+        "the orbit came to rest at a fixed point within its estimated error, be it an attractor or a saddle",
+        "",
+    )
     CAPTURED = (2, "the orbit entered the verified trapping region of a known limit set", "")
     PERIODIC = (3, "the orbit repeats itself with a period above 1", "")
     QUASIPERIODIC = (4, "the orbit moves on a closed curve for ever", "")
@@ -59,7 +63,7 @@ class Status(IntEnum):
 
     @property
     def reached_limit_set(self) -> bool:
-        """True if the orbit ended on a limit set that can be named."""
+        """True if the orbit ended on a limit set that can be named, stable or not (see `Fates`)."""
         return self in _REACHED
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets.basins import Basins, basins
+from separatrix.limitsets.basins import Basins, basins, shares_without_set
 from separatrix.limitsets.sets import LimitSets
 from separatrix.plots.marks import mark_limit_sets, picture_column
 from separatrix.plots.naming import Name, in_order, names_of
@@ -101,7 +101,7 @@ def _boundaries(axes: Axes, labels: NDArray[np.int64], extent: Extent) -> None:
 
 
 def _entries(limits: LimitSets, names: Sequence[Name], shares: Basins) -> list[Patch]:
-    """Legend: name and share per basin; the small ones together; what is unresolved."""
+    """Legend: name and share per basin; the small ones together; what reached no set."""
     order = in_order(names)
     entries = []
     for index in order[:_MOST_ENTRIES]:
@@ -111,5 +111,6 @@ def _entries(limits: LimitSets, names: Sequence[Name], shares: Basins) -> list[P
         rest = float(shares.fractions[order[_MOST_ENTRIES:]].sum())
         entries.append(Patch(color=PAPER, label=f"{len(order) - _MOST_ENTRIES} more  {percent(rest)}"))
     if bool((limits.labels < 0).any()):
-        entries.append(Patch(color=UNRESOLVED, label=f"unresolved  {percent(shares.unresolved)}"))
+        words = (f"{word}  {percent(share)}" for word, share in shares_without_set(limits).items())
+        entries += [Patch(color=UNRESOLVED, label=label) for label in words]
     return entries

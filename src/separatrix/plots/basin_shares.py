@@ -8,19 +8,21 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from separatrix.errors import InputError
-from separatrix.limitsets.basins import basins
+from separatrix.limitsets.basins import basins, shares_without_set
 from separatrix.limitsets.sets import LimitSets
+from separatrix.orbits.fates import Fate
 from separatrix.plots.naming import names_across
 from separatrix.plots.style import FAINT, INK, MUTED, PAPER, UNRESOLVED, colour, new_figure, percent, styled
 
 _MOST_SETS = 10
-_LOST = "unresolved"
 _HATCHES = ("", "////", "....", "xxxx")  # by search; the first is filled
 
 
 @styled
 def basin_shares(results: Mapping[str, LimitSets] | LimitSets, *, title: str | None = None) -> Figure:
     """The share of starts that ended on each set, with 95 % intervals; one bar per search.
+
+    Starts that reached no set stand below, by what became of them.
 
     Args:
         results: one search, or several by name; one name and colour means one set in all of them.
@@ -35,24 +37,23 @@ def basin_shares(results: Mapping[str, LimitSets] | LimitSets, *, title: str | N
         raise InputError("basin_shares needs at least one search, such as {'data': limits}.")
     names = names_across(results.values())
     rows: dict[str, dict[str, tuple[float, float, float]]] = {}
-    lost: dict[str, tuple[float, float, float]] = {}
-    hues = {_LOST: UNRESOLVED}
+    lost: dict[str, dict[str, tuple[float, float, float]]] = {}
+    hues = {fate.short: UNRESOLVED for fate in Fate}
     for (source, limits), named in zip(results.items(), names, strict=True):
         found = basins(limits)
         columns = (found.fractions.tolist(), found.low.tolist(), found.high.tolist())
         for name, *interval in zip(named, *columns, strict=True):
             rows.setdefault(name.label, {})[source] = (interval[0], interval[1], interval[2])
             hues[name.label] = colour(name.rank)
-        if found.unresolved > 0:
-            lost[source] = (found.unresolved, found.unresolved, found.unresolved)
+        for word, share in shares_without_set(limits).items():
+            lost.setdefault(word, {})[source] = (share, share, share)
     # A set that only the second search reaches may be large there.
     peak = {label: max(share for share, _, _ in row.values()) for label, row in rows.items()}
     order = sorted(rows, key=lambda label: -peak[label])
     largest, others = order[:_MOST_SETS], order[_MOST_SETS:]
     shown = [label for label in rows if label in largest]
-    if lost:  # never hidden behind many sets
-        rows[_LOST] = lost
-        shown.append(_LOST)
+    rows |= lost  # never hidden behind many sets
+    shown += lost
 
     figure = new_figure(1.5 + 0.22 * len(shown) * (len(results) + 0.6), title or "Where the starts end")
     axes = figure.subplots()

@@ -38,13 +38,13 @@ def steps_histogram(limits: LimitSets, *, like: LimitSets | None = None, title: 
     figure = new_figure(3.5, title or "How long it takes")
     if lost:
         axes, beside = figure.subplots(1, 2, width_ratios=(3.4, 1.0))
-        _unresolved(beside, lost, len(labels))
+        _without_set(beside, lost, len(labels))
     else:
         axes = figure.subplots()
     if (labels >= 0).any():
         _histogram(axes, steps, labels, names_of(limits, like))
     else:
-        axes.text(0.5, 0.5, "no orbit reached a limit set", transform=axes.transAxes, ha="center", color=MUTED)
+        axes.text(0.5, 0.5, "no start reached a limit set", transform=axes.transAxes, ha="center", color=MUTED)
         axes.set_yticks([])
     axes.set_xlabel("steps until the end of the orbit was known")
     return figure
@@ -96,7 +96,7 @@ def _labelled(factor: float) -> tuple[int, ...]:
     return (1, 2, 5) if decades <= 2 else (1, 3) if decades <= 3 else (1,)
 
 
-def _unresolved(axes: Axes, lost: Sequence[int], total: int) -> None:
+def _without_set(axes: Axes, lost: Sequence[int], total: int) -> None:
     """Orbits without a limit set, one bar per status."""
     statuses = sorted(set(lost))
     counts = [lost.count(status) for status in statuses]
@@ -105,7 +105,7 @@ def _unresolved(axes: Axes, lost: Sequence[int], total: int) -> None:
     bars = axes.barh(words, counts, color=UNRESOLVED, height=0.6)
     axes.bar_label(bars, [f" {count:,}" for count in counts], fontsize=8.5, color=MUTED)
     # Words longer than these narrow axes grow to the left, where there is room.
-    axes.set_title(f"not resolved: {percent(len(lost) / total)}", loc="right")
+    axes.set_title(f"no limit set: {percent(len(lost) / total)}", loc="right")
     axes.set_xlim(0, 1.3 * max(counts))
     axes.set_ylim(-0.9, max(len(statuses) - 0.1, 2.5))
     axes.set_xticks([])

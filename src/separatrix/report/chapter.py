@@ -8,6 +8,7 @@ import torch
 
 from separatrix.limitsets.sets import Kind, LimitSets
 from separatrix.limitsets.triviality import triviality
+from separatrix.orbits.fates import Fate
 from separatrix.orbits.status import Status
 from separatrix.plots.naming import Name, names_of
 from separatrix.plots.pictures import decoded_pictures, to_pixels, value_range
@@ -116,7 +117,7 @@ def verdict_of(results: ModelResults) -> Verdict:
 def summary_of(limits: LimitSets) -> str:
     """``"3 attractors"``, with what they are if they are not all fixed points, and what is left over.
 
-    Never a bare count: starts that reached nothing are named in the same breath.
+    Never a bare count: starts that reached no attractor are named in the same breath.
     """
     attractors = limits.attractors
     curves = int((attractors.kind == int(Kind.CLOSED_CURVE)).sum())
@@ -129,8 +130,8 @@ def summary_of(limits: LimitSets) -> str:
     ]
     if special:
         words += f" ({' and '.join(special)} among them)"
-    lost = float((attractors.labels < 0).to(torch.float64).mean())
-    return f"{words}, {percent(lost)} of the starts reached none" if lost else words
+    fates = limits.fates
+    return f"{words}; {fates.words}" if fates.attractor < fates.starts else words
 
 
 def versions_section() -> Section:
@@ -272,12 +273,16 @@ def _starts_counted(results: ModelResults) -> str:
 
 
 def _unfinished(searches: Mapping[str, LimitSets]) -> list[Block]:
-    """Why some orbits have no set, with the remedy, from their status."""
+    """What became of the starts, and why some have no set, with the remedy, from the status of their orbits."""
     known = {int(status): status for status in Status}
     items = []
     for source, limits in searches.items():
+        fates = limits.fates
         lost = limits.orbits.status[limits.labels < 0].tolist()
         whence = f" from {source}" if len(searches) > 1 else ""
+        items.append(f"{source[0].upper()}{source[1:]}: {fates.words}." if whence else fates.sentence)
+        if fates.saddle:
+            items.append(f"At a saddle{whence}: {Fate.SADDLE.sentence}.")
         for value in sorted(set(lost)):
             status = known[value]
             remedy = f" Remedy: {status.remedy}." if status.remedy else ""

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from separatrix.errors import InputError
+from separatrix.limitsets.sets import Kind, LimitSets
 from separatrix.numerics.neighbours import most_similar
+from separatrix.orbits.fates import Fate
 from separatrix.plots.film import arrived, filmed
 from separatrix.plots.naming import names_of
 from separatrix.plots.pictures import to_pixels, value_range
-from separatrix.plots.style import percent
-from separatrix.report.chapter import INTRODUCTION, called_badge, chapter_of, summary_of, versions_section
+from separatrix.report.chapter import INTRODUCTION, called_badge, chapter_of, versions_section
 from separatrix.report.page import Block, Cell, Film, Page, Picture, Section, Strip, Table, Tile, Verdict
 from separatrix.report.results import ModelResults
 from separatrix.studies.resemblance_words import EXACT, most_unseen
@@ -84,13 +85,19 @@ def _strip(results: ModelResults, name: str, pixels: NDArray[np.uint8], owner: i
     frames = [Tile.of(frame, f"{name}, {results.title}: {word}") for frame, word in zip(pixels, words, strict=True)]
     found = results.resemblance
     called = [] if found is None else found.sets[found.significant].tolist()
-    ending = "still moving" if owner < 0 else f"attractor {names_of(results.limits)[owner].label}"
+    ending = Fate.MOVING.short if owner < 0 else _ending(results.limits, owner)
     return Strip(
         results.title,
         tuple(frames),
         f"{ending}, cosine {similarity:.3f}",
         called_badge(found, found.sets.tolist().index(owner)) if found is not None and owner in called else "",
     )
+
+
+def _ending(limits: LimitSets, owner: int) -> str:
+    """An attractor is called so only if it was checked to be one."""
+    what = "attractor" if int(limits.stable[owner]) == 1 else Kind(int(limits.kind[owner])).words
+    return f"{what} {names_of(limits)[owner].label}"
 
 
 def _overview(models: Sequence[ModelResults]) -> Table:
@@ -102,13 +109,12 @@ def _overview(models: Sequence[ModelResults]) -> Table:
         unseen = "–" if found is None or not len(found.held_out) else f"{float(found.held_out.quantile(0.5)):.3f}"
         called = "–" if found is None else f"{int(found.significant.sum())} of {len(found)}"
         exact = "–" if found is None else f"{int(found.exact.sum())}"
-        lost = float((results.limits.labels < 0).to(torch.float64).mean())
         rows.append(
             (
                 Cell(results.title),
                 *(Cell(results.facts.get(key, "–")) for key in facts),
-                Cell(summary_of(results.limits).split(" ", 1)[0]),
-                Cell(percent(lost)),
+                Cell(f"{len(results.limits.attractors)}"),
+                Cell(results.limits.fates.words),
                 Cell(closest),
                 Cell(unseen),
                 Cell(called),
@@ -121,7 +127,7 @@ def _overview(models: Sequence[ModelResults]) -> Table:
             "model",
             *facts,
             "attractors",
-            "unresolved starts",
+            "what became of the starts",
             "closest cosine",
             "median unseen",
             "called",

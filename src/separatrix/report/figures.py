@@ -156,5 +156,5 @@ def _shares_in_words(results: ModelResults) -> str:
         found = basins(limits)
         shares = zip(names, found.fractions.tolist(), strict=True)
         words = ", ".join(f"{name.label} {percent(share)}" for name, share in list(shares)[:8])
-        parts.append(f"{source}: {words or 'none'}; unresolved {percent(found.unresolved)}")
-    return "Shares of starts per attractor. " + ". ".join(parts) + "."
+        parts.append(f"{source}: {words or 'none'}; {limits.fates.words}")
+    return "Shares of starts per limit set. " + ". ".join(parts) + "."

@@ -72,8 +72,8 @@ def source_table(study: Memorization) -> Table:
             Cell(str(source.attractors)),
             Cell(percent(source.distinct)),
             Cell(f"{source.shared} ({percent(source.shared / source.attractors)})" if source.attractors else "0"),
-            Cell(percent(source.unresolved)),
             Cell(f"{source.evaluations:,.0f}"),
+            Cell(source.fates.words),
         )
         for name, source in study.sources.items()
     ]
@@ -84,12 +84,13 @@ def source_table(study: Memorization) -> Table:
             "attractors",
             "attractors per start",
             "found from training images too",
-            "settled on nothing",
             "cost, evaluations",
+            "what became of the starts",
         ),
         tuple(rows),
         "Attractors per start: a few percent where many starts share a prototype, 100 % where every start keeps one of its "
         "own. What is found from other starts only is stored too, but no followed training image leads there.",
+        words=frozenset({0, 6}),
     )
 
 

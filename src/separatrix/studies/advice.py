@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from separatrix.cost import VJP_WEIGHT
+from separatrix.orbits.fates import Fates
 from separatrix.orbits.status import Status
 from separatrix.protocol import DENSE_LIMIT, Protocol
 
@@ -112,7 +113,7 @@ def advise(
     elif refuted:
         why = f", though ρ = {slowest:.4g} {'where others arrived' if reached else 'at the end points'} predicts {by_rate:,} steps"
     preset, per_orbit = "default", float(rules.max_steps)
-    reasons = [f"{reached} of {orbits} pilot orbits reached a limit set within {pilot_steps} steps."]
+    reasons = [f"Within {pilot_steps} steps {Fates.of_statuses(statuses).told('pilot orbit')}."]
     if lost:
         which = max(_LOST, key=lambda status: statuses.get(status, 0))
         reasons.append(f"{lost} were lost ({which.sentence}): {which.remedy}.")

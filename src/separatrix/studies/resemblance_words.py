@@ -15,7 +15,7 @@ EXACT = 0.01
 0.25 of the pixel range (RMS, FashionMNIST), and a hundredth of that is less than one of 256 grey levels: as pictures the two are
 the same. By the cosine, brightness apart."""
 _STRANGE = 0.05  # quantile of the unseen images below which an attractor does not look like the data
-_MOST_UNRESOLVED = 0.1  # with more starts than this unaccounted for, "none found" is no finding
+_MOST_ELSEWHERE = 0.1  # with more starts than this on no attractor, "none found" is no finding
 
 
 class Outcome(StrEnum):
@@ -106,11 +106,10 @@ def judged(
             f"Cannot say: with {len(null)} held-out image{_s(len(null))} the smallest possible p-value is "
             f"{1 / (len(null) + 1):.2g}, too coarse for {family} attractor{_s(family)} at level {alpha:g}."
         )
-    unresolved = 1 - int(limits.hits.sum()) / max(len(limits.labels), 1)
-    if unresolved > _MOST_UNRESOLVED:
+    fates = limits.fates
+    if 1 - fates.attractor / max(fates.starts, 1) > _MOST_ELSEWHERE:
         return Outcome.CANNOT_SAY, (
-            f"Cannot say: none of the {count} attractors found stands out, but {unresolved:.0%} of the "
-            "starts reached no limit set at all."
+            f"Cannot say: none of the {count} attractor{_s(count)} found stands out, but {fates.words}."
         )
     return Outcome.NO_EVIDENCE, (
         f"No evidence of memorization: none of the {count} attractor{_s(count)} comes closer to one "

@@ -119,7 +119,7 @@ def audit_memorization(
     """Does the model give back more than a share ``budget`` of its training images?
 
     *Exceeded* if the whole interval lies above the budget, *within* if it lies below, else *cannot say*. Nor can it be
-    said of a trivial field, of one on which more than 10 % of the starts settle on nothing, and with too few held-out
+    said of a trivial field, of one on which more than 10 % of the starts reach no attractor, and with too few held-out
     images for a p-value at level ``alpha``: none of these excuses a model, they say that this method sees nothing.
 
     Args:

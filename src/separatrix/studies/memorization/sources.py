@@ -9,6 +9,7 @@ from separatrix.limitsets.same import same_sets
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.distances import spread
 from separatrix.numerics.neighbours import Distance, nearest_items
+from separatrix.orbits.fates import Fates
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,14 @@ class Source:
         starts: how many there were.
         attractors: distinct attractors they reached.
         shared: how many of these the training starts reached too.
-        unresolved: share of the starts that reached no limit set.
+        fates: what became of the starts.
         evaluations: cost of the search, in map evaluations.
     """
 
     starts: int
     attractors: int
     shared: int
-    unresolved: float
+    fates: Fates
     evaluations: float
 
     @property
@@ -67,7 +68,7 @@ def sources(searches: Mapping[str, LimitSets]) -> dict[str, Source]:
             starts=len(limits.labels),
             attractors=len(attractors),
             shared=int((same_sets(attractors, first) >= 0).sum()),
-            unresolved=float((limits.labels < 0).double().mean()) if len(limits.labels) else 0.0,
+            fates=limits.fates,
             evaluations=limits.cost.total,
         )
     return table

@@ -15,6 +15,7 @@ from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.neighbours import Distance
 from separatrix.numerics.ranks import benjamini_hochberg
 from separatrix.numerics.spatial import morans_i, shuffled_p_values
+from separatrix.orbits.fates import Fates
 from separatrix.orbits.result import Orbits
 from separatrix.starts import Starts
 from separatrix.studies.probing.coding import decoded
@@ -141,7 +142,7 @@ def appearance(
         alpha=alpha,
         resemblance=like,
         sentence=_sentence(len(points), what, share, start_share, structure, start_structure),
-        cannot=_cannot(like, what, len(noise), settled),
+        cannot=_cannot(like, what, len(noise), found.fates),
     )
 
 
@@ -188,7 +189,7 @@ def _sentence(
     return f"{seen} Of the decoded starts only {start_share:.0%} do, so the iteration leads to images."
 
 
-def _cannot(like: Resemblance | None, what: str, starts: int, settled: float) -> tuple[str, ...]:
+def _cannot(like: Resemblance | None, what: str, starts: int, fates: Fates) -> tuple[str, ...]:
     reasons = [
         "That a picture is smooth does not make it an image of anything, and an image of something need not have been a "
         "training image: decoders generalise.",
@@ -207,6 +208,6 @@ def _cannot(like: Resemblance | None, what: str, starts: int, settled: float) ->
         )
     if what == "end points":
         reasons.append("These are places where orbits were stopped, not attractors: other budgets would show others.")
-    elif settled < 1:
-        reasons.append(f"{1 - settled:.0%} of the starts reached no attractor, and where they went is not shown.")
+    elif fates.others:
+        reasons.append(f"Of the starts {fates.others}: where they are is not shown.")
     return tuple(reasons)

@@ -121,9 +121,7 @@ def atoms_of(found: LimitSets | Orbits | Tensor) -> tuple[Tensor, str]:
     orbits = found.orbits if isinstance(found, LimitSets) else found
     points = _flat(orbits.points)
     if not isinstance(found, LimitSets):
-        reached = int(orbits.reached.sum())
-        how = "none of them" if not reached else "all of them" if reached == len(points) else f"{reached:,} of them"
-        return _finite(points), f"the end points of {len(points):,} orbits, {how} on a limit set"
+        return _finite(points), f"the end points of {len(points):,} orbits ({orbits.fates.words})"
     attracting = (
         (found.stable == 1)[found.labels.clamp(min=0)] & (found.labels >= 0) if len(found) else found.labels > 0
     )
@@ -137,7 +135,7 @@ def atoms_of(found: LimitSets | Orbits | Tensor) -> tuple[Tensor, str]:
         parts.append(f"the {sets:,} attractor{'' if sets == 1 else 's'} that {int(attracting.sum()):,} starts reached")
     if rest := int((~attracting).sum()):
         end = "s" if rest > 1 else ""
-        parts.append(f"the end point{end} of {rest:,} orbit{end} that reached none")
+        parts.append(f"the end point{end} of {rest:,} orbit{end} that reached none ({found.fates.others})")
     return _finite(points), " and ".join(parts)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from separatrix.testing.oracles.forks import late_fork
+from separatrix.testing.oracles.heteroclinic import may_leonard
 from separatrix.testing.oracles.linear import (
     affine_contraction,
     mean_distance_to_origin,
@@ -67,6 +68,7 @@ CATALOGUE: Mapping[str, Callable[[], Oracle]] = MappingProxyType(
         "Hopfield, beta 1.5": lambda: hopfield(beta=1.5),
         "Hopfield, beta 2": lambda: hopfield(beta=2.0),
         "late fork": lambda: late_fork(minority=0.25, count=64),
+        "May–Leonard": may_leonard,
         "invariant curve": invariant_curve,
         "invariant curve in 6 dimensions": lambda: invariant_curve(dim=6),
     }
@@ -84,6 +86,7 @@ __all__ = [
     "invariant_curve",
     "late_fork",
     "logistic",
+    "may_leonard",
     "mean_distance_to_origin",
     "nearest_prototype",
     "negated_tanh_product",
