@@ -90,7 +90,7 @@ def markdown(record: dict[str, Any]) -> str:
     found = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
     lines = [
         f"Measured by `python benchmarks/engine.py` at commit {record['commit']}: {record['machine']}, {record['threads']} thread(s), "
-        f"{found}. Set-up (polishing, Jacobians, audit, choice of the batch size) is included in ours.",
+        f"{found}. Set-up (polishing, Jacobians, audit) is included in ours.",
         "",
         "* Evaluations of derivative products count as 2 (vjp) and 4 (jvp). Orbits that do not end are charged the cap.",
         "* Fidelity: share of the starts with a settled plain float64 end (step 1e-12, on file) that end in its basin: for ours the "

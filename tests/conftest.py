@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: one thread per worker, and the folder of real models and images."""
+"""Shared by all tests: surroundings that are the same everywhere, one thread per worker, and the folder of real models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+
+# A terminal's width and colours, and somebody's own settings of figures, are no part of what is tested.
+_OF_THE_TERMINAL = {
+    "COLUMNS", "LINES", "TERMINAL_WIDTH", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE",
+    "GITHUB_ACTIONS", "MPLBACKEND", "MATPLOTLIBRC",
+}  # fmt: skip
+for name in _OF_THE_TERMINAL & set(os.environ):
+    del os.environ[name]
+os.environ["TERM"] = "dumb"
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from separatrix import starts
 from separatrix.data import encoding, load_images
-from separatrix.errors import FieldError, InputError
+from separatrix.errors import FieldError, InputError, OutOfMemoryError
 from separatrix.field import LatentField
 from separatrix.starts import Starts, as_starts
 
@@ -190,7 +190,7 @@ def test_a_batch_too_large_for_the_accelerator_is_halved() -> None:
     limit = 7
     assert torch.equal(starts.encoded(IMAGES).block(field, 0, 100), whole)
     limit = 0
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(OutOfMemoryError, match="no batch size helps"):
         starts.encoded(IMAGES).block(field, 0, 100)
 
 

@@ -18,6 +18,7 @@ from separatrix.field import LatentField
 from separatrix.limitsets import find_attractors
 from separatrix.numerics.neighbours import Distance
 from separatrix.plots import contact_sheet
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.report.chapter import page_of
 from separatrix.report.figures import figures_of
@@ -63,6 +64,8 @@ def run_audit(
     *,
     out: str | os.PathLike[str],
     overwrite: bool = False,
+    batch_size: int | None = None,
+    progress: bool | Progress = False,
     **options: Any,
 ) -> AuditRun:
     """:func:`audit_memorization` with a folder: ``summary.json``, ``report.html``, ``model_card.md``, the limit sets.
@@ -72,6 +75,7 @@ def run_audit(
         train, held_out: images as `load_images` takes them.
         out: the folder to write; must not exist yet.
         overwrite: replace an earlier audit at ``out``; anything else there is never touched.
+        batch_size, progress: as there.
         options: of :func:`audit_memorization`.
 
     Raises:
@@ -79,8 +83,10 @@ def run_audit(
     """
     began = time.perf_counter()
     known, unseen = fitting_images(field, train, "training"), fitting_images(field, held_out, "held-out")
-    with run_folder(out, overwrite, KIND) as folder:
-        found = audit_memorization(field, known, unseen, **options)
+    field = field.with_batch_size(batch_size)
+    with Progress.of(progress).stage("audit", 10) as line, run_folder(out, overwrite, KIND) as folder:
+        with line.stage("searching", 1, worth=9):
+            found = audit_memorization(field, known, unseen, progress=line, **options)
         results = ModelResults(
             title=field.name,
             subtitle=f"{field!r}, {len(found.sampled):,} of {len(known):,} training images followed",
@@ -98,7 +104,8 @@ def run_audit(
         assert folder is not None
         save_result(found.unseen, folder / "held_out")
         save_result(found.noise, folder / "noise")
-        figures = _write(folder, results, record)
+        with line.stage("drawing the figures"):
+            figures = _write(folder, results, record)
         (folder / CARD).write_text(model_card_section(found, field.name), encoding="utf-8")
         page = audit_page(found, results, figures)
         riskiest, *others = page.opening
@@ -119,7 +126,7 @@ def run_data_free(
     alpha: float = 0.05,
     seed: int = 0,
     batch_size: int | None = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> DataFreeRun:
     """What noise attractors alone reveal, and which suspected images are among them; one folder as :func:`run_audit`."""
     began = time.perf_counter()
@@ -127,8 +134,10 @@ def run_data_free(
         raise InputError("Held-out images set the level for suspected ones; give suspects too.")
     suspected = None if suspects is None else fitting_images(field, suspects, "suspected")
     unseen = None if held_out is None else fitting_images(field, held_out, "held-out")
-    with run_folder(out, overwrite, KIND_DATA_FREE) as folder:
-        limits = find_attractors(field, gaussian(starts, seed=seed), protocol, batch_size=batch_size, progress=progress)
+    field = field.with_batch_size(batch_size)
+    with Progress.of(progress).stage("audit", 10) as line, run_folder(out, overwrite, KIND_DATA_FREE) as folder:
+        with line.stage("searching", 1, worth=9):
+            limits = find_attractors(field, gaussian(starts, seed=seed), protocol, progress=line)
         found = appearance(
             field, limits, suspects=suspected, held_out=unseen, distance=distance, alpha=alpha, seed=seed
         )
@@ -150,7 +159,8 @@ def run_data_free(
             "cannot": list(found.cannot),
         }
         assert folder is not None
-        figures = _write(folder, results, record)
+        with line.stage("drawing the figures"):
+            figures = _write(folder, results, record)
         (folder / CARD).write_text(data_free_card(found, field.name, starts, results.train_names), encoding="utf-8")
         words = (found.sentence, *found.cannot, *(() if suspected is None else (_ONLY_SUSPECTED,)))
         sheet = _sheet(found)

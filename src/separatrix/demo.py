@@ -15,13 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from separatrix import starts
 from separatrix.demo_summary import (
@@ -40,6 +38,7 @@ from separatrix.models import ConvAutoencoder, save_model, train_autoencoder
 from separatrix.numerics import counter_random
 from separatrix.output import ROOM, new_folder
 from separatrix.plots import Plane
+from separatrix.progress import Progress
 from separatrix.report.comparison import comparison_page
 from separatrix.report.figures import figures_of
 from separatrix.report.joined import joined
@@ -97,7 +96,12 @@ _QUICK_PLANS = (_PLANS[0], _PLANS[2])
 
 
 def run_demo(
-    out: str | os.PathLike[str], *, seed: int = 0, quick: bool = False, overwrite: bool = False, progress: bool = True
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    quick: bool = False,
+    overwrite: bool = False,
+    progress: bool | Progress = True,
 ) -> DemoResult:
     """Train three models, find their attractors from digits and noise, judge them, write a run directory.
 
@@ -111,7 +115,7 @@ def run_demo(
         quick: two of the models and a fifth of the work, to see that everything runs; the models are then not
             good enough to be read.
         overwrite: replace an earlier demo at ``out``; anything else there is never touched.
-        progress: show a progress bar.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         FileError: something that is not to be replaced is at ``out``, or it cannot be written.
@@ -125,12 +129,11 @@ def run_demo(
         new_folder(out, kind=KIND, overwrite=overwrite, room=ROOM) as folder,
         _one_thread(),
         warnings.catch_warnings(),
-        tqdm(total=3 * len(plans) + 1, disable=not progress, unit="stage") as bar,
+        Progress.of(progress).stage("demo", 3 * len(plans) + 1) as line,
     ):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the page says it, with the reasons
         digits = _Digits.load(seed)
-        found = [_studied(plan, digits, effort, seed, folder, bar) for plan in plans]
-        bar.set_description("writing the report")
+        found = [_studied(plan, digits, effort, seed, folder, line) for plan in plans]
         results = [result for result, _, _ in found]
         verdict = headline_of(results)
         page = comparison_page(
@@ -155,7 +158,6 @@ def run_demo(
         }
         summary = {"kind": KIND, "quick": quick, **lasting, "versions": versions()}
         (folder / _SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        bar.update()
     return finished
 
 
@@ -190,64 +192,59 @@ class _Digits:
 
 
 def _studied(
-    plan: _Plan, digits: _Digits, effort: _Effort, seed: int, folder: Path, bar: Any
+    plan: _Plan, digits: _Digits, effort: _Effort, seed: int, folder: Path, progress: Progress
 ) -> tuple[ModelResults, dict[str, Picture], DemoModel]:
     """Everything about one model; its files are in ``folder / plan.name`` afterwards."""
     train = digits.ten if plan.only_ten else digits.train
     place = folder / plan.name
     place.mkdir()
-    bar.set_description(f"{plan.title}: training")
-    model = _trained(plan, train, effort, seed)
+    with progress.stage(f"{plan.title}: training", 1):
+        model = _trained(plan, train, effort, seed, progress)
     save_model(model, place / "model.safetensors")
     field = model.field(plan.title)
-    bar.update()
-
-    bar.set_description(f"{plan.title}: searching")
-    encoded = starts.encoded(digits.unseen[: effort.starts])
-    latents = field.encode(train).detach()
-    noise = starts.gaussian(effort.starts, seed=seed, std=float(latents.std(correction=0)))
-    searches = {
-        FROM_DIGITS: find_attractors(field, encoded),
-        FROM_NOISE: find_attractors(field, noise),
-    }
-    # What only noise reaches is stored as well: the verdict must be on all attractors that the page shows.
-    together = joined(list(searches.values()))
-    grid = _grid_search(field, together, latents, effort.grid) if plan.latent_dim == 2 else None
-    errors = (_error(field, train), _error(field, digits.unseen))
-    results = ModelResults(
-        title=plan.title,
-        subtitle=(
-            f"a convolutional autoencoder with {plan.latent_dim} latent numbers, trained on {len(train):,} digits"
-        ),
-        latent_field=field,
-        searches=searches,
-        together=together,
-        train=train,
-        resemblance=resemblance(field, together, train, digits.unseen, seed=seed),
-        sensitivity=sensitivity(field, encoded, limit=effort.sensitivity),
-        grid=grid,
-        inputs=digits.films,
-        facts={
-            "latent numbers": str(plan.latent_dim),
-            "training images": f"{len(train):,}",
-            "error, training / unseen": " / ".join(f"{error:.4f}" for error in errors),
-        },
-    )
-    save_result(searches[FROM_DIGITS], place / "from-digits")
-    save_result(searches[FROM_NOISE], place / "from-noise")
-    if grid is not None:
-        save_result(grid.limits, place / "grid")
-    bar.update()
-
-    bar.set_description(f"{plan.title}: drawing")
-    figures = figures_of(results, resolution=effort.resolution)
-    for name, picture in figures.items():
-        (place / f"{name}.png").write_bytes(picture.png)
-    bar.update()
+    with progress.stage(f"{plan.title}: searching", 3 + (plan.latent_dim == 2)):
+        encoded = starts.encoded(digits.unseen[: effort.starts])
+        latents = field.encode(train).detach()
+        noise = starts.gaussian(effort.starts, seed=seed, std=float(latents.std(correction=0)))
+        searches = {
+            FROM_DIGITS: find_attractors(field, encoded, progress=progress),
+            FROM_NOISE: find_attractors(field, noise, progress=progress),
+        }
+        # What only noise reaches is stored as well: the verdict must be on all attractors that the page shows.
+        together = joined(list(searches.values()))
+        grid = _grid_search(field, together, latents, effort.grid, progress) if plan.latent_dim == 2 else None
+        errors = (_error(field, train), _error(field, digits.unseen))
+        results = ModelResults(
+            title=plan.title,
+            subtitle=(
+                f"a convolutional autoencoder with {plan.latent_dim} latent numbers, trained on {len(train):,} digits"
+            ),
+            latent_field=field,
+            searches=searches,
+            together=together,
+            train=train,
+            resemblance=resemblance(field, together, train, digits.unseen, seed=seed),
+            sensitivity=sensitivity(field, encoded, limit=effort.sensitivity, progress=progress),
+            grid=grid,
+            inputs=digits.films,
+            facts={
+                "latent numbers": str(plan.latent_dim),
+                "training images": f"{len(train):,}",
+                "error, training / unseen": " / ".join(f"{error:.4f}" for error in errors),
+            },
+        )
+        save_result(searches[FROM_DIGITS], place / "from-digits")
+        save_result(searches[FROM_NOISE], place / "from-noise")
+        if grid is not None:
+            save_result(grid.limits, place / "grid")
+    with progress.stage(f"{plan.title}: drawing"):
+        figures = figures_of(results, resolution=effort.resolution)
+        for name, picture in figures.items():
+            (place / f"{name}.png").write_bytes(picture.png)
     return results, figures, row_of(plan.name, plan.latent_dim, errors, results)
 
 
-def _trained(plan: _Plan, train: Tensor, effort: _Effort, seed: int) -> ConvAutoencoder:
+def _trained(plan: _Plan, train: Tensor, effort: _Effort, seed: int, progress: Progress) -> ConvAutoencoder:
     """The reference autoencoder, trained to rebuild images from noisy copies."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -261,15 +258,16 @@ def _trained(plan: _Plan, train: Tensor, effort: _Effort, seed: int) -> ConvAuto
         weight_decay=0.0,
         noise_std=_NOISE,
         seed=seed,
+        progress=progress,
     )
     return model.eval()
 
 
-def _grid_search(field: LatentField, limits: LimitSets, latents: Tensor, size: int) -> GridSearch:
+def _grid_search(field: LatentField, limits: LimitSets, latents: Tensor, size: int, progress: Progress) -> GridSearch:
     """Which point of the plane ends where. Every end is verified, so a coarse stop loses no certainty."""
     extent = Plane.of(limits).extent(limits, latents)
     grid = starts.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(size, size))
-    found = find_attractors(field, grid, GRID_RULES)
+    found = find_attractors(field, grid, GRID_RULES, progress=progress)
     return GridSearch(limits=found, shape=(size, size), extent=extent)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from separatrix.batches import out_of_memory
 from separatrix.errors import FieldError
 from separatrix.numerics.counter_random import gaussian
 from separatrix.protocol import DENSE_LIMIT
@@ -37,13 +38,17 @@ def jvp(field: LatentField, z: Tensor, tangent: Tensor) -> Tensor:
     """J(z)·t for a batch, by forward-mode autograd or by central differences (2 evaluations)."""
     if not field.differentiable:
         return _difference_jvp(field, z, tangent)
+    return field.batches(lambda point, t: _autograd_jvp(field, point, t), z, tangent)
+
+
+def _autograd_jvp(field: LatentField, z: Tensor, tangent: Tensor) -> Tensor:
     # The fused attention kernels have neither a forward-mode nor a second derivative; the plain formula has both.
     with sdpa_kernel(SDPBackend.MATH):
         try:
             return torch.func.jvp(field.bare, (z,), (tangent,))[1]
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, NotImplementedError):  # some operation of the model has no forward mode
+        except (RuntimeError, NotImplementedError) as error:  # some operation of the model has no forward mode
+            if out_of_memory(error):
+                raise
             return _reverse_twice(field, z, tangent)
 
 
@@ -115,13 +120,23 @@ def _contradicted(field: LatentField, z: Tensor, t: Tensor, u: Tensor, gradient:
 
 
 def _autograd_vjp(field: LatentField, z: Tensor, cotangent: Tensor) -> Tensor | None:
-    with torch.enable_grad():
-        point = z.detach().clone().requires_grad_()
-        output = field.bare(point)
-        if not output.requires_grad:
-            return None
-        (gradient,) = torch.autograd.grad(output, point, cotangent, allow_unused=True)
-    return None if gradient is None else gradient.detach()
+    """J(z)ᵀ·u, or None where autograd sees no way from the image to z."""
+    blind = False
+
+    def pulled(point: Tensor, u: Tensor) -> Tensor:
+        nonlocal blind
+        with torch.enable_grad():
+            point = point.detach().clone().requires_grad_()
+            output = field.bare(point)
+            if output.requires_grad:
+                (gradient,) = torch.autograd.grad(output, point, u, allow_unused=True)
+                if gradient is not None:
+                    return gradient.detach()
+        blind = True
+        return torch.zeros_like(u)
+
+    gradient = field.batches(pulled, z, cotangent)
+    return None if blind else gradient
 
 
 def _difference_jvp(field: LatentField, z: Tensor, tangent: Tensor, relative: float | None = None) -> Tensor:

@@ -24,6 +24,10 @@ class FileError(SeparatrixError):
     """A file cannot be read, is not what its name says, or cannot be written."""
 
 
+class OutOfMemoryError(SeparatrixError, MemoryError):
+    """The model does not fit into memory, however small the batch is."""
+
+
 class NotConvergedError(SeparatrixError):
     """Raised only on request (``throw=True``): some orbits did not reach a limit set within the budget."""
 

@@ -23,6 +23,7 @@ from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors, sensitivity
 from separatrix.output import ROOM, new_folder
 from separatrix.plots import Plane
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.report.chapter import page_of
 from separatrix.report.figures import figures_of
@@ -79,7 +80,7 @@ def examine(
     count_by_other_rules: bool = False,
     batch_size: int | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> Examination:
     """Find the attractors of a field, compare them with its training images, and write a report.
 
@@ -96,9 +97,9 @@ def examine(
         train: the images the model was trained on, as `load_images` takes them.
         held_out: images from the same source that it was not trained on.
         count_by_other_rules: also count by other thresholds (see `sensitivity`).
-        batch_size: latents per network pass; measured if not given.
+        batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
         seed: of the noise images that resemblance is compared with.
-        progress: show progress bars.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError, FieldError: as `find_attractors` and `resemblance`.
@@ -112,9 +113,10 @@ def examine(
     unseen = None if held_out is None else fitting_images(field, held_out, "held-out")
     if known is None and unseen is not None:
         raise InputError("Held-out images are compared with training images; give train too.")
-    source = as_starts(starts)
-    with run_folder(out, overwrite, KIND) as folder:
-        limits = find_attractors(field, source, protocol, batch_size=batch_size, progress=progress)
+    source, field = as_starts(starts), field.with_batch_size(batch_size)
+    with Progress.of(progress).stage("attractors", 10) as line, run_folder(out, overwrite, KIND) as folder:
+        with line.stage("searching", 1, worth=6):
+            limits = find_attractors(field, source, protocol, progress=line)
         results = ModelResults(
             title=field.name,
             subtitle=f"{field!r}, from {source.describe()}",
@@ -123,12 +125,14 @@ def examine(
             train=None if known is None else known.pixels,
             train_names=() if known is None else known.own_names,
             resemblance=None if known is None else resemblance(field, limits, known, unseen, seed=seed),
-            sensitivity=_counted(field, source, limits.protocol, batch_size) if count_by_other_rules else None,
+            sensitivity=_counted(field, source, limits.protocol, line) if count_by_other_rules else None,
             inputs=_filmed(source),
         )
         summary = summary_of(results)
         if folder is not None:
-            _write(folder, replace(results, grid=_grid(field, limits, batch_size)), summary)
+            results = replace(results, grid=_grid(field, limits, line))
+            with line.stage("drawing the figures"):
+                _write(folder, results, summary)
     return Examination(
         results=results,
         summary=summary,
@@ -157,8 +161,8 @@ def run_folder(out: str | os.PathLike[str] | None, overwrite: bool, kind: str) -
     return nullcontext() if out is None else new_folder(out, kind=kind, overwrite=overwrite, room=ROOM)
 
 
-def _counted(field: LatentField, source: Starts, rules: Protocol, batch_size: int | None) -> Any:
-    return sensitivity(field, source, rules, limit=_SENSITIVITY_STARTS, batch_size=batch_size)
+def _counted(field: LatentField, source: Starts, rules: Protocol, progress: Progress) -> Any:
+    return sensitivity(field, source, rules, limit=_SENSITIVITY_STARTS, progress=progress)
 
 
 def _filmed(source: Starts) -> dict[str, Tensor]:
@@ -170,7 +174,7 @@ def _filmed(source: Starts) -> dict[str, Tensor]:
     return dict(zip(names, images.pixels, strict=True))
 
 
-def _grid(field: LatentField, limits: LimitSets, batch_size: int | None) -> GridSearch | None:
+def _grid(field: LatentField, limits: LimitSets, progress: Progress) -> GridSearch | None:
     """Which point of a two-dimensional latent space ends where."""
     if field.latent_dim != 2 or not len(limits):
         return None
@@ -178,7 +182,7 @@ def _grid(field: LatentField, limits: LimitSets, batch_size: int | None) -> Grid
     grid = starting.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(_GRID, _GRID))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the map shows it
-        found = find_attractors(field, grid, GRID_RULES, batch_size=batch_size)
+        found = find_attractors(field, grid, GRID_RULES, progress=progress)
     return GridSearch(limits=found, shape=(_GRID, _GRID), extent=extent)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from separatrix import derivatives
+from separatrix.batches import Batches, out_of_memory, usual_size
 from separatrix.copies import transplanted
-from separatrix.errors import FieldError, InputError
+from separatrix.errors import FieldError, InputError, OutOfMemoryError
 from separatrix.guest import borrowed, fingerprint, modules_behind
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class LatentField:
         weight = _first_floating(self.modules)
         self.dtype: torch.dtype = dtype or (torch.float32 if weight is None else weight.dtype)
         self.device: torch.device = torch.device(device or ("cpu" if weight is None else weight.device))
+        self.batches = Batches()
         self.name = name
         if self.device.type == "meta" or _is_without_numbers(self.modules):
             raise FieldError(
@@ -99,7 +102,7 @@ class LatentField:
                     "LatentField needs latent_shape=(…) or example=x (one batch of data) to know the latent space."
                 )
             with self.guest():
-                latent_shape = self.encode(example.to(self.device)).shape[1:]
+                latent_shape = self._encoded(example.to(self.device)).shape[1:]
         self.latent_shape: tuple[int, ...] = (
             (latent_shape,) if isinstance(latent_shape, int) else tuple(int(size) for size in latent_shape)
         )
@@ -158,13 +161,14 @@ class LatentField:
 
     def encode(self, x: Tensor) -> Tensor:
         """E(x): data ``(n, …)`` to latents ``(n, *latent_shape)``."""
+        self._see(x)
         with self.guest():
-            return _tensor_from(self._encode(x), "encode")
+            return self.batches(self._encoded, x)
 
     def decode(self, z: Tensor) -> Tensor:
         """D(z): latents ``(n, *latent_shape)`` to data ``(n, …)``."""
         with self.guest():
-            return _tensor_from(self._decode(z), "decode")
+            return self.batches(self._decoded, z)
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """F(x) = D(E(x))."""
@@ -177,7 +181,46 @@ class LatentField:
 
     def bare(self, z: Tensor) -> Tensor:
         """f(z) without the guest context; for loops that hold :meth:`guest` themselves, and for autograd."""
-        return _tensor_from(self._encode(_tensor_from(self._decode(z), "decode")), "encode")
+        # A graph keeps all parts in memory, so derivatives split their rows before they come here.
+        return self._once(z) if torch.is_grad_enabled() else self.batches(self._once, z)
+
+    def with_batch_size(self, most: int | None) -> LatentField:
+        """The same field, of which at most so many latents (or data) ever go through the network at once.
+
+        Without a number the size follows from the model by a fixed rule (`separatrix.batches`). In either case it is halved
+        where memory runs out.
+
+        Raises:
+            InputError: fewer than one.
+
+        >>> field = LatentField.from_map(lambda z: z * len(z), latent_shape=(1,)).with_batch_size(2)
+        >>> field(torch.ones(4, 1)).flatten().tolist()
+        [2.0, 2.0, 2.0, 2.0]
+        """
+        if most == self.batches.asked or most is None:
+            return self
+        if most < 1:
+            raise InputError(f"batch_size must be 1 or more, not {most}.")
+        twin = copy.copy(self)
+        twin.batches = Batches(most)
+        return twin
+
+    def _once(self, z: Tensor) -> Tensor:
+        return self._encoded(self._decoded(z))
+
+    def _encoded(self, x: Tensor) -> Tensor:
+        return _tensor_from(self._encode(x), "encode")
+
+    def _decoded(self, z: Tensor) -> Tensor:
+        x = _tensor_from(self._decode(z), "decode")
+        self._see(x)
+        return x
+
+    def _see(self, x: Tensor) -> None:
+        """How large the data are decides on the usual batch."""
+        if self.batches.usual is None and isinstance(x, Tensor) and x.ndim and len(x):
+            parameters = sum(p.numel() for module in self.modules for p in module.parameters())
+            self.batches.usual = usual_size(self.latent_dim, x.numel() // len(x), parameters, self.device)
 
     def velocity(self, z: Tensor) -> Tensor:
         """v(z) = f(z) − z. Cost: 1 map evaluation per latent."""
@@ -227,6 +270,7 @@ class LatentField:
             InputError: there is no such device, the format is not a floating one, or one of the two is given twice.
             FieldError: the model cannot be copied, or the copy does not compute in that format (a cast is hidden inside the
                 callables).
+            OutOfMemoryError: there is no room for a copy.
 
         >>> LatentField.from_map(torch.tanh, latent_shape=(1,)).to(torch.float64).dtype
         torch.float64
@@ -241,7 +285,14 @@ class LatentField:
         device = torch.device(device or self.device)
         if dtype == self.dtype and device == self.device:
             return self
-        encode, decode = transplanted(self._encode, self._decode, dtype=dtype, device=device)
+        try:
+            encode, decode = transplanted(self._encode, self._decode, dtype=dtype, device=device)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise OutOfMemoryError(
+                f"There is no memory for a copy of {self.name} in {dtype} on {device}; use a machine with more of it."
+            ) from error
         twin = LatentField(
             encode,
             decode,
@@ -259,6 +310,7 @@ class LatentField:
                 f"{self.name} cannot be evaluated as {dtype} on {device} ({_first_line(error)}); "
                 "pass the modules themselves to LatentField, without casts inside."
             ) from error
+        twin.batches.asked = self.batches.asked
         if output.dtype != dtype:
             raise FieldError(
                 f"{self.name} returns {output.dtype} for {dtype} latents; remove the cast inside encode or decode."

@@ -20,6 +20,7 @@ from separatrix.field import LatentField
 from separatrix.models import load
 from separatrix.models.autoencoders import ConvAutoencoder
 from separatrix.models.training import TrainingHistory, train_autoencoder
+from separatrix.progress import Progress
 
 _SHOWN = 300  # encoded images that are drawn as dots
 _MEASURED = 1000  # images on which errors are measured
@@ -64,7 +65,7 @@ def footage_of_training(
     batch_size: int = 64,
     seed: int = 0,
     device: torch.device | str = "cpu",
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> Footage:
     """Train the reference autoencoder with k = 2 and keep a copy at ``frames`` epochs, more of them early on.
 
@@ -78,7 +79,7 @@ def footage_of_training(
         batch_size: images per step.
         seed: of the weights, the split and the order.
         device: where the model is trained and the fields compute.
-        progress: show a progress bar.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError: an option is out of range, or the images cannot be trained on.

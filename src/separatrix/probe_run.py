@@ -24,6 +24,7 @@ from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.orbits.iterate import iterate
 from separatrix.orbits.result import Orbits
 from separatrix.plots import contact_sheet, probe_atoms, probe_curves, probe_reconstructions
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts
 from separatrix.store import save_result
@@ -77,7 +78,7 @@ def run_probe(
     overwrite: bool = False,
     batch_size: int | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> ProbeRun:
     """Iterate noise, look at where it ends, and with images measure what that is worth as a dictionary.
 
@@ -92,9 +93,9 @@ def run_probe(
         suspects, held_out: see `appearance`.
         out: the folder to write; must not exist yet.
         overwrite: replace an earlier probe there; anything else is never touched.
-        batch_size: latents per network pass; measured if not given.
+        batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
         seed: of everything random.
-        progress: show progress bars.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError, FieldError: as the search, `probe` and `appearance`.
@@ -106,25 +107,29 @@ def run_probe(
         raise InputError("Draws of the noise are pooled over coded images: give images, and at least one draw.")
     began = time.perf_counter()
     count = starts or default_starts(field.latent_dim, coded=images is not None)
-    noise = starting.gaussian(count, seed=seed)
+    noise, field = starting.gaussian(count, seed=seed), field.with_batch_size(batch_size)
     coded, others = (None if source is None else _fitting(field, source) for source in (images, reference))
-    with run_folder(out, overwrite, KIND) as folder:
-        found = _searched(field, noise, steps, protocol, batch_size, progress)
+    parts = 2 * draws + 2
+    with Progress.of(progress).stage("probe", parts) as line, run_folder(out, overwrite, KIND) as folder:
+        found = _searched(field, noise, steps, protocol, line)
         seen = _seen(field, found, noise, suspects, held_out, seed)
         probed, cost = None, found.cost
         if coded is not None:
             base = data_free_dictionaries(field, found, starts=noise, seed=seed)
-            probes = [probe(field, base, coded, reference=others, seed=seed)]
+            with line.stage("coding images"):
+                probes = [probe(field, base, coded, reference=others, seed=seed)]
             for other in range(seed + 1, seed + draws):
                 again = starting.gaussian(count, seed=other)
-                ends = _searched(field, again, steps, protocol, batch_size, progress)
+                ends = _searched(field, again, steps, protocol, line)
                 base = data_free_dictionaries(field, ends, starts=again, seed=other)
-                probes.append(probe(field, base, coded, reference=others, seed=seed))
+                with line.stage("coding images"):
+                    probes.append(probe(field, base, coded, reference=others, seed=seed))
                 cost += ends.cost
             probed = pooled(probes) if draws > 1 else probes[0]
         summary = _summary(field, noise, found, seen, probed, cost)
         if folder is not None:
-            _write(folder, field, found, seen, probed, summary)
+            with line.stage("drawing the figures"):
+                _write(folder, field, found, seen, probed, summary)
     return ProbeRun(
         found=found,
         appearance=seen,
@@ -158,14 +163,13 @@ def _searched(
     noise: Starts,
     steps: int | None,
     protocol: Protocol | None,
-    batch_size: int | None,
-    progress: bool,
+    progress: Progress,
 ) -> LimitSets | Orbits:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the statuses are in the summary
         if steps is None:
-            return find_attractors(field, noise, protocol, batch_size=batch_size, progress=progress)
-        return iterate(field, noise, Protocol(max_steps=steps), batch_size=batch_size, progress=progress)
+            return find_attractors(field, noise, protocol, progress=progress)
+        return iterate(field, noise, Protocol(max_steps=steps), progress=progress)
 
 
 def _seen(

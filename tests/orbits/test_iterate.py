@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import separatrix as sx
 from separatrix import LatentField, Protocol, Status
-from separatrix.errors import ConvergenceWarning, InputError, NotConvergedError, SeparatrixError
+from separatrix.errors import ConvergenceWarning, InputError, NotConvergedError, OutOfMemoryError, SeparatrixError
 
 RATES = torch.tensor([0.0, 0.2, 0.4, 0.6, 0.8], dtype=torch.float64)
 quiet = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
@@ -115,7 +115,7 @@ def test_memory_that_does_not_suffice_for_one_latent_is_an_error():
     def no_machine(z):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(OutOfMemoryError, match="no batch size helps"):
         sx.iterate(field_of(no_machine), torch.ones(4, 1))
 
 

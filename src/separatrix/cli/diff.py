@@ -144,17 +144,17 @@ def diff(
         source = starting.gaussian(noise or starts, seed=seed)
     names = [weights_a or a, weights_b or b]
     terminal.show(labelled((("A", names[0]), ("B", names[1]), ("starts", source.describe()))))
-    with terminal.busy("searching both models"):
-        found = compare(
-            first,
-            second,
-            source,
-            reseeded=others,
-            rerun=rerun,
-            threshold=threshold,
-            protocol=None if max_steps is None else Protocol(max_steps=max_steps),
-            seed=seed,
-        )
+    found = compare(
+        first,
+        second,
+        source,
+        reseeded=others,
+        rerun=rerun,
+        threshold=threshold,
+        protocol=None if max_steps is None else Protocol(max_steps=max_steps),
+        seed=seed,
+        progress=terminal.progress,
+    )
     if place is not None:
         save_result(found, place)
     record = found.to_dict()

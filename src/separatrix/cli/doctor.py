@@ -72,8 +72,7 @@ def doctor(
     field = model.load()
     images = None if data is None else load_images(data, limit=samples, size=pixels)
     terminal.show(repr(field).removeprefix("LatentField(").removesuffix(")"))
-    with terminal.busy("measuring the field, about a minute at most"):
-        found = diagnose(field, images, samples=samples, seed=seed)
+    found = diagnose(field, images, samples=samples, seed=seed, progress=terminal.progress)
     terminal.show(*_findings(found.checked))
     record = jsonable(found.to_dict())
     if not found.checked.ok:

@@ -97,22 +97,23 @@ def film(
     reads = (None if checkpoints is None else str(checkpoints), data, model)
     page = reserved(ctx, out, kind=None, overwrite=overwrite, reads=reads)
     kept = None if keep is None else reserved(ctx, keep, kind=RESULT, overwrite=overwrite, reads=reads)
-    if checkpoints is not None:
-        footage = footage_of_checkpoints(checkpoints, data, model=model, limit=frames, allow_code=allow_code)
-    else:
-        footage = footage_of_training(
-            data, epochs=epochs, frames=frames, channels=channels, seed=seed, progress=terminal.progress
+    with terminal.progress.stage("film", 2) as line:
+        if checkpoints is not None:
+            footage = footage_of_checkpoints(checkpoints, data, model=model, limit=frames, allow_code=allow_code)
+        else:
+            footage = footage_of_training(
+                data, epochs=epochs, frames=frames, channels=channels, seed=seed, progress=line
+            )
+        shot = training_film(
+            footage.fields,
+            footage.shown,
+            parameters=footage.parameters,
+            unit=footage.unit,
+            errors=footage.errors,
+            classes=footage.classes,
+            resolution=resolution,
+            progress=line,
         )
-    shot = training_film(
-        footage.fields,
-        footage.shown,
-        parameters=footage.parameters,
-        unit=footage.unit,
-        errors=footage.errors,
-        classes=footage.classes,
-        resolution=resolution,
-        progress=terminal.progress,
-    )
     if kept is not None:
         save_result(shot, kept)
     with new_file(page) as building:

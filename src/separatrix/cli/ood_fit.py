@@ -112,17 +112,17 @@ def fit(
     field = model.load()
     images = load_images(data, limit=limit, size=pixels)
     held_out = None if calibration is None else load_images(calibration, limit=limit, size=pixels)
-    with terminal.busy("fitting and testing, a minute or so"):
-        fitted = fit_detector(
-            field,
-            images,
-            detector.value,
-            calibration=held_out,
-            steps=steps,
-            protocol=None if max_steps is None else replace(SEARCH, max_steps=max_steps),
-            check=check,
-            seed=seed,
-        )
+    fitted = fit_detector(
+        field,
+        images,
+        detector.value,
+        calibration=held_out,
+        steps=steps,
+        protocol=None if max_steps is None else replace(SEARCH, max_steps=max_steps),
+        check=check,
+        seed=seed,
+        progress=terminal.progress,
+    )
     found = fitted.detector
     found.save(place)
     size_of_calibration = len(found.calibrated)

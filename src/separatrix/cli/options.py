@@ -63,7 +63,12 @@ Size = Annotated[
 ]
 BatchSize = Annotated[
     int | None,
-    typer.Option("--batch-size", min=1, metavar="N", help="Latents per network pass; measured if not given."),
+    typer.Option(
+        "--batch-size",
+        min=1,
+        metavar="N",
+        help="Most latents, or images, in one network pass; chosen from the size of the model if not given.",
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random; the same seed gives the same numbers.")]
 Json = Annotated[

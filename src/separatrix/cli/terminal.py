@@ -9,7 +9,8 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -17,6 +18,9 @@ from rich.text import Text
 from separatrix.cli.results_stream import results_alone
 from separatrix.cli.words import in_command_line_words
 from separatrix.errors import SeparatrixWarning
+
+if TYPE_CHECKING:
+    from separatrix.progress import Progress
 
 _WIDTH_WITHOUT_A_TERMINAL = 120  # columns; nobody is there to widen a window
 
@@ -46,19 +50,12 @@ class Terminal:
         options = arguments[: arguments.index("--")] if "--" in arguments else arguments
         return cls("--json" in options, bool({"--quiet", "-q"} & set(options)), "--traceback" in options)
 
-    @property
-    def progress(self) -> bool:
-        """Progress bars are for people who watch."""
-        return not self.quiet and not self.json and sys.stderr.isatty()
+    @cached_property
+    def progress(self) -> Progress:
+        """The one line of progress of this command, for people who watch."""
+        from separatrix.progress import Progress
 
-    @contextmanager
-    def busy(self, words: str) -> Iterator[None]:
-        """Says what takes a while, to people who watch."""
-        if not self.progress:
-            yield
-            return
-        with _console(sys.stderr).status(words):
-            yield
+        return Progress.of(not self.quiet and not self.json and sys.stderr.isatty())
 
     def show(self, *parts: RenderableType) -> None:
         """Tables and sentences for people, on stdout."""

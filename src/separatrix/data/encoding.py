@@ -21,7 +21,7 @@ _REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)  #
 def encode_range(field: LatentField, batch: Callable[[int, int], Tensor], first: int, last: int) -> Tensor:
     """Latents of the data ``first … last − 1``, where ``batch(a, b)`` gives the data a … b − 1.
 
-    At most one batch of data exists at a time. Out of accelerator memory, a batch is halved. The result
+    At most one batch of data exists at a time. The result
     depends on how the data fall into batches only by rounding.
 
     Cost: half a map evaluation (one encoding) per item.
@@ -44,11 +44,6 @@ def decode_all(field: LatentField, latents: Tensor) -> Tensor:
 def _encode(field: LatentField, x: Tensor) -> Tensor:
     try:
         latents = field.encode(x.to(field.dtype).to(field.device))
-    except torch.OutOfMemoryError:
-        if len(x) == 1:
-            raise
-        half = len(x) // 2
-        return torch.cat([_encode(field, x[:half]), _encode(field, x[half:])])
     except _REFUSALS as error:
         raise _misfit(field, x.shape[1:], f"refuses it ({_first_line(error)})") from error
     if latents.shape != (len(x), *field.latent_shape):

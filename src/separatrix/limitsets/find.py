@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from separatrix.check import require_self_map
-from separatrix.errors import FieldError
+from separatrix.errors import FieldError, OutOfMemoryError
 from separatrix.field import LatentField
 from separatrix.limitsets.assemble import assemble_unpolished
 from separatrix.limitsets.search import Search
 from separatrix.limitsets.sets import LimitSets
 from separatrix.limitsets.triviality import triviality
 from separatrix.orbits.iterate import report_unfinished, run_orbits
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 
@@ -25,7 +26,7 @@ def find_attractors(
     protocol: Protocol | str | None = None,
     *,
     batch_size: int | None = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
     throw: bool = False,
 ) -> LimitSets:
     """The limit sets that orbits from these starts end on, their stability, and which start ends where.
@@ -38,8 +39,8 @@ def find_attractors(
         field: the latent field; it is checked first (shapes, finiteness, determinism, batch independence).
         starts: ``(n, *latent)`` points or `separatrix.starts`.
         protocol: the rules of the count; a `Protocol`, or ``"paper"``.
-        batch_size: latents per network pass; measured if not given.
-        progress: show progress bars.
+        batch_size: most latents in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
         throw: raise if an orbit reached no limit set, instead of one warning with the reasons.
 
     Returns:
@@ -62,13 +63,15 @@ def find_attractors(
     """
     field, protocol = LatentField.of(field), Protocol.of(protocol)
     source = as_starts(starts)
+    field = field.with_batch_size(batch_size)
     require_self_map(field, source.block(field, 0, min(4, len(source))))
     fine, notes = _finest(field)
     transit = fine if protocol.precision == "float64" else field
     if protocol.polish:
-        limits = Search(transit, fine, protocol, batch_size, progress).run(source)
+        limits = Search(transit, fine, protocol, Progress.of(progress)).run(source)
     else:
-        orbits = run_orbits(transit, source, protocol, (), batch_size, None, progress)
+        with Progress.of(progress).stage("following orbits", len(source)) as line:
+            orbits = run_orbits(transit, source, protocol, progress=line)
         limits = assemble_unpolished(fine, orbits)
     provenance = {"field": field.describe(), "starts": dict(source.provenance)}
     verdict = triviality(limits)
@@ -82,5 +85,5 @@ def _finest(field: LatentField) -> tuple[LatentField, tuple[str, ...]]:
     """A float64 copy, or the field itself and a sentence about what that means."""
     try:
         return field.to(dtype=torch.float64), ()
-    except FieldError as error:
+    except (FieldError, OutOfMemoryError) as error:
         return field, (f"Polished only in {field.dtype}: {error}",)

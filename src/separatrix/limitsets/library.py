@@ -119,8 +119,7 @@ class Library:
     def _apply(self, flat: Tensor, period: int) -> Tensor:
         self.cost += Cost(map=len(flat) * period)
         shaped = flat.reshape(len(flat), *self.field.latent_shape)
-        parts = [orbit_points(self.field, part, period)[-1].flatten(1) for part in shaped.split(256)]
-        return torch.cat(parts) if parts else flat
+        return orbit_points(self.field, shaped, period)[-1].flatten(1)
 
     def regions_for(self, period: int) -> tuple[TrappingRegions, Tensor] | None:
         """The trapping regions of all attracting sets of this period, and their set numbers; None if there are none."""

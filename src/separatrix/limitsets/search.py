@@ -17,7 +17,9 @@ a region of contraction says where it leads. In order:
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
@@ -38,6 +40,7 @@ from separatrix.orbits.iterate import SPREAD_SAMPLE, run_orbits
 from separatrix.orbits.observers import LastSteps, Observer
 from separatrix.orbits.result import Orbits
 from separatrix.orbits.status import Status
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 
@@ -55,6 +58,8 @@ _CURVE_SHARE = 0.02  # of the steps so far that probes for closed curves may cos
 _LATER = 256  # steps after which an orbit captured by a closed curve must still be on it
 _STAGE_GROWTH = 4  # moving orbits are examined again each time their budget has grown by this factor
 _MOVING = (Status.WANDERING, Status.BUDGET, Status.SLOW)
+# What the progress of a search consists of; shares of a usual search, and no more than that.
+_SHARES = {"following orbits": 6, "following what still moves": 2, "confirming": 1, "auditing": 1}
 AT_UNSTABLE = 1e-7  # an orbit at rest this near (share of the spread) to an unstable set is on it
 
 
@@ -66,13 +71,18 @@ class Search:
         transit: LatentField,
         fine: LatentField,
         protocol: Protocol,
-        batch_size: int | None,
-        progress: bool,
+        progress: Progress,
     ) -> None:
-        self.transit, self.fine, self.protocol = transit, fine, protocol
-        self.batch_size, self.progress = batch_size, progress
+        self.transit, self.fine, self.protocol, self.progress = transit, fine, protocol, progress
 
     def run(self, source: Starts) -> LimitSets:
+        with self.progress.stage("search", sum(_SHARES.values())):
+            return self._run(source)
+
+    def _stage(self, name: str, total: int) -> AbstractContextManager[Progress]:
+        return self.progress.stage(name, total, worth=_SHARES[name])
+
+    def _run(self, source: Starts) -> LimitSets:
         rules = self.protocol
         self.labels = torch.zeros(0, dtype=torch.int64, device=self.fine.device)
         self.curve_labels, self.captured = self.labels.clone(), self.labels > 0
@@ -84,17 +94,21 @@ class Search:
         self.curve_search = CurveSearch(self.transit)
         self.book = TrailBook(self.spread)
         budget = min(rules.probe_steps, rules.max_steps)
-        for first, last in self._generations(len(source)):
-            self._look(source[first:last], budget)
-        while budget < rules.max_steps and len(moving := self._pending(*_MOVING)):
-            budget = min(_STAGE_GROWTH * budget, rules.max_steps)
-            tails = LastSteps(self.curve_search.to_record(self.orbits.points[moving]), TAIL)
-            self._continue(moving, self.transit, rules.tolerance, budget, observers=[tails])
-            self._look_for_curves(self._whole(tails, moving), last=budget >= rules.max_steps)
-        claims = self._pending(Status.CONVERGED, Status.PERIODIC, Status.SLOW)
-        self._continue(claims, self.fine, FINE_TOLERANCE, rules.max_steps)
-        self._settle_at_rest()
-        audit = self._audit() if rules.capture else None
+        with self._stage("following orbits", len(source)):
+            for first, last in self._generations(len(source)):
+                self._look(source[first:last], budget)
+        with self._stage("following what still moves", math.ceil(math.log(rules.max_steps / budget, _STAGE_GROWTH))):
+            while budget < rules.max_steps and len(moving := self._pending(*_MOVING)):
+                budget = min(_STAGE_GROWTH * budget, rules.max_steps)
+                tails = LastSteps(self.curve_search.to_record(self.orbits.points[moving]), TAIL)
+                self._continue(moving, self.transit, rules.tolerance, budget, observers=[tails])
+                self._look_for_curves(self._whole(tails, moving), last=budget >= rules.max_steps)
+        with self._stage("confirming", 1):
+            claims = self._pending(Status.CONVERGED, Status.PERIODIC, Status.SLOW)
+            self._continue(claims, self.fine, FINE_TOLERANCE, rules.max_steps)
+            self._settle_at_rest()
+        with self._stage("auditing", 2 * _AUDIT_ROUNDS + 1):
+            audit = self._audit() if rules.capture else None
         notes = self._name_what_moves() + self._say_what_is_guessed()
         limits = assemble(self.library, self.curve_search, self._finished_orbits(), self.labels, self.curve_labels)
         return replace(limits, audit=audit, notes=notes)
@@ -115,9 +129,7 @@ class Search:
         capture = self._new_capture(len(source))
         first = len(self.labels)
         ways = self._recorder(first, len(source), budget)
-        orbits = run_orbits(
-            self.transit, source, rules, ways, self.batch_size, self.spread, self.progress, catcher=capture
-        )
+        orbits = run_orbits(self.transit, source, rules, ways, self.spread, self.progress, catcher=capture)
         orbits = replace(orbits, observed={})
         self.orbits = self.orbits.followed_by(orbits) if first else orbits
         none = torch.full((len(source),), -1, dtype=torch.int64, device=self.labels.device)
@@ -180,9 +192,8 @@ class Search:
         rules = replace(self.protocol, tolerance=tolerance, max_steps=budget - int(done.max()))
         starts = as_starts(self.orbits.points[chosen])
         capture = self._new_capture(len(chosen)) if ending else None
-        further = run_orbits(
-            field, starts, rules, observers, self.batch_size, self.spread, self.progress, catcher=capture
-        )
+        with self.progress.stage("following orbits further", len(chosen)):
+            further = run_orbits(field, starts, rules, observers, self.spread, self.progress, catcher=capture)
         self.orbits = _updated(self.orbits, chosen, further)
         self.labels[chosen], self.curve_labels[chosen], self.captured[chosen] = -1, -1, False
         self.ahead[chosen] = -1

@@ -13,6 +13,7 @@ from separatrix.limitsets.find import find_attractors
 from separatrix.limitsets.merge import leader_clusters
 from separatrix.orbits.iterate import run_orbits
 from separatrix.orbits.observers import FirstCrossings
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 
@@ -66,7 +67,7 @@ def sensitivity(
     *,
     limit: int = 512,
     batch_size: int | None = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> Sensitivity:
     """Count attractors of the first ``limit`` starts by the protocol, by it ten times tighter and looser, and by naive rules.
 
@@ -80,8 +81,10 @@ def sensitivity(
         raise InputError(f"limit must be 1 or more, not {limit}.")
     source = as_starts(starts)
     source = source[: min(limit, len(source))]
-    rows = [_verified(field, source, rules, batch_size, progress) for rules in _variants(protocol)]
-    rows += _naive(field, source, protocol, batch_size, progress)
+    field, variants = field.with_batch_size(batch_size), _variants(protocol)
+    with Progress.of(progress).stage("counting by other rules", len(variants) + 1) as line:
+        rows = [_verified(field, source, rules, line) for rules in variants]
+        rows += _naive(field, source, protocol, line)
     return Sensitivity(tuple(rows), len(source))
 
 
@@ -89,27 +92,24 @@ def _variants(protocol: Protocol) -> list[Protocol]:
     return [protocol, *(protocol.tightened(factor) for factor in FACTORS)]
 
 
-def _verified(
-    field: LatentField, source: Starts, rules: Protocol, batch_size: int | None, progress: bool
-) -> SensitivityRow:
+def _verified(field: LatentField, source: Starts, rules: Protocol, progress: Progress) -> SensitivityRow:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the row itself says how many were counted
-        limits = find_attractors(field, source, rules, batch_size=batch_size, progress=progress)
+        limits = find_attractors(field, source, rules, progress=progress)
     attractors = limits.attractors
     counted = int((attractors.labels >= 0).sum())
     return SensitivityRow(VERIFIED, rules.tolerance, rules.merge_tolerance, len(attractors), counted)
 
 
-def _naive(
-    field: LatentField, source: Starts, protocol: Protocol, batch_size: int | None, progress: bool
-) -> list[SensitivityRow]:
+def _naive(field: LatentField, source: Starts, protocol: Protocol, progress: Progress) -> list[SensitivityRow]:
     sample = source.block(field, 0, len(source))
     from separatrix.numerics.distances import spread as spread_of
 
     unit = spread_of(sample)
     crossings = FirstCrossings(torch.tensor(STEPS, dtype=torch.float64) * unit)
     rules = Protocol(stop="squared_step", tolerance=(min(STEPS) * unit) ** 2, max_steps=protocol.probe_steps)
-    orbits = run_orbits(field, source, rules, (crossings,), batch_size, unit, progress)
+    with progress.stage("following orbits", len(source)):
+        orbits = run_orbits(field, source, rules, (crossings,), unit, progress)
     points, crossed = orbits.observed[crossings.name]
     rows = []
     for column, stop in enumerate(STEPS):

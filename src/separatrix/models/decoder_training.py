@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, mse_loss
-from tqdm.auto import tqdm
 
 from separatrix.data import load_images
 from separatrix.errors import InputError, ModelWarning
@@ -18,6 +17,7 @@ from separatrix.guest import borrowed
 from separatrix.models.backbones import POOR, Backbone
 from separatrix.models.base import positive
 from separatrix.models.surrogate import SurrogateDecoder, without_nan
+from separatrix.progress import Progress
 
 _BATCH = 32
 _OVERSHOOT = 1e-4  # that rounding in a resized image may make
@@ -64,7 +64,7 @@ def train_decoder(
     learning_rate: float = 1e-3,
     limit: int | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> tuple[SurrogateDecoder, DecoderReport]:
     """A decoder D that minimises mean (D(E(x)) − x)² per pixel, E frozen.
 
@@ -80,7 +80,7 @@ def train_decoder(
         learning_rate: Adam's at the start.
         limit: take at most so many of the images.
         seed: of the decoder's initial weights and the order of the images.
-        progress: show a bar.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Returns:
         The decoder in eval mode, and how good it is.
@@ -163,24 +163,27 @@ def _fit(
     epochs: int,
     learning_rate: float,
     seed: int,
-    progress: bool,
+    progress: bool | Progress,
 ) -> None:
     optimizer = torch.optim.Adam(decoder.parameters(), lr=learning_rate)
     order = torch.Generator().manual_seed(seed)
     steps = epochs * math.ceil(len(features) / _BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for epoch in tqdm(range(epochs), desc="training the decoder", unit="epoch", disable=not progress):
-        for chosen in torch.randperm(len(features), generator=order).split(_BATCH):
-            optimizer.zero_grad(set_to_none=True)
-            with torch.enable_grad():
-                loss = mse_loss(decoder(features[chosen]), target[chosen])
-                loss.backward()
-            if not math.isfinite(loss.item()):
-                raise InputError(
-                    f"The loss became NaN or infinite in epoch {epoch + 1}; lower learning_rate (now {learning_rate:g})."
-                )
-            optimizer.step()
-            schedule.step()
+    with Progress.of(progress).stage("training the decoder", epochs) as line:
+        for epoch in range(epochs):
+            for chosen in torch.randperm(len(features), generator=order).split(_BATCH):
+                optimizer.zero_grad(set_to_none=True)
+                with torch.enable_grad():
+                    loss = mse_loss(decoder(features[chosen]), target[chosen])
+                    loss.backward()
+                if not math.isfinite(loss.item()):
+                    raise InputError(
+                        f"The loss became NaN or infinite in epoch {epoch + 1}; "
+                        f"lower learning_rate (now {learning_rate:g})."
+                    )
+                optimizer.step()
+                schedule.step()
+            line.advance()
 
 
 @torch.no_grad()

@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
-from tqdm.auto import tqdm
 
 from separatrix.errors import InputError
 from separatrix.guest import borrowed
 from separatrix.models.base import ReferenceAutoencoder, positive
 from separatrix.models.weights import first_line
+from separatrix.progress import Progress
 
 _EVALUATED_AT_ONCE = 256
 
@@ -63,7 +63,7 @@ def train_autoencoder(
     noise_std: float = 0.0,
     held_out: Tensor | NDArray[Any] | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
     on_step: Callable[[int], object] | None = None,
 ) -> TrainingHistory:
     """Trains F = D∘E in place to minimise mean ‖F(x + noise) − x‖² per pixel.
@@ -91,7 +91,7 @@ def train_autoencoder(
             clean.
         held_out: images on which the loss is measured after each epoch.
         seed: of the order, the noise and the dropout.
-        progress: show a progress bar over the epochs.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
         on_step: called with 0 before the first step and with 1, 2, … after each, such as ``DynamicsMonitor.step``; it may
             look at the model and must not change it.
 
@@ -136,7 +136,7 @@ def train_autoencoder(
     with (
         _private_randomness(seed, device),
         _training_mode(model),
-        tqdm(total=epochs, desc="training", unit="epoch", disable=not progress) as bar,
+        Progress.of(progress).stage("training", epochs) as line,
     ):
         last_good = copy.deepcopy(model.state_dict())
         steps = -(-len(train) // batch_size)
@@ -159,8 +159,7 @@ def train_autoencoder(
                 held = math.nan if test is None else _held_out_loss(model, test, device)
                 schedule.step()
                 done.append((loss, held, time.perf_counter() - began))
-                bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
-                bar.update()
+                line.advance()
         except KeyboardInterrupt:
             interrupted = True
         finally:

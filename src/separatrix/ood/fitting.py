@@ -11,6 +11,7 @@ from separatrix.field import LatentField
 from separatrix.ood.detector import Detector, inputs_of
 from separatrix.ood.self_check import SelfCheck, self_check
 from separatrix.ood.trajectory import TrajectoryDetector
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 
 AUTO = "auto"
@@ -35,6 +36,7 @@ def fit_detector(
     protocol: Protocol | None = None,
     check: bool = True,
     seed: int = 0,
+    progress: bool | Progress = False,
 ) -> Fitted:
     """Fit the detector of that kind; test all of them against simple inputs, and say what was seen.
 
@@ -47,6 +49,7 @@ def fit_detector(
         protocol: of the search for training attractors.
         check: do the self-check (`self_check`); ``"auto"`` needs it.
         seed: of the split and of the check.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError: no such kind, too few inputs, or inputs that the model does not take.
@@ -60,7 +63,7 @@ def fit_detector(
     if kind == AUTO and not check:
         raise InputError("The choice is the self-check's: leave it on, or name a detector.")
     data = inputs_of(train)
-    found = self_check(field, data, protocol=protocol, seed=seed) if check else None
+    found = self_check(field, data, protocol=protocol, seed=seed, progress=progress) if check else None
     if kind == AUTO:
         assert found is not None
         kind = found.recommended
@@ -69,7 +72,8 @@ def fit_detector(
         options = {"steps": steps, "protocol": protocol}
     if kind == TrajectoryDetector.kind:
         options["self_check"] = False  # done above
-    detector = kinds[kind](field, **options).fit(data, calibration, seed=seed)
+    with Progress.of(progress).stage("fitting"):
+        detector = kinds[kind](field, **options).fit(data, calibration, seed=seed)
     if found is not None:
         detector.notes = (*detector.notes, *found.findings)
         tested = found.auroc.get(kind, {})

@@ -11,6 +11,7 @@ from torch import Tensor
 from separatrix.errors import ConvergenceWarning
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 
 SEARCH = Protocol(max_steps=2000)
@@ -35,7 +36,12 @@ class Landmarks:
 
 
 def training_attractors(
-    field: LatentField, latents: Tensor, protocol: Protocol | None = None, starts: int = 256
+    field: LatentField,
+    latents: Tensor,
+    protocol: Protocol | None = None,
+    starts: int = 256,
+    *,
+    progress: bool | Progress = False,
 ) -> Landmarks:
     """Follow the first ``starts`` latents to their limit sets.
 
@@ -47,7 +53,7 @@ def training_attractors(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the share that settled is part of the result
-        limits = find_attractors(field, latents[:starts], protocol or SEARCH)
+        limits = find_attractors(field, latents[:starts], protocol or SEARCH, progress=progress)
     return landmarks(limits)
 
 

@@ -124,7 +124,7 @@ def follow(
         # Not the mean of these latents: one of them that lies far out would take the others with it.
         centre = (points if len(points) else torch.zeros_like(latents[:1])).flatten(1).mean(dim=0).to(latents)
         orbits = run_orbits(
-            field, given_points(latents[finite]), rules, (record,), _BATCH, spread, centre=centre.to(field.dtype)
+            field, given_points(latents[finite]), rules, (record,), spread, centre=centre.to(field.dtype)
         )
         gone = torch.isin(orbits.status, torch.tensor([int(Status.DIVERGED)], dtype=torch.uint8, device=latents.device))
         lost = (orbits.status == int(Status.NONFINITE)) | (gone & (orbits.steps < steps))

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from separatrix.data import load_images
 from separatrix.data.images import shape_words
@@ -36,6 +35,7 @@ from separatrix.ood.score_table import (
     write_whole,
 )
 from separatrix.output import ROOM, Reservation, hold, new_file
+from separatrix.progress import Progress
 
 _BLOCK = 256  # pictures in memory at a time, and rows that an interruption can cost
 
@@ -85,7 +85,7 @@ def score_to_table(
     fpr: float | Budget = 0.01,
     resize: bool = False,
     overwrite: bool = False,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> ScoreRun:
     """Score every picture of a folder and write file, score, p-value and decision (`score_table.COLUMNS`), in path order.
 
@@ -102,7 +102,7 @@ def score_to_table(
         fpr: the false-alarm rate on ID inputs.
         resize: bring pictures to the size that the detector was fitted on.
         overwrite: replace a table of another detector or other images, and compute everything anew.
-        progress: show a progress bar.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Memory: one block of pictures, and a few numbers per file. Cost: that of the detector per new file.
 
@@ -127,7 +127,7 @@ def _scored(
     fpr: float | Budget,
     resize: bool,
     overwrite: bool,
-    progress: bool,
+    progress: bool | Progress,
 ) -> ScoreRun:
     # Names of files are relative to their folder: those of another folder are other files.
     origin = {"detector": identity(detector), "source": os.path.realpath(folder)}
@@ -146,7 +146,7 @@ def _scored(
 
     fitting = any(math.isfinite(row.score) for row in known.values())
     fresh: dict[str, float] = {}
-    with tqdm(desc="scoring", unit="picture", disable=not progress) as bar:
+    with Progress.of(progress).stage("scoring pictures") as line:
         for block, scores in stream_scores(detector, folder, resize=resize, wanted=wanted, fitting=fitting):
             decided = _quietly_decided(detector, scores, fpr)
             _append(partial, rows_of(block.names, decided, [stamps[name] for name in block.names]), block.broken)
@@ -154,7 +154,7 @@ def _scored(
                 fresh[name] = score
                 reasons.pop(name, None)  # of the file as it was
             reasons |= block.broken
-            bar.update(len(block.names))
+            line.advance(len(block.names))
     values = [fresh[name] if name in fresh else known[name].score for name in stamps]
     decisions = _quietly_decided(detector, torch.tensor(values, dtype=torch.float64), fpr)
     reused = sum(name not in fresh for name in stamps)

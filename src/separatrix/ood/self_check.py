@@ -20,9 +20,11 @@ from separatrix.ood.landmarks import landmarks, training_attractors
 from separatrix.ood.simple_inputs import FROM_THE_DATA, simple_inputs
 from separatrix.ood.trajectory import TrajectoryDetector
 from separatrix.ood.typicality import TypicalityDetector
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.studies.resemblance import resemblance
 
+_CANDIDATES = 6  # detectors at most
 _SAMPLE = 2400  # ID inputs that the check may look at
 _FITTED = 600  # of them, at most, to fit detectors on
 _FIRST_LOOK = 240  # held-out inputs; enough where the score is far from the line, and most are
@@ -86,6 +88,7 @@ def self_check(
     protocol: Protocol | None = None,
     sample: int = _SAMPLE,
     seed: int = 0,
+    progress: bool | Progress = False,
 ) -> SelfCheck:
     """Fit every detector on a part of the ID data and test it on another part against inputs made from the data.
 
@@ -100,6 +103,7 @@ def self_check(
         sample: how many inputs at most, drawn at random: files are often sorted, by class or by writer. Some 600 are fitted on;
             of the others 240 are looked at, and twice as many again while an AUROC of the paper's score cannot be told from 0.5.
         seed: of the draw, the split and the noise.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Cost: the search, and about 10N map evaluations per input looked at, N = 10.
 
@@ -112,8 +116,23 @@ def self_check(
     if sample < len(x):
         x = x[split(len(x), sample / len(x), seed)[1]]
     trained, kept = split(len(x), 1 - min(_FITTED / len(x), 0.6), seed)
+    looks = len(list(_looks(len(kept))))
+    with Progress.of(progress).stage("testing detectors", _CANDIDATES * (1 + looks) + 10) as line:
+        return _checked(field, x[trained], x[kept], limits, protocol, seed, line)
+
+
+def _checked(
+    field: LatentField,
+    trained: Tensor,
+    kept: Tensor,
+    limits: LimitSets | None,
+    protocol: Protocol | None,
+    seed: int,
+    progress: Progress,
+) -> SelfCheck:
     if limits is None:
-        limits = training_attractors(field, Detector.encoded(field, x[trained]), protocol).limits
+        with progress.stage("searching", 1, worth=10):
+            limits = training_attractors(field, Detector.encoded(field, trained), protocol, progress=progress).limits
     with_points = len(landmarks(limits).points) > 0
     candidates: list[Detector] = [
         TypicalityDetector(field, attractors=limits),
@@ -125,11 +144,12 @@ def self_check(
     if with_points:
         candidates.insert(0, TrajectoryDetector(field, attractors=limits, self_check=False))
     for detector in candidates:
-        detector.fit(x[trained], x[kept[:_FIRST_LOOK]])
-    table = _tested(candidates, x[kept], seed)
+        detector.fit(trained, kept[:_FIRST_LOOK])
+        progress.advance()
+    table = _tested(candidates, kept, seed, progress)
     inverted = tuple(name for name, interval in table.get("trajectory", {}).items() if interval.high < 0.5)
     recommended = max(table, key=lambda kind: (_worst(table[kind]), sum(i.value for i in table[kind].values())))
-    return _judged(field, limits, x[trained], x[kept], table, inverted, recommended)
+    return _judged(field, limits, trained, kept, table, inverted, recommended)
 
 
 def check_fitted(detector: TrajectoryDetector, data: Any) -> SelfCheck:
@@ -137,7 +157,9 @@ def check_fitted(detector: TrajectoryDetector, data: Any) -> SelfCheck:
     return self_check(detector.field, data, limits=detector.limits)
 
 
-def _tested(detectors: Sequence[Detector], kept: Tensor, seed: int) -> dict[str, dict[str, Interval]]:
+def _tested(
+    detectors: Sequence[Detector], kept: Tensor, seed: int, progress: Progress
+) -> dict[str, dict[str, Interval]]:
     """Detector → simple input → AUROC, on more and more of the inputs until the paper's score is told from 0.5 everywhere."""
     scores: dict[tuple[str, str], list[Tensor]] = {}
     kinds = [detector.kind for detector in detectors]
@@ -158,6 +180,7 @@ def _tested(detectors: Sequence[Detector], kept: Tensor, seed: int) -> dict[str,
                 # What cannot be scored is not accepted either.
                 found = detector.score(inputs.to(part)).nan_to_num(nan=torch.inf, posinf=torch.inf)
                 scores.setdefault((detector.kind, name), []).append(found)
+            progress.advance()
         paper = areas(TrajectoryDetector.kind, _INTERIM) if TrajectoryDetector.kind in kinds else {}
         if all(area.high < 0.5 or area.low > 0.5 for area in paper.values()):
             break

@@ -9,22 +9,20 @@ from typing import Protocol as Interface
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from separatrix.cost import Cost
 from separatrix.errors import ConvergenceWarning, InputError, NotConvergedError
 from separatrix.field import LatentField
 from separatrix.numerics.distances import spread as spread_of
-from separatrix.orbits.evaluator import Evaluator
 from separatrix.orbits.judge import Judge, OrbitState, Verdict
 from separatrix.orbits.observers import Observer, Paths
 from separatrix.orbits.result import Orbits
 from separatrix.orbits.status import Status
+from separatrix.progress import SILENT, Progress
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 
 SPREAD_SAMPLE = 4096  # the first starts define the length unit; enough for a few per cent
-_SMALL_RUN = 512  # below this many starts, measuring the best batch size costs more than it gains
-_DEFAULT_BATCH = 128
 # The judge and the regions cost the same for 100 orbits as for 1000, and the network is fastest in smaller chunks.
 _WATCHED_TOGETHER = 1024
 _COORDINATES_TOGETHER = 2**22  # … unless the latents are so large that this many numbers are fewer orbits
@@ -46,7 +44,7 @@ def iterate(
     store_paths: bool = False,
     batch_size: int | None = None,
     spread: float | None = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
     throw: bool = False,
 ) -> Orbits:
     """Iterate the latent map from every start until the protocol's stop rule, or its budget, ends the orbit.
@@ -60,9 +58,9 @@ def iterate(
         protocol: stop rule and budget; the default ends an orbit when its estimated distance to the limit is small.
         observers: record statistics along the way (`separatrix.orbits.observers`), or end orbits.
         store_paths: keep whole orbits in ``Orbits.paths``; for few and short ones.
-        batch_size: latents per network pass; measured if not given, and halved when memory runs out.
+        batch_size: most latents in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
         spread: the length unit of the tolerances; that of the starts if not given.
-        progress: show a progress bar that counts finished orbits.
+        progress: show a progress bar that counts finished orbits, or move the one that is there (`separatrix.progress`).
         throw: raise if an orbit reached no limit set, instead of warning.
 
     Returns:
@@ -88,7 +86,8 @@ def iterate(
     names = [observer.name for observer in watching]
     if len(set(names)) < len(names):
         raise InputError(f"Observers need different names; these are {', '.join(names)}.")
-    orbits = run_orbits(field, source, protocol, watching, batch_size, spread, progress)
+    with Progress.of(progress).stage("following orbits", len(source)) as line:
+        orbits = run_orbits(field.with_batch_size(batch_size), source, protocol, watching, spread, line)
     report_unfinished(orbits, throw)
     return orbits
 
@@ -159,21 +158,18 @@ def run_orbits(
     source: Starts,
     protocol: Protocol,
     observers: Sequence[Observer] = (),
-    batch_size: int | None = None,
     spread: float | None = None,
-    progress: bool = False,
+    progress: Progress = SILENT,
     catcher: Catcher | None = None,
     centre: Tensor | None = None,
 ) -> Orbits:
     """:func:`iterate` without the warning, for searches that go on with the unfinished orbits.
 
-    ``centre`` ``(k,)`` is what divergence is measured from; the mean of the starts if not given, so that what becomes of one
-    start may then depend on another that lies far out.
+    ``progress`` is advanced by one for every orbit that ends. ``centre`` ``(k,)`` is what divergence is measured from; the mean
+    of the starts if not given, so that what becomes of one start may then depend on another that lies far out.
     """
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"batch_size must be 1 or more, not {batch_size}.")
     with field.guest():
-        return _run(field, source, protocol, observers, batch_size, spread, progress, catcher, centre)
+        return _run(field, source, protocol, observers, spread, progress, catcher, centre)
 
 
 def _run(
@@ -181,9 +177,8 @@ def _run(
     source: Starts,
     protocol: Protocol,
     observers: Sequence[Observer],
-    batch_size: int | None,
     spread: float | None,
-    progress: bool,
+    progress: Progress,
     catcher: Catcher | None,
     centre: Tensor | None,
 ) -> Orbits:
@@ -192,69 +187,65 @@ def _run(
     if centre is None:
         finite = sample[sample.flatten(1).isfinite().all(dim=1)]
         centre = (finite if len(finite) else torch.zeros_like(sample)).flatten(1).mean(dim=0)
-    evaluate = Evaluator(field, batch_size)
-    if batch_size is None:
-        if len(source) >= _SMALL_RUN:
-            batch_size = evaluate.choose_chunk(sample, wanted=len(source))
-        else:
-            batch_size = evaluate.chunk = _DEFAULT_BATCH
-    width = max(batch_size, min(_WATCHED_TOGETHER, _COORDINATES_TOGETHER // field.latent_dim))
+    evaluations = 0
+    width = max(field.batches.size, min(_WATCHED_TOGETHER, _COORDINATES_TOGETHER // field.latent_dim))
     judge = Judge(protocol, unit, centre)
     columns = _Columns.empty(len(source), sample)
     for observer in observers:
         observer.begin(len(source), sample[:1])
 
-    queue = _Queue(field, source, batch_size)
+    queue = _Queue(field, source, width)
     orbit, z = queue.take(width)
     t = torch.zeros_like(orbit)
     state = OrbitState.fresh(z)
-    with tqdm(total=len(source), desc="orbits", disable=not progress, unit="") as bar:
-        while len(orbit):
-            f_z = evaluate(z)
-            verdict = judge.step(state, t, z, f_z)
-            for observer in observers:
-                ended = observer.see(orbit, t, z, f_z)
-                if ended is not None:
-                    verdict.status[ended & (verdict.status == int(Status.RUNNING))] = int(Status.CAPTURED)
-            if catcher is not None:
-                verdict.status[catcher.see(orbit, z, f_z)] = int(Status.CAPTURED)
-            finished = verdict.status != int(Status.RUNNING)
-            if bool(finished.any()):
-                judge.complete(state, t, verdict)
-                columns.put(orbit, t, z, verdict, finished)
-                running = ~finished
-                bar.update(len(orbit) - int(running.sum()))
-                orbit, t, z, state = orbit[running], t[running] + 1, f_z[running], state.keep(running)
-                new_orbit, new_z = queue.take(width - len(orbit))
-                if len(new_orbit):
-                    orbit, z = torch.cat([orbit, new_orbit]), torch.cat([z, new_z])
-                    t = torch.cat([t, torch.zeros_like(new_orbit)])
-                    state = state.joined(OrbitState.fresh(new_z))
-            else:
-                t, z = t + 1, f_z
-    _measure_cycles(columns, evaluate)
+    while len(orbit):
+        f_z = field.bare(z)
+        evaluations += len(z)
+        verdict = judge.step(state, t, z, f_z)
+        for observer in observers:
+            ended = observer.see(orbit, t, z, f_z)
+            if ended is not None:
+                verdict.status[ended & (verdict.status == int(Status.RUNNING))] = int(Status.CAPTURED)
+        if catcher is not None:
+            verdict.status[catcher.see(orbit, z, f_z)] = int(Status.CAPTURED)
+        finished = verdict.status != int(Status.RUNNING)
+        if bool(finished.any()):
+            judge.complete(state, t, verdict)
+            columns.put(orbit, t, z, verdict, finished)
+            running = ~finished
+            progress.advance(len(orbit) - int(running.sum()))
+            orbit, t, z, state = orbit[running], t[running] + 1, f_z[running], state.keep(running)
+            new_orbit, new_z = queue.take(width - len(orbit))
+            if len(new_orbit):
+                orbit, z = torch.cat([orbit, new_orbit]), torch.cat([z, new_z])
+                t = torch.cat([t, torch.zeros_like(new_orbit)])
+                state = state.joined(OrbitState.fresh(new_z))
+        else:
+            t, z = t + 1, f_z
+    evaluations += _measure_cycles(field, columns)
     paths = [observer.result() for observer in observers if isinstance(observer, Paths)]
     observed = {observer.name: observer.result() for observer in observers if not isinstance(observer, Paths)}
     return Orbits(
         **vars(columns),
         spread=unit,
         protocol=protocol,
-        cost=evaluate.cost,
+        cost=Cost(map=evaluations),
         paths=paths[0] if paths else None,
         observed=observed,
     )
 
 
-def _measure_cycles(columns: _Columns, evaluate: Evaluator) -> None:
-    """The residual of a point on a cycle is ‖f^p(z) − z‖, at exactly the reported point: p more evaluations for each."""
+def _measure_cycles(field: LatentField, columns: _Columns) -> int:
+    """The residual of a point on a cycle is ‖f^p(z) − z‖, at exactly the reported point: p more evaluations for each, returned."""
     rows = (columns.status == int(Status.PERIODIC)).nonzero().squeeze(1)
     z = columns.points[rows]
     left = columns.period[rows].clone()
     while bool((left > 0).any()):
         going = left > 0
-        z[going] = evaluate(z[going])
+        z[going] = field.bare(z[going])
         left[going] -= 1
     columns.residual[rows] = (z - columns.points[rows]).flatten(1).norm(dim=1).to(torch.float64)
+    return int(columns.period[rows].sum())
 
 
 def report_unfinished(orbits: Orbits, throw: bool) -> None:

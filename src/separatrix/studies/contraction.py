@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from separatrix.columnar import Columnar
 from separatrix.cost import NO_WORK, Cost
@@ -21,6 +20,7 @@ from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.spectrum import spectrum_matrix_free, spectrum_of
 from separatrix.models.untrained import untrained_copy
+from separatrix.progress import Progress
 from separatrix.protocol import DENSE_LIMIT
 from separatrix.starts import Starts, encoded
 from separatrix.store import storable
@@ -101,7 +101,7 @@ def contraction(
     untrained: bool = True,
     limit: int = 128,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> Contraction:
     """ρ and ‖J_f‖₂ at the latents z of data, and at m + s·(z − m) for other scales s, m their mean.
 
@@ -113,7 +113,7 @@ def contraction(
             weights cannot be found.
         limit: at most so many data; 16 where the latent has more than 512 dimensions.
         seed: of the untrained weights.
-        progress: show a progress bar over the groups.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError: no group, no data, or a limit below 1.
@@ -141,8 +141,11 @@ def contraction(
         if copy is not None:
             clouds[UNTRAINED] = latents if isinstance(data, Starts) else source.block(copy, 0, len(latents))
             fields[UNTRAINED] = copy
-    bar = tqdm(clouds.items(), desc="contraction", unit="group", disable=not progress)
-    parts = {name: _spectrum(fields[name], points) for name, points in bar}
+    parts = {}
+    with Progress.of(progress).stage("contraction", len(clouds)) as line:
+        for name, points in clouds.items():
+            parts[name] = _spectrum(fields[name], points)
+            line.advance()
     return Contraction(
         points=torch.cat([points.cpu() for points in clouds.values()]),
         group=torch.cat([torch.full((len(points),), index) for index, points in enumerate(clouds.values())]),

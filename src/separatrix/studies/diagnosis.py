@@ -20,10 +20,10 @@ from separatrix.cost import NO_WORK, Cost
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.numerics.distances import spread
-from separatrix.orbits.evaluator import Evaluator
 from separatrix.orbits.iterate import run_orbits
 from separatrix.orbits.result import Orbits
 from separatrix.orbits.status import Status
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.starts import as_starts, encoded, gaussian
 from separatrix.studies.advice import Advice, advise
@@ -33,7 +33,6 @@ from separatrix.studies.slopes import Slope, slopes_at
 
 NOISE, DATA, ENDS = "N(0, I)", "encoded data", "where the pilot orbits ended"
 _FEWEST_STEPS = 20  # of a pilot orbit, however slow the network is
-_LARGEST_BATCH = 64
 _FEWEST_ORBITS = 4
 _PARTS = 5  # of the time: pilot, slopes at the starts, slopes at the ends, and two for all else
 _TIMINGS = 3
@@ -71,7 +70,7 @@ class Pilot:
 
 @dataclass(frozen=True)
 class Throughput:
-    """The fastest batch size on this machine, and map evaluations per second with it."""
+    """The batch size that is used (`LatentField.with_batch_size`), and map evaluations per second with it."""
 
     batch_size: int
     per_second: float
@@ -129,6 +128,7 @@ def diagnose(
     max_steps: int = 200,
     seconds: float = 60.0,
     seed: int = 0,
+    progress: bool | Progress = False,
 ) -> Diagnosis:
     """Check a field, measure it at a few points, and suggest how to search it.
 
@@ -142,6 +142,7 @@ def diagnose(
         seconds: about how long this may take; on a slow network the pilot gets fewer orbits and steps, and the Jacobian is
             taken at fewer points, or ρ and ‖J‖₂ are estimated roughly.
         seed: of the Gaussian points.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError: data that the model does not take, or options out of range.
@@ -157,56 +158,65 @@ def diagnose(
     for name, value in (("samples", samples), ("orbits", orbits), ("max_steps", max_steps)):
         if value < 2:
             raise InputError(f"{name} must be at least 2, not {value}.")
-    checked = check(field)
-    if not checked.ok:
-        return Diagnosis(model=field.describe(), checked=checked)
-    rules = Protocol.of(protocol)
-    rate = _rate(field)
-    samples = min(samples, max(_FEWEST_SAMPLES, int(rate * seconds / _SHARE)))
-    clouds = _clouds(field, data, samples, seed)
-    where, z = list(clouds.items())[-1]
-    unit = spread(z)
-    with field.guest():
-        evaluate = Evaluator(field)
-        throughput = _throughput(evaluate, z, min(_LARGEST_BATCH, samples))
-        scales = tuple(_scale(name, cloud, evaluate) for name, cloud in clouds.items())
-    affordable = throughput.per_second * seconds / _PARTS
-    orbits = min(orbits, max(_FEWEST_ORBITS, int(affordable / _FEWEST_STEPS)))
-    max_steps = min(max_steps, max(_FEWEST_STEPS, int(affordable / orbits)))
-    short = Protocol(tolerance=rules.tolerance, max_steps=max_steps, probe_steps=max_steps)
-    ended = run_orbits(field, as_starts(z[:orbits]), short, batch_size=throughput.batch_size, spread=unit)
-    at_starts, cost_at_starts = slopes_at(field, where, z, affordable)
-    at_ends, cost_at_ends = slopes_at(field, ENDS, _end_points(ended), affordable)
-    few = z[: max(_FEWEST_SAMPLES // 2, min(samples, int(rate * seconds / _SHARE / _FORMAT_COST)))]
-    rounding = drift(field, torch.float64, few, unit)
-    coarse = drift(field, torch.bfloat16, few, unit) if field.dtype != torch.bfloat16 else None
-    loop = loop_closure(field, z[:_IMAGES], None if data is None else as_images(data, _IMAGES))
-    pilot = Pilot(where, ended.counts, max_steps, _median(ended.steps[ended.reached]))
-    advice = advise(
-        rules,
-        radii=[slope.radius for slope in at_ends if math.isfinite(slope.radius)],
-        statuses=ended.counts,
-        pilot_steps=max_steps,
-        steps_median=pilot.steps_median,
-        per_second=throughput.per_second,
-        rounding=None if rounding is None else rounding.median,
-        latent_dim=field.latent_dim,
-        quantised=bool(field.details.get("quantised")),
-    )
-    return Diagnosis(
-        model=field.describe(),
-        checked=checked,
-        scales=scales,
-        slopes=(*at_starts, *at_ends),
-        pilot=pilot,
-        rounding=rounding,
-        bfloat16=coarse,
-        loop=loop,
-        memory=memory_per_orbit(field, z),
-        throughput=throughput,
-        advice=advice,
-        cost=evaluate.cost + ended.cost + cost_at_starts + cost_at_ends + Cost(map=4 * len(few) + _IMAGES),
-    )
+    with Progress.of(progress).stage("measuring", 5) as line:
+        checked = check(field)
+        if not checked.ok:
+            return Diagnosis(model=field.describe(), checked=checked)
+        rules = Protocol.of(protocol)
+        rate = _rate(field)
+        samples = min(samples, max(_FEWEST_SAMPLES, int(rate * seconds / _SHARE)))
+        clouds = _clouds(field, data, samples, seed)
+        where, z = list(clouds.items())[-1]
+        unit = spread(z)
+        with field.guest():
+            throughput, timed = _throughput(field, z)
+            scales = tuple(_scale(name, cloud, field) for name, cloud in clouds.items())
+        affordable = throughput.per_second * seconds / _PARTS
+        orbits = min(orbits, max(_FEWEST_ORBITS, int(affordable / _FEWEST_STEPS)))
+        max_steps = min(max_steps, max(_FEWEST_STEPS, int(affordable / orbits)))
+        short = Protocol(tolerance=rules.tolerance, max_steps=max_steps, probe_steps=max_steps)
+        line.advance()
+        with line.stage("following orbits", orbits):
+            ended = run_orbits(field, as_starts(z[:orbits]), short, spread=unit, progress=line)
+        with line.stage("Jacobians"):
+            at_starts, cost_at_starts = slopes_at(field, where, z, affordable)
+            at_ends, cost_at_ends = slopes_at(field, ENDS, _end_points(ended), affordable)
+        few = z[: max(_FEWEST_SAMPLES // 2, min(samples, int(rate * seconds / _SHARE / _FORMAT_COST)))]
+        with line.stage("number formats"):
+            rounding = drift(field, torch.float64, few, unit)
+            coarse = drift(field, torch.bfloat16, few, unit) if field.dtype != torch.bfloat16 else None
+        loop = loop_closure(field, z[:_IMAGES], None if data is None else as_images(data, _IMAGES))
+        pilot = Pilot(where, ended.counts, max_steps, _median(ended.steps[ended.reached]))
+        advice = advise(
+            rules,
+            radii=[slope.radius for slope in at_ends if math.isfinite(slope.radius)],
+            statuses=ended.counts,
+            pilot_steps=max_steps,
+            steps_median=pilot.steps_median,
+            per_second=throughput.per_second,
+            rounding=None if rounding is None else rounding.median,
+            latent_dim=field.latent_dim,
+            quantised=bool(field.details.get("quantised")),
+        )
+        return Diagnosis(
+            model=field.describe(),
+            checked=checked,
+            scales=scales,
+            slopes=(*at_starts, *at_ends),
+            pilot=pilot,
+            rounding=rounding,
+            bfloat16=coarse,
+            loop=loop,
+            memory=memory_per_orbit(field, z),
+            throughput=throughput,
+            advice=advice,
+            cost=timed
+            + Cost(map=sum(map(len, clouds.values())))
+            + ended.cost
+            + cost_at_starts
+            + cost_at_ends
+            + Cost(map=4 * len(few) + _IMAGES),
+        )
 
 
 def _clouds(field: LatentField, data: Any, samples: int, seed: int) -> dict[str, Tensor]:
@@ -219,38 +229,34 @@ def _clouds(field: LatentField, data: Any, samples: int, seed: int) -> dict[str,
 
 
 def _rate(field: LatentField) -> float:
-    """Map evaluations per second, from one batch of a few after another that pays for lazy initialisation."""
+    """Map evaluations per second of small batches, after one that pays for lazy initialisation."""
     z = gaussian(_FEWEST_SAMPLES, seed=0).block(field, 0, _FEWEST_SAMPLES)
     field(z[:2])
-    begin = time.perf_counter()
-    field(z)
-    if field.device.type == "cuda":
-        torch.cuda.synchronize(field.device)
-    return len(z) / max(time.perf_counter() - begin, 1e-9)
+    return len(z) / _best_time(field, z)[0]
 
 
-def _throughput(evaluate: Evaluator, z: Tensor, least: int) -> Throughput:
-    """The best of a few timings: whatever else the machine does can only slow them down."""
-    if len(z) >= _LARGEST_BATCH:
-        size = evaluate.choose_chunk(z, wanted=max(_LARGEST_BATCH, len(z)))
-    else:  # so slow that larger batches would take longer to try than they could ever save
-        size = evaluate.chunk = least
-    batch = z[torch.arange(size, device=z.device) % len(z)]
-    seconds = []
-    for _ in range(_TIMINGS):
+def _best_time(field: LatentField, z: Tensor) -> tuple[float, int]:
+    """Seconds of the quickest of a few passes, for whatever else the machine does can only slow them down; and how many."""
+    seconds: list[float] = []
+    while len(seconds) < _TIMINGS and (not seconds or seconds[-1] <= _LONG):
         begin = time.perf_counter()
-        evaluate(batch)
-        if batch.device.type == "cuda":
-            torch.cuda.synchronize(batch.device)
+        field(z)
+        if field.device.type == "cuda":
+            torch.cuda.synchronize(field.device)
         seconds.append(time.perf_counter() - begin)
-        if seconds[-1] > _LONG:
-            break
-    return Throughput(size, size / max(min(seconds), 1e-9))
+    return max(min(seconds), 1e-9), len(seconds)
 
 
-def _scale(where: str, z: Tensor, evaluate: Evaluator) -> Scale:
+def _throughput(field: LatentField, z: Tensor) -> tuple[Throughput, Cost]:
+    """The pace of the batches that are used, and what it took to measure it."""
+    batch = z[: field.batches.size]
+    best, times = _best_time(field, batch)
+    return Throughput(len(batch), len(batch) / best), Cost(map=times * len(batch))
+
+
+def _scale(where: str, z: Tensor, field: LatentField) -> Scale:
     root = math.sqrt(z[0].numel())
-    return Scale(where, len(z), _width(z) / root, _width(evaluate(z)) / root)
+    return Scale(where, len(z), _width(z) / root, _width(field.bare(z)) / root)
 
 
 def _width(z: Tensor) -> float:

@@ -20,13 +20,13 @@ from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from separatrix.columnar import Columnar
 from separatrix.cost import NO_WORK, Cost
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.sets import Kind, LimitSets
+from separatrix.progress import Progress
 from separatrix.protocol import DENSE_LIMIT
 from separatrix.starts import Starts, as_starts
 from separatrix.store import storable
@@ -133,7 +133,7 @@ def rate_law(
     neighbourhood: float | None = None,
     max_steps: int = 3000,
     limit: int = 256,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> RateLaw:
     """Predicted and measured steps to come within ε = ``tolerance``·spread of the attractor that each start reaches.
 
@@ -151,7 +151,7 @@ def rate_law(
             from outside it into ε have nothing left to predict, and are left out. None: at the start.
         max_steps: budget per orbit.
         limit: at most so many of the starts.
-        progress: show progress bars that count finished orbits.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError: starts that are not those of ``limits``, an unknown law, a neighbourhood inside ε, or the linear law in a
@@ -180,12 +180,12 @@ def rate_law(
     index = kept.nonzero().squeeze(1)
     z, targets, labels = z[index], targets[index], labels[index]
     reach = torch.inf if neighbourhood is None else neighbourhood * limits.spread
-    entry = _follow(field, z, targets, reach, torch.full_like(labels, max_steps), "entering" if progress else None)
+    entry = _follow(field, z, targets, reach, torch.full_like(labels, max_steps), "entering", progress)
     entered_it = entry.when.isfinite()
     begun = entered_it & (_distance(entry.end, targets) > epsilon)
     index, z, targets, labels = index[begun], entry.end[begun], targets[begun], labels[begun]
     entered = entry.steps[begun]
-    arrival = _follow(field, z, targets, epsilon, max_steps - entered, "arriving" if progress else None)
+    arrival = _follow(field, z, targets, epsilon, max_steps - entered, "arriving", progress)
     arrived = arrival.when.isfinite()
     offsets = z.to(torch.float64) - targets.to(torch.float64)
     rho = limits.spectral_radius.to(z.device, torch.float64)[labels]
@@ -256,18 +256,16 @@ def _follow(
     targets: Tensor,
     distance: float,
     budgets: Tensor,
-    title: str | None = None,
+    title: str = "following",
+    progress: bool | Progress = False,
 ) -> _Followed:
-    """Each orbit until it first comes within a distance of its target, interpolated on the logarithm of the distance.
-
-    A title asks for a progress bar.
-    """
+    """Each orbit until it first comes within a distance of its target, interpolated on the logarithm of the distance."""
     before = _distance(z, targets)
     end, steps, spent = z.clone(), torch.zeros_like(budgets), 0
     when = torch.full_like(before, torch.inf)
     when[before <= distance] = 0
     active = ((before > distance) & (budgets > 0)).nonzero().squeeze(1)
-    with tqdm(total=len(active), desc=title, unit="orbit", disable=title is None) as bar:
+    with Progress.of(progress).stage(title, len(active)) as line:
         while count := len(active):
             end[active] = advance(end[active])
             steps[active] += 1
@@ -278,7 +276,7 @@ def _follow(
             when[active[inside]] = (steps[active] - 1 + part.clamp(0, 1))[inside]
             before[active] = after
             active = active[~inside & (steps[active] < budgets[active])]
-            bar.update(count - len(active))
+            line.advance(count - len(active))
     return _Followed(when, steps, end, Cost(map=spent))
 
 

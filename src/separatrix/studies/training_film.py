@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from separatrix.columnar import Columnar
 from separatrix.data import load_images
@@ -18,6 +17,7 @@ from separatrix.field import LatentField
 from separatrix.limitsets.find import find_attractors
 from separatrix.limitsets.sets import LimitSets
 from separatrix.limitsets.triviality import triviality
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.starts import grid
 from separatrix.store import storable
@@ -88,7 +88,7 @@ def training_film(
     by: By = "basins",
     threshold: float | None = None,
     protocol: Protocol | None = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> TrainingFilm:
     """Where every point of the plane ends, for each of several fields with k = 2.
 
@@ -106,7 +106,7 @@ def training_film(
         by: how sets of successive frames are matched; the points of the grid are the shared starts.
         threshold: of the matching.
         protocol: of the searches; by default a coarse stop, which is enough where every end is verified.
-        progress: show a progress bar.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError: no field, a latent that is not two-dimensional, or numbers that do not fit.
@@ -128,10 +128,10 @@ def training_film(
     points = grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(resolution, resolution))
     found: list[LimitSets] = []
     pictures: list[tuple[Tensor, ...]] = []
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), Progress.of(progress).stage("frames", len(fields)) as line:
         warnings.simplefilter("ignore", ConvergenceWarning)  # what reached nothing is grey in the film
-        for each in tqdm(fields, desc="film", unit="frame", disable=not progress):
-            found.append(find_attractors(each, points, protocol or RULES))
+        for each in fields:
+            found.append(find_attractors(each, points, protocol or RULES, progress=line))
             pictures.append(decoded_traces(each, lasting(found[-1])[0]))
     story = joined(found, values, pictures, by=by, threshold=threshold)
     shape = (len(fields), resolution, resolution)

@@ -17,6 +17,7 @@ from separatrix.limitsets.find import find_attractors
 from separatrix.limitsets.sets import LimitSets
 from separatrix.limitsets.triviality import triviality
 from separatrix.numerics.agreement import Agreement, agreement
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.start_rules import Encoded, NoiseImages
 from separatrix.starts import Starts, as_starts, encoded
@@ -40,6 +41,7 @@ def compare(
     protocol: Protocol | str | None = None,
     batch_size: int | None = None,
     seed: int = 0,
+    progress: bool | Progress = False,
 ) -> Comparison:
     """Basins on shared starts, and attractors in spaces that both models share.
 
@@ -60,8 +62,9 @@ def compare(
         rerun: search A twice, to see how far it agrees with itself.
         threshold: distance, in spreads of the anchors, up to which two attractors are the same.
         protocol: of all searches.
-        batch_size: latents per network pass.
+        batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
         seed: of shuffles and draws.
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError: latent starts for models with different latent spaces, or nothing to compare them in.
@@ -85,12 +88,14 @@ def compare(
         )
     if not threshold > 0:
         raise InputError(f"threshold must be positive, not {threshold!r}.")
-    sets_a, sets_b = (_attractors(field, source, protocol, batch_size) for field in (a, b))
-    basins = _agreed(sets_a, sets_b, seed)
-    again = math.nan
-    if rerun:
-        again = _agreed(sets_a, _in_another_order(a, source, protocol, batch_size, seed), seed).ami
-    others = tuple(_agreed(sets_a, _attractors(other, source, protocol, batch_size), seed).ami for other in reseeded)
+    a, b, *reseeded = (field.with_batch_size(batch_size) for field in (a, b, *reseeded))
+    with Progress.of(progress).stage("searching both models", 2 + rerun + len(reseeded)) as line:
+        sets_a, sets_b = (_attractors(field, source, protocol, line) for field in (a, b))
+        basins = _agreed(sets_a, sets_b, seed)
+        again = math.nan
+        if rerun:
+            again = _agreed(sets_a, _in_another_order(a, source, protocol, line, seed), seed).ami
+        others = tuple(_agreed(sets_a, _attractors(other, source, protocol, line), seed).ami for other in reseeded)
     matching = match(sets_a, sets_b, by="basins", threshold=1.0)
     partner = torch.full((len(sets_a),), -1, dtype=torch.int64)
     there = matching.partner >= 0
@@ -120,20 +125,20 @@ def compare(
 
 
 def _attractors(
-    field: LatentField, source: Starts | Tensor, protocol: Protocol | None, batch_size: int | None
+    field: LatentField, source: Starts | Tensor, protocol: Protocol | None, progress: Progress
 ) -> LimitSets:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the starts that were counted are reported
-        return find_attractors(field, source, protocol, batch_size=batch_size).attractors
+        return find_attractors(field, source, protocol, progress=progress).attractors
 
 
 def _in_another_order(
-    field: LatentField, source: Starts, protocol: Protocol | None, batch_size: int | None, seed: int
+    field: LatentField, source: Starts, protocol: Protocol | None, progress: Progress, seed: int
 ) -> LimitSets:
     """The same starts shuffled: other pilots, other generations, other batches."""
     z = source.block(field, 0, len(source))
     order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))
-    found = _attractors(field, z[order.to(z.device)], protocol, batch_size)
+    found = _attractors(field, z[order.to(z.device)], protocol, progress)
     labels = torch.empty_like(found.labels)
     labels[order.to(labels.device)] = found.labels
     return replace(found, labels=labels)

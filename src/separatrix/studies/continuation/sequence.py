@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from separatrix.columnar import Columnar
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.find import find_attractors
 from separatrix.limitsets.sets import LimitSets
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts
 from separatrix.store import storable
@@ -123,7 +123,7 @@ def continuation(
     fields: Sequence[LatentField] | None = None,
     keep_decoded: bool = False,
     batch_size: int | None = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> Continuation:
     """Limit sets of successive fields, each matched with those of the field before; see :func:`match` for the rules.
 
@@ -137,8 +137,8 @@ def continuation(
         threshold: dissimilarity at which two sets are different; see :func:`match`.
         fields: with limit sets for ``searches``, the fields to decode with.
         keep_decoded: keep the decoded sets, so that they can be matched by them later.
-        batch_size: latents per network pass.
-        progress: show a progress bar over the fields.
+        batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError: fields without starts, limit sets with starts, or numbers of parameters or fields that do not fit.
@@ -155,10 +155,11 @@ def continuation(
     decoding = keep_decoded or by == "decoded"
     found: list[LimitSets] = []
     pictures: list[tuple[Tensor, ...]] = []
-    bar = tqdm(searches, desc="continuation", unit="field", disable=not progress)
-    with warnings.catch_warnings():
+    count = len(searches) if isinstance(searches, Sized) else None
+    one_by_one: Iterable[LatentField | LimitSets] = searches
+    with warnings.catch_warnings(), Progress.of(progress).stage("continuation", count) as line:
         warnings.simplefilter("ignore", ConvergenceWarning)  # shares that reached nothing are in the result
-        for number, given in enumerate(bar):
+        for number, given in enumerate(one_by_one):
             if isinstance(given, LimitSets):
                 if starts is not None or protocol is not None:
                     raise InputError(
@@ -168,7 +169,8 @@ def continuation(
             else:
                 if starts is None:
                     raise InputError("A continuation of fields needs starts, such as starts.gaussian(500, seed=0).")
-                limits, field = find_attractors(given, starts, protocol, batch_size=batch_size), given
+                limits = find_attractors(given, starts, protocol, batch_size=batch_size, progress=line)
+                field = given
             found.append(limits)
             if decoding:
                 if field is None:

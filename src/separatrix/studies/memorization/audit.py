@@ -26,6 +26,7 @@ from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.numerics.intervals import clopper_pearson, trials_without_success
 from separatrix.numerics.neighbours import Distance, Engine
+from separatrix.progress import Progress
 from separatrix.protocol import Protocol
 from separatrix.studies.memorization.study import Memorization, memorization
 from separatrix.studies.resemblance import images_of
@@ -114,7 +115,7 @@ def audit_memorization(
     alpha: float = 0.05,
     seed: int = 0,
     batch_size: int | None = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> MemorizationAudit:
     """Does the model give back more than a share ``budget`` of its training images?
 
@@ -134,8 +135,8 @@ def audit_memorization(
         engine: of the nearest neighbours.
         alpha: expected share of false calls among the attractors that are called.
         seed: of the sample and of the noise.
-        batch_size: latents per network pass; measured if not given.
-        progress: show progress bars.
+        batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
+        progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError: a budget outside [0, 1), a sample below 1, or data of the wrong shape.
@@ -158,9 +159,9 @@ def audit_memorization(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the decision says it
-        limits, beside, drawn = (
-            find_attractors(field, source, protocol, batch_size=batch_size, progress=progress) for source in sources
-        )
+        field = field.with_batch_size(batch_size)
+        with Progress.of(progress).stage("searching from training images, held-out images and noise", 3) as line:
+            limits, beside, drawn = (find_attractors(field, source, protocol, progress=line) for source in sources)
     study = memorization(
         field,
         limits,
