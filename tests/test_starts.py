@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from separatrix import starts
+from separatrix import find_attractors, iterate, starts
 from separatrix.data import encoding, load_images
 from separatrix.errors import FieldError, InputError, OutOfMemoryError
 from separatrix.field import LatentField
@@ -384,3 +384,13 @@ def test_real_images_through_a_real_shape(real_data: Path) -> None:
     assert latents.std(0).min() > 1e-3
     with pytest.raises(InputError, match=r"1×28×28 where the model's decoder makes 1×32×32.*size=\(32, 32\)"):
         starts.encoded(f"{real_data / 'data' / 'mnist.npz'}#x_test", limit=3).block(conv_field(1, 32), 0, 3)
+
+
+def test_more_starts_than_fit_into_half_of_the_memory_are_refused() -> None:
+    field = LatentField.from_map(torch.tanh, latent_shape=(2,))
+    endless = starts.gaussian(999_999_999_999_999, seed=0)
+    for search in (find_attractors, iterate):
+        with pytest.raises(
+            InputError, match=r"999,999,999,999,999 starts would take .* GB of memory.*give fewer starts"
+        ):
+            search(field, endless)

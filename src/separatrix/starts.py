@@ -18,9 +18,12 @@ from torch import Tensor
 from separatrix.data import load_images
 from separatrix.errors import InputError
 from separatrix.field import LatentField
+from separatrix.memory import require_room
 from separatrix.start_rules import SEED_BITS, Box, Encoded, Gaussian, Grid, NoiseImages, Points, Rule
 
 __all__ = ["Starts", "as_starts", "box", "encoded", "gaussian", "grid", "noise_images", "points"]
+
+_ROW = 64  # bytes that a result keeps of an orbit beside its end point
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,9 @@ class Starts:
             raise InputError(
                 f"There is no block {first} to {last} in {len(self)} starts; stay within 0 to {len(self)}."
             )
+        if first == 0:
+            need = len(self) * (field.latent_dim * field.dtype.itemsize + _ROW)
+            require_room(need, f"The end points of {len(self):,} starts", "give fewer starts")
         if first == last:
             return torch.empty((0, *field.latent_shape), dtype=field.dtype, device=field.device)
         return self.rule.rows(field, self.first + first, self.first + last)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from separatrix import memory
-from separatrix.data import ImageSet, load_images
+from separatrix.data import ImageSet, load_images, pictures
 from separatrix.errors import FileError, InputError, SeparatrixError
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 4, 5), dtype=np.uint8)
@@ -147,3 +147,38 @@ def test_memory_is_known_here() -> None:
     room = memory.available()
     assert room is not None
     assert 0 < room < 2**50
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16", "P", "RGBA"])
+def test_a_large_picture_is_resized_as_a_small_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: str) -> None:
+    values = np.random.default_rng(2).integers(0, 256, (60, 44, 3), dtype=np.uint8)
+    image = (
+        Image.fromarray(values[:, :, 0].astype(np.uint16) * 250)
+        if mode == "I;16"
+        else Image.fromarray(values).convert(mode)
+    )
+    image.save(tmp_path / "x.png")
+    whole = load_images(tmp_path / "x.png", size=(7, 9)).pixels
+    monkeypatch.setattr(pictures, "_LARGE", 1)
+    by_channel = load_images(tmp_path / "x.png", size=(7, 9)).pixels
+    assert by_channel.shape == whole.shape
+    assert float((by_channel - whole).abs().max()) < 2e-6
+
+
+def test_a_picture_that_does_not_fit_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Image.new("RGB", (300, 200)).save(tmp_path / "x.png")
+    monkeypatch.setattr(memory, "available", lambda: 2 * 300 * 200 * (8 + 4))
+    monkeypatch.setattr(pictures, "_LARGE", 1)
+    assert load_images(tmp_path / "x.png", size=(8, 8)).image_shape == (3, 8, 8)
+    with pytest.raises(
+        InputError, match=r"A picture of 200×300 pixels would take .* GB of memory.*make it smaller first"
+    ):
+        load_images(tmp_path / "x.png")
+    with pytest.raises(InputError, match=r"1 pictures of 99999999×99999999 pixels .*give a smaller size"):
+        load_images(tmp_path / "x.png", size=(99999999, 99999999))
+
+
+def test_a_picture_beyond_pillows_limit_is_one_sentence(tmp_path: Path) -> None:
+    Image.new("1", (20000, 10000)).save(tmp_path / "x.png")
+    with pytest.raises(FileError, match="exceeds limit of 178956970 pixels"):
+        load_images(tmp_path / "x.png", size=(8, 8))

@@ -291,3 +291,22 @@ def test_one_half_of_an_onnx_pair_asks_for_the_other(tmp_path: Path) -> None:
     field = load(tmp_path / "pair/encoder.onnx", decoder=tmp_path / "up.onnx")
     encoder, decoder = halves()
     assert torch.allclose(field(torch.ones(1, 3)), encoder(decoder(torch.ones(1, 3))), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"num_hidden_layers": 10**9},
+        {"hidden_size": 10**9},
+        {"intermediate_size": 10**12},
+        {"decoder_num_hidden_layers": 10**9},
+        {"num_attention_heads": 10**9},
+        {"num_channels": 10**9},
+    ],
+)
+def test_a_config_of_absurd_sizes_is_refused_before_anything_is_built(tmp_path: Path, values: dict[str, int]) -> None:
+    given = write_mae(tmp_path / "mae")
+    config = json.loads((tmp_path / "mae/config.json").read_text())
+    (tmp_path / "mae/config.json").write_text(json.dumps({**config, **values}))
+    (name,) = values
+    refused(given["spec"], rf"says {name} = 1e\+\d+, and its weights are [\d,]+ numbers; give the config\.json")

@@ -90,6 +90,9 @@ def guarded(run: Callable[[], Any], terminal: Terminal) -> ExitCode:
         words = "The machine ran out of memory; choose a smaller --batch-size or fewer starts."
         return _failed(terminal, words, error, ExitCode.BAD_INPUT)
     except OSError as error:
+        if error.filename is not None and error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR):
+            words = f"{os.fsdecode(error.filename)} cannot be used ({error.strerror}); give another path."
+            return _failed(terminal, words, FileError(words), ExitCode.BAD_INPUT)
         if not _is_about_stdout(error):
             return _failed(terminal, _bug(error, terminal), error, ExitCode.BUG)
         _abandon_stdout()

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from separatrix.data.images import shape_words
-from separatrix.data.layout import resized
 from separatrix.data.pictures import BROKEN, decoded, opened, pictures_under, unreadable
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FileError, InputError, SeparatrixError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +98,8 @@ def _read(path: Path, shape: tuple[int, ...], resize: bool) -> NDArray[np.float3
                 "pass resize=True to bring all pictures to that size."
             )
         try:
-            pixels = decoded(picture, colour=shape[0] == 3)
+            return decoded(picture, shape[0] == 3, (shape[1], shape[2]))
+        except SeparatrixError:
+            raise
         except BROKEN as error:
             raise unreadable(path, error) from error
-    if size == shape[1:]:
-        return pixels
-    brought: NDArray[np.float32] = resized(torch.from_numpy(pixels)[None], (shape[1], shape[2]))[0].numpy()
-    return brought

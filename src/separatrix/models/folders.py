@@ -7,6 +7,7 @@ do not lead out of it, and what a library would silently fill with random weight
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import warnings
@@ -28,6 +29,10 @@ _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?:#
 _CONVERT = 'load it where you trust it and write it again with model.save_pretrained("folder", safe_serialization=True)'
 # Buffers that older versions of the libraries wrote down and newer ones compute: they hold nothing that was learnt.
 _COMPUTED = re.compile(r"(^|\.)(position_ids|(rotary|rope)\w*(\.\w+)*\.inv_freq|(attn|attention)\.(bias|masked_bias))$")
+_MOST_LAYERS = 2000
+_SMALL = 2**20  # a size up to this is harmless, whatever the weights
+_DEPTHS = re.compile(r"layers?(_per_block)?$|blocks?$|depths?$|n_layer$")
+_SIZES = re.compile(r"size$|dim$|channels$|heads$|width$|embd$|inner$|d_model$|patches$")
 _LAYERS = ("num_hidden_layers", "n_layer")  # what transformers calls the number of layers
 
 
@@ -262,10 +267,7 @@ def load_pretrained(kind: Any, folder: ModelFolder, *, dropped: str | None = Non
     Raises:
         FileError: a file is damaged, or weights are missing, of another shape, or without a place in the model.
     """
-    require_safetensors(folder)
-    for name, value in nested(folder.config):
-        if name in _LAYERS and isinstance(value, int | float) and not value >= 1:
-            raise FileError(f"{folder.origin} says {name} = {value}, so no layer; give the config.json of its weights.")
+    _refuse_sizes(folder, sum(map(_numbers_in, require_safetensors(folder))))
     try:
         with silenced(), torch.random.fork_rng(devices=[]):
             model, report = kind.from_pretrained(
@@ -298,6 +300,33 @@ def load_pretrained(kind: Any, folder: ModelFolder, *, dropped: str | None = Non
             f"({min(unused)}{more}), so another model was meant; give the config.json that was saved with them."
         )
     return model.eval().requires_grad_(False)
+
+
+def _numbers_in(path: Path) -> int:
+    """How many numbers the tensors of a safetensors file have."""
+    with safe_open(path, framework="pt", device="cpu") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+
+
+def _refuse_sizes(folder: ModelFolder, numbers: int) -> None:
+    """Raises a FileError for a config of sizes that its weights cannot have, before a library builds anything of that size.
+
+    A layer has at least one weight, and a weight with an axis of length d at least d numbers.
+    """
+    for name, value in nested(folder.config):
+        for size in value if isinstance(value, list) else [value]:
+            if isinstance(size, bool) or not isinstance(size, int | float):
+                continue
+            if name in _LAYERS and not size >= 1:
+                raise FileError(
+                    f"{folder.origin} says {name} = {size}, so no layer; give the config.json of its weights."
+                )
+            most = _MOST_LAYERS if _DEPTHS.search(name) else max(numbers, _SMALL) if _SIZES.search(name) else math.inf
+            if size > most:
+                raise FileError(
+                    f"{folder.origin} says {name} = {size:g}, and its weights are {numbers:,} numbers; give the config.json "
+                    "that was saved with them."
+                )
 
 
 @contextmanager
