@@ -161,7 +161,7 @@ def textures(count: int, shape: tuple[int, int, int]) -> Tensor:
 
 def cases(kept: Path | None = None) -> list[Case]:
     """All networks, the three of the bar first; trained ones are kept in, and taken from, the folder ``kept``."""
-    _trained = partial(_training, kept)
+    _trained = partial(training, kept)
     grey, colour = (1, 28, 28), (3, 32, 32)
     found = [
         Case(f"k = 32, seed {seed}", "bar", "MNIST", _trained("MNIST", grey, 32, seed=seed, epochs=15), grey, BAR)
@@ -204,7 +204,7 @@ def _test_images(file: str, classes: tuple[int, ...] = tuple(range(10))) -> np.n
     return _of_classes(file, "test", classes, FEATURES_CHOSEN_ON.get(file, 0))
 
 
-def _training(
+def training(
     kept: Path | None,
     name: str,
     shape: tuple[int, int, int],
@@ -217,6 +217,8 @@ def _training(
     stages: int = 2,
     classes: tuple[int, ...] = tuple(range(10)),
 ) -> Callable[[], sx.LatentField]:
+    """What trains the reference autoencoder of that data set and recipe, or takes it from the folder ``kept``."""
+
     def make() -> sx.LatentField:
         label = f"{name}-{k}-{seed}-{epochs}-{noise}-{len(classes)}.safetensors".lower()
         if kept is not None and (kept / label).exists():

@@ -32,6 +32,7 @@ PAGES: list[tuple[str, str, Page]] = [
     ("benchmarks/audit", "audit", lambda m, r: m.table(r)),
     ("benchmarks/engine_table", "engine", lambda m, r: m.markdown(r)),
     ("benchmarks/omp", "omp", lambda m, r: m.markdown(rows(m, r["rows"]), r)),
+    ("benchmarks/ood_choice", "ood_choice", lambda m, r: m.page(r)),
     ("benchmarks/ood_table", "ood", lambda m, r: m.page(r)),
     ("benchmarks/real_models", "real_models", lambda m, r: m.markdown(rows(m, r["rows"]), r["machine"])),
     ("benchmarks/trails", "trails", lambda m, r: m.markdown(rows(m, r))),

@@ -113,7 +113,7 @@ class TypicalityDetector(Detector):
         if len(features) < 2:
             raise InputError(f"Only {len(features)} inputs are left to learn what is typical; give more ID data.")
         far = (2 + 3 * (data is not None)) * self.baselines
-        self._state |= _density(features, far)
+        self._state |= density(features, far)
 
     def _features(self, latents: Tensor, data: Tensor | None) -> Tensor:
         """``(n, p)`` float64; a row of an unscorable input holds NaN."""
@@ -176,7 +176,7 @@ def logarithm(length: Tensor) -> Tensor:
     return (length + _FLOOR).log()
 
 
-def _density(features: Tensor, far: int = 0) -> dict[str, Tensor]:
+def density(features: Tensor, far: int = 0) -> dict[str, Tensor]:
     """What `atypicality` needs, from ``(n, p)`` features of held-out ID inputs; the upper side of the last ``far`` counts more."""
     count = features.shape[1]
     state = fit_normal_scale(features, _SMALLEST_SCALE)._asdict()
