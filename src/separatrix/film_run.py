@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from separatrix.check import require_self_map
 from separatrix.data import load_images
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FileError, InputError, SeparatrixError
 from separatrix.field import LatentField
 from separatrix.models import load
 from separatrix.models.autoencoders import ConvAutoencoder
@@ -42,6 +44,7 @@ class Footage:
         errors: images by name on which the reconstruction error is measured.
         words: the model and the data in one line.
         history: of the training; None for checkpoints.
+        left_out: checkpoints that are damaged or no field, by name, and why.
     """
 
     fields: tuple[LatentField, ...]
@@ -52,6 +55,7 @@ class Footage:
     errors: Mapping[str, Tensor]
     words: str
     history: TrainingHistory | None = None
+    left_out: Mapping[str, str] = dataclass_field(default_factory=dict)
 
 
 def footage_of_training(
@@ -132,7 +136,7 @@ def footage_of_checkpoints(
         allow_code: passed on to `load`.
 
     Raises:
-        FileError: there is no checkpoint there, or one cannot be read.
+        FileError: there is no checkpoint there, or none can be read; single ones are left out.
         InputError: the images cannot be used.
     """
     place = Path(folder)
@@ -141,13 +145,12 @@ def footage_of_checkpoints(
         raise FileError(f"{place} holds no checkpoints; they must end in {', '.join(_SUFFIXES)}.")
     if limit is not None and limit < len(files):
         files = [files[round(index)] for index in np.linspace(0, len(files) - 1, limit)]
+    images = load_images(data, limit=_MEASURED).pixels
+    fields, left_out = _sound(files, model, allow_code)
+    files = [path for path in files if path.name not in left_out]
     numbers = [_number(path) for path in files]
     known = all(number is not None for number in numbers) and len(set(numbers)) == len(numbers)
-    images = load_images(data, limit=_MEASURED).pixels
-    fields = tuple(
-        load(path, allow_code=allow_code) if model is None else load(model, weights=path, allow_code=allow_code)
-        for path in files
-    )
+    lost = f", {len(left_out)} more left out" if left_out else ""
     return Footage(
         fields=fields,
         parameters=tuple(
@@ -157,8 +160,25 @@ def footage_of_checkpoints(
         shown=images[:_SHOWN],
         classes=None,
         errors={"the images shown": images},
-        words=f"{len(files)} checkpoints of {place.name}, {len(images):,} images.",
+        words=f"{len(files)} checkpoints of {place.name}{lost}, {len(images):,} images.",
+        left_out=left_out,
     )
+
+
+def _sound(files: list[Path], model: str | None, allow_code: bool) -> tuple[tuple[LatentField, ...], dict[str, str]]:
+    """The fields of the checkpoints that can be read and are fields, and why the others are not; raises if none is."""
+    fields: list[LatentField] = []
+    left_out: dict[str, str] = {}
+    for path in files:
+        try:
+            field = load(model or path, weights=None if model is None else path, allow_code=allow_code)
+            require_self_map(field, torch.empty(0))
+            fields.append(field)
+        except SeparatrixError as error:
+            if len(left_out) + 1 == len(files):
+                raise
+            left_out[path.name] = str(error)
+    return tuple(fields), left_out
 
 
 class Camera:

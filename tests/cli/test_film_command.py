@@ -35,6 +35,11 @@ def test_checkpoints_become_a_page(program, digits, tmp_path):
     answer = program("film", "run", "--data", f"{digits}#test", "--resolution", "5", "--json")
     assert answer.code == 0, answer.stderr
     assert [frame["step"] for frame in answer.json["frames"]] == [5, 10]
+    assert answer.json["left_out"] == {}
+    (tmp_path / "run" / "step7.safetensors").write_bytes(b"half of a file")
+    again = program("film", "run", "--data", f"{digits}#test", "--resolution", "5", "--overwrite")
+    assert again.code == 0, again.stderr
+    assert "step7.safetensors is left out: " in again.stdout
     weights = program(
         "film", "run", "--data", f"{digits}#test", "--resolution", "5", "--out", "b.html", "--model", "toy.py:small"
     )

@@ -13,7 +13,7 @@ from searches_by_hand import limit_sets
 
 import separatrix as sx
 from separatrix import EventKind, LatentField, continuation, match
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FieldError, FileError, InputError, ModelWarning
 from separatrix.studies.continuation.dissimilarity import basin_dissimilarity, chamfer, overlap
 from separatrix.testing.oracles import negated_tanh_product, tilted_well
 
@@ -241,3 +241,19 @@ def test_mistakes_are_sentences(tmp_path):
             call()
     with pytest.raises(FileError, match="no saved result"):
         sx.load_result(tmp_path / "nothing")
+
+
+def test_a_field_that_is_none_does_not_cost_the_others():
+    def wells(h):
+        return LatentField.from_map(lambda z: z + 0.2 * (z - z**3 + h), (1,), name=f"h = {h}")
+
+    broken = LatentField.from_map(lambda z: z * torch.nan, (1,), name="step 2")
+    points = sx.starts.box(60, -1.25, 1.25, seed=0)
+    with pytest.warns(ModelWarning, match=r"Field 1 \(step 2\) is left out of the continuation: .*NaN"):
+        story = sx.continuation([wells(0.0), broken, wells(0.5)], points, parameters=(1, 2, 3))
+    assert story.parameters == (1.0, 3.0)
+    assert story.counts.tolist() == sx.continuation([wells(0.0), wells(0.5)], points).counts.tolist()
+    with pytest.raises(FieldError, match="NaN"):
+        sx.continuation([broken, broken], points)
+    with pytest.raises(InputError, match="3 fields and 2 parameters"):
+        sx.continuation([wells(0.0), broken, wells(0.5)], points, parameters=(1, 2))

@@ -136,6 +136,15 @@ def test_checkpoints_come_in_the_order_of_their_numbers(tmp_path):
     assert footage.unit == "epoch"
     assert [each.fingerprint for each in footage.fields] == [models[i].field().fingerprint for i in (1, 0, 2)]
     assert footage_of_checkpoints(tmp_path, torch.rand(5, 1, 8, 8), limit=2).parameters == (9.0, 100.0)
+    (tmp_path / "epoch-50.safetensors").write_bytes(b"half of a file")
+    with torch.no_grad():
+        next(models[0].parameters()).fill_(torch.nan)
+    save_model(models[0], tmp_path / "epoch-60.safetensors")
+    beside = footage_of_checkpoints(tmp_path, torch.rand(5, 1, 8, 8))
+    assert beside.parameters == footage.parameters, "the damaged ones are left out"
+    assert set(beside.left_out) == {"epoch-50.safetensors", "epoch-60.safetensors"}
+    assert "NaN" in beside.left_out["epoch-60.safetensors"]
+    assert "2 more left out" in beside.words
     with pytest.raises(FileError, match="holds no checkpoints"):
         footage_of_checkpoints(tmp_path / "nowhere", torch.rand(5, 1, 8, 8))
 

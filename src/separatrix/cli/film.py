@@ -75,7 +75,8 @@ def film(
 
     [bold]separatrix film checkpoints/ --data images.npy --model my_model.py:build[/bold]
 
-    Prints how many sets attract in each frame and what happened to them. For
+    A damaged checkpoint is named and left out. Prints how many sets attract in
+    each frame and what happened to them. For
     larger latent spaces there is no picture; follow them in Python with
     sx.continuation or, during training, sx.DynamicsMonitor.
     """
@@ -151,6 +152,8 @@ def film(
         ),
         Text(f"\n{summary_sentence(shot)}\n", style="bold"),
     )
+    for name, why in footage.left_out.items():
+        terminal.show(Text(f"{name} is left out: {why}", style="yellow"))
     terminal.line(str(out))
     found = any(row["sets"] for row in rows)
     code = ExitCode.OK if found else ExitCode.NOTHING_FOUND
@@ -160,6 +163,7 @@ def film(
             "frames": rows,
             "summary": summary_sentence(shot),
             "subtitle": footage.words,
+            "left_out": dict(footage.left_out),
             "exit_code": int(code),
         }
     )

@@ -118,10 +118,12 @@ def monitor(
     cried: str | None = None
     for reading in watch(kept, calibration, scores, every=every):
         readings.append(reading)
+        if state is not None:  # after every reading: a stream ends when it is stopped
+            save_monitor(kept, state)
         if reading.report.drifted and cried is None:
             cried = reading.last
             terminal.show(Text(f"At {reading.last}: {reading.report.sentence}", style="bold red"))
-    if state is not None:
+    if state is not None and not readings:
         save_monitor(kept, state)
     report = kept.report()
     terminal.show(*_table(readings, report.threshold))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,10 +32,13 @@ def watch(
 ) -> Iterator[Reading]:
     """Decide on each score by itself, at the monitor's rate, and read the monitor every so many inputs.
 
+    If the stream ends with an error, or with Ctrl-C, there is a reading of what came before it, and then that error.
+
     Args:
         monitor: is counted on.
         calibration: the detector's calibration scores.
-        scores: names with scores, in the order in which the inputs came; NaN is unscorable. Taken only as they are needed.
+        scores: names with scores, in the order in which the inputs came; NaN, or no number, is unscorable. Taken
+            only as they are needed.
         every: inputs per reading; the last reading may be of fewer.
 
     >>> calibration = torch.arange(999.0)
@@ -51,12 +55,31 @@ def watch(
             "begin a new one."
         )
     source = iter(scores)
-    while block := list(islice(source, every)):
+    stopped: BaseException | None = None
+    while stopped is None:
+        block: list[tuple[str, float]] = []
+        try:
+            for name, score in islice(source, every):
+                block.append((name, _number(score)))
+        except BaseException as error:  # also a Ctrl-C, which is how a stream ends: what came before it counts
+            stopped = error
+        if not block:
+            break
         values = torch.tensor([score for _, score in block], dtype=torch.float64)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CalibrationWarning)  # one for a stream, by whoever begins it
             decisions = decided(values, conformal_p_values(values, calibration), monitor.rate, len(calibration))
         yield Reading(block[-1][0], monitor.update(decisions))
+    if stopped is not None:
+        raise stopped
+
+
+def _number(score: Any) -> float:
+    """A score; NaN, which is unscorable, for what is none."""
+    try:
+        return float(score)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def save_monitor(monitor: StreamMonitor, path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from separatrix.columnar import Columnar
-from separatrix.errors import ConvergenceWarning, InputError
+from separatrix.errors import ConvergenceWarning, FieldError, InputError, ModelWarning
 from separatrix.field import LatentField
 from separatrix.limitsets.find import find_attractors
 from separatrix.limitsets.sets import LimitSets
@@ -141,6 +141,7 @@ def continuation(
         progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
+        FieldError: none of the fields is a self-map; single ones are left out, with a warning.
         InputError: fields without starts, limit sets with starts, or numbers of parameters or fields that do not fit.
 
     Cost: one search per field; matching evaluates nothing.
@@ -155,6 +156,7 @@ def continuation(
     decoding = keep_decoded or by == "decoded"
     found: list[LimitSets] = []
     pictures: list[tuple[Tensor, ...]] = []
+    broken: list[tuple[int, str, FieldError]] = []
     count = len(searches) if isinstance(searches, Sized) else None
     one_by_one: Iterable[LatentField | LimitSets] = searches
     with warnings.catch_warnings(), Progress.of(progress).stage("continuation", count) as line:
@@ -169,18 +171,29 @@ def continuation(
             else:
                 if starts is None:
                     raise InputError("A continuation of fields needs starts, such as starts.gaussian(500, seed=0).")
-                limits = find_attractors(given, starts, protocol, batch_size=batch_size, progress=line)
+                try:
+                    limits = find_attractors(given, starts, protocol, batch_size=batch_size, progress=line)
+                except FieldError as error:  # one damaged checkpoint must not cost the searches of the others
+                    broken.append((number, given.name, error))
+                    continue
                 field = given
             found.append(limits)
             if decoding:
                 if field is None:
                     raise InputError("There is nothing to decode with; pass fields=, one for each search.")
                 pictures.append(decoded_traces(field, lasting(limits)[0]))
+    if broken and not found:
+        raise broken[0][2]
     if not found:
         raise InputError("A continuation needs at least one field.")
-    values = tuple(float(value) for value in (range(len(found)) if parameters is None else parameters))
-    if len(values) != len(found):
-        raise InputError(f"There are {len(found)} fields and {len(values)} parameters; give one for each.")
+    tried = len(found) + len(broken)
+    values = tuple(float(value) for value in (range(tried) if parameters is None else parameters))
+    if len(values) != tried:
+        raise InputError(f"There are {tried} fields and {len(values)} parameters; give one for each.")
+    for number, name, why in broken:
+        warnings.warn(f"Field {number} ({name}) is left out of the continuation: {why}", ModelWarning, stacklevel=2)
+    lost = {number for number, _, _ in broken}
+    values = tuple(value for number, value in enumerate(values) if number not in lost)
     return joined(found, values, tuple(pictures) if decoding else None, by=by, threshold=threshold)
 
 
