@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from separatrix.cli.app import app
 from separatrix.cli.exit_codes import ExitCode
+from separatrix.ood.score_table import parsed_rows
 
 FIT = (
     "ood",
@@ -166,6 +168,22 @@ def test_images_are_monitored_too_and_counts_are_kept(program, place):
     refused = program("ood", "monitor", "detector", "scores.csv", "--fpr", "0.1", "--state", "m.json")
     assert refused.code == ExitCode.BAD_INPUT
     assert "another promise" in refused.sentence
+
+
+def test_counts_of_a_stream_that_is_stopped_are_kept(program, place, monkeypatch):
+    program(*FIT)
+    program(*SCORE)
+    rows = (place / "scores.csv").read_text().splitlines(keepends=True)
+
+    def stopped(*_, **__):
+        yield from parsed_rows(rows[:11], "the stream")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("separatrix.ood.score_table.parsed_rows", stopped)
+    arguments = ("ood", "monitor", "detector", "-", "--fpr", "0.05", "--state", "m.json", "--every", "4")
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code != 0
+    assert json.loads((place / "m.json").read_text())["inputs"] == 10
 
 
 def test_export(program, place):

@@ -428,3 +428,24 @@ def test_without_pyarrow_the_sentence_says_what_to_install(tmp_path, monkeypatch
         write_rows(tmp_path / "t.parquet", [])
     write_rows(tmp_path / "t.csv", [])
     assert (tmp_path / "t.csv").read_text() == "file,score,p_value,decision,size,mtime_ns\n"
+
+
+def test_an_image_on_which_the_model_fails_is_named_and_the_others_are_scored(detector, folder, tmp_path, monkeypatch):
+    bad = [torch.from_numpy(np.array(Image.open(folder / f"{i}.png"))).float() / 255 for i in (3, 7)]
+    honest = type(detector).score
+    whole = score_to_table(detector, folder, tmp_path / "whole.csv", fpr=0.2)
+
+    def picky(self, pixels):
+        if any(torch.equal(image[0], one) for image in pixels for one in bad):
+            raise ArithmeticError("no logarithm of this image")
+        return honest(self, pixels)
+
+    monkeypatch.setattr(type(detector), "score", picky)
+    run = score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
+    assert run.broken == {f"{i}.png": "the model fails on it (no logarithm of this image)" for i in (3, 7)}
+    assert run.decisions.unscorable.nonzero().flatten().tolist() == [3, 7]
+    others = [i for i in range(10) if i not in (3, 7)]
+    assert torch.allclose(run.decisions.scores[others], whole.decisions.scores[others], rtol=1e-5, atol=1e-6)
+    monkeypatch.setattr(type(detector), "score", lambda self, pixels: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # not an image is wrong, but the model
+        score_to_table(detector, folder, tmp_path / "none.csv", fpr=0.2)

@@ -7,6 +7,7 @@ import torch
 
 from separatrix.errors import FileError, InputError
 from separatrix.ood.monitor import StreamMonitor
+from separatrix.ood.score_table import parsed_rows
 from separatrix.ood.watch import load_monitor, save_monitor, watch
 
 CALIBRATION = torch.arange(999, dtype=torch.float64)
@@ -70,3 +71,39 @@ def test_another_promise_or_no_monitor(tmp_path):
         list(watch(StreamMonitor(0.05, 99), CALIBRATION, stream(1, 1)))
     with pytest.raises(InputError, match="at least 1"):
         list(watch(StreamMonitor(0.05, 999), CALIBRATION, stream(1, 1), every=0))
+
+
+def test_a_bad_frame_is_unscorable_and_the_stream_goes_on():
+    frames = [("a", 0.0), ("b", None), ("c", "no number"), ("d", float("nan")), ("e", 1e3), ("f", torch.tensor(0.0))]
+    (reading,) = watch(StreamMonitor(0.05, 999), CALIBRATION, frames)
+    assert reading.last == "f"
+    assert (reading.report.inputs, reading.report.unscorable, reading.report.alarms) == (3, 3, 1)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("the camera is gone"), SystemExit(3)])
+def test_what_came_before_the_end_of_a_stream_counts(error):
+    def ending():
+        yield from stream(4, 21)
+        raise error
+
+    monitor, readings = StreamMonitor(0.05, 999), []
+    with pytest.raises(type(error)):
+        readings.extend(map(readings.append, watch(monitor, CALIBRATION, ending(), every=10)))
+    assert [reading.last for reading in readings if reading] == ["9", "19", "24"]
+    assert (monitor.inputs, monitor.alarms) == (25, 4)
+
+
+def test_damaged_lines_of_a_stream_are_counted():
+    lines = [
+        "file,score,p_value,decision\n",
+        "a.png,1.5,0.25,in\n",
+        "b.pn\n",
+        "\n",
+        "c.png,x,0.25,in\n",
+        "d.png,2,0.5,in\n",
+    ]
+    assert [row.file for row in parsed_rows(lines, "here")] == ["a.png", "d.png"]
+    rows = list(parsed_rows(lines, "here", damaged=True))
+    assert [row.file for row in rows] == ["a.png", "line 3", "line 5", "d.png"]
+    (reading,) = watch(StreamMonitor(0.05, 999), CALIBRATION, ((row.file, row.score) for row in rows))
+    assert (reading.report.inputs, reading.report.unscorable) == (2, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,7 +147,9 @@ def monitor(
 def _of_table(source: str) -> Iterator[tuple[str, float]]:
     from separatrix.ood.score_table import parsed_rows, read_rows
 
-    rows = parsed_rows(sys.stdin, "Standard input") if source == "-" else read_rows(Path(source))
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a name that is no UTF-8 does not end a stream
+    rows = parsed_rows(sys.stdin, "Standard input", damaged=True) if source == "-" else read_rows(Path(source))
     for row in rows:
         yield row.file, row.score
 

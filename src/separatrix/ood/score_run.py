@@ -19,7 +19,8 @@ from torch import Tensor
 from separatrix.data import load_images
 from separatrix.data.images import shape_words
 from separatrix.data.picture_stream import PictureBlock, stream_pictures
-from separatrix.errors import CalibrationWarning, FileError, InputError
+from separatrix.errors import CalibrationWarning, FileError, InputError, SeparatrixError
+from separatrix.models.weights import first_line
 from separatrix.ood.decisions import Budget, Decisions
 from separatrix.ood.detector import Detector
 from separatrix.ood.files import identity
@@ -175,14 +176,38 @@ def stream_scores(
     wanted: Callable[[str, Path], bool] = lambda _name, _path: True,
     fitting: bool = False,
 ) -> Iterator[tuple[PictureBlock, Tensor]]:
-    """Blocks of images with their scores, NaN where there are no pixels; the options are those of `stream_pictures`."""
+    """Blocks of images with their scores; the options are those of `stream_pictures`.
+
+    NaN where there are no pixels, or where the model fails on an image alone, which is named like one that cannot be decoded.
+    Where it fails on all from the first block on, the error is raised.
+    """
     shape = detector.input_shape
     if shape is None:
         raise InputError("This detector was fitted on latents, not on images; score latents with score_features.")
     for block in _blocks(source, shape, resize, wanted, fitting):
-        scores = detector.score(block.pixels)
+        scores, errors = _one_by_one(detector, block.pixels)
+        if len(errors) == len(scores) and not fitting:
+            raise errors[0]
+        fitting = True
+        block.broken.update(
+            {block.names[row]: f"the model fails on it ({first_line(error)})" for row, error in errors.items()}
+        )
         scores[[name in block.broken for name in block.names]] = math.nan
         yield block, scores
+
+
+def _one_by_one(detector: Detector, pixels: Tensor) -> tuple[Tensor, dict[int, Exception]]:
+    """Scores, and by row what the model raises on an image alone: one bad image must not cost the others."""
+    try:
+        return detector.score(pixels), {}
+    except (SeparatrixError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if len(pixels) < 2:
+            return torch.full((len(pixels),), math.nan, dtype=torch.float64), dict.fromkeys(range(len(pixels)), error)
+        half = len(pixels) // 2
+        (first, early), (second, late) = _one_by_one(detector, pixels[:half]), _one_by_one(detector, pixels[half:])
+        return torch.cat([first, second]), {**early, **{half + row: error for row, error in late.items()}}
 
 
 def _blocks(

@@ -142,8 +142,10 @@ def read_rows(path: Path) -> list[Row]:
     return [row for cells in zip(*columns, strict=True) if (row := _row(cells)) is not None]
 
 
-def parsed_rows(lines: Iterable[str], where: str) -> Iterator[Row]:
+def parsed_rows(lines: Iterable[str], where: str, *, damaged: bool = False) -> Iterator[Row]:
     """The valid rows of a CSV table with its header, one by one as the lines come. Tables without sizes and stamps count too.
+
+    With ``damaged``, a line that is no row is unscorable under its number, instead of being left out.
 
     >>> list(parsed_rows(["file,score,p_value,decision\\n", "a.png,1.5,0.25,in\\n", "b.pn"], "here"))
     [Row(file='a.png', score=1.5, p_value=0.25, decision='in')]
@@ -155,6 +157,8 @@ def parsed_rows(lines: Iterable[str], where: str) -> Iterator[Row]:
             raise FileError(_other_columns(where, header or ()))
         for cells in reader:
             row = _row(cells) if len(cells) == len(header) else None
+            if row is None and damaged and cells:
+                row = Row(f"line {reader.line_num}", math.nan, math.nan, WORDS[Verdict.UNSCORABLE])
             if row is not None:
                 yield row._replace(file=row.file[1:]) if _is_guarded(row.file) else row
     except (csv.Error, UnicodeDecodeError) as error:
