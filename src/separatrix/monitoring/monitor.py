@@ -76,6 +76,7 @@ class DynamicsMonitor:
         history: the snapshots.
         searches: the limit sets of those in which attractors were sought (`Snapshot.searched`), in the same order.
 
+    >>> import torch
     >>> from separatrix import starts
     >>> gain = torch.nn.Parameter(torch.tensor(0.5))
     >>> field = LatentField.from_map(lambda z: torch.tanh(gain * z), latent_shape=(1,))

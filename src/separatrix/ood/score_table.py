@@ -147,8 +147,8 @@ def parsed_rows(lines: Iterable[str], where: str, *, damaged: bool = False) -> I
 
     With ``damaged``, a line that is no row is unscorable under its number, instead of being left out.
 
-    >>> list(parsed_rows(["file,score,p_value,decision\\n", "a.png,1.5,0.25,in\\n", "b.pn"], "here"))
-    [Row(file='a.png', score=1.5, p_value=0.25, decision='in')]
+    >>> [row[:4] for row in parsed_rows(["file,score,p_value,decision\\n", "a.png,1.5,0.25,in\\n", "b.pn"], "here")]
+    [('a.png', 1.5, 0.25, 'in')]
     """
     reader = csv.reader(lines)
     try:
