@@ -44,6 +44,10 @@ class ModelWarning(SeparatrixWarning):
     """The model was usable, but not as it was handed over (train mode, no gradients, low precision)."""
 
 
+class DataWarning(SeparatrixWarning):
+    """Images were read, but perhaps not as they were meant (what is white, frames that were left out)."""
+
+
 class CalibrationWarning(SeparatrixWarning):
     """There are too few calibration scores for the false-alarm rate that was asked for."""
 

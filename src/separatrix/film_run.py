@@ -68,6 +68,7 @@ def footage_of_training(
     learning_rate: float = 2e-3,
     batch_size: int = 64,
     seed: int = 0,
+    scale: float | None = None,
     device: torch.device | str = "cpu",
     progress: bool | Progress = False,
 ) -> Footage:
@@ -82,6 +83,7 @@ def footage_of_training(
         learning_rate: Adam's, at the start.
         batch_size: images per step.
         seed: of the weights, the split and the order.
+        scale: the stored value that is white, as for `load_images`.
         device: where the model is trained and the fields compute.
         progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
@@ -90,7 +92,7 @@ def footage_of_training(
     """
     if frames < 2:
         raise InputError(f"A film needs at least 2 frames, not {frames}.")
-    images, classes, name = _images(data)
+    images, classes, name = _images(data, scale)
     order = np.random.default_rng(seed).permutation(len(images))
     images, classes = images[order], None if classes is None else classes[order]
     held = max(1, int(_HELD_OUT * len(images)))
@@ -124,7 +126,13 @@ def footage_of_training(
 
 
 def footage_of_checkpoints(
-    folder: str | Path, data: Any, *, model: str | None = None, limit: int | None = None, allow_code: bool = False
+    folder: str | Path,
+    data: Any,
+    *,
+    model: str | None = None,
+    limit: int | None = None,
+    scale: float | None = None,
+    allow_code: bool = False,
 ) -> Footage:
     """The checkpoints of a folder in the order of the last number in their names.
 
@@ -133,6 +141,7 @@ def footage_of_checkpoints(
         data: images to show, and to measure the error on.
         model: ``path/to/file.py:factory`` of the module that the weights belong to.
         limit: at most so many checkpoints, evenly chosen.
+        scale: the stored value that is white, as for `load_images`.
         allow_code: passed on to `load`.
 
     Raises:
@@ -145,7 +154,7 @@ def footage_of_checkpoints(
         raise FileError(f"{place} holds no checkpoints; they must end in {', '.join(_SUFFIXES)}.")
     if limit is not None and limit < len(files):
         files = [files[round(index)] for index in np.linspace(0, len(files) - 1, limit)]
-    images = load_images(data, limit=_MEASURED).pixels
+    images = load_images(data, limit=_MEASURED, scale=scale).pixels
     fields, left_out = _sound(files, model, allow_code)
     files = [path for path in files if path.name not in left_out]
     numbers = [_number(path) for path in files]
@@ -215,12 +224,12 @@ def moments(epochs: int, frames: int) -> tuple[int, ...]:
     return (*sorted(chosen), epochs)
 
 
-def _images(data: Any) -> tuple[Tensor, Tensor | None, str]:
+def _images(data: Any, scale: float | None) -> tuple[Tensor, Tensor | None, str]:
     if data is None:
         digits = load_digits()
         pixels = torch.from_numpy(digits.images[:, None] / 16).to(torch.float32)
         return pixels, torch.from_numpy(digits.target).to(torch.int64), "handwritten digits"
-    found = load_images(data)
+    found = load_images(data, scale=scale)
     name = Path(str(found.provenance["source"])).name if "source" in found.provenance else "given images"
     return found.pixels.to(torch.float32), None, name
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import separatrix as sx
 from separatrix.cli import words
+from separatrix.data import load_images
 from separatrix.data.picture_stream import stream_pictures
 from separatrix.errors import SeparatrixError
 from separatrix.models import DenseAutoencoder, save_model
@@ -88,6 +90,13 @@ def _sentences(tmp_path: Path) -> list[tuple[str, str]]:
         ),
         (_provoked(lambda: sx.Protocol(tolerance=0.0)), "--tolerance must be"),
         (_provoked(overwrite), "choose another --out, or add --overwrite"),
+        (_provoked(lambda: load_images(np.full((2, 4, 4), 9.0))), "(--scale 255 does so)"),
+        (
+            _provoked(lambda: load_images(np.ones((2, 4, 4), np.uint8))),
+            "add --scale 1 if 1 is white, or add --scale 255",
+        ),
+        (_provoked(lambda: load_images(np.full((2, 4, 4), 9), scale=3)), "above --scale 3;"),
+        (_provoked(lambda: load_images(np.ones((2, 4, 4)), scale=-1)), "--scale must be the stored value"),
         (_provoked(lambda: list(stream_pictures(_picture(tmp_path), (1, 4, 4)))), "add --resize to bring"),
         (_provoked(lambda: _foreign_table(tmp_path)), "choose another --out, or add --overwrite"),
         (f"Remedy: {Status.WANDERING.remedy}.", "Remedy: raise --max-steps tenfold"),

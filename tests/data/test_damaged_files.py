@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from separatrix import memory
-from separatrix.data import ImageSet, load_images, pictures
+from separatrix.data import ImageSet, decoding, load_images
 from separatrix.errors import FileError, InputError, SeparatrixError
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 4, 5), dtype=np.uint8)
@@ -159,7 +159,7 @@ def test_a_large_picture_is_resized_as_a_small_one(monkeypatch: pytest.MonkeyPat
     )
     image.save(tmp_path / "x.png")
     whole = load_images(tmp_path / "x.png", size=(7, 9)).pixels
-    monkeypatch.setattr(pictures, "_LARGE", 1)
+    monkeypatch.setattr(decoding, "_LARGE", 1)
     by_channel = load_images(tmp_path / "x.png", size=(7, 9)).pixels
     assert by_channel.shape == whole.shape
     assert float((by_channel - whole).abs().max()) < 2e-6
@@ -168,7 +168,7 @@ def test_a_large_picture_is_resized_as_a_small_one(monkeypatch: pytest.MonkeyPat
 def test_a_picture_that_does_not_fit_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     Image.new("RGB", (300, 200)).save(tmp_path / "x.png")
     monkeypatch.setattr(memory, "available", lambda: 2 * 300 * 200 * (8 + 4))
-    monkeypatch.setattr(pictures, "_LARGE", 1)
+    monkeypatch.setattr(decoding, "_LARGE", 1)
     assert load_images(tmp_path / "x.png", size=(8, 8)).image_shape == (3, 8, 8)
     with pytest.raises(
         InputError, match=r"A picture of 200×300 pixels would take .* GB of memory.*make it smaller first"

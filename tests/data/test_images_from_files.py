@@ -52,6 +52,7 @@ def test_npy_is_mapped_and_only_the_limit_is_read(tmp_path: Path) -> None:
         "dtype": "uint8",
         "limit": 2,
         "size": None,
+        "scale": None,
     }
     assert json.loads(json.dumps(images.provenance)) == images.provenance
     large = np.lib.format.open_memmap(

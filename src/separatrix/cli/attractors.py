@@ -28,6 +28,7 @@ from separatrix.cli.options import (
     Json,
     Overwrite,
     Quiet,
+    Scale,
     Seed,
     Size,
     Traceback,
@@ -63,6 +64,7 @@ def attractors(
     model: ChosenModel,
     data: Data = None,
     size: Size = None,
+    scale: Scale = None,
     noise: Annotated[
         int | None,
         typer.Option("--noise", min=1, metavar="N", rich_help_panel=STARTS_PANEL,
@@ -151,6 +153,8 @@ def attractors(
         raise usage_error(ctx, "--held-out", "it is compared with the training images; give --train too.")
     if size is not None and data is None and train is None:
         raise usage_error(ctx, "--size", "there are no images to resize; give --data or --train.")
+    if scale is not None and data is None and train is None:
+        raise usage_error(ctx, "--scale", "there are no images; give --data or --train.")
 
     from separatrix import starts as starting
     from separatrix.data import load_images
@@ -162,13 +166,13 @@ def attractors(
     rules = _rules(protocol, max_steps, tolerance, precision)
     field = model.load()
     if data is not None:
-        source = starting.encoded(load_images(data, limit=starts or STARTS, size=pixels))
+        source = starting.encoded(load_images(data, limit=starts or STARTS, size=pixels, scale=scale))
     elif intervals is not None:
         source = starting.box(starts or STARTS, *intervals, seed=seed)
     else:
         source = starting.gaussian(noise or STARTS, seed=seed, std=std)
-    known = None if train is None else load_images(train, size=pixels)
-    unseen = None if held_out is None else load_images(held_out, size=pixels)
+    known = None if train is None else load_images(train, size=pixels, scale=scale)
+    unseen = None if held_out is None else load_images(held_out, size=pixels, scale=scale)
     terminal.show(header(field, source, protocol.value, rules))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the table of statuses says it, with the reasons

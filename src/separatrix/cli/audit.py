@@ -17,6 +17,7 @@ from separatrix.cli.options import (
     Json,
     Overwrite,
     Quiet,
+    Scale,
     Seed,
     Traceback,
 )
@@ -57,6 +58,7 @@ def audit(
     size: Annotated[
         str | None, typer.Option("--size", metavar="H,W", help="Resize all images to this.", rich_help_panel=_DATA)
     ] = None,
+    scale: Scale = None,
     budget: Annotated[
         float | None,
         typer.Option("--budget", min=0.0, max=0.999, metavar="SHARE", rich_help_panel=_RULES,
@@ -150,7 +152,7 @@ def audit(
     )
     field = model.load()
     images = {
-        name: None if source is None else load_images(source, size=pixels)
+        name: None if source is None else load_images(source, size=pixels, scale=scale)
         for name, source in (("train", train), ("held_out", held_out), ("suspects", suspects))
     }
     terminal.show(_header(field, images))

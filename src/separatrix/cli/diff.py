@@ -22,6 +22,7 @@ from separatrix.cli.options import (
     LatentShape,
     Overwrite,
     Quiet,
+    Scale,
     Seed,
     Set,
     Size,
@@ -58,6 +59,7 @@ def diff(
     device: Device = None,
     data: Data = None,
     size: Size = None,
+    scale: Scale = None,
     noise: Annotated[
         int | None,
         typer.Option("--noise", min=1, metavar="N", rich_help_panel=STARTS_PANEL,
@@ -118,6 +120,8 @@ def diff(
         )
     if size is not None and data is None:
         raise usage_error(ctx, "--size", "there are no images to resize; give --data.")
+    if scale is not None and data is None:
+        raise usage_error(ctx, "--scale", "there are no images; give --data.")
     if not threshold > 0:
         raise usage_error(ctx, "--threshold", f"it must be positive, not {threshold:g}.")
     if out is not None and out.exists() and not overwrite:
@@ -139,7 +143,7 @@ def diff(
     first, second = loaded(a, weights_a), loaded(b, weights_b)
     others = [loaded(a, each) if weights_a is not None else loaded(each, None) for each in reseeded or ()]
     if data is not None:
-        source = starting.encoded(load_images(data, limit=starts, size=pixels))
+        source = starting.encoded(load_images(data, limit=starts, size=pixels, scale=scale))
     else:
         source = starting.gaussian(noise or starts, seed=seed)
     names = [weights_a or a, weights_b or b]

@@ -19,6 +19,7 @@ from separatrix.cli.options import (
     Data,
     Json,
     Quiet,
+    Scale,
     Seed,
     Size,
     Traceback,
@@ -41,6 +42,7 @@ def doctor(
     model: ChosenModel,
     data: Data = None,
     size: Size = None,
+    scale: Scale = None,
     samples: Annotated[
         int,
         typer.Option("--samples", min=2, metavar="N", help="Points at which the field is measured.",
@@ -64,13 +66,15 @@ def doctor(
     pixels = parsed_size(ctx, size)
     if size is not None and data is None:
         raise usage_error(ctx, "--size", "there are no images to resize; give --data.")
+    if scale is not None and data is None:
+        raise usage_error(ctx, "--scale", "there are no images; give --data.")
 
     from separatrix.data import load_images
     from separatrix.examination_summary import jsonable
     from separatrix.studies.diagnosis import diagnose
 
     field = model.load()
-    images = None if data is None else load_images(data, limit=samples, size=pixels)
+    images = None if data is None else load_images(data, limit=samples, size=pixels, scale=scale)
     terminal.show(repr(field).removeprefix("LatentField(").removesuffix(")"))
     found = diagnose(field, images, samples=samples, seed=seed, progress=terminal.progress)
     terminal.show(*_findings(found.checked))
@@ -78,7 +82,8 @@ def doctor(
     if not found.checked.ok:
         terminal.keep(record)
         found.checked.require()
-    images_given = {option: text for option, text in (("--data", data), ("--size", size)) if text is not None}
+    said = (("--data", data), ("--size", size), ("--scale", None if scale is None else f"{scale:g}"))
+    images_given = {option: text for option, text in said if text is not None}
     command = next_command(
         model.spec,
         {**model.given, **images_given},

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from separatrix.cli.exit_codes import ExitCode
-from separatrix.cli.options import OUTPUT_PANEL, AllowCode, Json, Quiet, Seed, Traceback
+from separatrix.cli.options import OUTPUT_PANEL, AllowCode, Json, Quiet, Scale, Seed, Traceback
 from separatrix.cli.parsing import usage_error
 from separatrix.cli.place import reserved
 from separatrix.cli.tables import number, share, table
@@ -32,6 +32,7 @@ def film(
                      help="Images: a folder of pictures, .npy, .npz (file.npz#name picks an array), idx. To train on, or to show "
                      "with checkpoints; without it and without a folder, handwritten digits that come with the installation."),
     ] = None,
+    scale: Scale = None,
     model: Annotated[
         str | None,
         typer.Option("--model", metavar="MODEL", rich_help_panel=_CHECKPOINTS,
@@ -100,10 +101,12 @@ def film(
     kept = None if keep is None else reserved(ctx, keep, kind=RESULT, overwrite=overwrite, reads=reads)
     with terminal.progress.stage("film", 2) as line:
         if checkpoints is not None:
-            footage = footage_of_checkpoints(checkpoints, data, model=model, limit=frames, allow_code=allow_code)
+            footage = footage_of_checkpoints(
+                checkpoints, data, model=model, limit=frames, scale=scale, allow_code=allow_code
+            )
         else:
             footage = footage_of_training(
-                data, epochs=epochs, frames=frames, channels=channels, seed=seed, progress=line
+                data, epochs=epochs, frames=frames, channels=channels, seed=seed, scale=scale, progress=line
             )
         shot = training_film(
             footage.fields,

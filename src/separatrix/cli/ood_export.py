@@ -16,6 +16,7 @@ from separatrix.cli.options import (
     Json,
     OverwriteFile,
     Quiet,
+    Scale,
     Traceback,
 )
 from separatrix.cli.parsing import usage_error
@@ -37,6 +38,7 @@ def export(
         typer.Option("--examples", metavar="SOURCE",
                      help="Eight of these images are kept in the file with their scores; else noise and constants."),
     ] = None,
+    scale: Scale = None,
     overwrite: OverwriteFile = False,
     _json: Json = False,
     _quiet: Quiet = False,
@@ -65,7 +67,7 @@ def export(
     )
     field = model.load()
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
-    written = export_onnx(known, place, None if examples is None else load_images(examples, limit=8))
+    written = export_onnx(known, place, None if examples is None else load_images(examples, limit=8, scale=scale))
     size = out.stat().st_size
     entries = [
         ("kind", known.kind),

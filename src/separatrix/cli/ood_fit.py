@@ -17,6 +17,7 @@ from separatrix.cli.options import (
     Json,
     Overwrite,
     Quiet,
+    Scale,
     Seed,
     Traceback,
 )
@@ -67,6 +68,7 @@ def fit(
     size: Annotated[
         str | None, typer.Option("--size", metavar="H,W", help="Resize all images to this.", rich_help_panel=_TRAINING)
     ] = None,
+    scale: Scale = None,
     detector: Annotated[
         Kind, typer.Option("--detector", help="auto: the one that does best on simple inputs (docs/ood.md).")
     ] = Kind.TYPICALITY,
@@ -110,8 +112,8 @@ def fit(
     reads = (model.spec, *model.given.values(), data, calibration)
     place = reserved(ctx, out, kind=DETECTOR, overwrite=overwrite, reads=reads)
     field = model.load()
-    images = load_images(data, limit=limit, size=pixels)
-    held_out = None if calibration is None else load_images(calibration, limit=limit, size=pixels)
+    images = load_images(data, limit=limit, size=pixels, scale=scale)
+    held_out = None if calibration is None else load_images(calibration, limit=limit, size=pixels, scale=scale)
     fitted = fit_detector(
         field,
         images,

@@ -21,11 +21,13 @@ from separatrix.cli.options import (
     Json,
     LatentShape,
     Quiet,
+    Scale,
     Set,
     Traceback,
     Weights,
 )
 from separatrix.cli.parsing import usage_error
+from separatrix.cli.place import reserved
 from separatrix.cli.tables import heading, number, table
 from separatrix.cli.terminal import Terminal
 
@@ -64,6 +66,7 @@ def monitor(
         bool,
         typer.Option("--resize", help="Bring pictures to the size that the detector was fitted on.", rich_help_panel=_IMAGES),
     ] = False,
+    scale: Scale = None,
     weights: Weights = None,
     latent_shape: LatentShape = None,
     decoder: Decoder = None,
@@ -89,6 +92,8 @@ def monitor(
         raise usage_error(ctx, "--delta", f"it is a probability between 0 and 1, not {delta:g}.")
     if resize and model is None:
         raise usage_error(ctx, "--resize", "it is about images; give their --model too.")
+    if scale is not None and model is None:
+        raise usage_error(ctx, "--scale", "it is about images; give their --model too.")
 
     import torch
 
@@ -113,19 +118,20 @@ def monitor(
     calibration = read_calibration(detector)
     none = torch.empty(0, dtype=torch.float64)
     decided(none, none, alpha, len(calibration))  # warns of a calibration that is too small, once
+    counts = None if state is None else reserved(ctx, state, kind=None, overwrite=True, reads=(source, detector))
     kept = load_monitor(state or Path("no such state"), alpha, len(calibration), delta)
-    scores = _of_images(detector, field, source, resize) if field is not None else _of_table(source)
+    scores = _of_images(detector, field, source, resize, scale) if field is not None else _of_table(source)
     readings: list[Reading] = []
     cried: str | None = None
     for reading in watch(kept, calibration, scores, every=every):
         readings.append(reading)
-        if state is not None:  # after every reading: a stream ends when it is stopped
-            save_monitor(kept, state)
+        if counts is not None:  # after every reading: a stream ends when it is stopped
+            save_monitor(kept, counts)
         if reading.report.drifted and cried is None:
             cried = reading.last
             terminal.show(Text(f"At {reading.last}: {reading.report.sentence}", style="bold red"))
-    if state is not None and not readings:
-        save_monitor(kept, state)
+    if counts is not None and not readings:
+        save_monitor(kept, counts)
     report = kept.report()
     terminal.show(*_table(readings, report.threshold))
     terminal.line(report.sentence)
@@ -154,13 +160,15 @@ def _of_table(source: str) -> Iterator[tuple[str, float]]:
         yield row.file, row.score
 
 
-def _of_images(detector: str, field: LatentField, source: str, resize: bool) -> Iterator[tuple[str, float]]:
+def _of_images(
+    detector: str, field: LatentField, source: str, resize: bool, scale: float | None
+) -> Iterator[tuple[str, float]]:
     from separatrix.ood import load_detector
     from separatrix.ood.detector import Detector
     from separatrix.ood.score_run import stream_scores
 
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
-    for block, scores in stream_scores(known, Path(source), resize=resize):
+    for block, scores in stream_scores(known, Path(source), resize=resize, scale=scale):
         yield from zip(block.names, scores.tolist(), strict=True)
 
 

@@ -14,6 +14,7 @@ from separatrix.cli.options import (
     OUTPUT_PANEL,
     Json,
     Quiet,
+    Scale,
     Traceback,
 )
 from separatrix.cli.tables import heading, labelled, number, share
@@ -40,6 +41,7 @@ def score(
     ],
     fpr: Fpr = "0.01",
     resize: Annotated[bool, typer.Option("--resize", help="Bring pictures to the size that the detector was fitted on.")] = False,
+    scale: Scale = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Compute everything anew.", rich_help_panel=OUTPUT_PANEL)
     ] = False,
@@ -71,7 +73,7 @@ def score(
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
     try:
         run = score_to_table(
-            known, images, out, fpr=rate, resize=resize, overwrite=overwrite, progress=terminal.progress
+            known, images, out, fpr=rate, resize=resize, scale=scale, overwrite=overwrite, progress=terminal.progress
         )
     except KeyboardInterrupt:
         terminal.warn(f"What was scored is kept beside {out}; the same command goes on from there.")

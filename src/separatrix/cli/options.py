@@ -61,6 +61,11 @@ Size = Annotated[
     str | None,
     typer.Option("--size", metavar="H,W", help="Resize all images to this.", rich_help_panel=_STARTS),
 ]
+Scale = Annotated[
+    float | None,
+    typer.Option("--scale", metavar="WHITE", rich_help_panel=_STARTS,
+                 help="The stored value that is white in all images, where it is not that of their format (255 in bytes)."),
+]  # fmt: skip
 BatchSize = Annotated[
     int | None,
     typer.Option(

@@ -17,6 +17,7 @@ from separatrix.cli.options import (
     Json,
     Overwrite,
     Quiet,
+    Scale,
     Seed,
     Size,
     Traceback,
@@ -51,6 +52,7 @@ def probe(
         int, typer.Option("--limit", min=4, metavar="N", help="At most so many of each.", rich_help_panel=_IMAGES)
     ] = 500,
     size: Size = None,
+    scale: Scale = None,
     draws: Annotated[
         int,
         typer.Option("--draws", min=1, metavar="N", rich_help_panel=_IMAGES,
@@ -122,6 +124,8 @@ def probe(
         raise usage_error(ctx, "--held-out", "it is compared with the suspects; give --suspects too.")
     if size is not None and images is None and suspects is None:
         raise usage_error(ctx, "--size", "there are no images to resize; give --images or --suspects.")
+    if scale is not None and images is None and suspects is None:
+        raise usage_error(ctx, "--scale", "there are no images; give --images or --suspects.")
     if steps is not None and (max_steps is not None or suspects is not None):
         other = "--max-steps" if max_steps is not None else "--suspects"
         raise usage_error(ctx, "--steps", f"it takes the place of a search, which {other} needs; give one of them.")
@@ -135,7 +139,7 @@ def probe(
     place = reserved_run(ctx, out, model, kind=KIND, overwrite=overwrite, reads=(images, reference, suspects, held_out))
     field = model.load()
     known = {
-        name: None if source is None else load_images(source, limit=most, size=pixels)
+        name: None if source is None else load_images(source, limit=most, size=pixels, scale=scale)
         for name, source, most in (
             ("images", images, limit),
             ("reference", reference, limit),

@@ -14,6 +14,7 @@ from separatrix.cli.options import (
     Json,
     OverwriteFile,
     Quiet,
+    Scale,
     Seed,
     Set,
     Traceback,
@@ -38,6 +39,7 @@ def train_decoder(
         str | None,
         typer.Option("--held-out", metavar="SOURCE", help="Images to judge it by; else every tenth of the data."),
     ] = None,
+    scale: Scale = None,
     settings: Set = None,
     limit: Annotated[int | None, typer.Option("--limit", min=10, metavar="N", help="At most so many images.")] = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the images.", rich_help_panel=_TRAINING)] = 30,
@@ -96,6 +98,7 @@ def train_decoder(
         epochs=epochs,
         learning_rate=learning_rate,
         limit=limit,
+        scale=scale,
         seed=seed,
         progress=terminal.progress,
     )

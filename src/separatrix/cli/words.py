@@ -24,6 +24,10 @@ _TRANSLATIONS = (
     (r"\braise max_steps\b", "raise --max-steps"),
     (r"Protocol\.tolerance", "--tolerance"),
     (r"pass resize=True", "add --resize"),
+    (r"\(scale=255 does so\)", "(--scale 255 does so)"),
+    (r"pass scale=(\d[^ ]*)", r"add --scale \1"),
+    (r"above scale=(\d[^ ;]*)", r"above --scale \1"),
+    (r"scale must be the stored value", "--scale must be the stored value"),
     (r"choose another name, or pass overwrite=True", "choose another --out, or add --overwrite"),
     (r"\bby field\.check\(\)", "with separatrix doctor"),
     (

@@ -15,21 +15,23 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from separatrix.data.arrays import described
+from separatrix.data.decoding import decoded, is_colour
 from separatrix.data.images import shape_words
 from separatrix.data.layout import Raw, refuse_one_image
-from separatrix.data.pictures import decoded, is_colour
+from separatrix.data.white import Level
 from separatrix.errors import InputError
 
 _NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)  # not bfloat16
 
 
-def read_dataset(dataset: Any, limit: int | None, key: str | None) -> Raw:
+def read_dataset(dataset: Any, limit: int | None, key: str | None, scale: float | None = None) -> Raw:
     """The first ``limit`` items of a data set: images or vectors, alone or with a label."""
     with _private_random_state():
         parts = [_split(item, key) for item in islice(_items(dataset), limit)]
     if not parts:
         raise InputError(f"The data set {type(dataset).__name__} is empty; give one with at least one item.")
-    images = [as_array(image) for image, _ in parts]
+    levels: list[Level] = []
+    images = [as_array(image, scale, levels) for image, _ in parts]
     _refuse_mixed([image.shape for image in images], "Item")
     if not images[0].shape:
         raise InputError("The data set's items are single numbers; each item must be an image or a vector.")
@@ -38,18 +40,21 @@ def read_dataset(dataset: Any, limit: int | None, key: str | None) -> Raw:
         values=values,
         targets=_targets([label for _, label in parts], [1] * len(parts)),
         origin=_origin(values),
+        levels=tuple(levels),
     )
 
 
-def read_batches(batches: Iterable[Any], limit: int | None, key: str | None) -> Raw:
+def read_batches(batches: Iterable[Any], limit: int | None, key: str | None, scale: float | None = None) -> Raw:
     """Batches until ``limit`` images are there, alone or with labels; a PIL image is a batch of one."""
     images: list[NDArray[Any]] = []
     labels: list[Any] = []
+    levels: list[Level] = []
     found = 0
     with _private_random_state():
         for element in batches:
             image, label = _split(element, key)
-            batch = as_array(image)[None] if isinstance(image, Image.Image) else as_array(image)
+            array = as_array(image, scale, levels)
+            batch = array[None] if isinstance(image, Image.Image) else array
             if batch.ndim < 2:
                 raise InputError(
                     f"A batch has shape {shape_words(batch.shape) or '()'} and no batch axis; "
@@ -66,11 +71,19 @@ def read_batches(batches: Iterable[Any], limit: int | None, key: str | None) -> 
     _refuse_mixed([batch.shape[1:] for batch in images], "Batch")
     targets = _targets(labels, [len(batch) for batch in images])
     values = np.concatenate(images)[:limit]
-    return Raw(values=values, targets=None if targets is None else targets[:limit], origin=_origin(values))
+    return Raw(
+        values=values,
+        targets=None if targets is None else targets[:limit],
+        origin=_origin(values),
+        levels=tuple(levels),
+    )
 
 
-def as_array(value: Any) -> NDArray[Any]:
-    """A tensor, a PIL image or anything with ``__array__`` as a NumPy array, where possible a view."""
+def as_array(value: Any, scale: float | None = None, levels: list[Level] | None = None) -> NDArray[Any]:
+    """A tensor, a PIL image or anything with ``__array__`` as a NumPy array, where possible a view.
+
+    A PIL image is decoded: white is at 1, and its level is added to ``levels``.
+    """
     if isinstance(value, Tensor):
         value = value.detach().cpu()
         if value.is_floating_point() and value.dtype not in _NUMPY_FLOATS:
@@ -78,7 +91,10 @@ def as_array(value: Any) -> NDArray[Any]:
         array: NDArray[Any] = value.numpy()
         return array
     if isinstance(value, Image.Image):
-        return decoded(value, colour=is_colour(value))
+        picture = decoded(value, colour=is_colour(value), scale=scale)
+        if levels is not None:
+            levels.append(picture.level)
+        return picture.pixels
     if hasattr(value, "__array__"):
         return np.asarray(value)
     raise InputError(

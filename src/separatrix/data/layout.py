@@ -12,22 +12,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from separatrix.data.images import shape_words
+from separatrix.data.white import Level, white_level
 from separatrix.errors import InputError
 from separatrix.memory import require_room
 
 _CHANNEL_LIKE = {1: 2, 3: 2, 4: 1}  # how much an axis of this length looks like the channels
-_WHITE = {np.dtype(bool): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 _PLAUSIBLE = 30.0  # standardised images stay far inside; unscaled bytes do not
 
 
 @dataclass(frozen=True, kw_only=True)
 class Raw:
-    """What a reader found: values as stored, one image per row; names and labels where there are some."""
+    """What a reader found, one image per row; names and labels where there are some.
+
+    Attributes:
+        values: as stored; of pictures, which have ``levels``, with white at 1.
+    """
 
     values: NDArray[Any]
     names: tuple[str, ...] | None = None
     targets: NDArray[Any] | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
+    levels: tuple[Level, ...] = ()
 
 
 def refuse_one_image(shape: Sequence[int], where: str) -> None:
@@ -45,13 +50,14 @@ def refuse_one_image(shape: Sequence[int], where: str) -> None:
         )
 
 
-def to_pixels(values: NDArray[Any], where: str) -> Tensor:
+def to_pixels(values: NDArray[Any], where: str, scale: float | None = None) -> Tensor:
     """``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)`` or ``(n, d)`` numbers to float32, channel-first.
 
-    * Bytes are divided by 255, 16-bit values by 65535, booleans become 0 and 1.
+    * Values are divided by ``scale``, the one that is white. By default bytes are divided by 255 and 16-bit values by
+      65535, and refused where all are far below that; booleans become 0 and 1.
     * Floating images keep their values: [0, 1], or what a model's own standardisation made of them. Whole
       numbers beyond 1, or values beyond ±30, are images somebody forgot to scale, and are refused.
-    * Other integers have no agreed white level and are refused.
+    * Other integers have no agreed white level and are refused without ``scale``.
     * Vectors (n×d) that are not bytes keep their values: embeddings and tables have no white.
     * Four axes: the last holds the channels if its length (1 or 3, less so 4) says so more than the second's
       does; otherwise the second.
@@ -69,12 +75,12 @@ def to_pixels(values: NDArray[Any], where: str) -> Tensor:
         )
     if 0 in values.shape:
         raise InputError(f"{where} holds no images (its shape is {shape_words(values.shape)}); give at least one.")
-    white = _white_level(values, where)
+    white = white_level(values, where, scale)
     pixels: NDArray[np.float32] = _channel_first(values).astype(np.float32, order="C")
-    if white > 1:
-        pixels /= np.float32(white)
     _refuse_nonfinite(pixels, where)
-    if values.ndim > 2 and values.dtype.kind == "f":
+    if white:
+        pixels /= np.float32(white)
+    elif values.ndim > 2 and values.dtype.kind == "f":
         _refuse_unscaled(pixels, where)
     return torch.from_numpy(pixels)
 
@@ -93,23 +99,6 @@ def resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
         need, f"{len(pixels)} images of {shape_words(size)} pixels", "give a smaller size, or fewer images by limit="
     )
     return torch.nn.functional.interpolate(pixels, size=size, mode="bilinear", antialias=True, align_corners=False)
-
-
-def _white_level(values: NDArray[Any], where: str) -> int:
-    if values.dtype.kind not in "bufi":
-        raise InputError(
-            f"{where} holds {values.dtype.name} entries, not numbers; make one numeric array with np.stack."
-        )
-    if values.ndim == 2:
-        return 255 if values.dtype == np.uint8 else 1
-    if values.dtype.kind == "f":
-        return 1
-    if values.dtype not in _WHITE:
-        raise InputError(
-            f"{where} holds {values.dtype.name} images, for which no value is known to be white; pass "
-            "uint8 (0 to 255) with x.astype('uint8'), or float32 in [0, 1]."
-        )
-    return _WHITE[values.dtype]
 
 
 def _channel_first(values: NDArray[Any]) -> NDArray[Any]:
@@ -139,6 +128,6 @@ def _refuse_unscaled(pixels: NDArray[np.float32], where: str) -> None:
     if whole or largest > _PLAUSIBLE:
         raise InputError(
             f"{where} holds floating-point {kind} up to {largest:g}, which were never scaled to [0, 1]; "
-            f"divide by {'255' if largest == 255 else f'{largest:g} or by 255'} as your model was trained, or pass bytes as uint8 (a model "
+            f"divide by {'255' if largest == 255 else f'{largest:g} or by 255'} as your model was trained (scale=255 does so), or pass bytes as uint8 (a model "
             "that wants such values gets them through encode=lambda x: model(255 * x))."
         )

@@ -20,6 +20,7 @@ from separatrix.data.idx import GZIP_MAGIC, is_idx, read_idx
 from separatrix.data.images import ImageSet, shape_words
 from separatrix.data.layout import Raw, refuse_one_image, resized, to_pixels
 from separatrix.data.pictures import read_folder, read_picture
+from separatrix.data.white import Level, require_bright, require_scale
 from separatrix.errors import FileError, InputError
 from separatrix.memory import require_room
 
@@ -30,7 +31,12 @@ _PICKLE_START = 0x80  # the PROTO opcode that opens every pickle since protocol 
 
 
 def load_images(
-    source: Any, *, limit: int | None = None, key: str | None = None, size: tuple[int, int] | None = None
+    source: Any,
+    *,
+    limit: int | None = None,
+    key: str | None = None,
+    size: tuple[int, int] | None = None,
+    scale: float | None = None,
 ) -> ImageSet:
     """Images from whatever holds them, in source order, as channel-first float32 with white at 1.
 
@@ -41,11 +47,14 @@ def load_images(
     * Layouts: n×h×w is grey and becomes n×1×h×w; n×h×w×c (c = 1, 3 or 4) becomes channel-first, n×c×h×w
       stays; n×d are vectors (embeddings, tables) and stay. A data set's items have the same layouts without
       the n.
-    * Values: bytes are divided by 255 and 16-bit values by 65535. Floats keep their values: they must
-      already be what the model takes, [0, 1] or its standardised range; whole numbers above 1 and values
-      beyond ±30 are refused as unscaled. Vectors that are not bytes keep any values.
-    * Pictures: greyscale stays one channel, but if one of the files is in colour then all become RGB; alpha
-      is dropped; of an animation the first frame counts.
+    * Values: bytes are divided by 255 and 16-bit values by 65535, and refused if nothing among several images
+      comes near that (flags 0 and 1 in bytes, 12 bits in 16), for it would be read as black; ``scale`` then
+      says what is white. Floats keep their values: they must already be what the model takes, [0, 1] or its
+      standardised range; whole numbers above 1 and values beyond ±30 are refused as unscaled. Vectors that are
+      not bytes keep any values.
+    * Pictures: greyscale stays one channel, but if one of the files is in colour then all become RGB. They
+      stand as their EXIF orientation says; what is transparent is laid on white; of several frames the first
+      counts. The provenance says how many were turned, laid on white, and have more frames.
     * A shuffling loader is read under a fixed random state and so gives the same order every time.
 
     Args:
@@ -55,28 +64,38 @@ def load_images(
         limit: take at most so many, the first ones.
         key: the array of an .npz file, or the entry of items that are dictionaries.
         size: ``(h, w)`` to resize to, bilinear with antialiasing as Pillow does.
+        scale: the stored value that is white; pixels are divided by it.
 
     Raises:
-        InputError: nothing usable in the source: no images, mixed sizes, several arrays, NaN, unscaled.
+        InputError: nothing usable in the source: no images, mixed sizes, several arrays, NaN, unscaled, far
+            from white.
         FileError: a file is missing, damaged, a pickle, or of another type.
+
+    Warns:
+        DataWarning: the images are dark, or a picture has more frames than the one that is read.
 
     >>> images = load_images(np.full((5, 8, 8), 255, dtype=np.uint8), limit=2)
     >>> images, float(images.pixels.max())
     (ImageSet(2 images 1×8×8 from ndarray), 1.0)
     """
     limit = _positive(limit, "limit", "images")
+    scale = require_scale(scale)
     if size is not None:
         if not isinstance(size, (tuple, list)) or len(size) != 2:
             raise InputError(f"size must be (height, width), for example size=(32, 32), not {size!r}.")
         size = (_positive(size[0], "size", "pixels"), _positive(size[1], "size", "pixels"))
     if isinstance(source, ImageSet):
         _refuse_key(key, "an ImageSet")
+        if scale is not None:
+            raise InputError("An ImageSet has white at 1 already; give scale= where it is read.")
         chosen = source[:limit]
         return chosen if size is None else replace(chosen, pixels=resized(chosen.pixels, size))
     name = _name(source)
-    raw = _read(source, name, limit, key, size)
+    raw = _read(source, name, limit, key, size, scale)
     require_room(_FLOAT * raw.values.size, f"{name} with {shape_words(raw.values.shape)} values", "pass limit=")
-    pixels = to_pixels(raw.values, name)
+    pixels = to_pixels(raw.values, name, None if raw.levels else scale)
+    if scale is None:
+        require_bright(raw.levels, len(pixels), name)
     if size is not None:
         pixels = resized(pixels, size)
     return ImageSet(
@@ -87,17 +106,22 @@ def load_images(
             **raw.origin,
             "limit": limit,
             "size": None if size is None else list(size),
+            "scale": scale,
         },
         targets=None if raw.targets is None else _labels(raw.targets),
     )
 
 
-def _read(source: Any, name: str, limit: int | None, key: str | None, size: tuple[int, int] | None) -> Raw:
+def _read(
+    source: Any, name: str, limit: int | None, key: str | None, size: tuple[int, int] | None, scale: float | None
+) -> Raw:
     if isinstance(source, (str, Path)):
-        return _read_path(source, limit, key, size)
+        return _read_path(source, limit, key, size, scale)
     if isinstance(source, Image.Image):
         _refuse_key(key, "one picture")
-        return Raw(values=as_array(source)[None], origin={"format": "picture"})
+        levels: list[Level] = []
+        values = as_array(source, scale, levels)[None]
+        return Raw(values=values, origin={"format": "picture"}, levels=tuple(levels))
     if isinstance(source, Tensor) or hasattr(source, "__array__"):
         _refuse_key(key, "an array")
         values = as_array(source)
@@ -110,13 +134,15 @@ def _read(source: Any, name: str, limit: int | None, key: str | None, size: tupl
     if isinstance(source, torch.utils.data.Dataset) or (
         hasattr(source, "__getitem__") and not isinstance(source, (list, tuple, bytes))
     ):
-        return read_dataset(source, limit, key)
+        return read_dataset(source, limit, key, scale)
     if isinstance(source, Iterable) and not isinstance(source, bytes):
-        return read_batches(source, limit, key)
+        return read_batches(source, limit, key, scale)
     return Raw(values=as_array(source))  # explains what can be read
 
 
-def _read_path(source: str | Path, limit: int | None, key: str | None, size: tuple[int, int] | None) -> Raw:
+def _read_path(
+    source: str | Path, limit: int | None, key: str | None, size: tuple[int, int] | None, scale: float | None
+) -> Raw:
     path = Path(source).expanduser()
     if "#" in path.name and not os.path.exists(path):  # where pathlib raises, for too long a name, os.path says no
         if key is not None:
@@ -125,7 +151,7 @@ def _read_path(source: str | Path, limit: int | None, key: str | None, size: tup
         path = Path(text)
     if os.path.isdir(path):
         _refuse_key(key, f"the folder {path}")
-        return read_folder(path, limit, size)
+        return read_folder(path, limit, size, scale)
     try:
         with path.open("rb") as stream:
             start = stream.read(8)
@@ -148,7 +174,7 @@ def _read_path(source: str | Path, limit: int | None, key: str | None, size: tup
             f"{path} is a pickle, which can run code when it is opened, and is not read; "
             "convert it once to a numeric array with numpy.save."
         )
-    return read_picture(path, size)
+    return read_picture(path, size, scale)
 
 
 def _positive(value: SupportsIndex | None, option: str, unit: str) -> Any:

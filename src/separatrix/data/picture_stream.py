@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from separatrix.data.decoding import oriented_size
 from separatrix.data.images import shape_words
-from separatrix.data.pictures import BROKEN, decoded, opened, pictures_under, unreadable
-from separatrix.errors import FileError, InputError, SeparatrixError
+from separatrix.data.pictures import opened, pictures_under, pixels_of
+from separatrix.data.white import Level, require_bright
+from separatrix.errors import FileError, InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ def stream_pictures(
     shape: tuple[int, ...],
     *,
     resize: bool = False,
+    scale: float | None = None,
     block: int = 256,
     wanted: Callable[[str, Path], bool] = lambda _name, _path: True,
     fitting: bool = False,
@@ -52,6 +55,7 @@ def stream_pictures(
         folder: is walked recursively, hidden files are skipped.
         shape: ``(c, h, w)`` with c = 1 or 3.
         resize: bring pictures of other sizes to h×w, bilinear with antialiasing.
+        scale: the stored value that is white, where it is not that of the format.
         block: pictures per block.
         wanted: which names and paths to open at all.
         fitting: pictures of that size are known to be there, though not among the wanted ones.
@@ -59,6 +63,9 @@ def stream_pictures(
     Raises:
         InputError: ``shape`` is no image's, or ``resize`` is off and the pictures have another size.
         FileError: a folder cannot be read, or holds no picture.
+
+    Warns:
+        DataWarning: at the end, if all pictures were far below white.
     """
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise InputError(
@@ -70,13 +77,16 @@ def stream_pictures(
         raise FileError(f"{folder} contains no pictures; check the path.")
     named = ((path.relative_to(folder).as_posix(), path) for path in chain((first,), paths))
     chosen = ((name, path) for name, path in named if wanted(name, path))
+    brightest = Level(0, 0)
     while part := list(islice(chosen, block)):
         rows: list[NDArray[np.float32]] = []
         broken: dict[str, str] = {}
         mistaken: InputError | None = None
         for name, path in part:
             try:
-                rows.append(_read(path, shape, resize))
+                pixels, level = _read(path, shape, resize, scale)
+                rows.append(pixels)
+                brightest = max(brightest, level, key=lambda level: level.largest / (level.white or 1))
                 fitting = True
             except (FileError, InputError) as error:
                 rows.append(np.full(shape, np.nan, np.float32))
@@ -87,19 +97,23 @@ def stream_pictures(
             raise mistaken
         names = tuple(name for name, _ in part)
         yield PictureBlock(names=names, pixels=torch.from_numpy(np.stack(rows)), broken=broken)
+    if scale is None:  # what is dark in a stream may be what the stream is searched for, so it is not refused
+        require_bright([brightest], 1, str(folder), refuse=False)
 
 
-def _read(path: Path, shape: tuple[int, ...], resize: bool) -> NDArray[np.float32]:
-    with opened(path) as picture:
-        size = (picture.height, picture.width)
-        if size != shape[1:] and not resize:
-            raise InputError(
-                f"The picture {path} is {shape_words(size)} (height×width) where {shape_words(shape[1:])} is expected; "
-                "pass resize=True to bring all pictures to that size."
-            )
-        try:
-            return decoded(picture, shape[0] == 3, (shape[1], shape[2]))
-        except SeparatrixError:
-            raise
-        except BROKEN as error:
-            raise unreadable(path, error) from error
+def _read(path: Path, shape: tuple[int, ...], resize: bool, scale: float | None) -> tuple[NDArray[np.float32], Level]:
+    size = (shape[1], shape[2])
+    if not resize:
+        with opened(path) as picture:  # the header tells; but for an orientation that stands behind the pixels
+            _require_size(oriented_size(picture), size, path)
+    found = pixels_of(path, shape[0] == 3, size if resize else None, scale)
+    _require_size(found.pixels.shape[1:], size, path)
+    return found.pixels, found.level
+
+
+def _require_size(found: tuple[int, ...], size: tuple[int, int], path: Path) -> None:
+    if found != size:
+        raise InputError(
+            f"The picture {path} is {shape_words(found)} (height×width) where {shape_words(size)} is expected; pass "
+            "resize=True to bring all pictures to that size."
+        )

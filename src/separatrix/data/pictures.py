@@ -9,13 +9,12 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from separatrix.data.decoding import BROKEN, Decoded, decoded, is_colour, oriented_size
 from separatrix.data.images import shape_words
-from separatrix.data.layout import Raw, resized
-from separatrix.errors import FileError, InputError, SeparatrixError
+from separatrix.data.layout import Raw
+from separatrix.errors import DataWarning, FileError, InputError, SeparatrixError
 from separatrix.memory import require_room
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
@@ -23,80 +22,35 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm"})
 
-# 16-bit greyscale, in Pillow's several names.
-_DEEP_GREY = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
-_GREY = _DEEP_GREY | {"1", "L", "LA", "F"}
-_LARGE = 2**22  # pixels; larger pictures are resized channel by channel
-_STORED, _FLOAT = 8, 4  # bytes of a pixel in Pillow, with a copy in another mode, and of a number
-BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow's decoders raise."""
+_FLOAT = 4  # bytes of a number
 
 
-def read_folder(folder: Path, limit: int | None, size: tuple[int, int] | None) -> Raw:
+def read_folder(folder: Path, limit: int | None, size: tuple[int, int] | None, scale: float | None = None) -> Raw:
     """The first ``limit`` pictures under a folder, in the order of their paths; no others are opened."""
     paths = list(islice(pictures_under(folder, ()), limit))
     if not paths:
         raise FileError(f"{folder} contains no pictures ({_suffix_words()}){_instead(folder)}; check the path.")
     names = tuple(path.relative_to(folder).as_posix() for path in paths)
-    return Raw(values=_decode_all(paths, size), names=names, origin={"format": "folder"})
+    return _decode_all(paths, names, size, scale, "folder")
 
 
-def read_picture(path: Path, size: tuple[int, int] | None) -> Raw:
+def read_picture(path: Path, size: tuple[int, int] | None, scale: float | None = None) -> Raw:
     """One picture file as a set of one."""
-    return Raw(values=_decode_all([path], size), names=(path.name,), origin={"format": "picture"})
+    return _decode_all([path], (path.name,), size, scale, "picture")
 
 
-def decoded(picture: Image.Image, colour: bool, size: tuple[int, int] | None = None) -> NDArray[np.float32]:
-    """``(c, h, w)`` float32 with white at 1: three channels if ``colour``, else one. Alpha is dropped.
-
-    With ``size`` brought to that ``(h, w)``, bilinear with antialiasing; a large picture channel by channel, so that not all of
-    it is in memory as floats.
-
-    >>> decoded(Image.new("L", (4, 2), 255), colour=False).shape
-    (1, 2, 4)
-    """
-    own, count = (picture.height, picture.width), picture.height * picture.width
-    by_channel = size not in (None, own) and count > _LARGE
-    need = count * (_STORED + _FLOAT * (3 if colour and not by_channel else 1))
-    require_room(need, f"A picture of {shape_words(own)} pixels", "make it smaller first")
-    if size is not None and size != own:
-        if by_channel:
-            return _brought(picture, colour, size)
-        brought: NDArray[np.float32] = resized(torch.from_numpy(decoded(picture, colour))[None], size)[0].numpy()
-        return brought
-    if picture.mode in _DEEP_GREY or picture.mode == "F":
-        deep = np.asarray(picture).astype(np.float32) / np.float32(1 if picture.mode == "F" else 65535)
-        return np.repeat(deep[None], 3 if colour else 1, axis=0)
-    pixels = np.asarray(picture.convert("RGB" if colour else "L")).astype(np.float32) / np.float32(255)
-    return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if colour else pixels[None]
-
-
-def _brought(picture: Image.Image, colour: bool, size: tuple[int, int]) -> NDArray[np.float32]:
-    """:func:`decoded` with a size, one channel after the other in Pillow's floating format."""
-    deep = picture.mode in _DEEP_GREY or picture.mode == "F"
-    wanted = picture.mode if deep else "RGB" if colour else "L"
-    source = picture if picture.mode == wanted else picture.convert(wanted)  # a conversion to itself would be a copy
-    white = 1 if picture.mode == "F" else 65535 if deep else 255
-    bands = []
-    for index in range(len(source.getbands())):
-        band = source.getchannel(index) if len(source.getbands()) > 1 else source
-        floats = Image.fromarray(np.asarray(band).astype(np.float32)) if deep else band.convert("F")
-        bands.append(np.asarray(floats.resize(size[::-1], Image.Resampling.BILINEAR)) / np.float32(white))
-    return np.stack(bands * (3 if colour and len(bands) == 1 else 1))
-
-
-def is_colour(picture: Image.Image) -> bool:
-    """Does the picture's mode have colour? (A palette counts as colour.)"""
-    return picture.mode not in _GREY
-
-
-def _decode_all(paths: Sequence[Path], size: tuple[int, int] | None) -> NDArray[np.float32]:
+def _decode_all(
+    paths: Sequence[Path], names: tuple[str, ...], size: tuple[int, int] | None, scale: float | None, form: str
+) -> Raw:
     colour = False
     sizes: dict[tuple[int, int], Path] = {}  # (h, w) → the first file that has it
-    for path in paths:
+    longer: list[str] = []
+    for name, path in zip(names, paths, strict=True):
         with opened(path) as picture:
             colour |= is_colour(picture)
-            sizes.setdefault((picture.height, picture.width), path)
+            sizes.setdefault(oriented_size(picture), path)
+            if _is_animated(picture):
+                longer.append(name)
     if size is None and len(sizes) > 1:
         (one, first), (other, second) = list(sizes.items())[:2]
         raise InputError(
@@ -107,15 +61,54 @@ def _decode_all(paths: Sequence[Path], size: tuple[int, int] | None) -> NDArray[
     need = _FLOAT * len(paths) * (3 if colour else 1) * height * width
     require_room(need, f"{len(paths)} pictures of {height}×{width} pixels", "give a smaller size, or fewer by limit=")
     values = np.empty((len(paths), 3 if colour else 1, height, width), np.float32)
+    found = []
     for row, path in zip(values, paths, strict=True):
-        with opened(path) as picture:
-            try:
-                row[:] = decoded(picture, colour, size)
-            except SeparatrixError:
-                raise
-            except BROKEN as error:
-                raise unreadable(path, error) from error
-    return values
+        picture_found = pixels_of(path, colour, size, scale)
+        if picture_found.pixels.shape != row.shape:  # its orientation stands behind its pixels
+            raise InputError(
+                f"The picture {path} is turned to another size than the others; pass size=({height}, {width})."
+            )
+        row[:] = picture_found.pixels
+        found.append(picture_found._replace(pixels=row))
+    if longer:
+        others = f" and {len(longer) - 1:,} more" if len(longer) > 1 else ""
+        warnings.warn(
+            f"{longer[0]}{others} of {len(paths):,} pictures hold several frames, of which the first is read; for the others, "
+            "save them as pictures of their own.",
+            DataWarning,
+            stacklevel=2,
+        )
+    counts = {
+        "turned_by_exif": sum(picture.turned for picture in found),
+        "laid_on_white": sum(picture.on_white for picture in found),
+        "first_of_several_frames": len(longer),
+    }
+    levels = tuple(picture.level for picture in found)
+    return Raw(values=values, names=names, origin={"format": form, **counts}, levels=levels)
+
+
+def pixels_of(path: Path, colour: bool, size: tuple[int, int] | None, scale: float | None) -> Decoded:
+    """The picture in a file.
+
+    Raises:
+        FileError: it cannot be decoded. InputError: it has values above ``scale``, or is too large.
+    """
+    with opened(path) as picture:
+        try:
+            return decoded(picture, colour, size, scale)
+        except InputError as error:
+            raise InputError(str(error).replace("The picture", f"The picture {path}", 1)) from error
+        except SeparatrixError:
+            raise
+        except BROKEN as error:
+            raise unreadable(path, error) from error
+
+
+def _is_animated(picture: Image.Image) -> bool:
+    try:
+        return bool(getattr(picture, "is_animated", False))
+    except BROKEN:
+        return False
 
 
 def opened(path: Path) -> Image.Image:

@@ -63,6 +63,7 @@ def train_decoder(
     epochs: int = 30,
     learning_rate: float = 1e-3,
     limit: int | None = None,
+    scale: float | None = None,
     seed: int = 0,
     progress: bool | Progress = False,
 ) -> tuple[SurrogateDecoder, DecoderReport]:
@@ -79,6 +80,7 @@ def train_decoder(
         epochs: passes over the images.
         learning_rate: Adam's at the start.
         limit: take at most so many of the images.
+        scale: the stored value that is white, as for `load_images`.
         seed: of the decoder's initial weights and the order of the images.
         progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
@@ -92,13 +94,13 @@ def train_decoder(
     """
     epochs = positive("epochs", epochs)
     size = backbone.image_size
-    images = load_images(data, limit=limit, size=size)
+    images = load_images(data, limit=limit, size=size, scale=scale)
     pixels, unseen = _checked(images.pixels), None
     if held_out is None:
         chosen = torch.arange(len(pixels)) % 10 == 9
         pixels, unseen = pixels[~chosen], pixels[chosen]
     else:
-        unseen = _checked(load_images(held_out, size=size).pixels)
+        unseen = _checked(load_images(held_out, size=size, scale=scale).pixels)
     side = positive("image_size", image_size or size[0])
     features, unseen_features = _features(backbone, pixels), _features(backbone, unseen)
     target, unseen_target = _resized(pixels, side), _resized(unseen, side)

@@ -19,6 +19,7 @@ from torch import Tensor
 from separatrix.data import load_images
 from separatrix.data.images import shape_words
 from separatrix.data.picture_stream import PictureBlock, stream_pictures
+from separatrix.data.white import require_scale
 from separatrix.errors import CalibrationWarning, FileError, InputError, SeparatrixError
 from separatrix.models.weights import first_line
 from separatrix.ood.decisions import Budget, Decisions
@@ -85,6 +86,7 @@ def score_to_table(
     *,
     fpr: float | Budget = 0.01,
     resize: bool = False,
+    scale: float | None = None,
     overwrite: bool = False,
     progress: bool | Progress = False,
 ) -> ScoreRun:
@@ -102,6 +104,7 @@ def score_to_table(
         out: the table: .csv, .parquet or .arrow.
         fpr: the false-alarm rate on ID inputs.
         resize: bring pictures to the size that the detector was fitted on.
+        scale: the stored value that is white, as `load_images` takes it; the same as where the detector was fitted.
         overwrite: replace a table of another detector or other images, and compute everything anew.
         progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
@@ -118,7 +121,7 @@ def score_to_table(
     # Refuses a rate outside (0, 1), and warns of a small calibration, before any work is done.
     detector.decide_scores(torch.empty(0, dtype=torch.float64), fpr)
     with hold(out, kind=None, overwrite=True, room=ROOM) as place:
-        return _scored(detector, Path(source), place, fpr, resize, overwrite, progress)
+        return _scored(detector, Path(source), place, fpr, resize, require_scale(scale), overwrite, progress)
 
 
 def _scored(
@@ -127,11 +130,12 @@ def _scored(
     place: Reservation,
     fpr: float | Budget,
     resize: bool,
+    scale: float | None,
     overwrite: bool,
     progress: bool | Progress,
 ) -> ScoreRun:
     # Names of files are relative to their folder: those of another folder are other files.
-    origin = {"detector": identity(detector), "source": os.path.realpath(folder)}
+    origin = {"detector": identity(detector), "source": os.path.realpath(folder), "scale": scale}
     digest = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
     table = place.target
     partial = table.with_name(f"{table.name}.partial-{digest[:8]}.csv")
@@ -148,7 +152,9 @@ def _scored(
     fitting = any(math.isfinite(row.score) for row in known.values())
     fresh: dict[str, float] = {}
     with Progress.of(progress).stage("scoring pictures") as line:
-        for block, scores in stream_scores(detector, folder, resize=resize, wanted=wanted, fitting=fitting):
+        for block, scores in stream_scores(
+            detector, folder, resize=resize, scale=scale, wanted=wanted, fitting=fitting
+        ):
             decided = _quietly_decided(detector, scores, fpr)
             _append(partial, rows_of(block.names, decided, [stamps[name] for name in block.names]), block.broken)
             for name, score in zip(block.names, scores.tolist(), strict=True):
@@ -173,6 +179,7 @@ def stream_scores(
     source: Path,
     *,
     resize: bool = False,
+    scale: float | None = None,
     wanted: Callable[[str, Path], bool] = lambda _name, _path: True,
     fitting: bool = False,
 ) -> Iterator[tuple[PictureBlock, Tensor]]:
@@ -184,7 +191,7 @@ def stream_scores(
     shape = detector.input_shape
     if shape is None:
         raise InputError("This detector was fitted on latents, not on images; score latents with score_features.")
-    for block in _blocks(source, shape, resize, wanted, fitting):
+    for block in _blocks(source, shape, resize, scale, wanted, fitting):
         scores, errors = _one_by_one(detector, block.pixels)
         if len(errors) == len(scores) and not fitting:
             raise errors[0]
@@ -211,13 +218,20 @@ def _one_by_one(detector: Detector, pixels: Tensor) -> tuple[Tensor, dict[int, E
 
 
 def _blocks(
-    source: Path, shape: tuple[int, ...], resize: bool, wanted: Callable[[str, Path], bool], fitting: bool
+    source: Path,
+    shape: tuple[int, ...],
+    resize: bool,
+    scale: float | None,
+    wanted: Callable[[str, Path], bool],
+    fitting: bool,
 ) -> Iterator[PictureBlock]:
     """A folder block by block; whatever else holds images is read at once and cut."""
     if source.is_dir():
-        yield from stream_pictures(source, shape, resize=resize, block=_BLOCK, wanted=wanted, fitting=fitting)
+        yield from stream_pictures(
+            source, shape, resize=resize, scale=scale, block=_BLOCK, wanted=wanted, fitting=fitting
+        )
         return
-    images = load_images(source, size=(shape[1], shape[2]) if resize and len(shape) == 3 else None)
+    images = load_images(source, size=(shape[1], shape[2]) if resize and len(shape) == 3 else None, scale=scale)
     if images.image_shape != shape:
         raise InputError(
             f"{source} holds data of shape {shape_words(images.image_shape)} where the detector was fitted on "
@@ -232,7 +246,7 @@ def _blocks(
         yield PictureBlock(names=tuple(names[row] for row in rows), pixels=images.pixels[rows])
 
 
-def _known(table: Path, partial: Path, origin: Mapping[str, str]) -> tuple[dict[str, Row], dict[str, str]]:
+def _known(table: Path, partial: Path, origin: Mapping[str, Any]) -> tuple[dict[str, Row], dict[str, str]]:
     """Of this detector and source: name → row, and name → why it had no pixels.
 
     Torn ends of a partial table and of its reasons are cut off.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TextIO
 
 from separatrix.errors import FileError, InputError
 from separatrix.ood.decisions import Decisions, Verdict
-from separatrix.output import new_file
+from separatrix.output import PathLike, new_file
 
 COLUMNS = ("file", "score", "p_value", "decision", "size", "mtime_ns")
 """Of every table. Score and p-value are empty (null) where the decision is ``unscorable``; the last two are the file's bytes
@@ -107,7 +107,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
                 writer.write_table(table)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: PathLike, text: str) -> None:
     """A text file, all of it or nothing."""
     with new_file(path) as building:
         building.write_text(text + "\n", encoding="utf-8")

@@ -18,6 +18,7 @@ from separatrix.numerics.conformal import conformal_p_values
 from separatrix.ood.decisions import decided
 from separatrix.ood.monitor import MonitorReport, StreamMonitor
 from separatrix.ood.score_table import write_whole
+from separatrix.output import PathLike
 
 
 class Reading(NamedTuple):
@@ -82,7 +83,7 @@ def _number(score: Any) -> float:
         return math.nan
 
 
-def save_monitor(monitor: StreamMonitor, path: Path) -> None:
+def save_monitor(monitor: StreamMonitor, path: PathLike) -> None:
     """The counts, for the next sitting; all of the file or nothing.
 
     Raises:

@@ -5,6 +5,7 @@ from separatrix.output.owner import Owner
 from separatrix.output.reservation import (
     ROOM,
     Busy,
+    PathLike,
     Reservation,
     hold,
     new_file,
@@ -20,6 +21,7 @@ __all__ = [
     "ROOM",
     "Busy",
     "Owner",
+    "PathLike",
     "Reservation",
     "foreign_entries",
     "hold",
