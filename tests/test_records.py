@@ -8,15 +8,20 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import separatrix as sx
 from separatrix import records
 from separatrix.errors import FileError
+from separatrix.output import manifest
+from separatrix.output.owner import Owner
 from separatrix.records import (
     DetectorRecord,
     ExportedDetector,
@@ -192,3 +197,27 @@ def test_importing_separatrix_does_not_import_the_validator() -> None:
     code = "import sys, separatrix; print(sorted({'msgspec', 'pydantic', 'separatrix.records'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 10**6, '{"a": ' + "1" * 5000 + "}", '"' + "x" * records.LARGEST + '"', "\udcff", "[1]"]
+)
+@pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
+def test_results_tables_and_folders_in_writing_hold_no_such_json(tmp_path: Path, text: str) -> None:
+    limits = sx.find_attractors(sx.LatentField.from_map(torch.tanh, 1), torch.linspace(-1, 1, 4)[:, None], throw=False)
+    folder = sx.save_result(limits, tmp_path / "r")
+    (folder / "result.json").write_text(text, errors="surrogateescape")
+    with pytest.raises(FileError) as caught:
+        sx.load_result(folder)
+    assert "\n" not in str(caught.value)
+    assert Owner.read(folder / "result.json") is None
+    assert manifest._read(folder / "result.json") == {}
+
+
+def test_the_owner_of_a_folder_is_a_process(tmp_path: Path) -> None:
+    here = Owner.here()
+    here.write(tmp_path / "owner")
+    assert Owner.read(tmp_path / "owner") == here
+    for change in ({"pid": "1"}, {"pid": -1}, {"pid": 2**70}, {"more": 1}):
+        (tmp_path / "owner").write_text(json.dumps({**asdict(here), **change}))
+        assert Owner.read(tmp_path / "owner") is None

@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.structs import asdict as asdict
 
 from separatrix.errors import FileError
 
@@ -109,10 +108,14 @@ class DecoderQuality(Part):
     epochs: Count | None = None
 
 
-class RunKind(Part):
-    """Of a run's summary.json: which command wrote it."""
+class ProcessRecord(Record):
+    """Who is writing a folder: see `separatrix.output.owner`."""
 
-    kind: str
+    host: str
+    boot: str
+    namespace: str
+    pid: Positive
+    started: str
 
 
 def schema_of(function: Callable[..., Any], names: Sequence[str], *, defaults: bool = False) -> type[Any]:
@@ -145,7 +148,7 @@ def arguments_of(
     wanted = list(given) if names is None else list(names)
     if unknown := [name for name in given if name not in wanted or name not in inspect.signature(function).parameters]:
         raise FileError(f"{where} has an option {unknown[0]!r}, which {function.__name__} does not know; {remedy}.")
-    return asdict(record_of(json.dumps(given), schema_of(function, wanted), where, remedy))
+    return values_of(record_of(json.dumps(given), schema_of(function, wanted), where, remedy))
 
 
 def _bounded(hint: Any) -> Any:
@@ -180,6 +183,11 @@ def record_of(text: str | bytes, schema: type[S], where: str, remedy: str = "wri
         raise FileError(f"{where} is damaged, edited or of another kind ({_reason(error)}); {remedy}.") from error
 
 
+def values_of(record: Struct) -> dict[str, Any]:
+    """The values of a record by name."""
+    return msgspec.structs.asdict(record)
+
+
 def read_bounded(path: Path, remedy: str = "write it again") -> bytes:
     """The bytes of a file of JSON, at most `LARGEST`; errors as those of :func:`read_record`."""
     try:
@@ -203,6 +211,14 @@ def foreign_json(text: str | bytes, where: str, remedy: str = "copy or download 
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FileError(f"{where} is no JSON ({_reason(error)}); {remedy}.") from error
+
+
+def json_if_any(path: Path) -> Any:
+    """The JSON in a file, None where there is no file, or no JSON of an honest size in it."""
+    try:
+        return foreign_json(read_bounded(path), str(path))
+    except (FileNotFoundError, FileError):
+        return None
 
 
 def format_of(text: str | bytes) -> Any:

@@ -30,6 +30,7 @@ from separatrix.protocol import Protocol
 
 FORMAT = 1
 _TENSORS, _JSON = "tensors.safetensors", "result.json"
+_AGAIN = "the result is damaged, compute it again"
 _NAMED = 3  # results in a folder of them that a message names
 
 Result = Columnar
@@ -95,18 +96,18 @@ def load_result(path: str | os.PathLike[str]) -> Result:
     Raises:
         FileError: no result there, a newer format, or a damaged or edited file.
     """
+    from separatrix.records import foreign_json, read_bounded
+
     folder = Path(path)
     try:
-        record = json.loads((folder / _JSON).read_text(encoding="utf-8"))
+        record = foreign_json(read_bounded(folder / _JSON, _AGAIN), str(folder / _JSON), _AGAIN)  # ours may hold NaN
         checksums = _checksums(record, folder / _TENSORS)
     except FileNotFoundError as error:
         raise FileError(
             f"{folder} holds no saved result ({Path(error.filename).name} is missing); {_elsewhere(folder)}."
         ) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise FileError(
-            f"{folder / _JSON} cannot be read ({error}); the result is damaged, compute it again."
-        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileError(f"{folder} cannot be read ({error}); {_AGAIN}.") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise FileError(
             f"{folder} was not written by this version of separatrix (format {FORMAT}); upgrade and try again."

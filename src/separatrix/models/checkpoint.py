@@ -109,10 +109,10 @@ def built(factory: Callable[..., B], config: str, path: Path) -> B:
     Raises:
         FileError: the text is no such object; the constructor may raise more.
     """
-    from separatrix.records import asdict, record_of, schema_of
+    from separatrix.records import record_of, schema_of, values_of
 
     schema = schema_of(factory, list(inspect.signature(factory).parameters), defaults=True)
-    return factory(**asdict(record_of(config, schema, f"The config in {path}")))
+    return factory(**values_of(record_of(config, schema, f"The config in {path}")))
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -147,7 +147,7 @@ def load_decoder(
     Raises:
         FileError: the file is no such decoder, is damaged, or was trained for another encoder.
     """
-    from separatrix.records import DecoderQuality, asdict, record_of
+    from separatrix.records import DecoderQuality, record_of, values_of
 
     path = Path(path)
     tensors, header = read_safetensors(path)
@@ -166,6 +166,6 @@ def load_decoder(
     except (InputError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise FileError(f"{path} has a header that cannot be read ({first_line(error)}); train it again.") from error
     quality = record_of(header.get("report", "{}"), DecoderQuality, f"The report in {path}", "train it again")
-    report = {name: value for name, value in asdict(quality).items() if value is not None}
+    report = {name: value for name, value in values_of(quality).items() if value is not None}
     fill(decoder, tensors, source=path, model="the decoder its header describes", assign=True)
     return decoder.eval().requires_grad_(False), report

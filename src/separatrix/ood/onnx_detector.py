@@ -234,7 +234,7 @@ def _metadata(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What the file says of itself, and its golden inputs with their scores: checked against each other and against the graph."""
     import onnx
 
-    from separatrix.records import ExportedDetector, arguments_of, asdict, format_of, record_of
+    from separatrix.records import ExportedDetector, arguments_of, format_of, record_of, values_of
 
     model = onnx.load(str(path), load_external_data=False)
     found = {entry.key: entry.value for entry in model.metadata_props}
@@ -261,7 +261,7 @@ def _metadata(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (ValueError, TypeError, SafetensorError) as error:
         raise FileError(f"{path} is damaged ({first_line(error)}); {_AGAIN}.") from error
     _require_golden(golden, record.input_shape, getattr(torch, record.dtype), path)
-    return asdict(record), golden
+    return values_of(record), golden
 
 
 def _checksum(words: str, tests: str) -> str:

@@ -251,13 +251,12 @@ def _known(table: Path, partial: Path, origin: Mapping[str, Any]) -> tuple[dict[
 
     Torn ends of a partial table and of its reasons are cut off.
     """
+    from separatrix.records import json_if_any
+
     found: dict[str, Row] = {}
     broken: dict[str, str] = {}
     if table.exists():
-        try:
-            record = json.loads(_record(table).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            record = {}
+        record = json_if_any(_record(table))
         if not isinstance(record, dict) or any(record.get(key) != value for key, value in origin.items()):
             raise FileError(
                 f"{table} is not a table of this detector and these images; choose another name, or pass overwrite=True."
@@ -309,14 +308,16 @@ def _notes(partial: Path) -> Path:
 
 def _noted(partial: Path) -> dict[str, str]:
     """name → reason; a last line that was cut off is left out."""
+    from separatrix.records import foreign_json
+
     reasons: dict[str, str] = {}
     try:
         lines = _notes(partial).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):  # the scores are worth more than the reasons
         return reasons
     for line in lines:
-        with suppress(ValueError):
-            reasons |= _reasons_in(json.loads(line))
+        with suppress(FileError):
+            reasons |= _reasons_in(foreign_json(line, "a line"))
     return reasons
 
 

@@ -98,13 +98,13 @@ def load_monitor(path: Path, rate: float, calibration: int, delta: float) -> Str
     Raises:
         FileError: the file is none of a monitor, or of one with another promise.
     """
-    from separatrix.records import MonitorState, asdict, read_record
+    from separatrix.records import MonitorState, read_record, values_of
 
     try:
         state = read_record(path, MonitorState, "give another name, or remove it")
     except FileNotFoundError:
         return StreamMonitor(rate, calibration, delta=delta)
-    monitor = StreamMonitor.from_dict(asdict(state))
+    monitor = StreamMonitor.from_dict(values_of(state))
     if (monitor.rate, monitor.calibration, monitor.delta) != (rate, calibration, delta):
         raise FileError(
             f"{path} monitors a rate of {monitor.rate:g} with {monitor.calibration} calibration scores and delta "

@@ -93,10 +93,9 @@ def _ours(folder: Path) -> tuple[str | None, re.Pattern[str]]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        found = None
+    from separatrix.records import json_if_any
+
+    found = json_if_any(path)
     return found if isinstance(found, dict) else {}
 
 

@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from separatrix.errors import FileError
+
 _ENDED = "ZX"  # states of a process in /proc that no longer does anything
 
 
@@ -38,9 +40,11 @@ class Owner:
     @classmethod
     def read(cls, path: Path) -> Owner | None:
         """What :meth:`write` wrote; None if there is nothing of that kind."""
+        from separatrix.records import ProcessRecord, read_record, values_of
+
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return cls(**values_of(read_record(path, ProcessRecord)))
+        except (FileNotFoundError, FileError):
             return None
 
     def write(self, path: Path) -> None:
