@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,8 +12,11 @@ import torch
 from separatrix.demo import run_demo
 from separatrix.errors import FileError
 from separatrix.models import load
+from separatrix.progress import Progress
 from separatrix.report.joined import joined
 from separatrix.store import load_result
+
+SINK = Mock()  # sees the progress of the run
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +24,19 @@ def demo(tmp_path_factory):
     """One quick run, and what the process looked like before and after."""
     torch.manual_seed(123)
     before = (torch.get_rng_state(), torch.get_num_threads())
-    result = run_demo(tmp_path_factory.mktemp("demo") / "run", quick=True, progress=False)
+    SINK.reset_mock()
+    result = run_demo(tmp_path_factory.mktemp("demo") / "run", quick=True, progress=Progress(SINK))
     return result, before, (torch.get_rng_state(), torch.get_num_threads())
+
+
+def test_one_line_of_progress_over_both_models(demo):
+    moments = [call.args[0] for call in SINK.show.call_args_list]
+    SINK.close.assert_called_once_with()
+    assert {moment.stages[0] for moment in moments} == {"demo"}
+    shares = [moment.fraction for moment in moments]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(6 / 7)  # all but the report, which is written last
+    assert {"training", "following orbits", "auditing"} <= {name for moment in moments for name in moment.stages}
 
 
 def test_the_run_directory_is_complete(demo):
