@@ -8,6 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is a matter of what else the machine does, and the examples are the same everywhere.
+settings.register_profile(
+    "everywhere", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("everywhere")
 
 # A terminal's width and colours, and somebody's own settings of figures, are no part of what is tested.
 _OF_THE_TERMINAL = {

@@ -7,7 +7,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
@@ -113,7 +113,8 @@ class Terminal:
         # Results written so far come first where both streams end in one file.
         with suppress(OSError):
             (self.stdout or sys.stdout).flush()
-        _console(sys.stderr).print(Text(label, style=style) + Text(sentence), soft_wrap=True)
+        with _above_the_line():
+            _console(sys.stderr).print(Text(label, style=style) + Text(sentence), soft_wrap=True)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -140,3 +141,9 @@ class Terminal:
 def _console(stream: TextIO) -> Console:
     width = None if stream.isatty() else _WIDTH_WITHOUT_A_TERMINAL
     return Console(file=stream, width=width, highlight=False)
+
+
+def _above_the_line() -> AbstractContextManager[None]:
+    """The line of progress makes room meanwhile, if there is one: then tqdm has been imported."""
+    shown = sys.modules.get("tqdm")
+    return nullcontext() if shown is None else shown.tqdm.external_write_mode(sys.stderr)
