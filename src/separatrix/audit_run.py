@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from separatrix.numerics.neighbours import Distance
 from separatrix.plots import contact_sheet
 from separatrix.progress import Progress
 from separatrix.protocol import Protocol
+from separatrix.report.budget import FigureBudget
 from separatrix.report.chapter import page_of
-from separatrix.report.figures import figures_of
+from separatrix.report.drawing import NOT_ASKED_FOR, illustrate, with_missing
+from separatrix.report.figures import Plan, planned_figures
 from separatrix.report.memorization import STARTS, audit_page, model_card_section
-from separatrix.report.page import Bullets, Picture, Section
+from separatrix.report.page import Bullets, Page, Picture, Section
 from separatrix.report.results import ModelResults
 from separatrix.report.write import write_report
 from separatrix.starts import gaussian
@@ -65,6 +68,7 @@ def run_audit(
     out: str | os.PathLike[str],
     overwrite: bool = False,
     batch_size: int | None = None,
+    figures: bool = True,
     progress: bool | Progress = False,
     **options: Any,
 ) -> AuditRun:
@@ -76,6 +80,7 @@ def run_audit(
         out: the folder to write; must not exist yet.
         overwrite: replace an earlier audit at ``out``; anything else there is never touched.
         batch_size, progress: as there.
+        figures: draw them, when all else is written (see `examine`).
         options: of :func:`audit_memorization`.
 
     Raises:
@@ -84,32 +89,38 @@ def run_audit(
     began = time.perf_counter()
     known, unseen = fitting_images(field, train, "training"), fitting_images(field, held_out, "held-out")
     field = field.with_batch_size(batch_size)
-    with Progress.of(progress).stage("audit", 10) as line, run_folder(out, overwrite, KIND) as folder:
-        with line.stage("searching", 1, worth=9):
-            found = audit_memorization(field, known, unseen, progress=line, **options)
-        results = ModelResults(
-            title=field.name,
-            subtitle=f"{field!r}, {len(found.sampled):,} of {len(known):,} training images followed",
-            latent_field=field,
-            searches={
-                STARTS["train"]: found.limits,
-                STARTS["held-out"]: found.unseen,
-                STARTS["noise"]: found.noise,
-            },
-            train=known.pixels,
-            train_names=found.names,
-            resemblance=found.memorization.resemblance,
-        )
-        record = _record(found, results)
-        assert folder is not None
-        save_result(found.unseen, folder / "held_out")
-        save_result(found.noise, folder / "noise")
-        with line.stage("drawing the figures"):
-            figures = _write(folder, results, record)
-        (folder / CARD).write_text(model_card_section(found, field.name), encoding="utf-8")
-        page = audit_page(found, results, figures)
-        riskiest, *others = page.opening
-        write_report(folder / REPORT, replace(page, opening=(riskiest, *noise_section(found, results), *others)))
+    with Progress.of(progress).stage("audit", 10) as line:
+        with run_folder(out, overwrite, KIND) as folder:
+            with line.stage("searching", 1, worth=9):
+                found = audit_memorization(field, known, unseen, progress=line, **options)
+            results = ModelResults(
+                title=field.name,
+                subtitle=f"{field!r}, {len(found.sampled):,} of {len(known):,} training images followed",
+                latent_field=field,
+                searches={
+                    STARTS["train"]: found.limits,
+                    STARTS["held-out"]: found.unseen,
+                    STARTS["noise"]: found.noise,
+                },
+                train=known.pixels,
+                train_names=found.names,
+                resemblance=found.memorization.resemblance,
+            )
+            record = _record(found, results)
+            assert folder is not None
+            save_result(found.unseen, folder / "held_out")
+            save_result(found.noise, folder / "noise")
+            _write(folder, results, record)
+            (folder / CARD).write_text(model_card_section(found, field.name), encoding="utf-8")
+
+            def page(drawn: Mapping[str, Picture]) -> Page:
+                made = audit_page(found, results, drawn)
+                riskiest, *others = made.opening
+                return replace(made, opening=(riskiest, *noise_section(found, results), *others))
+
+            write_report(folder / REPORT, with_missing(page({}), () if figures else (NOT_ASKED_FOR,)))
+        if figures:
+            illustrate(Path(out) / REPORT, _planned(results), page, progress=line)
     return AuditRun(audit=found, record=record, folder=Path(out), seconds=time.perf_counter() - began)
 
 
@@ -126,6 +137,7 @@ def run_data_free(
     alpha: float = 0.05,
     seed: int = 0,
     batch_size: int | None = None,
+    figures: bool = True,
     progress: bool | Progress = False,
 ) -> DataFreeRun:
     """What noise attractors alone reveal, and which suspected images are among them; one folder as :func:`run_audit`."""
@@ -135,39 +147,45 @@ def run_data_free(
     suspected = None if suspects is None else fitting_images(field, suspects, "suspected")
     unseen = None if held_out is None else fitting_images(field, held_out, "held-out")
     field = field.with_batch_size(batch_size)
-    with Progress.of(progress).stage("audit", 10) as line, run_folder(out, overwrite, KIND_DATA_FREE) as folder:
-        with line.stage("searching", 1, worth=9):
-            limits = find_attractors(field, gaussian(starts, seed=seed), protocol, progress=line)
-        found = appearance(
-            field, limits, suspects=suspected, held_out=unseen, distance=distance, alpha=alpha, seed=seed
-        )
-        results = ModelResults(
-            title=field.name,
-            subtitle=f"{field!r}, {starts:,} noise starts and no training data",
-            latent_field=field,
-            searches={STARTS["noise"]: limits},
-            train=None if suspected is None else suspected.pixels,
-            train_names=() if suspected is None else suspected.own_names,
-            noun="suspected image",
-            resemblance=found.resemblance,
-        )
-        record = {
-            **summary_of(results),
-            "kind": KIND_DATA_FREE,
-            "look_like_images": int(found.looks_like_an_image.sum()),
-            "sentence": found.sentence,
-            "cannot": list(found.cannot),
-        }
-        assert folder is not None
-        with line.stage("drawing the figures"):
-            figures = _write(folder, results, record)
-        (folder / CARD).write_text(data_free_card(found, field.name, starts, results.train_names), encoding="utf-8")
-        words = (found.sentence, *found.cannot, *(() if suspected is None else (_ONLY_SUSPECTED,)))
-        sheet = _sheet(found)
-        (folder / "contact_sheet.png").write_bytes(sheet.png)
-        title = f"Audit of {field.name} without training data"
-        seen = Section("What noise alone reveals", [Bullets(words), sheet])
-        write_report(folder / REPORT, replace(page_of(results, figures), title=title, opening=(seen,)))
+    with Progress.of(progress).stage("audit", 10) as line:
+        with run_folder(out, overwrite, KIND_DATA_FREE) as folder:
+            with line.stage("searching", 1, worth=9):
+                limits = find_attractors(field, gaussian(starts, seed=seed), protocol, progress=line)
+            found = appearance(
+                field, limits, suspects=suspected, held_out=unseen, distance=distance, alpha=alpha, seed=seed
+            )
+            results = ModelResults(
+                title=field.name,
+                subtitle=f"{field!r}, {starts:,} noise starts and no training data",
+                latent_field=field,
+                searches={STARTS["noise"]: limits},
+                train=None if suspected is None else suspected.pixels,
+                train_names=() if suspected is None else suspected.own_names,
+                noun="suspected image",
+                resemblance=found.resemblance,
+            )
+            record = {
+                **summary_of(results),
+                "kind": KIND_DATA_FREE,
+                "look_like_images": int(found.looks_like_an_image.sum()),
+                "sentence": found.sentence,
+                "cannot": list(found.cannot),
+            }
+            assert folder is not None
+            _write(folder, results, record)
+            (folder / CARD).write_text(data_free_card(found, field.name, starts, results.train_names), encoding="utf-8")
+            words = (found.sentence, *found.cannot, *(() if suspected is None else (_ONLY_SUSPECTED,)))
+            title = f"Audit of {field.name} without training data"
+
+            def page(drawn: Mapping[str, Picture]) -> Page:
+                sheet = [drawn["contact_sheet"]] if "contact_sheet" in drawn else []
+                seen = Section("What noise alone reveals", [Bullets(words), *sheet])
+                return replace(page_of(results, drawn), title=title, opening=(seen,))
+
+            write_report(folder / REPORT, with_missing(page({}), () if figures else (NOT_ASKED_FOR,)))
+        if figures:
+            plan: Plan = {"contact_sheet": lambda _: _sheet(found), **_planned(results)}
+            illustrate(Path(out) / REPORT, plan, page, progress=line)
     return DataFreeRun(appearance=found, record=record, folder=Path(out), seconds=time.perf_counter() - began)
 
 
@@ -180,14 +198,14 @@ def _sheet(found: Appearance) -> Picture:
     )
 
 
-def _write(folder: Path, results: ModelResults, record: dict[str, Any]) -> dict[str, Picture]:
-    """Limit sets, figures and the record; the figures are returned for the page."""
+def _planned(results: ModelResults) -> Plan:
+    return planned_figures(results, FigureBudget.after(results.searches.values()))
+
+
+def _write(folder: Path, results: ModelResults, record: dict[str, Any]) -> None:
+    """Limit sets and the record."""
     save_result(results.limits, folder / "limits")
-    figures = figures_of(results)
-    for name, picture in figures.items():
-        (folder / f"{name}.png").write_bytes(picture.png)
     (folder / SUMMARY).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return figures
 
 
 def _record(found: MemorizationAudit, results: ModelResults) -> dict[str, Any]:

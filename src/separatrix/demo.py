@@ -11,9 +11,9 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +38,14 @@ from separatrix.models import ConvAutoencoder, save_model, train_autoencoder
 from separatrix.numerics import counter_random
 from separatrix.output import ROOM, new_folder
 from separatrix.plots import Plane
+from separatrix.plots.film import TIMES
 from separatrix.progress import Progress
+from separatrix.report.budget import FigureBudget
 from separatrix.report.comparison import comparison_page
-from separatrix.report.figures import figures_of
+from separatrix.report.drawing import NOT_ASKED_FOR, illustrate, with_missing
+from separatrix.report.figures import Plan, planned_figures
 from separatrix.report.joined import joined
-from separatrix.report.page import Picture
+from separatrix.report.page import Page, Picture
 from separatrix.report.results import GRID_RULES, GridSearch, ModelResults
 from separatrix.report.tables import versions
 from separatrix.report.write import write_report
@@ -57,7 +60,7 @@ _LEARNING_RATE = 5e-3
 _NOISE = 0.2  # standard deviation of the noise on the training inputs
 _FILMED = (3, 5, 8)  # classes of the unseen digits in the films
 _HERO = {"pure noise": "noise 2", "an unseen 3": "an unseen 3"}  # of those, what opens the page
-_SUMMARY = "summary.json"
+_REPORT, _SUMMARY = "report.html", "summary.json"
 KIND = "separatrix demo"
 
 
@@ -101,12 +104,13 @@ def run_demo(
     seed: int = 0,
     quick: bool = False,
     overwrite: bool = False,
+    figures: bool = True,
     progress: bool | Progress = True,
 ) -> DemoResult:
     """Train three models, find their attractors from digits and noise, judge them, write a run directory.
 
     The directory appears whole or not at all: ``report.html``, ``summary.json``, and for each model a folder
-    with the weights, the search results and the figures.
+    with the weights and the search results. The figures come last (see `examine`).
 
     Args:
         out: the run directory; must not exist yet.
@@ -115,6 +119,7 @@ def run_demo(
         quick: two of the models and a fifth of the work, to see that everything runs; the models are then not
             good enough to be read.
         overwrite: replace an earlier demo at ``out``; anything else there is never touched.
+        figures: draw them.
         progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
@@ -126,39 +131,56 @@ def run_demo(
     began = time.perf_counter()
     effort, plans = (_QUICK, _QUICK_PLANS) if quick else (_FULL, _PLANS)
     with (
-        new_folder(out, kind=KIND, overwrite=overwrite, room=ROOM) as folder,
         _one_thread(),
         warnings.catch_warnings(),
-        Progress.of(progress).stage("demo", 3 * len(plans) + 1) as line,
+        Progress.of(progress).stage("demo", 2 * len(plans) + 1) as line,
     ):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the page says it, with the reasons
-        digits = _Digits.load(seed)
-        found = [_studied(plan, digits, effort, seed, folder, line) for plan in plans]
-        results = [result for result, _, _ in found]
-        verdict = headline_of(results)
-        page = comparison_page(
-            f"What {NUMBERS[len(plans)]} autoencoders of handwritten digits remember",
-            verdict,
-            results,
-            [figures for _, figures, _ in found],
-            inputs={words: digits.films[name] for words, name in _HERO.items()},
-        )
-        write_report(folder / "report.html", page)
-        finished = DemoResult(
-            target,
-            target / "report.html",
-            f"{verdict.words} {verdict.sentence}",
-            tuple(row for _, _, row in found),
-            seed,
-            time.perf_counter() - began,
-        )
-        # Times and places change from run to run and would hide whether anything else did.
-        lasting = {
-            key: value for key, value in finished.to_dict().items() if key not in ("seconds", "folder", "report")
-        }
-        summary = {"kind": KIND, "quick": quick, **lasting, "versions": versions()}
-        (folder / _SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return finished
+        with new_folder(out, kind=KIND, overwrite=overwrite, room=ROOM) as folder:
+            digits = _Digits.load(seed)
+            found = [_studied(plan, digits, effort, seed, folder, line) for plan in plans]
+            results = {plan.name: result for plan, (result, _) in zip(plans, found, strict=True)}
+            verdict = headline_of(list(results.values()))
+
+            def page(drawn: Mapping[str, Picture]) -> Page:
+                return comparison_page(
+                    f"What {NUMBERS[len(plans)]} autoencoders of handwritten digits remember",
+                    verdict,
+                    list(results.values()),
+                    [
+                        {key.removeprefix(f"{name}/"): drawn[key] for key in drawn if key.startswith(f"{name}/")}
+                        for name in results
+                    ],
+                    inputs={words: digits.films[name] for words, name in _HERO.items()} if drawn else {},
+                )
+
+            write_report(folder / _REPORT, with_missing(page({}), () if figures else (NOT_ASKED_FOR,)))
+            finished = DemoResult(
+                target,
+                target / _REPORT,
+                f"{verdict.words} {verdict.sentence}",
+                tuple(row for _, row in found),
+                seed,
+                time.perf_counter() - began,
+            )
+            # Times and places change from run to run and would hide whether anything else did.
+            lasting = {
+                key: value for key, value in finished.to_dict().items() if key not in ("seconds", "folder", "report")
+            }
+            summary = {"kind": KIND, "quick": quick, **lasting, "versions": versions()}
+            (folder / _SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if figures:
+            illustrate(target / _REPORT, _planned(results, effort.resolution), page, progress=line)
+    return replace(finished, seconds=time.perf_counter() - began)
+
+
+def _planned(results: Mapping[str, ModelResults], resolution: int) -> Plan:
+    """The figures of all models, each in the folder of its model. What they cost is known here, and small."""
+    plan: Plan = {}
+    for name, of_one in results.items():
+        budget = FigureBudget(portrait=resolution**2, film=len(of_one.inputs) * max(TIMES), basins=0, steps=1.0)
+        plan |= {f"{name}/{figure}": make for figure, make in planned_figures(of_one, budget).items()}
+    return plan
 
 
 @dataclass(frozen=True)
@@ -193,7 +215,7 @@ class _Digits:
 
 def _studied(
     plan: _Plan, digits: _Digits, effort: _Effort, seed: int, folder: Path, progress: Progress
-) -> tuple[ModelResults, dict[str, Picture], DemoModel]:
+) -> tuple[ModelResults, DemoModel]:
     """Everything about one model; its files are in ``folder / plan.name`` afterwards."""
     train = digits.ten if plan.only_ten else digits.train
     place = folder / plan.name
@@ -237,11 +259,7 @@ def _studied(
         save_result(searches[FROM_NOISE], place / "from-noise")
         if grid is not None:
             save_result(grid.limits, place / "grid")
-    with progress.stage(f"{plan.title}: drawing"):
-        figures = figures_of(results, resolution=effort.resolution)
-        for name, picture in figures.items():
-            (place / f"{name}.png").write_bytes(picture.png)
-    return results, figures, row_of(plan.name, plan.latent_dim, errors, results)
+    return results, row_of(plan.name, plan.latent_dim, errors, results)
 
 
 def _trained(plan: _Plan, train: Tensor, effort: _Effort, seed: int, progress: Progress) -> ConvAutoencoder:

@@ -52,5 +52,9 @@ class CalibrationWarning(SeparatrixWarning):
     """There are too few calibration scores for the false-alarm rate that was asked for."""
 
 
+class FigureWarning(SeparatrixWarning):
+    """A figure is missing; the results are complete."""
+
+
 class DetectorWarning(SeparatrixWarning):
     """A detector's score is not to be trusted on this model; the message says what was seen and what to use instead."""

@@ -7,7 +7,7 @@ import os
 import time
 import warnings
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ from separatrix.output import ROOM, new_folder
 from separatrix.plots import Plane
 from separatrix.progress import Progress
 from separatrix.protocol import Protocol
+from separatrix.report.budget import FigureBudget
 from separatrix.report.chapter import page_of
-from separatrix.report.figures import figures_of
+from separatrix.report.drawing import NOT_ASKED_FOR, illustrate, with_missing
+from separatrix.report.figures import Plan, basins_picture, planned_figures
 from separatrix.report.results import GRID_RULES, GridSearch, ModelResults
 from separatrix.report.write import write_report
 from separatrix.start_rules import Encoded
@@ -35,7 +37,6 @@ from separatrix.store import save_result
 from separatrix.studies.resemblance import resemblance
 
 REPORT, SUMMARY, LIMITS = "report.html", "summary.json", "limits"
-_GRID = 40  # starts per side of the map of basins, for k = 2
 _FILMED = 4  # images whose orbits are drawn
 _SENSITIVITY_STARTS = 256
 _SOURCES = {
@@ -80,13 +81,14 @@ def examine(
     count_by_other_rules: bool = False,
     batch_size: int | None = None,
     seed: int = 0,
+    figures: bool = True,
     progress: bool | Progress = False,
 ) -> Examination:
     """Find the attractors of a field, compare them with its training images, and write a report.
 
-    The folder appears whole or not at all: ``report.html``, ``summary.json``, the limit sets as `load_result` reads
-    them, and the figures. It is begun before the search, so that a path that cannot be written is not found out after
-    an hour.
+    The folder appears whole or not at all: ``report.html``, ``summary.json`` and the limit sets as `load_result` reads
+    them. It is begun before the search, so that a path that cannot be written is not found out after an hour. The figures
+    come last, into the folder that is there by then: one that fails costs itself alone, Ctrl-C those that are not yet drawn.
 
     Args:
         field: the latent field.
@@ -99,14 +101,19 @@ def examine(
         count_by_other_rules: also count by other thresholds (see `sensitivity`).
         batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
         seed: of the noise images that resemblance is compared with.
+        figures: draw them. Without them the report has its tables and decoded attractors only.
         progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
         InputError, FieldError: as `find_attractors` and `resemblance`.
         FileError: something that is not to be replaced is at ``out``, or it cannot be written.
 
-    Cost: that of `find_attractors`; with k = 2 and a folder to write, another 1600 starts for the map of basins; four
-    more searches of at most 256 starts with ``count_by_other_rules``.
+    Warns:
+        FigureWarning: a figure is missing.
+
+    Cost: that of `find_attractors`; four more searches of at most 256 starts with ``count_by_other_rules``. Portrait and film
+    cost at most a quarter of the search each, or 400 evaluations where that is more; with k = 2 the map of basins is
+    another search of about the same cost (`FigureBudget`).
     """
     began = time.perf_counter()
     known = None if train is None else fitting_images(field, train, "training")
@@ -114,25 +121,31 @@ def examine(
     if known is None and unseen is not None:
         raise InputError("Held-out images are compared with training images; give train too.")
     source, field = as_starts(starts), field.with_batch_size(batch_size)
-    with Progress.of(progress).stage("attractors", 10) as line, run_folder(out, overwrite, KIND) as folder:
-        with line.stage("searching", 1, worth=6):
-            limits = find_attractors(field, source, protocol, progress=line)
-        results = ModelResults(
-            title=field.name,
-            subtitle=f"{field!r}, from {source.describe()}",
-            latent_field=field,
-            searches={_SOURCES[source.provenance["kind"]]: limits},
-            train=None if known is None else known.pixels,
-            train_names=() if known is None else known.own_names,
-            resemblance=None if known is None else resemblance(field, limits, known, unseen, seed=seed),
-            sensitivity=_counted(field, source, limits.protocol, line) if count_by_other_rules else None,
-            inputs=_filmed(source),
-        )
-        summary = summary_of(results)
-        if folder is not None:
-            results = replace(results, grid=_grid(field, limits, line))
-            with line.stage("drawing the figures"):
-                _write(folder, results, summary)
+    with Progress.of(progress).stage("attractors", 10) as line:
+        with run_folder(out, overwrite, KIND) as folder:
+            with line.stage("searching", 1, worth=6):
+                limits = find_attractors(field, source, protocol, progress=line)
+            results = ModelResults(
+                title=field.name,
+                subtitle=f"{field!r}, from {source.describe()}",
+                latent_field=field,
+                searches={_SOURCES[source.provenance["kind"]]: limits},
+                train=None if known is None else known.pixels,
+                train_names=() if known is None else known.own_names,
+                resemblance=None if known is None else resemblance(field, limits, known, unseen, seed=seed),
+                sensitivity=_counted(field, source, limits.protocol, line) if count_by_other_rules else None,
+                inputs=_filmed(source),
+            )
+            summary = summary_of(results)
+            if folder is not None:
+                save_result(limits, folder / LIMITS)
+                (folder / SUMMARY).write_text(
+                    json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+                )
+                missing = () if figures else (NOT_ASKED_FOR,)
+                write_report(folder / REPORT, with_missing(page_of(results, {}), missing))
+        if out is not None and figures:
+            illustrate(Path(out) / REPORT, _planned(results), lambda drawn: page_of(results, drawn), progress=line)
     return Examination(
         results=results,
         summary=summary,
@@ -174,22 +187,21 @@ def _filmed(source: Starts) -> dict[str, Tensor]:
     return dict(zip(names, images.pixels, strict=True))
 
 
-def _grid(field: LatentField, limits: LimitSets, progress: Progress) -> GridSearch | None:
+def _planned(results: ModelResults) -> Plan:
+    """All figures, and for k = 2 the map of basins, whose search is a part of drawing it."""
+    budget = FigureBudget.after(results.searches.values())
+    plan = planned_figures(results, budget)
+    if results.latent_field.latent_dim == 2 and len(results.limits):
+        plan["basins"] = lambda line: basins_picture(results, _grid(results, budget.map_side, line))
+    return plan
+
+
+def _grid(results: ModelResults, side: int, progress: Progress) -> GridSearch:
     """Which point of a two-dimensional latent space ends where."""
-    if field.latent_dim != 2 or not len(limits):
-        return None
+    limits = results.limits
     extent = Plane.of(limits).extent(limits, limits.orbits.points)
-    grid = starting.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(_GRID, _GRID))
+    grid = starting.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(side, side))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the map shows it
-        found = find_attractors(field, grid, GRID_RULES, progress=progress)
-    return GridSearch(limits=found, shape=(_GRID, _GRID), extent=extent)
-
-
-def _write(folder: Path, results: ModelResults, summary: dict[str, Any]) -> None:
-    save_result(results.limits, folder / LIMITS)
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    figures = figures_of(results)
-    for name, picture in figures.items():
-        (folder / f"{name}.png").write_bytes(picture.png)
-    write_report(folder / REPORT, page_of(results, figures))
+        found = find_attractors(results.latent_field, grid, GRID_RULES, progress=progress)
+    return GridSearch(limits=found, shape=(side, side), extent=extent)

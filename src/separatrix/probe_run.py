@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from separatrix import starts as starting
 from separatrix.cost import Cost
 from separatrix.data import ImageSet, load_images
@@ -26,6 +24,9 @@ from separatrix.orbits.result import Orbits
 from separatrix.plots import contact_sheet, probe_atoms, probe_curves, probe_reconstructions
 from separatrix.progress import Progress
 from separatrix.protocol import Protocol
+from separatrix.report.drawing import draw_into
+from separatrix.report.figures import Plan
+from separatrix.report.page import Picture
 from separatrix.starts import Starts
 from separatrix.store import save_result
 from separatrix.studies.probing import Appearance, Probe, appearance, data_free_dictionaries, pooled, probe
@@ -78,6 +79,7 @@ def run_probe(
     overwrite: bool = False,
     batch_size: int | None = None,
     seed: int = 0,
+    figures: bool = True,
     progress: bool | Progress = False,
 ) -> ProbeRun:
     """Iterate noise, look at where it ends, and with images measure what that is worth as a dictionary.
@@ -95,6 +97,7 @@ def run_probe(
         overwrite: replace an earlier probe there; anything else is never touched.
         batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
         seed: of everything random.
+        figures: draw them, when all else is written (see `examine`).
         progress: show a progress bar, or move the one that is there (`separatrix.progress`).
 
     Raises:
@@ -110,26 +113,31 @@ def run_probe(
     noise, field = starting.gaussian(count, seed=seed), field.with_batch_size(batch_size)
     coded, others = (None if source is None else _fitting(field, source) for source in (images, reference))
     parts = 2 * draws + 2
-    with Progress.of(progress).stage("probe", parts) as line, run_folder(out, overwrite, KIND) as folder:
-        found = _searched(field, noise, steps, protocol, line)
-        seen = _seen(field, found, noise, suspects, held_out, seed)
-        probed, cost = None, found.cost
-        if coded is not None:
-            base = data_free_dictionaries(field, found, starts=noise, seed=seed)
-            with line.stage("coding images"):
-                probes = [probe(field, base, coded, reference=others, seed=seed)]
-            for other in range(seed + 1, seed + draws):
-                again = starting.gaussian(count, seed=other)
-                ends = _searched(field, again, steps, protocol, line)
-                base = data_free_dictionaries(field, ends, starts=again, seed=other)
+    with Progress.of(progress).stage("probe", parts) as line:
+        with run_folder(out, overwrite, KIND) as folder:
+            found = _searched(field, noise, steps, protocol, line)
+            seen = _seen(field, found, noise, suspects, held_out, seed)
+            probed, cost = None, found.cost
+            if coded is not None:
+                base = data_free_dictionaries(field, found, starts=noise, seed=seed)
                 with line.stage("coding images"):
-                    probes.append(probe(field, base, coded, reference=others, seed=seed))
-                cost += ends.cost
-            probed = pooled(probes) if draws > 1 else probes[0]
-        summary = _summary(field, noise, found, seen, probed, cost)
-        if folder is not None:
-            with line.stage("drawing the figures"):
-                _write(folder, field, found, seen, probed, summary)
+                    probes = [probe(field, base, coded, reference=others, seed=seed)]
+                for other in range(seed + 1, seed + draws):
+                    again = starting.gaussian(count, seed=other)
+                    ends = _searched(field, again, steps, protocol, line)
+                    base = data_free_dictionaries(field, ends, starts=again, seed=other)
+                    with line.stage("coding images"):
+                        probes.append(probe(field, base, coded, reference=others, seed=seed))
+                    cost += ends.cost
+                probed = pooled(probes) if draws > 1 else probes[0]
+            summary = _summary(field, noise, found, seen, probed, cost)
+            if folder is not None:
+                save_result(found, folder / (FOUND if isinstance(found, LimitSets) else "orbits"))
+                (folder / SUMMARY).write_text(
+                    json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+                )
+        if out is not None and figures:
+            draw_into(Path(out), _planned(field, seen, probed), progress=line)
     return ProbeRun(
         found=found,
         appearance=seen,
@@ -224,22 +232,14 @@ def _appearance(seen: Appearance) -> dict[str, Any]:
     }
 
 
-def _write(
-    folder: Path,
-    field: LatentField,
-    found: LimitSets | Orbits,
-    seen: Appearance | None,
-    probed: Probe | None,
-    summary: dict[str, Any],
-) -> None:
-    save_result(found, folder / (FOUND if isinstance(found, LimitSets) else "orbits"))
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    figures: dict[str, Figure] = {}
+def _planned(field: LatentField, seen: Appearance | None, probed: Probe | None) -> Plan:
+    """Cost: one decoding per atom and reconstruction that is shown."""
+    plan: Plan = {}
     if seen is not None:
-        figures["contact_sheet"] = contact_sheet(seen)
+        plan["contact_sheet"] = lambda _: Picture.of(contact_sheet(seen), alt="")
     if probed is not None:
-        figures["curves"] = probe_curves(probed)
+        plan["curves"] = lambda _: Picture.of(probe_curves(probed), alt="")
         if seen is not None:
-            figures |= {"atoms": probe_atoms(field, probed), "reconstructions": probe_reconstructions(field, probed)}
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=150)
+            plan["atoms"] = lambda _: Picture.of(probe_atoms(field, probed), alt="")
+            plan["reconstructions"] = lambda _: Picture.of(probe_reconstructions(field, probed), alt="")
+    return plan

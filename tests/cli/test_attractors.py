@@ -19,8 +19,7 @@ MULTIPLIER = 0.166372
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes seconds and has tests of its own."""
-    monkeypatch.setattr("separatrix.examination.figures_of", lambda _results: {})
-    monkeypatch.setattr("separatrix.examination._grid", lambda *_: None)
+    monkeypatch.setattr("separatrix.examination._planned", lambda _results: {})
 
 
 def test_the_whole_way_on_a_map_with_a_known_answer(program, tmp_path):

@@ -19,7 +19,7 @@ def shown(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("demo") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "figures_of", lambda _results, **_: {})
+        patch.setattr(library, "_planned", lambda *_: {})
         found = []
         run = library.run_demo
         patch.setattr(library, "run_demo", lambda *args, **options: found.append(run(*args, **options)) or found[0])

@@ -68,7 +68,7 @@ def test_a_simulated_full_disk(program, tmp_path, monkeypatch, step):
     def fails(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("separatrix.examination.figures_of", lambda _results: {})
+    monkeypatch.setattr("separatrix.examination._planned", lambda _results: {})
     monkeypatch.setattr(f"separatrix.examination.{step}", fails)
     answer = program(*ARGUMENTS, "--out", "deep/down/here")
     assert answer.code == ExitCode.BAD_INPUT

@@ -20,8 +20,11 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing has tests of its own."""
 
     class Nothing:
-        def savefig(self, path, dpi):
-            path.write_bytes(b"")
+        def savefig(self, buffer, **_):
+            buffer.write(b"")
+
+        def get_figwidth(self):
+            return 1.0
 
     for name in ("contact_sheet", "probe_atoms", "probe_curves", "probe_reconstructions"):
         monkeypatch.setattr(f"separatrix.probe_run.{name}", lambda *_: Nothing())

@@ -35,9 +35,8 @@ def writers():
     def run(path):
         with pytest.MonkeyPatch.context() as patch:  # what is found does not matter here, and takes time
             patch.setattr("separatrix.examination.find_attractors", lambda *_, **__: limits)
-            patch.setattr("separatrix.examination.figures_of", lambda _results: {})
+            patch.setattr("separatrix.examination._planned", lambda _results: {})
             patch.setattr("separatrix.examination.ModelResults", lambda **_: found)
-            patch.setattr("separatrix.examination._grid", lambda *_: None)
             examine(field, sx.starts.gaussian(20), out=path, overwrite=True)
 
     def demo(path):

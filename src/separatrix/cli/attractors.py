@@ -26,6 +26,7 @@ from separatrix.cli.options import (
     BatchSize,
     Data,
     Json,
+    NoFigures,
     Overwrite,
     Quiet,
     Scale,
@@ -122,6 +123,7 @@ def attractors(
                      help="The folder to write; by default runs/NAME-1, or the next free number."),
     ] = None,
     overwrite: Overwrite = False,
+    no_figures: NoFigures = False,
     _json: Json = False,
     _quiet: Quiet = False,
     _traceback: Traceback = False,
@@ -186,6 +188,7 @@ def attractors(
             count_by_other_rules=sensitivity,
             batch_size=batch_size,
             seed=seed,
+            figures=not no_figures,
             progress=terminal.progress,
         )
     summary = found.summary

@@ -15,6 +15,7 @@ from separatrix.cli.options import (
     OUTPUT_PANEL,
     BatchSize,
     Json,
+    NoFigures,
     Overwrite,
     Quiet,
     Scale,
@@ -104,6 +105,7 @@ def audit(
                      help="The folder to write; by default runs/audit-NAME-1, or the next free number."),
     ] = None,
     overwrite: Overwrite = False,
+    no_figures: NoFigures = False,
     _json: Json = False,
     _quiet: Quiet = False,
     _traceback: Traceback = False,
@@ -163,6 +165,7 @@ def audit(
         "protocol": None if max_steps is None else Protocol(max_steps=max_steps),
         "seed": seed,
         "batch_size": batch_size,
+        "figures": not no_figures,
         "progress": terminal.progress,
     }
     if data_free:

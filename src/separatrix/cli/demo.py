@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from separatrix.cli.exit_codes import ExitCode
-from separatrix.cli.options import OUTPUT_PANEL, Json, Overwrite, Quiet, Seed, Traceback
+from separatrix.cli.options import OUTPUT_PANEL, Json, NoFigures, Overwrite, Quiet, Seed, Traceback
 from separatrix.cli.place import reserved
 from separatrix.cli.tables import number, share, steps, table
 from separatrix.cli.terminal import Terminal
@@ -39,6 +39,7 @@ def demo(
         bool, typer.Option("--quick", help="A fifth of the work, to see that everything runs; not to be read.")
     ] = False,
     overwrite: Overwrite = False,
+    no_figures: NoFigures = False,
     _json: Json = False,
     _quiet: Quiet = False,
     _traceback: Traceback = False,
@@ -55,7 +56,7 @@ def demo(
     from separatrix.demo import KIND, run_demo
 
     place = reserved(ctx, out, kind=KIND, overwrite=overwrite)
-    found = run_demo(place, seed=seed, quick=quick, progress=terminal.progress)
+    found = run_demo(place, seed=seed, quick=quick, figures=not no_figures, progress=terminal.progress)
     ranges = [_radii(out / model.name) for model in found.models]
     terminal.show(
         table(_HEADS, [_row(m, r) for m, r in zip(found.models, ranges, strict=True)], words=(0, 7)),

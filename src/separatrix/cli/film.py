@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from separatrix.cli.exit_codes import ExitCode
-from separatrix.cli.options import OUTPUT_PANEL, AllowCode, Json, Quiet, Scale, Seed, Traceback
+from separatrix.cli.options import OUTPUT_PANEL, AllowCode, Json, NoFigures, Quiet, Scale, Seed, Traceback
 from separatrix.cli.parsing import usage_error
 from separatrix.cli.place import reserved
 from separatrix.cli.tables import number, share, table
@@ -61,6 +61,7 @@ def film(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the page, and an earlier film at --keep.", rich_help_panel=OUTPUT_PANEL)
     ] = False,
+    no_figures: NoFigures = False,
     _json: Json = False,
     _quiet: Quiet = False,
     _traceback: Traceback = False,
@@ -77,7 +78,7 @@ def film(
     [bold]separatrix film checkpoints/ --data images.npy --model my_model.py:build[/bold]
 
     A damaged checkpoint is named and left out. Prints how many sets attract in
-    each frame and what happened to them. For
+    each frame and what happened to them; with --no-figures that is all. For
     larger latent spaces there is no picture; follow them in Python with
     sx.continuation or, during training, sx.DynamicsMonitor.
     """
@@ -86,7 +87,7 @@ def film(
         raise usage_error(ctx, "--data", "with checkpoints, give the images to show.")
     if checkpoints is None and model is not None:
         raise usage_error(ctx, "--model", "it belongs to a folder of checkpoints; give one.")
-    for option, place in (("--out", out), ("--keep", keep)):
+    for option, place in (("--out", None if no_figures else out), ("--keep", keep)):
         if place is not None and place.exists() and not overwrite:
             raise usage_error(ctx, option, f"{place} exists; give another name, or --overwrite.")
 
@@ -97,7 +98,7 @@ def film(
     from separatrix.studies.training_film import training_film
 
     reads = (None if checkpoints is None else str(checkpoints), data, model)
-    page = reserved(ctx, out, kind=None, overwrite=overwrite, reads=reads)
+    page = None if no_figures else reserved(ctx, out, kind=None, overwrite=overwrite, reads=reads)
     kept = None if keep is None else reserved(ctx, keep, kind=RESULT, overwrite=overwrite, reads=reads)
     with terminal.progress.stage("film", 2) as line:
         if checkpoints is not None:
@@ -120,8 +121,9 @@ def film(
         )
     if kept is not None:
         save_result(shot, kept)
-    with new_file(page) as building:
-        write_film(building, shot, title="How attractors form", subtitle=footage.words)
+    if page is not None:
+        with new_file(page) as building:
+            write_film(building, shot, title="How attractors form", subtitle=footage.words)
     story = shot.continuation
     elsewhere = (shot.ids < 0).double().mean(dim=(1, 2)).tolist()
     rows = [
@@ -157,12 +159,15 @@ def film(
     )
     for name, why in footage.left_out.items():
         terminal.show(Text(f"{name} is left out: {why}", style="yellow"))
-    terminal.line(str(out))
+    if page is not None:
+        terminal.line(str(out))
+    elif terminal.quiet:
+        terminal.line(summary_sentence(shot))
     found = any(row["sets"] for row in rows)
     code = ExitCode.OK if found else ExitCode.NOTHING_FOUND
     terminal.document(
         {
-            "page": str(out),
+            "page": None if page is None else str(out),
             "frames": rows,
             "summary": summary_sentence(shot),
             "subtitle": footage.words,

@@ -93,6 +93,12 @@ Overwrite = Annotated[
         "--overwrite", help="Replace an earlier run in that folder, and nothing else.", rich_help_panel=_OUTPUT
     ),
 ]
+NoFigures = Annotated[
+    bool,
+    typer.Option(
+        "--no-figures", help="Draw no figures: the numbers come sooner, and say the same.", rich_help_panel=_OUTPUT
+    ),
+]
 OverwriteFile = Annotated[
     bool, typer.Option("--overwrite", help="Replace the file if it is there.", rich_help_panel=_OUTPUT)
 ]

@@ -15,6 +15,7 @@ from separatrix.cli.options import (
     STARTS_PANEL,
     BatchSize,
     Json,
+    NoFigures,
     Overwrite,
     Quiet,
     Scale,
@@ -91,6 +92,7 @@ def probe(
                      help="The folder to write; by default runs/NAME-1, or the next free number."),
     ] = None,
     overwrite: Overwrite = False,
+    no_figures: NoFigures = False,
     _json: Json = False,
     _quiet: Quiet = False,
     _traceback: Traceback = False,
@@ -161,6 +163,7 @@ def probe(
         out=place,
         batch_size=batch_size,
         seed=seed,
+        figures=not no_figures,
         progress=terminal.progress,
     )
     code = ExitCode.OK if found.reached or steps is not None else ExitCode.NOTHING_FOUND

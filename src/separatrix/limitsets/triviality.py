@@ -39,7 +39,7 @@ def triviality(limits: LimitSets) -> Triviality:
     if share < TAKES_ALL or int(attractors.kind[winner]) != int(Kind.FIXED_POINT):
         return Triviality(
             False,
-            f"Not trivial: the largest basin holds {share:.0%} of the starts, among {len(attractors)} attractors.",
+            f"Not trivial: the largest basin holds {share:.0%} of the starts, among {len(attractors)} attractor{'' if len(attractors) == 1 else 's'}.",
         )
     steps = float(limits.orbits.steps[attractors.labels == winner].to(torch.float64).quantile(0.5))
     if steps <= FAST:

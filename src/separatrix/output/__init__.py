@@ -1,6 +1,6 @@
 """Where everything that is written goes: a place is reserved before the work begins, and appears whole or not at all."""
 
-from separatrix.output.manifest import DETECTOR, MANIFEST, RESULT, foreign_entries
+from separatrix.output.manifest import DETECTOR, MANIFEST, RESULT, add_file, foreign_entries
 from separatrix.output.owner import Owner
 from separatrix.output.reservation import (
     ROOM,
@@ -23,6 +23,7 @@ __all__ = [
     "Owner",
     "PathLike",
     "Reservation",
+    "add_file",
     "foreign_entries",
     "hold",
     "new_file",

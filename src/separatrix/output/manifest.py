@@ -17,6 +17,7 @@ RESULT, DETECTOR = "separatrix result", "separatrix detector"
 """Kinds of folders; those of runs are named where the runs are."""
 
 _WRITER = "separatrix"
+_ON_ITS_WAY = ".on-its-way"  # a file that is being added
 _NAMED = 3  # entries that a message names
 
 # Folders from before there were manifests: what they are by, and the only names that may be in one.
@@ -36,9 +37,28 @@ def write_manifest(folder: Path, kind: str) -> None:
     record = {
         "written_by": f"{_WRITER} {metadata.version('separatrix')}",
         "kind": kind,
-        "files": sorted([*_entries(folder), MANIFEST]),
+        "files": sorted([*_entries(folder), MANIFEST, _ON_ITS_WAY]),
     }
     (folder / MANIFEST).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def add_file(folder: Path, name: str, content: bytes) -> None:
+    """Put one more file into a folder that has a manifest, or replace one: whole or not at all, and listed before it is there.
+
+    Raises:
+        OSError: it cannot be written; the folder is as it was.
+    """
+    record = _read(folder / MANIFEST)
+    record["files"] = sorted({*record.get("files", ()), MANIFEST, _ON_ITS_WAY, name})
+    for place, data in ((MANIFEST, (json.dumps(record, indent=1) + "\n").encode()), (name, content)):
+        try:
+            with (folder / _ON_ITS_WAY).open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(folder / _ON_ITS_WAY, folder / place)
+        finally:
+            (folder / _ON_ITS_WAY).unlink(missing_ok=True)
 
 
 def kind_of(folder: Path) -> str | None:

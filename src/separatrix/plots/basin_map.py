@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -17,7 +18,7 @@ from separatrix.limitsets.basins import Basins, basins, shares_without_set
 from separatrix.limitsets.sets import LimitSets
 from separatrix.plots.marks import mark_limit_sets, picture_column
 from separatrix.plots.naming import Name, in_order, names_of
-from separatrix.plots.plane import Extent, Plane
+from separatrix.plots.plane import Extent, Plane, cells
 from separatrix.plots.style import PAPER, UNRESOLVED, colour, new_figure, percent, styled
 
 _MOST_ENTRIES = 12
@@ -65,17 +66,17 @@ def basin_map(
     entries = _entries(limits, names, shares)
     axes = picture_column(figure, field, limits, names, [percent(share) for share in shares.fractions.tolist()])
     plane = plane or Plane.of(limits)
-    axes.imshow(_painted(limits, names, shape), extent=extent, origin="lower", aspect="equal", gid="basins")
+    edges = cells(extent, shape)
+    axes.imshow(_painted(limits, names, shape), extent=edges, origin="lower", aspect="equal", gid="basins")
     labels = limits.labels.reshape(shape).cpu().numpy()
-    if labels.min() != labels.max():
-        _boundaries(axes, labels, extent)
+    _boundaries(axes, labels, edges)
     mark_limit_sets(axes, limits, names, plane)
-    axes.set(xlim=extent[:2], ylim=extent[2:], xlabel=plane.labels[0], ylabel=plane.labels[1])
+    axes.set(xlim=edges[:2], ylim=edges[2:], xlabel=plane.labels[0], ylabel=plane.labels[1])
     if plane.description:
         axes.set_title(f"Starts on {plane.description}; the marks are projections onto it.")
     figure.legend(
         handles=entries, loc="outside lower left", ncols=3, handlelength=1.0, handleheight=1.0,
-        title="share of the area shown", alignment="left", title_fontsize=8.5,
+        title=f"share of the area shown, by {width} × {height} starts", alignment="left", title_fontsize=8.5,
     )  # fmt: skip
     return figure
 
@@ -92,12 +93,15 @@ def _painted(limits: LimitSets, names: Sequence[Name], shape: tuple[int, int]) -
     return painted
 
 
-def _boundaries(axes: Axes, labels: NDArray[np.int64], extent: Extent) -> None:
-    """A thin white line around every basin."""
+def _boundaries(axes: Axes, labels: NDArray[np.int64], edges: Extent) -> None:
+    """A thin white line between neighbouring cells of different basins; where it runs inside a cell nobody knows."""
     height, width = labels.shape
-    x, y = np.linspace(extent[0], extent[1], width), np.linspace(extent[2], extent[3], height)
-    for label in np.unique(labels):
-        axes.contour(x, y, labels == label, levels=[0.5], colors=PAPER, linewidths=0.9, zorder=2)
+    x, y = np.linspace(*edges[:2], width + 1), np.linspace(*edges[2:], height + 1)
+    rows, columns = np.nonzero(labels[:, 1:] != labels[:, :-1])
+    upright = [((x[c + 1], y[r]), (x[c + 1], y[r + 1])) for r, c in zip(rows, columns, strict=True)]
+    rows, columns = np.nonzero(labels[1:] != labels[:-1])
+    level = [((x[c], y[r + 1]), (x[c + 1], y[r + 1])) for r, c in zip(rows, columns, strict=True)]
+    axes.add_collection(LineCollection(upright + level, colors=PAPER, linewidths=0.9, zorder=2))
 
 
 def _entries(limits: LimitSets, names: Sequence[Name], shares: Basins) -> list[Patch]:

@@ -85,7 +85,7 @@ def basin_shares(results: Mapping[str, LimitSets] | LimitSets, *, title: str | N
             )
     axes.set_yticks([row * step + (len(results) - 1) / 2 for row in range(len(shown))], shown)
     for tick, label in zip(axes.get_yticklabels(), shown, strict=True):
-        tick.set(color=hues[label], fontweight="bold", fontsize=10.5)
+        tick.set(color=MUTED if label in lost else hues[label], fontweight="bold", fontsize=10.5)
     axes.invert_yaxis()
     axes.set_xlim(0, None)
     axes.margins(x=0.12)

@@ -13,7 +13,7 @@ from separatrix.limitsets.sets import LimitSets
 from separatrix.limitsets.spectrum import spectrum_of
 from separatrix.plots.marks import mark_limit_sets
 from separatrix.plots.naming import names_of
-from separatrix.plots.plane import Plane
+from separatrix.plots.plane import Plane, cells
 from separatrix.plots.style import INK, new_figure, styled
 
 _CHUNK = 1024
@@ -57,7 +57,7 @@ def contraction_map(
     figure = new_figure(5.2, title or "Where single steps contract")
     axes = figure.subplots()
     shown = axes.imshow(
-        values, origin="lower", extent=(x0, x1, y0, y1), cmap="RdBu_r", vmin=-_RANGE, vmax=_RANGE, aspect="auto",
+        values, origin="lower", extent=cells((x0, x1, y0, y1), values.shape), cmap="RdBu_r", vmin=-_RANGE, vmax=_RANGE, aspect="auto",
     )  # fmt: skip
     if values.min() < 0 < values.max():
         axes.contour(values, levels=[0.0], extent=(x0, x1, y0, y1), colors=[INK], linewidths=1.4)

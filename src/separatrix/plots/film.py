@@ -16,6 +16,7 @@ from separatrix.plots.marks import mosaic, place_picture
 from separatrix.plots.naming import names_of
 from separatrix.plots.pictures import are_pictures, to_pixels, value_range
 from separatrix.plots.style import FAINT, MUTED, WIDTH, colour, new_figure, styled
+from separatrix.progress import Progress
 
 TIMES = (1, 2, 4, 8, 16, 64, 256)
 _NEAR = 0.02  # share of the spread within which a frame carries the colour of the attractor
@@ -31,6 +32,7 @@ def orbit_film(
     times: Sequence[int] = TIMES,
     like: LimitSets | None = None,
     title: str | None = None,
+    progress: bool | Progress = False,
 ) -> Figure:
     """Each input x in its own row, followed by F(x), F²(x), … F^t(x) for the given times t, F = D∘E.
 
@@ -45,6 +47,7 @@ def orbit_film(
         times: increasing numbers of round trips.
         like: another search of the same field whose names and colours are kept.
         title: above the figure.
+        progress: show progress.
 
     Cost: n · max(times) map evaluations.
 
@@ -58,7 +61,7 @@ def orbit_film(
         raise InputError(f"{len(row_names)} row names for {len(inputs)} inputs; give one per input or none.")
     if not times or list(times) != sorted(set(times)) or times[0] < 1:
         raise InputError(f"times must be increasing numbers of round trips from 1 on, not {tuple(times)}.")
-    frames, latents = filmed(field, inputs, times)
+    frames, latents = filmed(field, inputs, times, progress)
     pixels = to_pixels(frames.flatten(0, 1), value_range(frames))
     owners = [arrived(column, limits) for column in latents]
     names = names_of(limits, like)
@@ -98,16 +101,19 @@ def orbit_film(
     return figure
 
 
-def filmed(field: LatentField, inputs: Tensor, times: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+def filmed(
+    field: LatentField, inputs: Tensor, times: Sequence[int], progress: bool | Progress = False
+) -> tuple[Tensor, list[Tensor]]:
     """Pictures ``(1 + len(times), n, c, h, w)`` float64, and at each time the latents that were decoded."""
     frames = [inputs.detach().to("cpu", torch.float64)]
     latents = []
-    with field.guest():
+    with field.guest(), Progress.of(progress).stage("following the inputs", times[-1]) as line:
         z = field.encode(inputs.to(field.device, field.dtype))
         done = 1
         for time in times:
             for _ in range(time - done):
                 z = field.bare(z)
+                line.advance()
             done = time
             latents.append(z)
             frames.append(field.decode(z).detach().to("cpu", torch.float64))

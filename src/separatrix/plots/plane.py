@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.sets import LimitSets
+from separatrix.progress import Progress
 
-_CHUNK = 512  # latents evaluated at once; one big batch is slower on a CPU
+_STRIDE = 64  # latents between two moments of the progress
 
 Extent = tuple[float, float, float, float]
 
@@ -142,7 +144,14 @@ class Plane:
         low, high = middle - 0.6 * size, middle + 0.6 * size
         return float(low[0]), float(high[0]), float(low[1]), float(high[1])
 
-    def velocity(self, field: LatentField, extent: Extent, resolution: int) -> tuple[Tensor, Tensor]:
+    def velocity(
+        self,
+        field: LatentField,
+        extent: Extent,
+        resolution: int,
+        *,
+        progress: bool | Progress = False,
+    ) -> tuple[Tensor, Tensor]:
         """v on a grid: coordinates ``(resolution, resolution, 2)`` and velocities ``(resolution², k)``.
 
         Rows of the grid run along the second axis. Cost: resolution² map evaluations.
@@ -151,11 +160,22 @@ class Plane:
         along = torch.linspace(extent[2], extent[3], resolution, dtype=torch.float64)
         grid = torch.stack(torch.meshgrid(across, along, indexing="xy"), dim=-1)
         latents = self.lift(grid.reshape(-1, 2)).to(field.device, field.dtype)
-        with field.guest():
-            parts = [
-                (field.bare(part) - part).to("cpu", torch.float64).flatten(1) for part in torch.split(latents, _CHUNK)
-            ]
+        parts = []
+        with field.guest(), Progress.of(progress).stage("evaluating the field", len(latents)) as line:
+            for part in latents.split(_STRIDE):
+                parts.append((field.bare(part) - part).to("cpu", torch.float64).flatten(1))
+                line.advance(len(part))
         return grid, torch.cat(parts)
+
+
+def cells(extent: Extent, shape: Sequence[int]) -> Extent:
+    """The edges of an image of which every pixel has its point of a grid (h, w) over ``extent`` in its middle.
+
+    >>> cells((0.0, 1.0, 0.0, 2.0), (3, 2))
+    (-0.5, 1.5, -0.5, 2.5)
+    """
+    across, along = (extent[1] - extent[0]) / (shape[1] - 1) / 2, (extent[3] - extent[2]) / (shape[0] - 1) / 2
+    return extent[0] - across, extent[1] + across, extent[2] - along, extent[3] + along
 
 
 def _completed(directions: Tensor, singular: Tensor, width: int) -> Tensor:

@@ -14,12 +14,14 @@ from separatrix.field import LatentField
 from separatrix.limitsets.sets import LimitSets
 from separatrix.plots.marks import mark_limit_sets, picture_column, shares_of
 from separatrix.plots.naming import names_of
-from separatrix.plots.plane import Extent, Plane
+from separatrix.plots.plane import Extent, Plane, cells
 from separatrix.plots.style import SPEED, new_figure, percent, styled
+from separatrix.progress import Progress
 
 _MOST_DATA = 1500  # more dots hide the field
 _FEW = 200  # so many dots or fewer are drawn larger: alone on the field they would be taken for dust
 _SMALLEST_GRID = 8
+_COARSE = 40  # grid points per side below which streamlines would be guessed; arrows stand where v was evaluated
 _MARGIN = 0.1  # inches
 _CUTS = 5
 
@@ -35,8 +37,12 @@ def field_portrait(
     like: LimitSets | None = None,
     resolution: int = 100,
     title: str | None = None,
+    progress: bool | Progress = False,
 ) -> Figure:
     """Speed ‖v(z)‖ (logarithmic), streamlines of v(z) = f(z) − z, limit sets, and encoded data as faint dots.
+
+    Every evaluated point is one cell of the map, and nothing is drawn between them; how many there are stands beside the
+    scale. On a grid of fewer than 40 points per side arrows take the place of streamlines, which would have to be guessed.
 
     For k = 2 this is the whole latent space. For larger k it is a plane, named above the figure together with
     what it
@@ -54,6 +60,7 @@ def field_portrait(
         like: another search of the same field whose names and colours are kept.
         resolution: grid points per side.
         title: above the figure.
+        progress: show progress.
 
     Cost: resolution² map evaluations, and one decoding per attractor.
 
@@ -66,22 +73,24 @@ def field_portrait(
         )
     plane = plane or Plane.of(limits, points)
     extent = extent or plane.extent(limits, points)
-    grid, velocity = plane.velocity(field, extent, resolution)
+    grid, velocity = plane.velocity(field, extent, resolution, progress=progress)
 
     figure = new_figure(6.2 if plane.description else 5.8, title or f"The latent vector field of {field.name}")
     names = names_of(limits, like)
     axes = picture_column(figure, field, limits, names, shares_of(limits))
     speed = velocity.norm(dim=1).reshape(resolution, resolution).numpy()
+    edges = cells(extent, (resolution, resolution))
     image = axes.imshow(
         speed,
-        extent=extent,
+        extent=edges,
         origin="lower",
         cmap=SPEED,
         norm=_logarithmic(speed),
         aspect="equal",
-        interpolation="bilinear",
+        interpolation="nearest",
     )
-    _streamlines(axes, grid.numpy(), (velocity @ plane.axes.T).reshape(resolution, resolution, 2).numpy())
+    inside = (velocity @ plane.axes.T).reshape(resolution, resolution, 2).numpy()
+    (_arrows if resolution < _COARSE else _streamlines)(axes, grid.numpy(), inside)
     if points is not None:
         dots = plane.coordinates(points[:: max(1, len(points) // _MOST_DATA)])
         axes.plot(
@@ -96,7 +105,7 @@ def field_portrait(
             gid="data",
         )
     mark_limit_sets(axes, limits, names, plane)
-    axes.set(xlim=extent[:2], ylim=extent[2:], xlabel=plane.labels[0], ylabel=plane.labels[1])
+    axes.set(xlim=edges[:2], ylim=edges[2:], xlabel=plane.labels[0], ylabel=plane.labels[1])
     if plane.description:
         hidden = float(plane.off_plane(velocity[velocity.isfinite().all(dim=1)]).mean())
         axes.set_title(
@@ -105,7 +114,7 @@ def field_portrait(
         )
     # Anchored at the top: the room that equal units leave is below, not between the titles, and is cut off.
     bar = figure.colorbar(image, ax=axes, shrink=0.7, aspect=30, pad=0.02, anchor=(0.0, 1.0), panchor="N")
-    bar.set_label("speed ‖f(z) − z‖ of one round trip")
+    bar.set_label(f"speed ‖f(z) − z‖ of one round trip, at {resolution} × {resolution} points")
     bar.outline.set_visible(False)
     _cut_below(figure)
     return figure
@@ -128,6 +137,19 @@ def _logarithmic(speed: NDArray[np.float64]) -> LogNorm | None:
         return None
     low, high = np.quantile(moving, (0.002, 0.998))
     return LogNorm(low, high) if high > low else LogNorm(low / 2, high * 2)
+
+
+def _arrows(axes: Axes, grid: NDArray[np.float64], inside: NDArray[np.float64]) -> None:
+    """The direction of the velocity in the plane, at every point where it was evaluated; its size is the colour below."""
+    length = np.linalg.norm(inside, axis=2, keepdims=True)
+    moving = np.isfinite(length[..., 0]) & (length[..., 0] > 0)
+    if not moving.any():
+        return
+    direction = inside[moving] / length[moving]
+    axes.quiver(
+        *grid[moving].T, *direction.T, color=(1.0, 1.0, 1.0, 0.65), pivot="mid", zorder=2, gid="arrows",
+        angles="xy", scale_units="width", scale=1.5 * len(grid), width=0.0022, headwidth=4, headlength=4.5,
+    )  # fmt: skip
 
 
 def _streamlines(axes: Axes, grid: NDArray[np.float64], inside: NDArray[np.float64]) -> None:

@@ -12,6 +12,7 @@ from scipy.ndimage import median_filter
 from separatrix.errors import InputError
 from separatrix.plots.marks import disc
 from separatrix.plots.naming import Name, letters
+from separatrix.plots.plane import cells
 from separatrix.plots.style import INK, MUTED, UNRESOLVED, WIDTH, colour, new_figure, styled
 from separatrix.studies.training_film import TrainingFilm
 
@@ -43,7 +44,7 @@ def training_frames(film: TrainingFilm, *, frames: int = 8, title: str | None = 
 
 
 def _draw(axes: Axes, film: TrainingFilm, time: int) -> None:
-    axes.imshow(painted(film, time), extent=film.extent, origin="lower", gid=f"frame:{time}")
+    axes.imshow(painted(film, time), extent=cells(film.extent, film.ids.shape[1:]), origin="lower", gid=f"frame:{time}")
     dots = film.latents[time].numpy()
     axes.plot(dots[:, 0], dots[:, 1], ".", color=INK, markersize=1.2, alpha=0.5, markeredgewidth=0)
     story = film.continuation

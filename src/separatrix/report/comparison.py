@@ -41,7 +41,7 @@ def comparison_page(
         models: the results of each, with resemblance to their training images.
         figures: of each, by name, as from `figures_of`.
         introduction: what this is.
-        inputs: images by name; each is fed to every model.
+        inputs: images by name; each is fed to every model. None leaves these films out.
 
     Cost: n·256 map evaluations per model for n inputs.
     """
@@ -49,8 +49,9 @@ def comparison_page(
         raise InputError(f"{len(models)} models and {len(figures)} sets of figures; pass one set per model.")
     if any(results.train is None for results in models):
         raise InputError("A comparison shows the nearest training images; pass train= for every model.")
+    films = _films(models, inputs) if inputs else []
     opening = [
-        Section("The same image through every model, again and again", list(_films(models, inputs))),
+        *([Section("The same image through every model, again and again", films)] if films else []),
         Section("At a glance", [_overview(models)]),
     ]
     chapters = [chapter_of(results, drawn) for results, drawn in zip(models, figures, strict=True)]

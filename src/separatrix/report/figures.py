@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import torch
 
+from separatrix.data.encoding import encode_range
 from separatrix.limitsets.basins import basins
+from separatrix.limitsets.sets import LimitSets
 from separatrix.plots import (
     attractor_gallery,
     basin_map,
@@ -18,99 +23,146 @@ from separatrix.plots import (
 from separatrix.plots.naming import names_across
 from separatrix.plots.pictures import are_pictures
 from separatrix.plots.style import percent
+from separatrix.progress import Progress
+from separatrix.report.budget import FigureBudget
 from separatrix.report.page import Picture
-from separatrix.report.results import ModelResults
+from separatrix.report.results import GridSearch, ModelResults
 from separatrix.studies.resemblance_words import most_unseen
 
 _DATA_SHOWN = 1500  # encoded training images drawn in the portrait
 
 
-def figures_of(results: ModelResults, *, resolution: int = 90) -> dict[str, Picture]:
-    """Every figure that these results allow, by the name of its file.
+Plan = dict[str, Callable[[Progress], Picture]]
+
+
+def figures_of(
+    results: ModelResults, *, resolution: int | None = None, progress: bool | Progress = False
+) -> dict[str, Picture]:
+    """Every figure that these results allow, by the name of its file. The first one that cannot be drawn raises.
 
     Args:
         results: of one model.
-        resolution: grid points per side of the portrait.
+        resolution: grid points per side of the portrait; as many as `FigureBudget` allows if not given.
+        progress: show progress.
 
-    Cost: resolution² map evaluations for the portrait, at most 256 per film input, one decoding per
-    attractor.
+    Cost: that of `planned_figures`.
+    """
+    budget = FigureBudget.after(results.searches.values())
+    if resolution is not None:
+        budget = replace(budget, portrait=resolution**2)
+    line = Progress.of(progress)
+    return {name: make(line) for name, make in planned_figures(results, budget).items()}
+
+
+def planned_figures(results: ModelResults, budget: FigureBudget) -> Plan:
+    """Say what to call for every figure that these results allow, by the name of its file; nothing is drawn yet.
+
+    Args:
+        results: of one model.
+        budget: how many map evaluations the portrait and the film may cost.
+
+    Cost, when all are drawn: at most ``budget.portrait + budget.film`` map evaluations, and one decoding per attractor.
     """
     field, limits = results.latent_field, results.limits
-    figures: dict[str, Picture] = {}
+    plan: Plan = {}
     if results.inputs:
-        images = torch.stack(list(results.inputs.values()))
-        figures["film"] = Picture.of(
-            orbit_film(
-                field,
-                limits,
-                images,
-                row_names=list(results.inputs),
-                title="Fed back its own output, again and again",
-            ),
-            alt=(
-                f"Rows of images: {', '.join(results.inputs)}, each followed by what the model makes of it "
-                "after 1 to 256 round trips; the last frames show the attractors that are reached."
-            ),
-            caption=("n× means n round trips through encoder and decoder. A coloured frame: the orbit has arrived."),
-        )
+        plan["film"] = lambda line: _film(results, budget.times(len(results.inputs)), line)
     if field.latent_dim >= 2:
-        figures["field"] = _portrait(results, resolution)
+        plan["field"] = lambda line: _portrait(results, budget.portrait_side, line)
     found = results.resemblance
     several = len(results.searches) > 1 and results.together is None
     whence = f" that starts from {next(iter(results.searches))} reach" if several else ""
     if found is not None and len(found) and found.distance == "cosine":  # the axis is one of cosines
-        figures["nulls"] = _nulls(results)
-    if results.train is not None and are_pictures(tuple(results.train.shape[1:])):
-        figures["attractors"] = Picture.of(
-            attractor_gallery(
-                field, limits, results.train, noun=results.noun, title=f"What the attractors{whence} look like"
-            ),
+        plan["nulls"] = lambda _: _nulls(results)
+    train = results.train
+    if train is not None and are_pictures(tuple(train.shape[1:])):
+        plan["attractors"] = lambda _: Picture.of(
+            attractor_gallery(field, limits, train, noun=results.noun, title=f"What the attractors{whence} look like"),
             alt=f"Every attractor decoded, beside the {results.noun} nearest to it.",
         )
-    if results.grid is not None:
-        grid = results.grid
-        figures["basins"] = Picture.of(
-            basin_map(grid.limits, shape=grid.shape, extent=grid.extent, field=field, like=limits),
-            alt=(
-                f"A map of the latent plane in {len(grid.limits.attractors)} colours, one for the basin of "
-                "each attractor."
-            ),
-            caption=(
-                "Every point of the latent plane in the colour of the attractor it ends on; the deeper the colour, the more "
-                "steps it takes. White lines separate the basins. Shares are of the area, not of the data."
-            ),
-        )
-    figures["shares"] = Picture.of(basin_shares(results.searches), alt=_shares_in_words(results))
-    figures["steps"] = _steps(results)
+    grid = results.grid
+    if grid is not None:
+        plan["basins"] = lambda _: basins_picture(results, grid)
+    plan["shares"] = lambda _: Picture.of(basin_shares(results.searches), alt=_shares_in_words(results))
+    plan["steps"] = lambda _: _steps(results)
     if bool(limits.eigenvalues.isfinite().any()):
-        figures["spectrum"] = Picture.of(
-            spectrum(limits),
-            alt=(
-                f"Eigenvalues of {len(limits)} limit sets in the complex plane with the unit circle; those "
-                "of the attractors lie inside."
-            ),
-            caption=(
-                "ρ < 1: the set attracts. ‖J‖₂ < 1 is stricter: every small disturbance shrinks in the very first step."
-            ),
-        )
-    return figures
+        plan["spectrum"] = lambda _: _spectrum(limits)
+    return plan
 
 
-def _portrait(results: ModelResults, resolution: int) -> Picture:
+def basins_picture(results: ModelResults, grid: GridSearch) -> Picture:
+    """The map of basins, in the colours of the results."""
+    found = grid.limits
+    return Picture.of(
+        basin_map(found, shape=grid.shape, extent=grid.extent, field=results.latent_field, like=results.limits),
+        alt=(
+            f"A map of the latent plane in {len(found.attractors)} colours, one for the basin of each attractor, by "
+            f"{grid.shape[1]} × {grid.shape[0]} starts."
+        ),
+        caption=(
+            f"Each of {grid.shape[1]} × {grid.shape[0]} starts in the colour of the attractor it ends on; the deeper the colour, "
+            "the more steps it takes. White lines separate the basins. Shares are of the area, not of the data."
+        ),
+    )
+
+
+def _film(results: ModelResults, times: tuple[int, ...], line: Progress) -> Picture:
+    images = torch.stack(list(results.inputs.values()))
+    return Picture.of(
+        orbit_film(
+            results.latent_field,
+            results.limits,
+            images,
+            row_names=list(results.inputs),
+            times=times,
+            title="Fed back its own output, again and again",
+            progress=line,
+        ),
+        alt=(
+            f"Rows of images: {', '.join(results.inputs)}, each followed by what the model makes of it "
+            f"after 1 to {times[-1]} round trips; the last frames show the limit sets that are reached."
+        ),
+        caption=("n× means n round trips through encoder and decoder. A coloured frame: the orbit has arrived."),
+    )
+
+
+def _spectrum(limits: LimitSets) -> Picture:
+    return Picture.of(
+        spectrum(limits),
+        alt=(
+            f"Eigenvalues of {len(limits)} limit sets in the complex plane with the unit circle; those "
+            "of the attractors lie inside."
+        ),
+        caption=(
+            "ρ < 1: the set attracts. ‖J‖₂ < 1 is stricter: every small disturbance shrinks in the very first step."
+        ),
+    )
+
+
+def _portrait(results: ModelResults, resolution: int, line: Progress) -> Picture:
     field, limits = results.latent_field, results.limits
     encoded = None
     if results.train is not None:
         step = max(1, len(results.train) // _DATA_SHOWN)
-        encoded = field.encode(results.train[::step].to(field.device, field.dtype)).detach()
+        shown = results.train[::step]
+        encoded = encode_range(field, lambda a, b: shown[a:b], 0, len(shown))
     dots = f" Faint dots: encoded {results.noun}s." if encoded is not None else ""
     return Picture.of(
-        field_portrait(field, limits, points=encoded, resolution=resolution, title="The latent vector field"),
+        field_portrait(
+            field,
+            limits,
+            points=encoded,
+            resolution=resolution,
+            title="The latent vector field",
+            progress=line,
+        ),
         alt=(
-            f"Streamlines of the latent vector field over its speed; they run into {len(limits.attractors)} "
-            "marked attractors."
+            f"The direction of the latent vector field over its speed, at {resolution} × {resolution} points, with "
+            f"{len(limits.attractors)} marked attractors."
         ),
         caption=(
-            f"Lines follow v(z) = f(z) − z. Dark: the field stands nearly still. Lettered discs: attractors.{dots}"
+            f"Lines or arrows follow v(z) = f(z) − z, evaluated at {resolution} × {resolution} points. Dark: the field stands "
+            f"nearly still. Lettered discs: attractors.{dots}"
         ),
     )
 
