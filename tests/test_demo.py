@@ -42,6 +42,7 @@ def test_one_line_of_progress_over_both_models(demo):
 def test_the_run_directory_is_complete(demo):
     folder = demo[0].folder
     assert {entry.name for entry in folder.iterdir()} == {
+        "manifest.json",
         "report.html",
         "summary.json",
         "k2",
@@ -109,7 +110,7 @@ def test_an_occupied_place_is_not_touched(demo, tmp_path):
     precious = tmp_path / "thesis"
     precious.mkdir()
     (precious / "chapter.tex").write_text("years of work")
-    with pytest.raises(FileError, match="not an earlier demo"):
+    with pytest.raises(FileError, match="not an earlier run"):
         run_demo(precious, quick=True, overwrite=True, progress=False)
     assert (precious / "chapter.tex").read_text() == "years of work"
 
