@@ -282,7 +282,7 @@ def _trained(plan: _Plan, train: Tensor, effort: _Effort, seed: int, progress: P
 
 
 def _grid_search(field: LatentField, limits: LimitSets, latents: Tensor, size: int, progress: Progress) -> GridSearch:
-    """Which point of the plane ends where. Every end is verified, so a coarse stop loses no certainty."""
+    """Which point of the plane ends where. Every end is polished and confirmed all the same, so a coarse stop is enough."""
     extent = Plane.of(limits).extent(limits, latents)
     grid = starts.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(size, size))
     found = find_attractors(field, grid, GRID_RULES, progress=progress)

@@ -86,7 +86,7 @@ class TrailBook:
         self._made: tuple[tuple[float, ...], Trails | None] = ((), None)
 
     def record(self, orbits: Sequence[int], paths: Sequence[Tensor]) -> None:
-        """Add the ways ``(t, *latent)`` of these orbits, from their start to where they ended or entered a trapping region."""
+        """Add the ways ``(t, *latent)`` of these orbits, from their start to where they ended or were captured by a region."""
         ways = zip(orbits, paths, strict=True)
         self._ways += [_Way(orbit, path.flatten(1)) for orbit, path in ways if bool(path.isfinite().all())]
 

@@ -32,7 +32,7 @@ class Status(IntEnum):
         "the orbit came to rest at a fixed point within its estimated error, be it an attractor or a saddle",
         "",
     )
-    CAPTURED = (2, "the orbit entered the verified trapping region of a known limit set", "")
+    CAPTURED = (2, "the steps of the orbit show that it goes to a known limit set, and it was not followed farther", "")
     PERIODIC = (3, "the orbit repeats itself with a period above 1", "")
     QUASIPERIODIC = (4, "the orbit moves on a closed curve for ever", "")
     SLOW = (

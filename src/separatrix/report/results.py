@@ -17,7 +17,7 @@ from separatrix.studies.resemblance import Resemblance
 
 GRID_RULES = Protocol(tolerance=1e-3, capture=False)
 """For the map of basins, whose shades are steps: all starts are followed by one rule, none is captured earlier than its
-neighbour. Every end is verified, so the coarse stop loses no certainty."""
+neighbour. Every end is polished and confirmed all the same, so a coarse stop is enough."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -30,7 +30,7 @@ _CHUNK = 256  # images encoded at once
 _BULK = (0.01, 0.99)  # quantiles of the encoded images that must be in view
 _MARGIN = 0.15  # of the view, on each side
 RULES = Protocol(tolerance=1e-3, max_steps=4000)
-"""Every end is verified, so a coarse stop loses no certainty."""
+"""Every end is polished and confirmed all the same, so a coarse stop is enough."""
 
 
 @storable
