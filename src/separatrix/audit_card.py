@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from separatrix.report.markdown import escaped
 from separatrix.report.memorization import copies_listed
 from separatrix.studies.probing.appearance import Appearance
 
@@ -27,15 +28,15 @@ def data_free_card(found: Appearance, name: str, starts: int, names: Sequence[st
     lines = [
         "## Memorization",
         "",
-        f"Audit of {name} by its latent attractors, without training data (separatrix). Looked at: {looked_at}.",
+        f"Audit of {escaped(name)} by its latent attractors, without training data (separatrix). Looked at: {looked_at}.",
         "",
-        f"* {found.sentence}",
-        *([] if like is None else [f"* {like.verdict}"]),
-        *(f"* {sentence}" for sentence in among),
+        f"* {escaped(found.sentence)}",
+        *([] if like is None else [f"* {escaped(like.verdict)}"]),
+        *(f"* {escaped(sentence)}" for sentence in among),
         "",
         "What cannot be concluded:",
         "",
-        *(f"* {reason}" for reason in found.cannot),
+        *(f"* {escaped(reason)}" for reason in found.cannot),
         "",
     ]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from separatrix import load_result
 from separatrix.cli.exit_codes import ExitCode
+from separatrix.report.markdown import escaped
 
 MEMORY = '''
 import numpy as np
@@ -139,9 +141,11 @@ def test_what_only_noise_reaches_is_on_the_page_and_in_the_record(audited, tmp_p
 def test_images_from_a_folder_are_named_wherever_they_have_numbers(audited, tmp_path):
     folder = tmp_path / "photos" / "deep"
     folder.mkdir(parents=True)
-    for row, pixels in enumerate(np.load(tmp_path / "train.npy")):
-        Image.fromarray((255 * pixels).round().astype(np.uint8)).save(folder / f"{row:02}.png")
-    names = [f"deep/{row:02}.png" for row in range(6)]
+    files = [f"{row:02}.png" for row in range(12)]
+    files[1] = "01 <img src=x> [a](b) *c*.png"
+    for name, pixels in zip(files, np.load(tmp_path / "train.npy"), strict=False):
+        Image.fromarray((255 * pixels).round().astype(np.uint8)).save(folder / name)
+    names = [f"deep/{name}" for name in files[:6]]
     data = ("--train", "photos", "--held-out", "held_out.npy", "--noise", "64", "--sample", "3")
     found = audited("memory", *data, "--out", "run", "--json").json
     assert found["given_back"]["names"] == names
@@ -152,8 +156,9 @@ def test_images_from_a_folder_are_named_wherever_they_have_numbers(audited, tmp_
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     card = (tmp_path / "run" / "model_card.md").read_text(encoding="utf-8")
     for row, name in enumerate(names):
-        assert f"training image {row} ({name})" in page
-        assert name in card
+        assert f"training image {row} ({html.escape(name)})" in page
+        assert escaped(name) in card
+    assert "<img src=x>" not in card + page
     assert "deep/06.png" not in card
     suspects = ("--data-free", "--noise", "64", "--suspects", "photos", "--held-out", "held_out.npy")
     free = audited("memory", *suspects, "--out", "free", "--json").json
@@ -162,7 +167,8 @@ def test_images_from_a_folder_are_named_wherever_they_have_numbers(audited, tmp_
     assert "<title>Audit of " in page
     assert "The latent dynamics of" not in page
     card = (tmp_path / "free" / "model_card.md").read_text(encoding="utf-8")
-    assert f"* Suspected images found as exact copies: {', '.join(names)}.\n" in card
+    assert f"* Suspected images found as exact copies: {', '.join(map(escaped, names))}.\n" in card
+    assert "<img src=x>" not in card + page
     assert "suspected image 0 (deep/00.png)" in page
 
 

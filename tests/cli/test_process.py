@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import separatrix
-from separatrix.cli import main
+from separatrix.cli import main, stop_cleanly
 from separatrix.cli.exit_codes import ExitCode
 
 PROGRAM = [sys.executable, "-m", "separatrix"]
@@ -60,27 +61,85 @@ def test_a_usage_error_of_the_process():
 
 def _as_in_a_terminal():
     """What a shell in the background, nohup or a test runner has ignored or blocked is inherited by the child, unless it is undone."""
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_a_run_leaves_one_sentence_and_nothing_else(program, tmp_path, how):
-    begun = tmp_path / "begun"
+def _as_in_the_background():
+    """What a shell does to what it starts with ``&``."""
+    _as_in_a_terminal()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _begun(tmp_path, surroundings):
+    """A search without end that has begun."""
     command = [*PROGRAM, "attractors", "toy.py:endless", "--noise", "50", "--out", "deep/here"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_as_in_a_terminal
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=surroundings
     )
-    while not (begun.exists() and list((tmp_path / "deep").glob(".here.*"))):
+    while not ((tmp_path / "begun").exists() and list((tmp_path / "deep").glob(".here.*"))):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize(
+    ("how", "surroundings"),
+    [
+        (signal.SIGINT, _as_in_a_terminal),
+        (signal.SIGTERM, _as_in_a_terminal),
+        (signal.SIGHUP, _as_in_a_terminal),
+        (signal.SIGINT, _as_in_the_background),
+    ],
+    ids=["Ctrl-C", "a scheduler", "a lost connection", "an interrupt in the background"],
+)
+def test_stopping_a_run_leaves_one_sentence_and_nothing_else(program, tmp_path, how, surroundings):
+    process = _begun(tmp_path, surroundings)
     process.send_signal(how)
     _, stderr = process.communicate()
     assert process.returncode == 130
     assert stderr == "error: Interrupted; nothing half-written is left.\n"
     left = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}
     assert left == {"toy.py", "begun"}
+
+
+def test_a_lost_connection_takes_the_terminal_along(program, tmp_path):
+    process = _begun(tmp_path, _as_in_the_background)
+    process.stdout.close()
+    process.stderr.close()
+    process.send_signal(signal.SIGHUP)
+    assert process.wait() == 130
+    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"toy.py", "begun"}
+
+
+def test_the_next_run_removes_what_a_killed_one_left(program, tmp_path):
+    process = _begun(tmp_path, _as_in_a_terminal)
+    refused = program("attractors", "toy.py:contraction", "--noise", "20", "--out", "deep/here", "--overwrite")
+    assert (refused.code, f"process {process.pid}" in refused.sentence) == (ExitCode.BAD_INPUT, True)
+    process.kill()
+    process.communicate()
+    assert os.listdir(tmp_path / "deep") == [".here.part"]
+    assert program("attractors", "toy.py:contraction", "--noise", "20", "--out", "deep/here").code == ExitCode.OK
+    assert os.listdir(tmp_path / "deep") == ["here"]
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_nohup_means_what_it_says(ignored):
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {name: signal.getsignal(name) for name in names}
+    try:
+        for name in names:
+            signal.signal(name, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        stop_cleanly()
+        found = {name: signal.getsignal(name) for name in names}
+        for name in names if not ignored else names[:2]:
+            with pytest.raises(KeyboardInterrupt):
+                found[name](name, None)
+        assert (found[signal.SIGHUP] is signal.SIG_IGN) == ignored
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def test_a_reader_who_has_seen_enough_is_no_news(program, tmp_path):

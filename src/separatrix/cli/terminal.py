@@ -113,7 +113,8 @@ class Terminal:
         # Results written so far come first where both streams end in one file.
         with suppress(OSError):
             (self.stdout or sys.stdout).flush()
-        with _above_the_line():
+        # The terminal may be gone, and with it whoever would read this; rich would then exit with a code of its own.
+        with suppress(OSError, SystemExit), _above_the_line():
             _console(sys.stderr).print(Text(label, style=style) + Text(sentence), soft_wrap=True)
 
     @contextmanager

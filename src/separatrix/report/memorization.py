@@ -9,6 +9,7 @@ from torch import Tensor
 
 from separatrix.plots.style import percent
 from separatrix.report.chapter import attractor_cards, page_of
+from separatrix.report.markdown import escaped
 from separatrix.report.page import Block, Bullets, Cell, Facts, Page, Picture, Prose, Section, Table, Verdict
 from separatrix.report.results import ModelResults
 from separatrix.studies.memorization import Decision, Memorization, MemorizationAudit
@@ -126,15 +127,16 @@ def model_card_section(audit: MemorizationAudit, name: str) -> str:
     lines = [
         "## Memorization",
         "",
-        f"Audit of {name} by its latent attractors (separatrix). **{audit.decision.capitalize()}.** {_after(audit)}",
+        f"Audit of {escaped(name)} by its latent attractors (separatrix). **{audit.decision.capitalize()}.** "
+        f"{escaped(_after(audit))}",
         "",
-        *(f"* {sentence}" for sentence in study.context),
-        *([] if study.chamfer is None else [f"* {study.chamfer.sentence}"]),
-        *(f"* {sentence}" for sentence in given_back_words(audit)),
+        *(f"* {escaped(sentence)}" for sentence in study.context),
+        *([] if study.chamfer is None else [f"* {escaped(study.chamfer.sentence)}"]),
+        *(f"* {escaped(sentence)}" for sentence in given_back_words(audit)),
         "",
         "What this does not see:",
         "",
-        *(f"* {sentence}" for sentence in limits_of_the_audit(audit)),
+        *(f"* {escaped(sentence)}" for sentence in limits_of_the_audit(audit)),
         "",
     ]
     return "\n".join(lines)
