@@ -17,6 +17,7 @@ from separatrix.cli.options import (
     Scale,
     Traceback,
 )
+from separatrix.cli.place import reserved
 from separatrix.cli.tables import heading, labelled, number, share
 from separatrix.cli.terminal import Terminal
 
@@ -69,11 +70,13 @@ def score(
     from separatrix.ood.score_table import require_format
 
     require_format(out)
+    reads = (model.spec, *model.given.values(), detector, images)
+    place = reserved(ctx, out, kind=None, overwrite=True, reads=reads)  # a table of these images is gone on with
     field = model.load()
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
     try:
         run = score_to_table(
-            known, images, out, fpr=rate, resize=resize, scale=scale, overwrite=overwrite, progress=terminal.progress
+            known, images, place, fpr=rate, resize=resize, scale=scale, overwrite=overwrite, progress=terminal.progress
         )
     except KeyboardInterrupt:
         terminal.warn(f"What was scored is kept beside {out}; the same command goes on from there.")

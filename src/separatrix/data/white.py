@@ -39,7 +39,7 @@ def white_level(values: NDArray[Any], where: str, scale: float | None) -> float:
         )
     if scale is not None:
         require_within(float(values.max()), scale, where)
-        return scale
+        return float(scale)
     if values.dtype.kind == "f" or (values.ndim == 2 and values.dtype != np.uint8):
         return 0.0
     if values.dtype not in _WHITE:

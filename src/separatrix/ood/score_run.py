@@ -120,7 +120,7 @@ def score_to_table(
     require_format(Path(out))
     # Refuses a rate outside (0, 1), and warns of a small calibration, before any work is done.
     detector.decide_scores(torch.empty(0, dtype=torch.float64), fpr)
-    with hold(out, kind=None, overwrite=True, room=ROOM) as place:
+    with hold(out, kind=None, overwrite=True, reads=(source,), room=ROOM) as place:
         return _scored(detector, Path(source), place, fpr, resize, require_scale(scale), overwrite, progress)
 
 

@@ -202,11 +202,13 @@ def new_file(path: PathLike, *, overwrite: bool = True, room: int = 0) -> Iterat
         place.commit()
 
 
-def hold(path: PathLike, *, kind: str | None, overwrite: bool, room: int = 0) -> AbstractContextManager[Reservation]:
+def hold(
+    path: PathLike, *, kind: str | None, overwrite: bool, reads: Iterable[PathLike | None] = (), room: int = 0
+) -> AbstractContextManager[Reservation]:
     """The reservation itself, if the path is one, else a new one (see :func:`reserve`)."""
     if isinstance(path, Reservation):
         return nullcontext(path)
-    return reserve(path, kind=kind, overwrite=overwrite, room=room)
+    return reserve(path, kind=kind, overwrite=overwrite, reads=reads, room=room)
 
 
 @contextmanager
