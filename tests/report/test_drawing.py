@@ -135,7 +135,7 @@ def test_what_is_drawn_is_shown_while_it_is_drawn(tmp_path):
         def close(self) -> None: ...
 
     examine(Counted().field, STARTS, out=tmp_path / "run", progress=Progress(Sink()))
-    drawing = [moment for moment in moments if "drawing" in moment.stages]
+    drawing = [moment for moment in moments if "drawing the figures" in moment.stages]
     assert {"field", "shares", "steps", "spectrum"} <= {stage for moment in drawing for stage in moment.stages}
     points = [moment.done for moment in drawing if moment.stages[-1] == "evaluating the field"]
     assert points == sorted(points)

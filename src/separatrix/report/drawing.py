@@ -44,7 +44,7 @@ def draw(
     """
     figures: dict[str, T] = {}
     missing: list[str] = []
-    with Progress.of(progress).stage("drawing", len(planned)) as line:
+    with Progress.of(progress).stage("drawing the figures", len(planned)) as line:
         for name, make in planned.items():
             try:
                 with line.stage(name):
