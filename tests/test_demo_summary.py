@@ -10,6 +10,7 @@ import torch
 from separatrix import LatentField, find_attractors
 from separatrix.demo_summary import FROM_DIGITS, FROM_NOISE, headline_of
 from separatrix.limitsets.sets import LimitSets
+from separatrix.studies.overlap import overlap
 from separatrix.studies.resemblance import Resemblance
 from separatrix.studies.resemblance_words import Outcome
 
@@ -61,6 +62,7 @@ def results():
             outcome=outcome,
             verdict=f"{outcome.capitalize()}: numbers.",
             would_change=(),
+            overlap=overlap(torch.eye(10)),
             provenance={"train": 10},
         )
         return Results(outcome.value, found, {FROM_DIGITS: digits, FROM_NOISE: noise})

@@ -40,6 +40,10 @@ class ConvergenceWarning(SeparatrixWarning):
     """Some orbits did not reach a limit set; the counts per status are in the message."""
 
 
+class OverlapWarning(SeparatrixWarning):
+    """Images that were said to be unseen are training images; how many is in the message."""
+
+
 class ModelWarning(SeparatrixWarning):
     """The model was usable, but not as it was handed over (train mode, no gradients, low precision)."""
 

@@ -136,6 +136,7 @@ def _resemblance(found: Resemblance, names: Sequence[str]) -> dict[str, Any]:
         "held_out_median": float(found.held_out.quantile(0.5)) if len(found.held_out) else None,
         "noise_median": float(found.noise.quantile(0.5)),
         "attractors": rows,
+        "overlap": found.overlap.record(),
         **found.provenance,
     }
 

@@ -300,3 +300,54 @@ def test_images_of_another_shape_are_found_out_before_the_search(audited, tmp_pa
     assert answer.code == ExitCode.BAD_INPUT
     assert "training images have shape" in answer.sentence
     assert not (tmp_path / "runs").exists()
+
+
+def test_leaked_held_out_images_never_clear_a_memory_and_are_named_everywhere(audited, tmp_path):
+    train, held_out = np.load(tmp_path / "train.npy"), np.load(tmp_path / "held_out.npy")
+    held_out[:10] = train[:10]
+    np.save(tmp_path / "few.npy", held_out)
+    held_out[10:12] = train[10:]
+    np.save(tmp_path / "many.npy", held_out)
+    rules = ("--train", "train.npy", "--noise", "16")
+    few = audited("memory", *rules, "--held-out", "few.npy", "--out", "few", "--json")
+    assert few.code == ExitCode.EXCEEDED
+    overlap = few.json["resemblance"]["overlap"]
+    assert [(row["held_out"], row["train"], row["equal"]) for row in overlap["copies"]] == [
+        (row, row, True) for row in range(10)
+    ]
+    sentence = (
+        "10 of 200 held-out images (5.0%) are copies of training images (all with the same values) and are left out"
+    )
+    named = "no. 0 (no. 0), no. 1 (no. 1)"
+    page = (tmp_path / "few" / "report.html").read_text(encoding="utf-8")
+    card = (tmp_path / "few" / "model_card.md").read_text(encoding="utf-8")
+    shown = " ".join(audited("memory", *rules, "--held-out", "few.npy", "--out", "again").stdout.split())
+    for words in (sentence, named):
+        assert words in page
+        assert words in card
+        assert words in shown
+    assert sentence in few.json["sentence"]
+    many = audited("memory", *rules, "--held-out", "many.npy", "--out", "many", "--json")
+    assert many.code == ExitCode.CANNOT_SAY
+    assert many.json["decision"] == "cannot say"
+    assert many.json["resemblance"]["overlap"]["too_many"] is True
+    card = (tmp_path / "many" / "model_card.md").read_text(encoding="utf-8")
+    assert "**Cannot say.** 12 of 200 held-out images (6.0%) are copies of training images" in card
+    same = audited("memory", *rules, "--held-out", "train.npy", "--out", "same")
+    assert same.code == ExitCode.CANNOT_SAY
+    assert "The held-out images are the training images themselves, all 12 of them" in " ".join(same.stdout.split())
+    free = ("--data-free", "--noise", "64", "--suspects", "train.npy", "--held-out")
+    assert audited("memory", *free, "few.npy", "--out", "f").code == ExitCode.EXCEEDED
+    assert audited("memory", *free, "many.npy", "--out", "g").code == ExitCode.CANNOT_SAY
+    card = (tmp_path / "f" / "model_card.md").read_text(encoding="utf-8")
+    assert named in card
+
+
+def test_a_training_set_that_repeats_its_images_hides_nothing(audited, tmp_path):
+    np.save(tmp_path / "twelve.npy", np.repeat(np.load(tmp_path / "train.npy"), 12, axis=0))
+    data = ("--train", "twelve.npy", "--held-out", "held_out.npy", "--noise", "16")
+    found = audited("memory", *data, "--out", "a", "--json")
+    assert found.code == ExitCode.EXCEEDED
+    assert found.json["given_back"]["images"] == [0, 12, 24, 36, 48, 60]
+    assert found.json["given_back"]["sampled"] == found.json["resemblance"]["overlap"]["train_distinct"] == 12
+    assert "6 of all 12 distinct training images" in found.json["sentence"]

@@ -16,6 +16,7 @@ from separatrix import LatentField, find_attractors, load_result, save_result, s
 from separatrix.data import ImageSet
 from separatrix.errors import InputError
 from separatrix.numerics.ranks import benjamini_hochberg, rank_p_values
+from separatrix.studies.closeness import closeness
 from separatrix.studies.memorization import (
     Decision,
     Decomposition,
@@ -25,7 +26,6 @@ from separatrix.studies.memorization import (
 )
 from separatrix.studies.memorization.sources import chamfer, sources
 from separatrix.studies.memorization.study import exchange
-from separatrix.studies.resemblance import closeness
 from separatrix.studies.resemblance_words import Outcome
 
 TRAIN, UNSEEN = images(12, 0), images(300, 1)

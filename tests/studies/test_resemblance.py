@@ -13,7 +13,8 @@ from separatrix.data import load_images
 from separatrix.errors import InputError
 from separatrix.limitsets.sets import Kind
 from separatrix.studies import resemblance as module
-from separatrix.studies.resemblance import closeness, resemblance
+from separatrix.studies.closeness import closeness
+from separatrix.studies.resemblance import resemblance
 from separatrix.studies.resemblance_words import Outcome
 
 STORED = torch.tensor([[0.9, 0.1, 0.2, 0.7], [0.1, 0.8, 0.9, 0.1], [0.2, 0.2, 0.9, 0.9]], dtype=torch.float64).reshape(
@@ -61,15 +62,15 @@ def test_an_attractor_that_is_a_training_image_has_coefficient_one_and_its_index
 def test_p_values_count_held_out_images_that_are_as_close_ties_included(stored):
     field, limits = stored
     train = STORED[:1]
-    # Two of these have the very direction of the training image: ties with its attractor.
-    held_out = torch.cat((STORED[:1], 0.5 * STORED[:1], STORED[1:], torch.ones(1, 1, 2, 2, dtype=torch.float64)))
+    # Two of these are other attractors, so each of them ties with one.
+    held_out = torch.cat((STORED[1:], torch.ones(1, 1, 2, 2, dtype=torch.float64)))
     found = resemblance(field, limits, train, held_out)
     direction = STORED[:1].flatten(1)
     cosine = torch.nn.functional.cosine_similarity(STORED.flatten(1), direction)
-    expected = {0: (1 + 2) / 6}
+    expected = {0: 1 / 4}
     levels = torch.nn.functional.cosine_similarity(held_out.flatten(1), direction)
     for image in (1, 2):
-        expected[image] = (1 + int((levels >= cosine[image] - 1e-12).sum())) / 6
+        expected[image] = (1 + int((levels >= cosine[image] - 1e-12).sum())) / 4
     for row, p_value in zip(found.sets.tolist(), found.p_value.tolist(), strict=True):
         image = int((STORED - limits.points[row]).flatten(1).norm(dim=1).argmin())
         assert p_value == pytest.approx(expected[image], abs=1e-15)
@@ -97,7 +98,7 @@ def test_attractors_unlike_the_training_images_are_no_evidence_and_that_is_all_t
 def test_attractors_that_do_not_look_like_the_data_are_called_that(stored):
     field, limits = stored
     negative = -torch.ones(10, 1, 2, 2, dtype=torch.float64) - 0.1 * uniform(10, 1)
-    found = resemblance(field, limits, negative, negative + 0.01 * uniform(10, 2))
+    found = resemblance(field, limits, negative, -torch.ones(10, 1, 2, 2, dtype=torch.float64) - 0.1 * uniform(10, 2))
     assert found.outcome is Outcome.NO_EVIDENCE
     assert "3 of 3 are less like any training image than 95% of the unseen images" in found.verdict
     assert "do not describe" not in resemblance(field, limits, UNRELATED, uniform(400, 5)).verdict
@@ -228,7 +229,10 @@ def test_a_mean_of_many_is_close_to_training_images_and_still_no_copy():
     assert not bool(found.significant.any())
     # One training image at the very place is a copy: the same attractor is called.
     copied = torch.cat((train, prototype))
-    assert float(resemblance(field, limits, copied, unseen).p_value[row]) == pytest.approx(1 / 301, abs=1e-15)
+    found = resemblance(field, limits, copied, unseen)
+    # In three dimensions (directions of four pixels) one or two of 300 lie as near to a training image as a copy, by chance.
+    assert 298 <= len(found.held_out) <= 300
+    assert float(found.p_value[row]) == pytest.approx(1 / (1 + len(found.held_out)), abs=1e-15)
 
 
 def test_another_distance_is_named_and_judged_alike(stored):

@@ -130,7 +130,7 @@ def _settled(queries: Tensor, items: Tensor, found: NearestItems, bound: Tensor,
             for pairs in possible.nonzero().split(max(1, _ELEMENTS_AT_ONCE // max(asked[0].numel(), 1))):
                 row, column = pairs.T
                 ours, theirs = asked[rows][row], items[first + column]
-                table[row, column] = _apart(_prepared(ours, distance), _prepared(theirs, distance), distance)
+                table[row, column] = _apart(prepared(ours, distance), prepared(theirs, distance), distance)
             yield rows, first, table
 
     again = _merged(found.index.shape[1], measured())
@@ -179,7 +179,7 @@ def _with_faiss(queries: Tensor, items: Tensor, k: int, distance: Distance) -> N
     count = k + _CANDIDATES
     if not len(queries) or count >= len(items):
         return nearest_items(queries, items, k, distance)
-    ours = _prepared(queries, distance)
+    ours = prepared(queries, distance)
     found, bound = candidates(ours, _Prepared(items, distance), count, distance == "cosine")
     measured = _measured_candidates(queries, items, found, k, distance)
     return _settled(queries, items, measured, bound, distance)
@@ -192,8 +192,8 @@ def _measured_candidates(queries: Tensor, items: Tensor, index: Tensor, k: int, 
     wide = max(1, _ELEMENTS_AT_ONCE // max(index.shape[1] * queries[:1].numel(), 1))
     for top in range(0, len(queries), wide):
         rows = slice(top, top + wide)
-        ours = _prepared(queries[rows], distance)
-        theirs = _prepared(items[index[rows].flatten()], distance).reshape(len(ours), index.shape[1], -1)
+        ours = prepared(queries[rows], distance)
+        theirs = prepared(items[index[rows].flatten()], distance).reshape(len(ours), index.shape[1], -1)
         exact[rows] = _apart(ours[:, None], theirs, distance)
     order = exact.sort(dim=1, stable=True).indices[:, :k]
     return NearestItems(index.gather(1, order), exact.gather(1, order))
@@ -221,7 +221,7 @@ class _Prepared:
         return len(self._items)
 
     def __call__(self, rows: slice) -> Tensor:
-        return _prepared(self._items[rows], self._distance)
+        return prepared(self._items[rows], self._distance)
 
 
 def _tables(queries: Tensor, items: Tensor, distance: Distance) -> Iterator[tuple[slice, int, Tensor]]:
@@ -231,14 +231,14 @@ def _tables(queries: Tensor, items: Tensor, distance: Distance) -> Iterator[tupl
     """
     _require_comparable(queries, items, distance)
     entries = max(queries[:1].numel(), 1)
-    prepared = _prepared(queries, distance)
+    ours = prepared(queries, distance)
     width = max(1, _ELEMENTS_AT_ONCE // entries)
     tall = max(1, _ELEMENTS_AT_ONCE // min(width, len(items)))
     for first in range(0, len(items), width):
-        block = _prepared(items[first : first + width], distance)
+        block = prepared(items[first : first + width], distance)
         for top in range(0, len(queries), tall):
             rows = slice(top, top + tall)
-            yield rows, first, _table(prepared[rows], block, distance)
+            yield rows, first, _table(ours[rows], block, distance)
 
 
 def _require_comparable(queries: Tensor, items: Tensor, distance: Distance) -> None:
@@ -254,7 +254,8 @@ def _require_comparable(queries: Tensor, items: Tensor, distance: Distance) -> N
         raise InputError(f"There is no distance {distance!r}; choose cosine, euclidean or a function of two batches.")
 
 
-def _prepared(data: Tensor, distance: Distance) -> Tensor:
+def prepared(data: Tensor, distance: Distance) -> Tensor:
+    """Return the items as the distance compares them: flat in float64, directions for the cosine, as they are for a function."""
     if distance == "cosine":
         return _directions(data)
     flat = data.detach().cpu()

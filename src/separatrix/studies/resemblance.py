@@ -14,23 +14,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from separatrix.columnar import Columnar
-from separatrix.data import ImageSet, load_images
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics import counter_random
-from separatrix.numerics.neighbours import Distance, Engine, nearest_items
+from separatrix.numerics.neighbours import Distance, Engine
 from separatrix.numerics.ranks import benjamini_hochberg, rank_p_values
+from separatrix.studies.closeness import Closeness, closeness, images_of
+from separatrix.studies.overlap import Overlap, overlap
 from separatrix.studies.resemblance_words import Outcome, exact_copies, judged, median, would_change
 
 _CHUNK = 256  # points decoded at once
-_NEIGHBOURS = 10  # further training images that the nearest is compared with
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +49,8 @@ class Resemblance(Columnar):
         p_ratio: ``(a,)`` the same of the ratio, low being extreme.
         p_value: ``(a,)`` the larger of the two: that the attractor is no copy is rejected only if both say so.
         q_value: ``(a,)`` the same adjusted for the number of attractors (Benjamini–Hochberg); NaN likewise.
-        held_out: ``(n,)`` coefficient of each held-out image; empty if none were given.
+        held_out: ``(n,)`` coefficient of each held-out image that is no copy of a training image and repeats no other;
+            empty if none were given.
         held_out_ratio: ``(n,)`` its ratio.
         noise: ``(r,)`` coefficient of images of independent uniform pixels.
         distance: ``"cosine"``, ``"euclidean"`` or the name of the function that was given.
@@ -57,6 +58,7 @@ class Resemblance(Columnar):
         outcome: the conclusion.
         verdict: the conclusion in words, with its numbers.
         would_change: what would change it.
+        overlap: which held-out images are training images, and which images are repeated; neither takes part.
         provenance: counts and seeds.
     """
 
@@ -89,6 +91,7 @@ class Resemblance(Columnar):
     outcome: Outcome
     verdict: str
     would_change: tuple[str, ...]
+    overlap: Overlap
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -123,6 +126,7 @@ def resemblance(
     alpha: float = 0.05,
     noun: str = "training image",
     beside: Tensor | None = None,
+    shared: Overlap | None = None,
 ) -> Resemblance:
     """The nearest training image of every attractor, judged against unseen images and noise.
 
@@ -141,6 +145,7 @@ def resemblance(
         noun: what the images of ``train`` are called in sentences, such as "suspected image".
         beside: ``(b,)`` p-values of further attractors that are judged in the same family: q-values are adjusted for
             a + b of them.
+        shared: of the same images, distance and ``alpha``, if `overlap` has been asked already.
 
     Raises:
         InputError: data of another shape than the decoder's output, or options out of range.
@@ -151,16 +156,13 @@ def resemblance(
         raise InputError(
             f"alpha must lie between 0 and 1 and noise must be at least 1, not alpha={alpha}, noise={noise}."
         )
-    known = images_of(train, "train")
-    unseen = known[:0] if held_out is None else images_of(held_out, "held_out")
-    if unseen.shape[1:] != known.shape[1:]:
-        raise InputError(
-            f"train has items of shape {tuple(known.shape[1:])} and held_out of {tuple(unseen.shape[1:])}; "
-            "bring both to one shape."
-        )
+    if shared is None:
+        shared = overlap(train, held_out, distance=distance, engine=engine, alpha=alpha, seed=seed, noun=noun)
+    known = shared.distinct(images_of(train, "train"))
     chosen = (limits.stable == 1).nonzero().squeeze(1).to("cpu")
     ours = _of_attractors(field, limits, chosen.tolist(), known, distance, engine)
-    null = closeness(unseen, known, distance, engine=engine)
+    ours = ours._replace(nearest=shared.train[ours.nearest])
+    null = shared.null
     columns = {
         "sets": chosen,
         "coefficient": ours.coefficient,
@@ -170,9 +172,13 @@ def resemblance(
         **_p_values(ours, null, beside),
     }
     name = distance if isinstance(distance, str) else getattr(distance, "__name__", type(distance).__name__)
-    outcome, verdict = judged(
-        limits, columns, null.coefficient, alpha, name, noun=noun, beside=0 if beside is None else len(beside)
-    )
+    if shared.too_many:
+        outcome, verdict = Outcome.CANNOT_SAY, f"Cannot say: {shared.sentence}"
+    else:
+        outcome, verdict = judged(
+            limits, columns, null.coefficient, alpha, name, noun=noun, beside=0 if beside is None else len(beside)
+        )
+        verdict = f"{verdict} {shared.sentence}".rstrip()
     return Resemblance(
         **columns,
         held_out=null.coefficient,
@@ -182,69 +188,16 @@ def resemblance(
         alpha=alpha,
         outcome=outcome,
         verdict=verdict,
-        would_change=would_change(outcome, limits, null.coefficient, noun),
+        would_change=(*would_change(outcome, limits, null.coefficient, noun), *shared.listed()),
+        overlap=shared,
         provenance={
-            "train": len(known),
-            "held_out": len(unseen),
+            "train": shared.given[0],
+            "held_out": shared.given[1],
             "noise": noise,
             "seed": seed,
             "similarity": name,
         },
     )
-
-
-class Closeness(NamedTuple):
-    """How close images come to the training images: coefficient and ratio as in `Resemblance`, and which is nearest."""
-
-    coefficient: Tensor
-    nearest: Tensor
-    ratio: Tensor
-
-
-def closeness(
-    images: Tensor,
-    train: Tensor,
-    distance: Distance = "cosine",
-    *,
-    themselves: bool = False,
-    engine: Engine = "torch",
-) -> Closeness:
-    """Coefficient, nearest training image and ratio of each image.
-
-    Args:
-        images: ``(n, …)``.
-        train: ``(m, …)``.
-        distance: between images.
-        themselves: the images are among the training images, so the nearest is left out: train against *other* train.
-        engine: see :func:`~separatrix.numerics.neighbours.nearest_items`.
-
-    >>> train = torch.tensor([[0.0], [1.0], [3.0]])
-    >>> found = closeness(torch.tensor([[0.5]]), train, "euclidean")
-    >>> found.coefficient.item(), found.nearest.item(), round(found.ratio.item(), 6)
-    (-0.5, 0, 0.333333)
-    """
-    if not len(images):
-        nothing = torch.empty(0, dtype=torch.float64)
-        return Closeness(nothing, torch.empty(0, dtype=torch.int64), nothing)
-    skipped = int(themselves)
-    found = nearest_items(images, train, min(1 + skipped + _NEIGHBOURS, len(train)), distance, engine=engine)
-    index, apart = found.index[:, skipped:], found.distance[:, skipped:]
-    if not apart.shape[1]:
-        raise InputError("A single training image cannot be compared with others; give more.")
-    metric = (2 * apart).clamp_min(0.0).sqrt() if distance == "cosine" else apart
-    others = metric[:, 1:].mean(dim=1)  # NaN where there are none
-    ratio = torch.where(others > 0, metric[:, 0] / others, torch.where(others.isnan(), torch.nan, 0.0))
-    return Closeness((1 - apart[:, 0]).clamp(-1, 1) if distance == "cosine" else -apart[:, 0], index[:, 0], ratio)
-
-
-def images_of(data: Any, name: str) -> Tensor:
-    """Images as a tensor ``(n, …)``, from whatever `load_images` takes."""
-    pixels: Tensor = (
-        data if isinstance(data, Tensor) else (data if isinstance(data, ImageSet) else load_images(data)).pixels
-    )
-    if pixels.ndim < 2 or not len(pixels):
-        raise InputError(f"{name} must hold at least one image, (n, …), and has shape {tuple(pixels.shape)}.")
-    return pixels.detach()
 
 
 def _of_attractors(

@@ -134,7 +134,8 @@ def would_change(outcome: Outcome, limits: LimitSets, null: Tensor, noun: str = 
     reasons = [
         f"Other starts: an attractor that none of these {len(limits.labels):,} starts reached is not in the table.",
         "Another distance: pixels are compared; a shifted, mirrored or recoloured copy would go unnoticed.",
-        f"{noun.capitalize()}s without duplicates: a copy of an image that occurs more than once stands out less.",
+        f"{noun.capitalize()}s without duplicates that pixels do not show (shifted, recoloured): a copy of such an image stands "
+        "out less.",
     ]
     if len(null):
         reasons.append(
@@ -145,7 +146,8 @@ def would_change(outcome: Outcome, limits: LimitSets, null: Tensor, noun: str = 
         reasons.append(f"Held-out images from the same source as the {noun}s: they set the level to beat.")
     if outcome is Outcome.EVIDENCE:
         reasons.append(
-            f"Near-duplicates of {noun}s among the held-out ones would raise the null; their absence lowers it."
+            f"Near-duplicates of {noun}s among the held-out ones, of the kind that pixels do not show, would raise the null; "
+            "their absence lowers it."
         )
     if outcome is Outcome.TRIVIAL:
         reasons.append("A trained model, or starts far from the one point that takes everything.")

@@ -21,15 +21,16 @@ from torch import Tensor
 from separatrix import starts as starting
 from separatrix.cost import Cost
 from separatrix.data import ImageSet, load_images
-from separatrix.errors import ConvergenceWarning, InputError
+from separatrix.errors import ConvergenceWarning, InputError, OverlapWarning
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.numerics.intervals import clopper_pearson, trials_without_success
 from separatrix.numerics.neighbours import Distance, Engine
 from separatrix.progress import Progress
 from separatrix.protocol import Protocol
+from separatrix.studies.closeness import images_of
 from separatrix.studies.memorization.study import Memorization, memorization
-from separatrix.studies.resemblance import images_of
+from separatrix.studies.overlap import Overlap, overlap
 from separatrix.studies.resemblance_words import EXACT, Outcome
 
 _SAMPLE = 1000
@@ -52,9 +53,9 @@ class MemorizationAudit:
         decision: see :class:`Decision`.
         sentence: the decision in words, with its numbers.
         budget: the share of training images that may be given back.
-        share: of the sampled training images, those given back.
+        share: of the sampled training images, those given back. Repetitions count once.
         low, high: 95 % interval for the share of all training images (Clopper–Pearson; without width if all were sampled).
-        sampled: ``(s,)`` int64, the training images that were sampled.
+        sampled: ``(s,)`` int64, the training images that were sampled, from the distinct ones.
         given_back: ``(g,)`` int64, training images nearest to a called attractor of either search, sampled or not.
         exact: ``(e,)`` those of them that come back as an exact copy, see
             :data:`~separatrix.studies.resemblance_words.EXACT`.
@@ -94,8 +95,18 @@ class MemorizationAudit:
         count, exact = (int(torch.isin(self.sampled, images).sum()) for images in (self.given_back, self.exact))
         return (
             f"{self.decision.capitalize()}: {count} of {len(self.sampled):,} followed training images given back, {exact} exactly "
-            f"(budget {self.budget:.2%})"
+            f"(budget {self.budget:.2%}{self._left_out})"
         )
+
+    @property
+    def overlap(self) -> Overlap:
+        """What held-out and training images have in common."""
+        return self.memorization.resemblance.overlap
+
+    @property
+    def _left_out(self) -> str:
+        count, total = len(self.overlap.copies), self.overlap.given[1]
+        return f"; {count:,} of {total:,} held-out images are copies of training images" if count else ""
 
     def __repr__(self) -> str:
         return f"MemorizationAudit({self.decision}: {self.share:.2%} of {len(self.sampled)} images, budget {self.budget:.2%})"
@@ -121,7 +132,9 @@ def audit_memorization(
 
     *Exceeded* if the whole interval lies above the budget, *within* if it lies below, else *cannot say*. Nor can it be
     said of a trivial field, of one on which more than 10 % of the starts reach no attractor, and with too few held-out
-    images for a p-value at level ``alpha``: none of these excuses a model, they say that this method sees nothing.
+    images for a p-value at level ``alpha``, nor if more than a share ``alpha`` of the held-out images are copies of training
+    images (`overlap`, asked before the searches; fewer are left out): none of these excuses a model, they say that this
+    method sees nothing.
 
     Args:
         field: the latent field.
@@ -141,6 +154,9 @@ def audit_memorization(
     Raises:
         InputError: a budget outside [0, 1), a sample below 1, or data of the wrong shape.
 
+    Warns:
+        OverlapWarning: before the searches, that too many of the held-out images are training images.
+
     Cost: three searches, from ``sample`` training images, as many held-out images and ``noise`` draws, and that of
     :func:`memorization`.
     """
@@ -151,10 +167,16 @@ def audit_memorization(
         raise InputError(f"An audit needs at least one training image and one noise start, not {sample} and {noise}.")
     trained, held = _loaded(train), _loaded(held_out)
     known, unseen = images_of(trained, "train"), images_of(held, "held_out")
-    sampled = _sampled(len(known), sample, seed)
+    shared = overlap(trained, held, distance=distance, engine=engine, alpha=alpha, seed=seed)
+    if shared.too_many:
+        warnings.warn(f"The decision will be 'cannot say': {shared.sentence}", OverlapWarning, stacklevel=2)
+    total = len(shared.train)
+    sampled = shared.train[_sampled(total, sample, seed)]
+    # Where all held-out images are copies they are followed all the same: these starts decide nothing.
+    followed = shared.held_out if len(shared.held_out) else torch.arange(len(unseen))
     sources = (
         starting.encoded(trained[sampled]),
-        starting.encoded(held[_sampled(len(unseen), len(sampled), seed)]),
+        starting.encoded(held[followed[_sampled(len(followed), len(sampled), seed)]]),
         starting.gaussian(noise, seed=seed),
     )
     with warnings.catch_warnings():
@@ -173,11 +195,12 @@ def audit_memorization(
         engine=engine,
         alpha=alpha,
         seed=seed,
+        shared=shared,
     )
     given_back, exact, by_noise_alone = _given_back(study)
     count, copies, alone = (int(torch.isin(sampled, images).sum()) for images in (given_back, exact, by_noise_alone))
-    low, high = _interval(count, len(sampled), len(known))
-    decision, sentence = _decided(study, count, copies, alone, len(sampled), len(known), low, high, budget)
+    low, high = _interval(count, len(sampled), total)
+    decision, sentence = _decided(study, count, copies, alone, len(sampled), total, low, high, budget)
     return MemorizationAudit(
         decision=decision,
         sentence=sentence,
@@ -239,7 +262,11 @@ def _decided(
     high: float,
     budget: float,
 ) -> tuple[Decision, str]:
+    if study.resemblance.overlap.too_many:
+        return Decision.CANNOT_SAY, study.resemblance.verdict
     which = f"all {total:,}" if sampled == total else f"{sampled:,} sampled of {total:,}"
+    if total < study.resemblance.overlap.given[0]:
+        which += " distinct"
     interval = "" if sampled == total else f", 95 % interval {low:.2%} to {high:.2%}"
     share = f"{count} of {which} training images are given back ({count / sampled:.2%}{interval}; budget {budget:.2%})"
     if count:
@@ -260,7 +287,7 @@ def _decided(
         )
     return Decision.CANNOT_SAY, (
         f"Cannot say: {share}; the interval reaches across the budget. Sample more training images: with none given "
-        f"back, {_needed(budget)}."
+        f"back, {_needed(budget)}. {study.resemblance.overlap.sentence}".rstrip()
     )
 
 

@@ -16,10 +16,12 @@ from separatrix.field import LatentField
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.neighbours import Distance, Engine, nearest_items
 from separatrix.numerics.variety import Variety, variety
+from separatrix.studies.closeness import images_of
 from separatrix.studies.memorization.decomposition import Decomposition, decomposition
 from separatrix.studies.memorization.noise_only import NoiseOnly, judged_together
 from separatrix.studies.memorization.sources import Chamfer, Source, chamfer, sources
-from separatrix.studies.resemblance import Resemblance, closeness, images_of
+from separatrix.studies.overlap import Overlap, overlap
+from separatrix.studies.resemblance import Resemblance
 from separatrix.studies.resemblance_words import Outcome
 
 _SAMPLE = 1000
@@ -51,7 +53,7 @@ class Memorization:
 
     Attributes:
         resemblance: every attractor beside its nearest training image, with p-values.
-        other_train: ``(s,)`` coefficient of training images against the *other* training images.
+        other_train: ``(s,)`` coefficient of distinct training images against the *other* ones.
         exchange: see :class:`Exchange`; None without held-out images or without attractors.
         train_error: ‖x − F(x)‖ on a sample of training images, mean.
         decomposition: of held-out images into prototype and coverage error; None without them or without attractors.
@@ -77,8 +79,10 @@ class Memorization:
     @property
     def outcome(self) -> Outcome:
         """What the p-values of both searches allow one to say."""
-        noise = self.noise_only
-        return self.resemblance.outcome if noise is None or not noise.significant.any() else Outcome.EVIDENCE
+        noise, ours = self.noise_only, self.resemblance
+        if ours.overlap.too_many or noise is None or not noise.significant.any():
+            return ours.outcome
+        return Outcome.EVIDENCE
 
     @property
     def verdict(self) -> str:
@@ -140,6 +144,7 @@ def memorization(
     sample: int = _SAMPLE,
     alpha: float = 0.05,
     seed: int = 0,
+    shared: Overlap | None = None,
 ) -> Memorization:
     """Has the model memorized its training images, and where does it generalize?
 
@@ -155,6 +160,7 @@ def memorization(
         sample: how many training and held-out images the errors and the null of training images come from.
         alpha: expected share of false calls among the attractors that are called.
         seed: of samples and noise.
+        shared: of the same images, distance and ``alpha``, if `overlap` has been asked already.
 
     Raises:
         InputError: as :func:`~separatrix.studies.resemblance.resemblance`, or fewer than one image in the sample.
@@ -167,9 +173,13 @@ def memorization(
         raise InputError(f"The samples need at least one image, not {sample}.")
     known = images_of(train, "train")
     held = None if held_out is None else images_of(held_out, "held_out")
+    if shared is None:
+        shared = overlap(train, held_out, distance=distance, engine=engine, alpha=alpha, sample=sample, seed=seed)
     found, noise_only = judged_together(
-        field, limits, noise, known, held, distance=distance, engine=engine, alpha=alpha, seed=seed
+        field, limits, noise, known, held, distance=distance, engine=engine, alpha=alpha, seed=seed, shared=shared
     )
+    known = shared.distinct(known)
+    held = None if held is None or not len(shared.held_out) else shared.unseen(held)
     drawn = _drawn(known, sample, seed)
     attractors = limits.attractors
     images = decode_all(field, attractors.points)
@@ -178,7 +188,7 @@ def memorization(
     }
     return Memorization(
         resemblance=found,
-        other_train=_other_train(drawn, known, distance, engine),
+        other_train=shared.others,
         exchange=None if held is None or not len(attractors) else exchange(images, known, held, distance),
         train_error=_error(field, drawn),
         decomposition=None
@@ -206,12 +216,6 @@ def exchange(images: Tensor, train: Tensor, held_out: Tensor, distance: Distance
     total = in_train + len(theirs.index[~closer, 0].unique())
     pool, m = len(train) + len(held_out), len(train)
     return Exchange(total, in_train, total * m / pool, float(hypergeom.sf(in_train - 1, pool, m, total)))
-
-
-def _other_train(drawn: Tensor, known: Tensor, distance: Distance, engine: Engine) -> Tensor:
-    if len(known) < 2:
-        return torch.empty(0, dtype=torch.float64)
-    return closeness(drawn, known, distance, themselves=True, engine=engine).coefficient
 
 
 def _error(field: LatentField, images: Tensor) -> float:

@@ -206,6 +206,8 @@ def _cannot(like: Resemblance | None, what: str, starts: int, fates: Fates) -> t
             "A resemblance to a suspect is one of pixels, and that none is seen is not evidence that the suspects were "
             "no training images."
         )
+    if like is not None:
+        reasons += like.overlap.listed()
     if what == "end points":
         reasons.append("These are places where orbits were stopped, not attractors: other budgets would show others.")
     elif fates.others:
