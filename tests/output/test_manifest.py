@@ -184,7 +184,7 @@ def test_what_is_read_is_never_replaced(tmp_path, source, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "link").symlink_to("place")
     for target, read in (("place", source), ("link", source), ("place", source.replace("place", "link"))):
-        said = pytest.raises(FileError, match="which is read here; choose another place")
+        said = pytest.raises(FileError, match="is read here; choose another place")
         with said, reserve(target, kind="separatrix test", overwrite=True, reads=(None, "taef2", read)):
             pytest.fail("began in vain")
     with reserve("other", kind="separatrix test", reads=(source,)):

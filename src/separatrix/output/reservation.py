@@ -365,7 +365,8 @@ def _refuse_source(asked: Path, target: Path, reads: Iterable[PathLike | None]) 
         for name in (text, text.rpartition("#")[0], text.rpartition(":")[0]):  # an array of a file, a function of one
             place = Path(os.path.realpath(os.path.expanduser(name))) if name else None
             if place is not None and place.exists() and real in (place, *place.parents):
-                raise FileError(f"{asked} holds {name}, which is read here; choose another place to write to.")
+                what = "is" if place == real else f"holds {name}, which is"
+                raise FileError(f"{asked} {what} read here; choose another place to write to.")
 
 
 def _refuse_what_is_there(asked: Path, target: Path, kind: str | None, overwrite: bool) -> None:
