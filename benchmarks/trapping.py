@@ -23,7 +23,7 @@ from torch import Tensor
 
 from separatrix.limitsets import approach
 from separatrix.limitsets.assemble import versions
-from separatrix.limitsets.regions import TrappingRegions
+from separatrix.limitsets.regions import StepNorms, TrappingRegions
 
 POINTS, STEPS = 400, 400
 RULES = {  # (FALL, FIRM_IN_A_ROW)
@@ -73,7 +73,8 @@ class QuadraticMap:
         """Around the centre, with the unit of length as the spread."""
         centre = self.centre[None]
         radius = torch.linalg.eigvals(self.jacobian).abs().max()[None]
-        return TrappingRegions.around(centre, self.jacobian[None], radius, centre, 1.0)
+        norms = StepNorms.of(self.jacobian[None, None], radius)
+        return TrappingRegions.around(centre, norms, torch.full_like(radius, torch.inf), 1.0)
 
     def escapes(self, z: Tensor) -> int:
         """How many of the points do not converge to the centre."""
@@ -89,7 +90,7 @@ def accepted(system: QuadraticMap) -> tuple[Tensor, Tensor, Tensor]:
     done, ends, wait = torch.zeros(len(z), dtype=torch.bool), z.clone(), torch.zeros(len(z), dtype=torch.int64)
     for step in range(1, STEPS + 1):
         image = system(z)
-        now, _ = evidence.see(regions, orbit, z, image)
+        now = evidence.see(regions, orbit, z, image)
         fresh = now & ~done
         ends[fresh], wait[fresh] = image[fresh], step
         done |= now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,9 +13,11 @@ from separatrix import LatentField
 from separatrix.batches import Batches, usual_size
 from separatrix.data.encoding import decode_all
 from separatrix.errors import OutOfMemoryError
+from separatrix.limitsets.catalogue import Catalogue
 from separatrix.limitsets.curves import CurveSearch
 from separatrix.limitsets.polish import polish
 from separatrix.limitsets.spectrum import spectrum_matrix_free
+from separatrix.numerics.closed_curve import closed_curve
 from separatrix.studies.diagnosis import diagnose
 
 LACKS = [
@@ -71,10 +74,18 @@ def latents(field, count=40):
     return starts(count).block(field, 0, count)
 
 
+def displaced(field):
+    """Points beside a loop, followed to see whether they come back to it."""
+    turns = 2 * np.pi * 0.618033988749895 * np.arange(600)
+    loop = closed_curve(np.stack([np.cos(turns), np.sin(turns), 0 * turns], axis=1))
+    search = CurveSearch(field, Catalogue(field, sx.Protocol(), 1.0, 1e-7))
+    return torch.tensor([float(search._displaced([loop])[1])])
+
+
 STAGES = {
     "search": lambda field: sx.find_attractors(field, starts()).points,
     "search in its precision": lambda field: sx.find_attractors(field, starts(), sx.Protocol.paper()).points,
-    "probes for closed curves": lambda field: CurveSearch(field).assign(latents(field), patience=4),
+    "tests of closed curves": displaced,
     "fixed points": lambda field: sx.find_fixed_points(field, starts(8), deflation=0).points,
     "orbits": lambda field: sx.iterate(field, starts()).points,
     "polishing": lambda field: polish(field.to(torch.float64), latents(field).double()).points,

@@ -81,18 +81,9 @@ def test_storage_round_trip(tolerance, merge_tolerance, max_steps, preset):
     assert set(protocol.to_dict()) == {field.name for field in fields(Protocol)}
 
 
-@pytest.mark.parametrize("capture", [True, False])
-def test_a_protocol_saved_before_trails_could_be_turned_off_had_them_where_it_captured(capture):
-    old = Protocol(capture=capture).to_dict()
-    del old["trails"]
-    assert Protocol.from_dict(old).trails == capture
-    assert Protocol.from_dict({}) == Protocol()
-    assert not Protocol().trails
-
-
-def test_trails_are_a_way_to_capture():
-    with pytest.raises(InputError, match="needs capture=True"):
-        Protocol(capture=False, trails=True)
+@pytest.mark.parametrize("trails", [True, False])
+def test_a_protocol_saved_when_there_were_trails_still_loads(trails):
+    assert Protocol.from_dict({**Protocol().to_dict(), "trails": trails}) == Protocol()
 
 
 def test_an_unknown_option_is_an_error_that_lists_the_known():

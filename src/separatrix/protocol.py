@@ -41,14 +41,12 @@ class Protocol:
         merge: ``"distance"`` (relative to spread and to the points' own errors) or ``"cosine"`` (the paper's).
         merge_tolerance: for ``"distance"`` a share of the spread; for ``"cosine"`` the similarity above which two end
             points count as one.
-        divergence: an orbit farther from the starts than this many spreads has diverged.
+        divergence: an orbit whose numbers overflow, or whose budget ends, farther from the starts than this many spreads has
+            diverged. Before that, being far out is no end: a strongly non-normal sink may call an orbit back from any distance.
         precision: number format of the transit: the model's own, or float64 throughout.
         spectrum: compute the eigenvalues at every limit set (needed for stability).
         capture: end an orbit where its steps contract towards a known attractor, in the norm in which the map contracts there
             (`separatrix.limitsets.regions`), or keep to a known closed curve. Without, every orbit runs to its stop rule.
-        trails: also end an orbit that keeps to the way of an earlier one, and give it the same set. It saves evaluations and is
-            a guess: where the ways part late, starts on a branch that no recorded orbit took are silently labelled wrong
-            (`separatrix.testing.oracles.late_fork`). The result says how many labels rest on it. Needs ``capture``.
         audit: share of the captured orbits that is followed to the end all the same, to see whether they were judged right.
 
     >>> Protocol.paper().merge_tolerance
@@ -71,7 +69,6 @@ class Protocol:
     precision: Precision = "native"
     spectrum: bool = True
     capture: bool = True
-    trails: bool = False
     audit: float = 0.01
 
     def __post_init__(self) -> None:
@@ -80,7 +77,7 @@ class Protocol:
             if value not in get_args(choices):
                 allowed = ", ".join(repr(choice) for choice in get_args(choices))
                 raise InputError(f"Protocol.{field_name} must be one of {allowed}, not {value!r}.")
-        for field_name in ("polish", "spectrum", "capture", "trails"):
+        for field_name in ("polish", "spectrum", "capture"):
             value = getattr(self, field_name)
             if not isinstance(value, bool):
                 raise InputError(f"Protocol.{field_name} must be True or False, not {value!r}.")
@@ -93,8 +90,6 @@ class Protocol:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
                 raise InputError(f"Protocol.{field_name} must be a positive number, not {value!r}.")
 
-        if self.trails and not self.capture:
-            raise InputError("Protocol.trails needs capture=True: trails are a way to end orbits early.")
         if isinstance(self.audit, bool) or not isinstance(self.audit, (int, float)) or not 0 <= self.audit <= 1:
             raise InputError(f"Protocol.audit must be a share between 0 and 1, not {self.audit!r}.")
 
@@ -152,12 +147,13 @@ class Protocol:
     def from_dict(cls, values: dict[str, Any]) -> Protocol:
         """Inverse of :meth:`to_dict`; an unknown key is an error.
 
-        A protocol saved before trails could be turned off had them wherever it captured.
+        ``trails``, an option of earlier versions that guessed where an orbit goes, is read over: what was saved with it keeps its
+        labels, and no search guesses any more.
         """
+        values = {key: value for key, value in values.items() if key != "trails"}
         unknown = set(values) - set(cls.__dataclass_fields__)
         if unknown:
             raise InputError(
                 f"A protocol has no option {sorted(unknown)[0]!r}; it has {', '.join(cls.__dataclass_fields__)}."
             )
-        before_the_choice = {"trails": values["capture"]} if "capture" in values else {}
-        return cls(**{**before_the_choice, **values})
+        return cls(**values)

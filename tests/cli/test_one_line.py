@@ -11,7 +11,7 @@ from PIL import Image
 from separatrix.cli.terminal import Terminal
 from separatrix.progress import Moment, Progress
 
-SEARCH = {"following orbits", "following what still moves", "confirming", "auditing"}
+SEARCH = {"following orbits"}
 
 
 class Remembered:

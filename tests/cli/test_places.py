@@ -97,7 +97,7 @@ def test_a_full_disk(program, place, command, monkeypatch):
         assert room > 0
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(reservation, "require_room", full)
+    monkeypatch.setattr(reservation, "_require_room", full)
     before = everything(place)
     answer = program(*COMMANDS[command], target(command, "deep/er"))
     assert answer.code == ExitCode.BAD_INPUT

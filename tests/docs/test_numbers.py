@@ -10,7 +10,7 @@ from bound import Bound, prose, result, unbound
 from claims_bound import CLAIMS
 from probing_bound import PROBING
 
-from separatrix.limitsets import search, trails
+from separatrix.limitsets import curves, search
 from separatrix.monitoring import budget
 
 
@@ -21,11 +21,6 @@ def used_rule() -> Sequence[Any]:
     return used["accepted"], record["systems"]
 
 
-def trails_at_k2() -> Sequence[Any]:
-    (row,) = [row for row in result("benchmarks/trails") if (row["model"], row["share"]) == ("conv2", trails.SHARE)]
-    return ["half" if row["evaluations"] < 0.5 * row["evaluations_without"] else "a part"]
-
-
 # page, from the heading, to the heading, its phrases
 PAGES: list[tuple[str, str, str, list[Bound]]] = [
     ("docs/claims.md", "", "", CLAIMS),
@@ -34,14 +29,8 @@ PAGES: list[tuple[str, str, str, list[Bound]]] = [
 # Phrases of pages whose other numbers are settings, examples and constants of the code
 SINGLE: list[tuple[str, Bound]] = [
     ("README.md", Bound("failed for none of {:,} starts of [{} hostile maps]", used_rule)),
-    (
-        "docs/design.md",
-        Bound("They save most where no region reaches: more than {} of all evaluations at k = 2", trails_at_k2),
-    ),
-    (
-        "docs/design.md",
-        Bound("probes in vain may cost {:.0f} % of the steps so far", lambda: [100 * search._CURVE_SHARE]),
-    ),
+    ("docs/design.md", Bound("may cost {:.0f} % of the evaluations", lambda: [100 * curves.TEST_SHARE])),
+    ("docs/design.md", Bound("{} starts, then", lambda: [search.PILOT])),
     ("docs/training.md", Bound("glances may use {:.0f} % of the budget", lambda: [100 * budget._GLANCE_SHARE])),
 ]
 EVERY = [pytest.param(page, bound, id=f"{page}: {bound.phrase[:50]}") for page, bound in SINGLE] + [

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.limitsets.approach import Approach
-from separatrix.limitsets.regions import TrappingRegions
+from separatrix.limitsets.regions import StepNorms, TrappingRegions
+from separatrix.numerics.distances import nearest_other
 
 some = settings(max_examples=20, deadline=None, derandomize=True)
 
@@ -28,7 +29,9 @@ def stable_matrix(k, radius, shear, seed):
 
 def regions_of(points, jacobians, others=None, spread=1.0):
     radius = torch.linalg.eigvals(jacobians).abs().amax(dim=1)
-    return TrappingRegions.around(points, jacobians, radius, points if others is None else others, spread)
+    everything = points if others is None else others  # begins with the points themselves
+    apart = nearest_other(points, everything, torch.arange(len(points))).distance
+    return TrappingRegions.around(points, StepNorms.of(jacobians.unsqueeze(1), radius), apart, spread)
 
 
 def accepted(regions, step, z, steps=400):
@@ -37,7 +40,7 @@ def accepted(regions, step, z, steps=400):
     done, ends = torch.zeros(len(z), dtype=torch.bool), z.clone()
     for _ in range(steps):
         image = step(z)
-        now, _ = approach.see(regions, orbit, z, image)
+        now = approach.see(regions, orbit, z, image)
         ends[now & ~done] = image[now & ~done]
         done |= now
         z = image
@@ -168,3 +171,20 @@ def test_many_rows_are_done_in_blocks_alike():
     region = regions.nearest(z)
     whole = regions.distance(z, region)
     assert torch.allclose(whole[2000:2005], regions.distance(z[2000:2005], region[2000:2005]), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("period", [2, 3, 7])
+def test_around_a_cycle_every_single_step_contracts_in_its_norm(period):
+    """P_i = I + (J_i/q)ᵀ P_{i+1} (J_i/q): ‖J_i d‖ in the norm of the next point is at most q ‖d‖ in that of this one."""
+    jacobian = torch.stack([stable_matrix(4, 0.9, 3.0, seed) for seed in range(period)])
+    product = torch.linalg.multi_dot([*jacobian.flip(0)]) if period > 1 else jacobian[0]
+    scale = (0.8 / torch.linalg.eigvals(product).abs().max()) ** (1 / period)
+    norms = StepNorms.of(scale * jacobian[None], torch.tensor([0.8]), period)
+    q = 0.9 ** (1 / period)
+    assert norms.shrink.tolist() == pytest.approx([(1 + q) / 2] * period)
+    for i in range(period):
+        d = draws(200, 4, seed=i)
+        before = (d @ norms.factor[i].T).norm(dim=1)
+        after = (d @ (scale * jacobian[i]).T @ norms.factor[(i + 1) % period].T).norm(dim=1)
+        assert bool((after <= q * before * (1 + 1e-9)).all())
+        assert bool((before >= d.norm(dim=1) * (1 - 1e-12)).all())

@@ -160,6 +160,21 @@ def test_diverged_is_what_leaves(function):
     assert set(orbits.counts) == {Status.DIVERGED}
 
 
+def test_a_transient_of_any_height_is_not_divergence():
+    """A Jordan block of ten with ρ = 0.8 and 5 above the diagonal: orbits rise more than 10⁶ spreads before they fall to the sink."""
+    block = 0.8 * torch.eye(10, dtype=torch.float64) + 5 * torch.diag(torch.ones(9, dtype=torch.float64), 1)
+    starts = torch.randn(20, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    highest = torch.stack([starts @ torch.linalg.matrix_power(block, n).T for n in range(100)]).norm(dim=2).max()
+    field = field_of(lambda z: z @ block.to(z).T, 10)
+    orbits = sx.iterate(field, starts)
+    assert highest > 1e6 * orbits.spread
+    assert set(orbits.counts) == {Status.CONVERGED}
+    assert orbits.points.norm(dim=1).max() < 1e-3 * orbits.spread
+    limits = sx.find_attractors(field, starts)
+    assert limits.labels.tolist() == [0] * 20
+    assert limits.stable.tolist() == [1]
+
+
 def test_a_long_way_is_not_divergence():
     """All starts far from the only attractor: the march is long and straight, and ends."""
     orbits = sx.iterate(field_of(lambda z: 0.97 * z), 1e4 + column(-1, 0, 1))

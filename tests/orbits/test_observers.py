@@ -113,15 +113,15 @@ def test_an_observer_can_end_orbits():
 
 @pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
 def test_what_ended_otherwise_is_not_captured():
-    """Divergence at the very step at which an observer says stop is still divergence."""
-    field = LatentField.from_map(lambda z: 1e9 * z, latent_shape=(1,), dtype=torch.float64)
+    """Overflow at the very step at which an observer says stop is still overflow."""
+    field = LatentField.from_map(lambda z: z * torch.inf, latent_shape=(1,), dtype=torch.float64)
 
     class Always(Fence):
         def see(self, orbit, step, z, f_z):
             return torch.ones(len(z), dtype=torch.bool)
 
     orbits = sx.iterate(field, torch.tensor([[1.0], [2.0]]), observers=[Always(0)])
-    assert orbits.status.tolist() == [Status.DIVERGED] * 2
+    assert orbits.status.tolist() == [Status.NONFINITE] * 2
 
 
 def test_several_observers_each_keep_their_own():

@@ -191,7 +191,7 @@ class TestWhatIsFoundOutAtOnce:
         def full(*_):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(reservation, "require_room", full)
+        monkeypatch.setattr(reservation, "_require_room", full)
         said = pytest.raises(FileError, match=r"No space left on device.*; free some space or choose another disk")
         with said, reserve(tmp_path / "a" / "r", kind=KIND, room=ROOM):
             pytest.fail("began in vain")

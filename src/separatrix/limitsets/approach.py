@@ -36,28 +36,26 @@ class Approach:
         integers = torch.zeros(count, dtype=torch.int64, device=device)
         return cls(integers, integers.clone(), integers.clone(), torch.zeros(count, dtype=torch.float64, device=device))
 
-    def see(self, regions: TrappingRegions, orbit: Tensor, z: Tensor, f_z: Tensor) -> tuple[Tensor, Tensor]:
-        """One step z → f^p(z), flat ``(b, k)``, of the orbits with these indices.
-
-        Returns ``(b,)`` bool: accepted; ``(b,)`` bool: this step was good. No map evaluations.
-        """
+    def see(self, regions: TrappingRegions, orbit: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
+        """One step z → f(z), flat ``(b, k)``, of the orbits with these indices; ``(b,)`` bool: accepted. No map evaluations."""
         region = regions.nearest(z)
         away = (z.to(torch.float64) - regions.points[region]).norm(dim=1)
         near = (away <= torch.maximum(regions.reach, regions.floor)[region]).nonzero().squeeze(1)
-        good = torch.zeros(len(z), dtype=torch.bool, device=z.device)
-        accepted = good.clone()
+        accepted = torch.zeros(len(z), dtype=torch.bool, device=z.device)
         streak = torch.zeros(len(z), dtype=torch.int64, device=z.device)
         firm = streak.clone()
         if len(near):
             rows, place = orbit[near], region[near]
             step = regions.evidence(z[near], f_z[near], place)
-            going_on = step.good & (self.streak[rows] > 0) & (self.region[rows] == place)
+            going_on = (
+                step.good & (self.streak[rows] > 0) & (self.region[rows] == place)
+            )  # the region that it was to go to
             first = torch.where(going_on, self.first[rows], step.before)
             length = torch.where(going_on, self.streak[rows] + 1, step.good.to(torch.int64))
-            self.first[rows], self.region[rows] = first, place
+            self.first[rows], self.region[rows] = first, regions.successor[place]
             margin = torch.where(step.firm, torch.where(going_on, self.firm[rows], 0) + 1, 0)
-            good[near], streak[near], firm[near] = step.good, length, margin
+            streak[near], firm[near] = length, margin
             fell = (FALL * step.after <= first) | step.arrived
-            accepted[near] = ((length >= IN_A_ROW) & fell) | (margin >= FIRM_IN_A_ROW)
+            accepted[near] = ((length >= IN_A_ROW * regions.lap[place]) & fell) | (margin >= FIRM_IN_A_ROW)
         self.streak[orbit], self.firm[orbit] = streak, firm
-        return accepted, good
+        return accepted

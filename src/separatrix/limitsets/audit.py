@@ -6,12 +6,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from separatrix.numerics.counter_random import uniform
 from separatrix.numerics.intervals import clopper_pearson
-
-LEAST = 4  # orbits audited, however few were captured
 
 
 @dataclass(frozen=True)
@@ -19,7 +15,7 @@ class Audit:
     """How often capture agreed with plain iteration in float64, on a random sample.
 
     Attributes:
-        captured: orbits that ended in a region of contraction or near a closed curve, or on a trail where they are used.
+        captured: orbits that ended in a region of contraction or near a closed curve.
         checked: how many of them were continued until they came to rest.
         agreed: how many of those ended on the set they had been given.
         rounds: 1, or more if a disagreement made the regions shrink and the audit start again. The counts are those of
@@ -57,11 +53,3 @@ class Audit:
             f"(95 % interval {low:.1%} to {high:.1%}; {self.captured:,} captured, "
             f"these {self.checked} included, whose status now tells how they came to rest{again}).{end}"
         )
-
-
-def audited(captured: Tensor, share: float, seed: int = 0) -> Tensor:
-    """Indices of the orbits to audit: a random share of those captured, the same for the same starts."""
-    rows = captured.nonzero().squeeze(1)
-    wanted = min(len(rows), max(LEAST, math.ceil(share * len(rows)))) if share > 0 else 0
-    draw = torch.from_numpy(uniform(seed=seed, first=0, count=max(len(captured), 1), width=1)).squeeze(1)
-    return rows[draw.to(rows.device)[rows].argsort(stable=True)[:wanted]].sort().values

@@ -1,101 +1,116 @@
-"""Capture: the last stretch of an orbit is not walked if its steps show where it leads.
+"""Capture: the last stretch of an orbit is not walked if it is certain where it leads.
 
-While orbits run, every step is shown to the regions of the attractors known so far (and to the closed curves). An orbit with
-enough evidence ends there. With ``Protocol.trails`` so does one that follows the trail of an earlier orbit for long enough
-(`separatrix.limitsets.trails`), which is weaker evidence. The orbit itself is never touched, and no map evaluation is spent on watching it.
-What is known does not change during a run, so the step at which an orbit is captured does not depend on the batch size.
+While orbits run, every step is shown to the trapping regions of the attractors known so far, and to tubes around the closed curves
+that attract. An orbit with enough evidence ends there. The orbit itself is never touched, and no map evaluation is spent on watching
+it. What is known does not change during a round, so the step at which an orbit is captured does not depend on the batch size.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from separatrix.limitsets.approach import Approach
-from separatrix.limitsets.curves import NEAR, CurveSearch
-from separatrix.limitsets.library import Library
-from separatrix.limitsets.trails import Following, Trails
+from separatrix.limitsets.catalogue import Catalogue
+from separatrix.limitsets.curves import NEAR
 from separatrix.numerics.closed_curve import ClosedCurve
+
+_CLEAR = 0.25  # … and at most this share of the distance to anything else that is known
+_FALL = 0.5  # to this share the distance to a curve must have fallen while an orbit was watched, unless it is on it
+_ON_CURVE = 2.0  # times the bow of the polygon between two of its corners: nearer than that an orbit is on the curve
 
 
 class Capture:
-    """Watches one run of ``count`` orbits; the set of each is in ``labels``, or its curve in ``curve_labels`` (−1: none).
+    """Watches one round of ``count`` orbits; ``set`` ``(count,)`` says which set each was captured by, −1 for none.
 
-    ``ahead`` is −1, or for an orbit captured on a trail the number of steps that the earlier orbit still made from there.
+    Orbits that are ``exempt`` ``(count,)`` are never captured.
     """
 
-    def __init__(self, library: Library, curves: CurveSearch, trails: Trails | None, count: int) -> None:
-        device = library.field.device
-        self.labels = torch.full((count,), -1, dtype=torch.int64, device=device)
-        self.curve_labels = self.labels.clone()
-        self._known = library.regions_for(1)
+    def __init__(self, catalogue: Catalogue, count: int, exempt: Tensor | None = None) -> None:
+        device = catalogue.field.device
+        self._exempt = exempt
+        self.set = torch.full((count,), -1, dtype=torch.int64, device=device)
+        self._known = catalogue.regions()
         self._approach = Approach.none(count, device)
         self._tubes = [
-            (number, known.watched, _Tube(known.curve, device))
-            for number, known in enumerate(curves.curves)
-            if known.stable == 1
+            Tube(number, one.loops, one.watched, catalogue.clear_of_curve(number), count, device)
+            for number, one in catalogue.curves()
+            if one.stable == 1
         ]
-        self.ahead = self.labels.clone()
-        self._trails, self._following = trails, Following.none(count, device)
-        self._near_curve = torch.zeros((len(self._tubes), count), dtype=torch.int64, device=device)
-
-    @property
-    def captured(self) -> Tensor:
-        """``(count,)`` bool."""
-        return (self.labels >= 0) | (self.curve_labels >= 0)
 
     def see(self, orbit: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
-        """One step of the active orbits; ``(b,)`` bool: enough evidence where this one ends."""
+        """One step of the active orbits; ``(b,)`` bool: certain where this one ends."""
+        if self._exempt is not None and bool((exempt := self._exempt[orbit]).any()):
+            caught = exempt.logical_not()
+            caught[caught.clone()] = self.see(orbit[~exempt], z[~exempt], f_z[~exempt])
+            return caught
         caught = torch.zeros(len(orbit), dtype=torch.bool, device=orbit.device)
+        flat = z.flatten(1)
         if self._known is not None:
             regions, numbers = self._known
-            caught, _ = self._approach.see(regions, orbit, z.flatten(1), f_z.flatten(1))
-            self.labels[orbit[caught]] = numbers[self._approach.region[orbit[caught]]]
-        for row, (number, watched, tube) in enumerate(self._tubes):
-            near = self._near_curve[row]
-            near[orbit] = torch.where(tube.holds(z.flatten(1)), near[orbit] + 1, 0)
-            around = (near[orbit] >= watched) & ~caught
-            self.curve_labels[orbit[around]] = number
+            caught = self._approach.see(regions, orbit, flat, f_z.flatten(1))
+            rows = orbit[caught]
+            self.set[rows] = numbers[self._approach.region[rows]]
+        for tube in self._tubes:
+            around = tube.see(orbit, flat) & ~caught
+            self.set[orbit[around]] = tube.number
             caught |= around
-        if self._trails is not None:
-            follows, place = self._following.see(self._trails, orbit, z.flatten(1))
-            follows &= ~caught
-            rows, place = orbit[follows], place[follows]
-            fate = self._trails.fate[place]
-            self.labels[rows] = torch.where(fate >= 0, fate, -1)
-            self.curve_labels[rows] = torch.where(fate >= 0, -1, -2 - fate)
-            self.ahead[rows] = self._trails.ahead[place]
-            caught |= follows
         return caught
 
 
-class _Tube:
-    """The points within a small distance of a closed curve."""
+class Tube:
+    """The points near the loops of one closed curve, and how long each orbit has been among them.
 
-    def __init__(self, curve: ClosedCurve, device: torch.device) -> None:
-        self.corners = torch.from_numpy(curve.points).to(device, torch.float64)
-        self.centre = self.corners.mean(dim=0)
-        self.radius = NEAR * curve.diameter
-        self._following = self.corners.roll(-1, dims=0)
-        gap = (self._following - self.corners).norm(dim=1)
-        self._reach = self.radius + float(gap.max())
+    An orbit moves on the curve if it stays in the tube for ``watched`` consecutive steps and either is on the curve to within
+    the polygon's own resolution or has come twice as near meanwhile. Staying near alone is not enough: it may be on its way to, or
+    on, another curve a fraction of a per cent beside this one.
+    """
 
-    def holds(self, z: Tensor) -> Tensor:
-        """``(n,)`` bool, exact for a curve sampled more densely than it bends."""
-        offsets = (self.corners - self.centre).to(z)
+    def __init__(
+        self, number: int, loops: Sequence[ClosedCurve], watched: int, clear: float, count: int, device: torch.device
+    ) -> None:
+        self.number = number
+        self._watched = watched
+        parts = [torch.from_numpy(loop.points).to(device, torch.float64) for loop in loops]
+        self._corners = torch.cat(parts)
+        self._centre = self._corners.mean(dim=0)
+        self._radius = min(NEAR * max(loop.diameter for loop in loops), _CLEAR * clear)
+        self._after, self._before = (torch.cat([part.roll(shift, dims=0) for part in parts]) for shift in (-1, 1))
+        gap = (self._after - self._corners).norm(dim=1)
+        self._reach = self._radius + float(gap.max())
+        self._resolution = _ON_CURVE * max(loop.thinness for loop in loops) * float(gap.median())
+        self._stayed = torch.zeros(count, dtype=torch.int64, device=device)
+        self._first = torch.zeros(count, dtype=torch.float64, device=device)
+
+    def see(self, orbit: Tensor, z: Tensor) -> Tensor:
+        """The active orbits are at z, flat ``(b, k)``; ``(b,)`` bool: this one moves on the curve."""
+        distance = self.distance(z)
+        inside = distance <= self._radius
+        stayed = torch.where(inside, self._stayed[orbit] + 1, 0)
+        first = torch.where(stayed > 1, self._first[orbit], distance)
+        self._stayed[orbit], self._first[orbit] = stayed, first
+        return (stayed >= self._watched) & (distance <= (_FALL * first).clamp(min=self._resolution))
+
+    def distance(self, z: Tensor) -> Tensor:
+        """``(n,)`` float64 to the polygon, exact within the tube of a curve sampled more densely than it bends; farther out that
+        to its nearest corner."""
+        offsets = (self._corners - self._centre).to(z)
         half = 0.5 * offsets.square().sum(dim=1)
-        corner = torch.addmm(half, z - self.centre.to(z), offsets.T, alpha=-1.0).argmin(dim=1)
+        corner = torch.addmm(half, z - self._centre.to(z), offsets.T, alpha=-1.0).argmin(dim=1)
         wide = z.to(torch.float64)
-        inside = (wide - self.corners[corner]).norm(dim=1) <= self._reach
-        near = inside.nonzero().squeeze(1)
+        distance = (wide - self._corners[corner]).norm(dim=1)
+        near = (distance <= self._reach).nonzero().squeeze(1)
         if len(near):
-            points, first = wide[near], corner[near]
-            distance = torch.minimum(self._to_segment(points, first), self._to_segment(points, first - 1))
-            inside[near] = distance <= self.radius
-        return inside
+            points, place = wide[near], corner[near]
+            begin = self._corners[place]
+            ahead, behind = (_to_segment(points, begin, other[place]) for other in (self._after, self._before))
+            distance[near] = torch.minimum(ahead, behind)
+        return distance
 
-    def _to_segment(self, points: Tensor, corner: Tensor) -> Tensor:
-        begin = self.corners[corner]
-        along = self._following[corner] - begin
-        share = ((points - begin) * along).sum(dim=1) / along.square().sum(dim=1).clamp(min=1e-300)
-        return (points - begin - share.clamp(0, 1).unsqueeze(1) * along).norm(dim=1)
+
+def _to_segment(points: Tensor, begin: Tensor, end: Tensor) -> Tensor:
+    along = end - begin
+    share = ((points - begin) * along).sum(dim=1) / along.square().sum(dim=1).clamp(min=1e-300)
+    return (points - begin - share.clamp(0, 1).unsqueeze(1) * along).norm(dim=1)

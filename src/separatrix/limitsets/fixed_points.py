@@ -11,9 +11,9 @@ from torch import Tensor
 from separatrix.check import require_self_map
 from separatrix.errors import FieldError, InputError
 from separatrix.field import LatentField
-from separatrix.limitsets.assemble import assemble_known
+from separatrix.limitsets.assemble import assemble
+from separatrix.limitsets.catalogue import Catalogue
 from separatrix.limitsets.deflation import deflated_newton
-from separatrix.limitsets.library import Library
 from separatrix.limitsets.polish import polish
 from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics.counter_random import gaussian
@@ -77,21 +77,21 @@ def find_fixed_points(
         fine = field
     z = source.block(fine, 0, len(source))
     unit = spread_of(z)
-    library = Library(fine, protocol, unit, torch.finfo(field.dtype).eps)
+    catalogue = Catalogue(fine, protocol, unit, torch.finfo(field.dtype).eps)
     points, residual, found = [], [], []
     for block in z.split(_BATCH):
         solved = polish(fine, block, period, damped=True)
-        library.add(solved, torch.full_like(solved.residual, torch.inf), period)
+        catalogue.add(solved, torch.full_like(solved.residual, torch.inf), period)
         points.append(solved.points)
         residual.append(solved.residual)
         found.append(solved.at_floor)
     ends, lengths, solved_rows = torch.cat(points), torch.cat(residual), torch.cat(found)
     fruitless = 0
-    for round_number in range(deflation if library.sets else 0):
-        fruitless = 0 if _deflate(library, z, period, unit, round_number) else fruitless + 1
+    for round_number in range(deflation if catalogue.sets else 0):
+        fruitless = 0 if _deflate(catalogue, z, period, unit, round_number) else fruitless + 1
         if fruitless == _PATIENCE:
             break
-    labels = _labels(library, ends, solved_rows, unit)
+    labels = _labels(catalogue, ends, solved_rows, unit)
     orbits = Orbits(
         points=ends,
         steps=torch.zeros(len(ends), dtype=torch.int64, device=ends.device),
@@ -102,34 +102,34 @@ def find_fixed_points(
         period=torch.full((len(ends),), period, dtype=torch.int64, device=ends.device),
         spread=unit,
         protocol=protocol,
-        cost=library.cost,
+        cost=catalogue.cost,
     )
-    return assemble_known(library, orbits, labels)
+    return assemble(catalogue, orbits, labels, keep_unvisited=True)
 
 
-def _deflate(library: Library, starts: Tensor, period: int, unit: float, round_number: int) -> bool:
+def _deflate(catalogue: Catalogue, starts: Tensor, period: int, unit: float, round_number: int) -> bool:
     """One round: away from the known solutions, then polish what comes near a new one. False if there is none."""
-    before = list(library.sets)
-    known = torch.cat([one.points for one in before])
+    before = catalogue.version
+    known = torch.cat([one.points for one in catalogue.sets])
     # The neighbourhood of one solution, which now repels, is a good place to set out for its neighbours.
-    draw = torch.from_numpy(gaussian(seed=round_number, first=0, count=len(known), width=library.field.latent_dim))
+    draw = torch.from_numpy(gaussian(seed=round_number, first=0, count=len(known), width=catalogue.field.latent_dim))
     around = known + _SETTING_OUT * unit * draw.to(known).reshape(known.shape)
     first = round_number * _SENT % len(starts)
     starts = torch.cat([starts.roll(-first, dims=0)[:_SENT], around[:_SENT]])
-    candidates, near, cost = deflated_newton(library.field, starts, known, period, unit)
-    library.cost += cost
+    candidates, near, cost = deflated_newton(catalogue.field, starts, known, period, unit)
+    catalogue.cost += cost
     if bool(near.any()):
-        solved = polish(library.field, candidates[near], period)
-        library.add(solved, torch.full_like(solved.residual, torch.inf), period)
-    return library.sets != before
+        solved = polish(catalogue.field, candidates[near], period)
+        catalogue.add(solved, torch.full_like(solved.residual, torch.inf), period)
+    return catalogue.version > before
 
 
-def _labels(library: Library, ends: Tensor, solved: Tensor, unit: float) -> Tensor:
+def _labels(catalogue: Catalogue, ends: Tensor, solved: Tensor, unit: float) -> Tensor:
     labels = torch.full((len(ends),), -1, dtype=torch.int64, device=ends.device)
-    if not library.sets:
+    if not catalogue.sets:
         return labels
-    owner = torch.tensor([n for n, known in enumerate(library.sets) for _ in known.points], device=ends.device)
-    neighbour = nearest(ends, torch.cat([known.points for known in library.sets]))
+    owner = torch.tensor([n for n, known in enumerate(catalogue.sets) for _ in known.points], device=ends.device)
+    neighbour = nearest(ends, torch.cat([known.points for known in catalogue.sets]))
     near = solved & (neighbour.distance <= 1e-5 * unit)
     labels[near] = owner[neighbour.index[near]]
     return labels

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from separatrix.cost import Cost
+from separatrix.cost import NO_WORK, Cost
 from separatrix.field import LatentField
 from separatrix.protocol import DENSE_LIMIT
 
@@ -19,6 +19,7 @@ MAX_ITERATIONS = 30
 DAMPED_ITERATIONS = 200
 PLAIN_ITERATIONS = 3000  # of the map itself, above DENSE_LIMIT dimensions
 HALVINGS = 10
+CLEARLY = 1e-3  # by so much the spectral radius at a candidate must exceed 1 before the candidate is given up
 REUSE_RATIO = 0.1  # a Jacobian is reused as long as one step still divides the residual by ten
 FLOOR_IN_EPS = 64.0  # residuals below this many rounding units of ‖z‖ cannot be improved
 
@@ -43,14 +44,29 @@ class Polished:
     jacobian: Tensor | None
     cost: Cost
 
+    def at(self, rows: Tensor) -> Polished:
+        """Only the chosen candidates; what was spent stays with the whole."""
+        jacobian = None if self.jacobian is None else self.jacobian[rows]
+        return Polished(
+            self.points[rows], self.residual[rows], self.moved[rows], self.at_floor[rows], jacobian, NO_WORK
+        )
 
-def polish(field: LatentField, candidates: Tensor, period: int = 1, *, damped: bool = False) -> Polished:
+
+def polish(
+    field: LatentField,
+    candidates: Tensor,
+    period: int = 1,
+    *,
+    damped: bool = False,
+    attracting_only: bool = False,
+) -> Polished:
     """Solve f^p(z) = z from each candidate by Newton steps z ← z + (I − J)⁻¹ (f^p(z) − z).
 
     Where I − J is singular (a continuum of fixed points) the step of least norm is taken. A step is kept only if it
     lowers the residual, so the result is never worse than the candidate. With ``damped`` a step that fails is tried
-    again at half its length, up to ten times: for candidates that are not near yet. Above `DENSE_LIMIT` dimensions the map itself
-    is iterated instead, which converges to attracting sets only.
+    again at half its length, up to ten times: for candidates that are not near yet. With ``attracting_only`` a candidate is given up
+    (``at_floor`` false) where its first Jacobian has an eigenvalue clearly outside the unit circle. Above `DENSE_LIMIT` dimensions
+    the map itself is iterated instead, which converges to attracting sets only.
 
     Cost: per candidate about 2 Jacobians (2·k·p evaluations each) and p evaluations per step.
 
@@ -61,7 +77,7 @@ def polish(field: LatentField, candidates: Tensor, period: int = 1, *, damped: b
     with field.guest():
         if field.latent_dim > DENSE_LIMIT:
             return _by_iteration(field, candidates, period)
-        return _newton(field, candidates, period, damped)
+        return _newton(field, candidates, period, damped, attracting_only)
 
 
 def orbit_points(field: LatentField, z: Tensor, period: int) -> Tensor:
@@ -81,7 +97,7 @@ def cycle_jacobian(field: LatentField, points: Tensor) -> Tensor:
     return product
 
 
-def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool) -> Polished:
+def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool, attracting_only: bool) -> Polished:
     c, k = len(candidates), field.latent_dim
     start = candidates.to(torch.float64).reshape(c, k)
     z = start.clone()
@@ -94,6 +110,7 @@ def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool) -
     renew = torch.ones_like(current)
     halvings = torch.zeros(c, dtype=torch.float64, device=z.device)
     active = residual.isfinite()
+    given_up = torch.zeros_like(active)
     for _ in range(DAMPED_ITERATIONS if damped else MAX_ITERATIONS):
         active &= ~_at_floor(residual, z)
         rows = active.nonzero().squeeze(1)
@@ -104,6 +121,10 @@ def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool) -
             jacobian[stale] = cycle_jacobian(field, orbit[:-1, stale]).to(torch.float64)
             current[stale], renew[stale] = True, False
             cost += Cost(vjp=len(stale) * k * period)
+            if attracting_only:
+                given_up[stale] |= _clearly_unstable(jacobian[stale])
+                active &= ~given_up
+                rows = active.nonzero().squeeze(1)
         step = _newton_step(jacobian[rows], residual_vector[rows]) * (0.5 ** halvings[rows]).unsqueeze(1)
         trial = z[rows] + step
         trial_orbit = orbit_points(field, _shaped(field, trial), period)
@@ -127,16 +148,24 @@ def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool) -
         halvings[kept] = (halvings[kept] - 1).clamp(min=0)
         halvings[failed] += 1
         active[failed[halvings[failed] > (HALVINGS if damped else 0)]] = False
-    jacobian = cycle_jacobian(field, orbit[:-1]).to(torch.float64)
-    cost += Cost(vjp=c * k * period)
+    final = (_at_floor(residual, z, slack=64.0) & ~given_up).nonzero().squeeze(1)
+    jacobian[final] = cycle_jacobian(field, orbit[:-1, final]).to(torch.float64)
+    cost += Cost(vjp=len(final) * k * period)
     return Polished(
         points=_shaped(field, z),
         residual=residual,
         moved=(z - start).norm(dim=1),
-        at_floor=_at_floor(residual, z, slack=64.0),
+        at_floor=_at_floor(residual, z, slack=64.0) & ~given_up,
         jacobian=jacobian,
         cost=cost,
     )
+
+
+def _clearly_unstable(jacobian: Tensor) -> Tensor:
+    """``(n,)`` bool: an eigenvalue of modulus above 1.001, which a candidate's distance from the limit does not explain."""
+    finite = jacobian.flatten(1).isfinite().all(dim=1)
+    values = torch.linalg.eigvals(torch.where(finite[:, None, None], jacobian, 0.0))
+    return values.abs().amax(dim=1) > 1 + CLEARLY
 
 
 def _newton_step(jacobian: Tensor, residual: Tensor) -> Tensor:

@@ -10,12 +10,18 @@ q + η at most. Any other fixed point b, known or not, has η = ‖(I − J)(b �
 the boundary of the basin that lies nearest to a in this norm. η grows about linearly with the distance, so a step with
 MARGIN·η ≤ 1 − q is a MARGIN-th of the way there at most.
 
-Where J is too large to be formed, ‖·‖ takes the place of ‖·‖_P and the tests of linearity are left out.
+A cycle of period p has a region at each of its points a_i, and a step leads from one to the next. Their norms solve the periodic
+Stein equation P_i = I + (J_i/q)ᵀ P_{i+1} (J_i/q) with q = ((1 + ρ)/2)^{1/p}, ρ being that of the Jacobian of f^p, so that every
+single step of the linearised map contracts by q. A fixed point is the case p = 1.
+
+Where J is too large to be formed, ‖·‖ takes the place of ‖·‖_P and the tests of linearity are left out. Nor does each step of a
+cycle contract in that norm: then only the fall over the whole approach is looked at.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -34,6 +40,40 @@ _DOUBLINGS = 60
 _LIFTS = 16
 
 
+class StepNorms(NamedTuple):
+    """The norm ‖·‖_P at each of m points in which a step of the linearised map contracts; see the head of this file."""
+
+    jacobian: Tensor | None  # (m, k, k)
+    factor: Tensor | None  # (m, k, k) R with P = RᵀR
+    shrink: Tensor  # (m,)
+    lap: Tensor  # (m,) int64
+
+    @classmethod
+    def of(cls, jacobian: Tensor | None, radius: Tensor, period: int = 1) -> StepNorms:
+        """For m sets of one period, from the Jacobians ``(m, p, k, k)`` along each and ρ of f^p ``(m,)``; rows are points."""
+        per_lap = (1 + radius.to(torch.float64)) / 2
+        q = per_lap ** (1 / period)
+        if jacobian is None:
+            shrink = (1 + q) / 2 if period == 1 else torch.full_like(q, torch.inf)
+            rows = shrink.repeat_interleave(period)
+            return cls(None, None, rows, torch.full_like(rows, period, dtype=torch.int64))
+        scaled = jacobian.to(torch.float64) / q[:, None, None, None]
+        p = _periodic_stein(scaled)
+        rows = ((1 + q) / 2).repeat_interleave(period)
+        return cls(jacobian.flatten(0, 1), _cholesky(p.flatten(0, 1)), rows, torch.ones_like(rows, dtype=torch.int64))
+
+    def block(self, index: int, period: int) -> StepNorms:
+        """The rows of one set among sets of one period."""
+        rows = slice(index * period, (index + 1) * period)
+        return StepNorms(*(None if column is None else column[rows] for column in self))  # type: ignore[arg-type]
+
+    @classmethod
+    def joined(cls, parts: Sequence[StepNorms]) -> StepNorms:
+        """The rows of several sets."""
+        columns = zip(*parts, strict=True)
+        return cls(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]
+
+
 class StepEvidence(NamedTuple):
     """What one step says, per point."""
 
@@ -41,18 +81,20 @@ class StepEvidence(NamedTuple):
     firm: Tensor  # (n,) bool: within reach, linear by a margin and contracting
     arrived: Tensor  # (n,) bool: at the attractor to the last digit
     before: Tensor  # (n,) float64 ‖z − a‖_P
-    after: Tensor  # (n,) float64 ‖f(z) − a‖_P
+    after: Tensor  # (n,) float64 ‖f(z) − a′‖_P, a′ the successor of a
 
 
 @dataclass(frozen=True)
 class TrappingRegions:
-    """Regions around attracting periodic points of one period p; rows are sets.
+    """Regions around the points of attracting fixed points and cycles; rows are points.
 
     Attributes:
         points: ``(m, k)`` float64.
-        jacobian: ``(m, k, k)`` of f^p, or None.
+        successor: ``(m,)`` int64, the region that f leads to: the next point of the cycle.
+        lap: ``(m,)`` int64, steps after which the distance must have shrunk: 1, or the period where a single step need not.
+        jacobian: ``(m, k, k)`` of f, or None.
         factor: ``(m, k, k)`` upper triangular R with P = RᵀR, or None.
-        shrink: ``(m,)`` (1 + q)/2, the slowest acceptable contraction per p steps.
+        shrink: ``(m,)`` (1 + q)/2, the slowest acceptable contraction per step; infinite where a step need not contract.
         radius: ``(m,)`` largest ‖z − a‖_P that is close.
         reach: ``(m,)`` largest ‖z − a‖_P that is looked at. Since P ≥ I no point outside the Euclidean ball of this radius
             qualifies.
@@ -60,48 +102,54 @@ class TrappingRegions:
     """
 
     points: Tensor
+    successor: Tensor
+    lap: Tensor
     jacobian: Tensor | None
     factor: Tensor | None
     shrink: Tensor
     radius: Tensor
     reach: Tensor
     floor: Tensor
+    _cache: dict[torch.dtype, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def around(
         cls,
         points: Tensor,
-        jacobian: Tensor | None,
-        radius_spectral: Tensor,
-        others: Tensor,
+        norms: StepNorms,
+        clearance: Tensor,
         spread: float,
         *,
+        successor: Tensor | None = None,
         closeness: float = CLOSENESS,
         error: Tensor | float = 0.0,
     ) -> TrappingRegions:
-        """Regions for attractors ``(m, k)`` known to within ``error``; ``others`` are all known limit points, from which
-        to keep away."""
-        q = (1 + radius_spectral) / 2
-        factor = None
-        if jacobian is not None:
-            factor = _cholesky(_stein_solution(jacobian / q[:, None, None]))
-        close = closeness * _distance_to_others(points, others).clamp(max=spread)
+        """Regions for points ``(m, k)`` known to within ``error``; ``clearance`` ``(m,)`` is the distance to what else is known."""
+        close = closeness * clearance.clamp(max=spread)
         return cls(
             points=points,
-            jacobian=jacobian,
-            factor=factor,
-            shrink=(1 + q) / 2,
+            successor=torch.arange(len(points), device=points.device) if successor is None else successor,
+            lap=norms.lap,
+            jacobian=norms.jacobian,
+            factor=norms.factor,
+            shrink=norms.shrink,
             radius=close,
-            reach=close if jacobian is None else REACH * close,
+            reach=close if norms.jacobian is None else REACH * close,
             floor=FLOOR * (points.norm(dim=1) + spread) + FLOOR_IN_ERRORS * error,
         )
 
     def nearest(self, z: Tensor) -> Tensor:
         """Index of the Euclidean-nearest centre for flat points ``(n, k)``, NaN rows included."""
-        centre = self.points.mean(dim=0)
-        offsets = (self.points - centre).to(z)
-        half = 0.5 * offsets.square().sum(dim=1)
-        return torch.addmm(half, z - centre.to(z), offsets.T, alpha=-1.0).argmin(dim=1)
+        centre, offsets, half = self._centred(z.dtype)
+        return torch.addmm(half, z - centre, offsets, alpha=-1.0).argmin(dim=1)
+
+    def _centred(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """The mean centre c, (a − c)ᵀ ``(k, m)`` and ½‖a − c‖², in the format of the orbits."""
+        if dtype not in self._cache:
+            centre = self.points.mean(dim=0)
+            offsets = (self.points - centre).to(dtype)
+            self._cache[dtype] = (centre.to(dtype), offsets.T.contiguous(), 0.5 * offsets.square().sum(dim=1))
+        return self._cache[dtype]
 
     def distance(self, z: Tensor, region: Tensor) -> Tensor:
         """‖z − a‖_P for flat points ``(n, k)`` and the region of each."""
@@ -113,17 +161,18 @@ class TrappingRegions:
         return arrived | (self.distance(z, region) <= self.reach[region])
 
     def evidence(self, z: Tensor, f_z: Tensor, region: Tensor) -> StepEvidence:
-        """What the step z → f^p(z), flat ``(n, k)``, says about the region of each point."""
-        before, after = z.to(torch.float64) - self.points[region], f_z.to(torch.float64) - self.points[region]
-        by_region = _Grouped(region, len(self.points))
-        size, new_size = self._norms(by_region, before), self._norms(by_region, after)
+        """What the step z → f(z), flat ``(n, k)``, says about the region of each point."""
+        before = z.to(torch.float64) - self.points[region]
+        after = f_z.to(torch.float64) - self.points[self.successor[region]]
+        here, there = (_Grouped(place, len(self.points)) for place in (region, self.successor[region]))
+        size, new_size = self._norms(here, before), self._norms(there, after)
         floor = self.floor[region]
         arrived = before.norm(dim=1) <= floor
         shrinks = new_size <= self.shrink[region] * size
         good = shrinks & (size <= self.radius[region])
         firm = torch.zeros_like(good)
         if self.jacobian is not None:
-            nonlinear = self._norms(by_region, after - by_region.product(self.jacobian, before))
+            nonlinear = self._norms(there, after - here.product(self.jacobian, before))
             good &= nonlinear <= LINEARITY * size
             # 1 − q = 2 (1 − (1 + q)/2)
             firm = shrinks & (size <= self.reach[region]) & (MARGIN * nonlinear <= 2 * (1 - self.shrink[region]) * size)
@@ -193,9 +242,25 @@ def _cholesky(p: Tensor) -> Tensor:
     return factor.mT
 
 
-def _stein_solution(a: Tensor) -> Tensor:
-    """P = Σ_i (Aᵀ)^i A^i for ρ(A) < 1, by doubling: P ← P + AᵀPA, A ← A²."""
-    p = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device).expand_as(a).clone()
+def _periodic_stein(a: Tensor) -> Tensor:
+    """P_i = I + A_iᵀ P_{i+1} A_i around a cycle, for ``(m, p, k, k)``: the sum over the first lap, continued lap after lap.
+
+    With M = A_{p−1}⋯A_0 and S the terms of one lap, P_0 = S + MᵀSM + … = S + MᵀP_0M; the others follow backwards.
+    """
+    period = a.shape[1]
+    eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device).expand(len(a), -1, -1)
+    lap, product = torch.zeros_like(eye), eye
+    for step in range(period):
+        lap = lap + product.mT @ product
+        product = a[:, step] @ product
+    norms = [_stein_solution(product, lap)]
+    for step in range(period - 1, 0, -1):
+        norms.insert(0, eye + a[:, step].mT @ norms[0] @ a[:, step])
+    return torch.stack([norms[-1], *norms[:-1]], dim=1)
+
+
+def _stein_solution(a: Tensor, p: Tensor) -> Tensor:
+    """Σ_i (Aᵀ)^i P A^i for ρ(A) < 1, by doubling: P ← P + AᵀPA, A ← A²."""
     for _ in range(_DOUBLINGS):
         term = a.mT @ p @ a
         p = p + term
@@ -203,15 +268,3 @@ def _stein_solution(a: Tensor) -> Tensor:
         if bool((term.flatten(1).norm(dim=1) <= 1e-14 * p.flatten(1).norm(dim=1)).all()):
             break
     return (p + p.mT) / 2
-
-
-def _distance_to_others(points: Tensor, others: Tensor) -> Tensor:
-    """Distance from each point to the nearest of ``others`` that is not itself."""
-    if not len(others):
-        return torch.full((len(points),), torch.inf, dtype=torch.float64, device=points.device)
-    result = []
-    for point in points:
-        apart = (others - point).norm(dim=1)
-        apart = apart[apart > 0]
-        result.append(apart.min() if len(apart) else torch.tensor(torch.inf, dtype=torch.float64, device=points.device))
-    return torch.stack(result)

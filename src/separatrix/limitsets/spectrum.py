@@ -42,6 +42,12 @@ class Spectrum:
     norm: Tensor
     cost: Cost = NO_WORK
 
+    @classmethod
+    def unknown(cls, count: int) -> Spectrum:
+        """Nothing is known of ``count`` points."""
+        values = torch.full((count,), torch.nan, dtype=torch.float64)
+        return cls(torch.full((count, 1), torch.nan, dtype=torch.complex128), values, values.clone())
+
     @property
     def stable(self) -> Tensor:
         """``(m,)`` int8: 1 attracts (ρ < 1), 0 does not (ρ > 1), −1 neutral within rounding or unknown."""

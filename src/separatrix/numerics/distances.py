@@ -72,6 +72,21 @@ def nearest(queries: Tensor, points: Tensor) -> Neighbours:
     return Neighbours(index, distance)
 
 
+def nearest_other(queries: Tensor, points: Tensor, own: Tensor) -> Neighbours:
+    """Nearest of ``points`` ``(m, …)`` to each of ``queries`` ``(n, …)`` apart from ``points[own]`` ``(n,)``, the query itself.
+
+    >>> line = torch.tensor([[0.0], [1.0], [3.0]])
+    >>> nearest_other(line, line, torch.arange(3)).distance.tolist()
+    [1.0, 1.0, 2.0]
+    """
+    a, b = queries.flatten(1), points.flatten(1).to(queries)
+    index, distance = own.new_zeros(len(a)), a.new_zeros(len(a), dtype=torch.float64)
+    for rows in torch.arange(len(a), device=a.device).split(max(1, _ELEMENTS_AT_ONCE // max(b.numel(), 1))):
+        table = _measured(a[rows].unsqueeze(1), b).scatter_(1, own[rows, None], torch.inf)
+        distance[rows], index[rows] = table.min(dim=1)
+    return Neighbours(index, distance)
+
+
 def _among(queries: Tensor, points: Tensor, possible: Tensor) -> Neighbours:
     """The nearest of those points that are ``possible`` ``(n, m)``, all of them measured."""
     table = torch.full(possible.shape, torch.inf, dtype=torch.float64, device=queries.device)

@@ -48,12 +48,14 @@ class Trajectories:
 
 
 class _Record:
-    """Observer: O(1) numbers per orbit, and ``kept`` more of each kind."""
+    """Observer: O(1) numbers per orbit, and ``kept`` more of each kind. An orbit that goes farther than ``bound`` from ``centre``
+    ``(k,)`` is over: whatever calls it back, its distances say nothing any more."""
 
     name = "record"
 
-    def __init__(self, points: Tensor, metric: Metric, kept: int) -> None:
+    def __init__(self, points: Tensor, metric: Metric, kept: int, centre: Tensor, bound: float) -> None:
         self._points, self._metric, self._kept = points, metric, kept
+        self._centre, self._bound = centre, bound
 
     def begin(self, count: int, like: Tensor) -> None:
         """Zeros; the first steps are NaN until they are seen."""
@@ -62,8 +64,9 @@ class _Record:
         self.last_step = torch.zeros(count, dtype=torch.int64, device=like.device)
         self.distances = torch.full((count, self._kept), torch.nan, dtype=torch.float64, device=like.device)
         self.steps = self.distances.clone()
+        self.gone = torch.zeros(count, dtype=torch.bool, device=like.device)
 
-    def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> None:
+    def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
         """Add this step of every active orbit."""
         distance = distance_to(z, self._points, self._metric)
         length = (f_z - z).flatten(1).norm(dim=1).to(torch.float64)
@@ -75,6 +78,9 @@ class _Record:
         early = step < self._kept
         self.distances[orbit[early], step[early]] = distance[early]
         self.steps[orbit[early], step[early]] = length[early]
+        away = (f_z.flatten(1) - self._centre.to(f_z)).norm(dim=1) > self._bound
+        self.gone[orbit] = away
+        return away
 
     def result(self) -> None:
         """The columns are read from the attributes."""
@@ -115,19 +121,17 @@ def follow(
     if steps < 1 or not tolerance >= 0:
         raise InputError(f"At least one step and a tolerance of at least 0 are needed, not {steps} and {tolerance}.")
     finite = latents.flatten(1).isfinite().all(dim=1)
-    record = _Record(points.to(field.device, field.dtype), metric, kept)
+    # Not the mean of these latents: one of them that lies far out would take the others with it.
+    centre = (points if len(points) else torch.zeros_like(latents[:1])).flatten(1).mean(dim=0)
+    centre = centre.to(field.device, field.dtype)
+    record = _Record(points.to(field.device, field.dtype), metric, kept, centre, Protocol().divergence * spread)
     columns: dict[str, Tensor] = {}
     scorable = finite.clone()
     evaluations = 0
     if bool(finite.any()):
         rules = Protocol(stop="squared_step", tolerance=tolerance or _AT_REST, max_steps=steps, polish=False)
-        # Not the mean of these latents: one of them that lies far out would take the others with it.
-        centre = (points if len(points) else torch.zeros_like(latents[:1])).flatten(1).mean(dim=0).to(latents)
-        orbits = run_orbits(
-            field, given_points(latents[finite]), rules, (record,), spread, centre=centre.to(field.dtype)
-        )
-        gone = torch.isin(orbits.status, torch.tensor([int(Status.DIVERGED)], dtype=torch.uint8, device=latents.device))
-        lost = (orbits.status == int(Status.NONFINITE)) | (gone & (orbits.steps < steps))
+        orbits = run_orbits(field, given_points(latents[finite]), rules, (record,), spread, centre=centre)
+        lost = (orbits.status == int(Status.NONFINITE)) | (record.gone & (orbits.steps < steps))
         scorable[finite] = ~lost
         evaluations = orbits.cost.map
     else:

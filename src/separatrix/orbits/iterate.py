@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol as Interface
 
 import torch
 from torch import Tensor
@@ -14,8 +12,9 @@ from separatrix.cost import Cost
 from separatrix.errors import ConvergenceWarning, InputError, NotConvergedError
 from separatrix.field import LatentField
 from separatrix.numerics.distances import spread as spread_of
-from separatrix.orbits.judge import Judge, OrbitState, Verdict
+from separatrix.orbits.judge import Judge
 from separatrix.orbits.observers import Observer, Paths
+from separatrix.orbits.pool import Catcher, Columns, Queue, Rows, advance, width_for
 from separatrix.orbits.result import Orbits
 from separatrix.orbits.status import Status
 from separatrix.progress import SILENT, Progress
@@ -23,16 +22,6 @@ from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 
 SPREAD_SAMPLE = 4096  # the first starts define the length unit; enough for a few per cent
-# The judge and the regions cost the same for 100 orbits as for 1000, and the network is fastest in smaller chunks.
-_WATCHED_TOGETHER = 1024
-_COORDINATES_TOGETHER = 2**22  # … unless the latents are so large that this many numbers are fewer orbits
-
-
-class Catcher(Interface):
-    """A search that watches a run and ends orbits whose fate it knows (`separatrix.limitsets.capture`)."""
-
-    def see(self, orbit: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
-        """The active orbits ``orbit`` go from z to f_z; ``(b,)`` bool: end this one as CAPTURED."""
 
 
 def iterate(
@@ -92,67 +81,6 @@ def iterate(
     return orbits
 
 
-@dataclass
-class _Columns:
-    """Results being filled in, one row per start."""
-
-    points: Tensor
-    steps: Tensor
-    residual: Tensor
-    rate: Tensor
-    error: Tensor
-    status: Tensor
-    period: Tensor
-
-    @classmethod
-    def empty(cls, count: int, like: Tensor) -> _Columns:
-        unknown = torch.full((count,), torch.nan, dtype=torch.float64, device=like.device)
-        return cls(
-            points=like.new_zeros((count, *like.shape[1:])),
-            steps=torch.zeros(count, dtype=torch.int64, device=like.device),
-            residual=unknown.clone(),
-            rate=unknown.clone(),
-            error=torch.full_like(unknown, torch.inf),
-            status=torch.zeros(count, dtype=torch.uint8, device=like.device),
-            period=torch.zeros(count, dtype=torch.int64, device=like.device),
-        )
-
-    def put(self, orbit: Tensor, t: Tensor, z: Tensor, verdict: Verdict, where: Tensor) -> None:
-        chosen = orbit[where]
-        self.points[chosen] = z[where]
-        self.steps[chosen] = t[where]
-        for name in ("residual", "rate", "error", "status", "period"):
-            getattr(self, name)[chosen] = getattr(verdict, name)[where]
-
-
-class _Queue:
-    """Starts not yet under way, fetched in blocks so that encoding data also runs in full batches."""
-
-    def __init__(self, field: LatentField, source: Starts, block: int) -> None:
-        self._field, self._source, self._block = field, source, block
-        self._next = 0  # first start not fetched yet
-        self._buffer: Tensor | None = None
-        self.taken = 0
-
-    def take(self, count: int) -> tuple[Tensor, Tensor]:
-        """Up to ``count`` further starts and their indices."""
-        parts: list[Tensor] = []
-        while count > 0 and (self._buffer is not None or self._next < len(self._source)):
-            if self._buffer is None:
-                last = min(self._next + self._block, len(self._source))
-                self._buffer = self._source.block(self._field, self._next, last)
-                self._next = last
-            parts.append(self._buffer[:count])
-            count -= len(parts[-1])
-            rest = self._buffer[len(parts[-1]) :]
-            self._buffer = rest if len(rest) else None
-        z = torch.cat(parts) if parts else torch.zeros((0, *self._field.latent_shape))
-        z = z.to(self._field.device, self._field.dtype)
-        index = torch.arange(self.taken, self.taken + len(z), device=z.device)
-        self.taken += len(z)
-        return index, z
-
-
 def run_orbits(
     field: LatentField,
     source: Starts,
@@ -184,44 +112,18 @@ def _run(
 ) -> Orbits:
     sample = source.block(field, 0, min(len(source), SPREAD_SAMPLE))
     unit = spread_of(sample) if spread is None else spread
-    if centre is None:
-        finite = sample[sample.flatten(1).isfinite().all(dim=1)]
-        centre = (finite if len(finite) else torch.zeros_like(sample)).flatten(1).mean(dim=0)
-    evaluations = 0
-    width = max(field.batches.size, min(_WATCHED_TOGETHER, _COORDINATES_TOGETHER // field.latent_dim))
-    judge = Judge(protocol, unit, centre)
-    columns = _Columns.empty(len(source), sample)
+    judge = Judge(protocol, unit, centre_of(sample) if centre is None else centre)
+    columns = Columns.empty(len(source), sample)
     for observer in observers:
         observer.begin(len(source), sample[:1])
+    width = width_for(field)
+    queue = Queue(field, source, width)
 
-    queue = _Queue(field, source, width)
-    orbit, z = queue.take(width)
-    t = torch.zeros_like(orbit)
-    state = OrbitState.fresh(z)
-    while len(orbit):
-        f_z = field.bare(z)
-        evaluations += len(z)
-        verdict = judge.step(state, t, z, f_z)
-        for observer in observers:
-            ended = observer.see(orbit, t, z, f_z)
-            if ended is not None:
-                verdict.status[ended & (verdict.status == int(Status.RUNNING))] = int(Status.CAPTURED)
-        if catcher is not None:
-            verdict.status[catcher.see(orbit, z, f_z)] = int(Status.CAPTURED)
-        finished = verdict.status != int(Status.RUNNING)
-        if bool(finished.any()):
-            judge.complete(state, t, verdict)
-            columns.put(orbit, t, z, verdict, finished)
-            running = ~finished
-            progress.advance(len(orbit) - int(running.sum()))
-            orbit, t, z, state = orbit[running], t[running] + 1, f_z[running], state.keep(running)
-            new_orbit, new_z = queue.take(width - len(orbit))
-            if len(new_orbit):
-                orbit, z = torch.cat([orbit, new_orbit]), torch.cat([z, new_z])
-                t = torch.cat([t, torch.zeros_like(new_orbit)])
-                state = state.joined(OrbitState.fresh(new_z))
-        else:
-            t, z = t + 1, f_z
+    def take(count: int) -> Rows:
+        return Rows.fresh(*queue.take(count), protocol.max_steps)
+
+    done = advance(field, judge, take, columns, width, observers=observers, catcher=catcher, progress=progress)
+    evaluations = done.evaluations
     evaluations += _measure_cycles(field, columns)
     paths = [observer.result() for observer in observers if isinstance(observer, Paths)]
     observed = {observer.name: observer.result() for observer in observers if not isinstance(observer, Paths)}
@@ -235,7 +137,13 @@ def _run(
     )
 
 
-def _measure_cycles(field: LatentField, columns: _Columns) -> int:
+def centre_of(sample: Tensor) -> Tensor:
+    """``(k,)`` the mean of the finite starts, which divergence is measured from."""
+    finite = sample[sample.flatten(1).isfinite().all(dim=1)]
+    return (finite if len(finite) else torch.zeros_like(sample)).flatten(1).mean(dim=0)
+
+
+def _measure_cycles(field: LatentField, columns: Columns) -> int:
     """The residual of a point on a cycle is ‖f^p(z) − z‖, at exactly the reported point: p more evaluations for each, returned."""
     rows = (columns.status == int(Status.PERIODIC)).nonzero().squeeze(1)
     z = columns.points[rows]

@@ -6,7 +6,9 @@ The state of an orbit is a few numbers and one earlier point (its *anchor*), nev
   the limit; a small step alone is not nearness;
 * returns to the anchor, lap after lap in the same number of steps, are a cycle once the ratio of their gaps says that it
   is near; a point approached from alternating sides returns as well, but not closer than it is to itself half a lap on;
-* far from the starts is divergence, and so is a straight march that does not slow down.
+* divergence is judged by the limit: an orbit that leaves every bounded region until its numbers overflow or its budget ends has
+  diverged, and so has one that marches straight on without slowing down. Being far out is no proof: the transient of a
+  strongly non-normal sink may take an orbit any number of spreads away before it comes back.
 
 Most steps of most orbits are long, far from every earlier point and far from the end of the budget: nothing can come of
 them. They are only noted down (a few operations per step, however many orbits there are).
@@ -38,6 +40,7 @@ APART = 10.0  # within a lap a cycle stays this many times farther from its anch
 RING = WINDOW + 2  # steps kept, so that the rate of the step before the last can still be told
 _TINY = torch.finfo(torch.float64).tiny
 STRAIGHT = 0.9  # displacement over path length of an orbit that marches away
+FAR = 10.0  # spreads from the starts beyond which a march is one away
 
 
 @dataclass
@@ -56,10 +59,11 @@ class OrbitState:
     period: Tensor  # (b,) time of the last return to an anchor, 0 for none
     gap: Tensor  # (b,) distance of that return
     closest: Tensor  # (b,) nearest that the orbit has come to its anchor since, before returning to it
+    budget: Tensor  # (b,) int64 steps after which the orbit ends in any case
 
     @classmethod
-    def fresh(cls, z: Tensor) -> Self:
-        """For orbits at their start."""
+    def fresh(cls, z: Tensor, budget: int, t: Tensor) -> Self:
+        """For orbits at step ``t`` ``(b,)`` of at most ``budget``, of which nothing earlier is known."""
         b = len(z)
         zeros = torch.zeros(b, dtype=torch.float64, device=z.device)
         integers = torch.zeros(b, dtype=torch.int64, device=z.device)
@@ -70,15 +74,16 @@ class OrbitState:
             stalled=integers.clone(),
             due=integers.clone(),
             anchor=z.clone(),
-            anchor_step=integers.clone(),
+            anchor_step=t.clone(),
             anchor_log_step=torch.full_like(zeros, torch.inf),
             path=zeros.clone(),
             period=integers.clone(),
             gap=torch.full_like(zeros, torch.inf),
             closest=torch.full_like(zeros, torch.inf),
+            budget=integers + budget,
         )
 
-    def keep(self, chosen: Tensor) -> Self:
+    def keep(self, chosen: Tensor | slice) -> Self:
         """Only the chosen orbits."""
         return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
@@ -117,9 +122,7 @@ class Judge:
         self.spread = spread
         self.tolerance = protocol.tolerance * spread
         squared = protocol.stop == "squared_step"
-        # Steps no longer than this, and points no farther out than that, are looked at closely.
-        self._short = protocol.tolerance**0.5 if squared else self.tolerance
-        self._far = protocol.divergence * spread - float(centre.norm())
+        self._short = protocol.tolerance**0.5 if squared else self.tolerance  # steps no longer are looked at closely
 
     def step(self, state: OrbitState, t: Tensor, z: Tensor, f_z: Tensor) -> Verdict:
         """Update ``state`` in place with the step from z_t to f(z_t) and say which orbits are finished."""
@@ -131,7 +134,7 @@ class Judge:
         state.path += length
         verdict = Verdict(torch.full_like(t, int(Status.RUNNING), dtype=torch.uint8), length, floor)
         eventful = torch.minimum(length, gap) <= floor.clamp(min=self._short)
-        eventful |= (t >= state.due) | ~(image.norm(dim=1) <= self._far)
+        eventful |= (t >= state.due) | ~length.isfinite()
         if bool(eventful.any()):
             self._look(state, t, z, f_z, gap, verdict)
         else:
@@ -186,16 +189,16 @@ class Judge:
                 status.masked_fill_(returned, int(Status.PERIODIC))
                 period = torch.where(returned, state.period, period)
                 error = torch.where(returned, cycle.error, error)
-        out_of_budget = (t >= rules.max_steps) & (status == int(Status.RUNNING))
-        if bool(out_of_budget.any()):
-            status[out_of_budget] = self._why_unfinished(state, t, image, length)[out_of_budget]
-            period[out_of_budget] = 0
-        self._move_anchor(state, t, z, length)
-        away = (image - self.centre).norm(dim=1) > rules.divergence * self.spread
-        status.masked_fill_(away, int(Status.DIVERGED))
+        out_of_budget = (t >= state.budget) & (status == int(Status.RUNNING))
         broken = ~length.isfinite()
-        status.masked_fill_(broken, int(Status.NONFINITE))
-        period.masked_fill_(away | broken, 0)
+        if bool((out_of_budget | broken).any()):
+            why = self._why_unfinished(state, t, image, length)
+            away = (z.flatten(1) - self.centre).norm(dim=1) > rules.divergence * self.spread
+            why = torch.where(broken, int(Status.NONFINITE), why).masked_fill(away, int(Status.DIVERGED))
+            unfinished = out_of_budget | broken
+            status.copy_(torch.where(unfinished, why, status))
+            period.masked_fill_(unfinished, 0)
+        self._move_anchor(state, t, z, length)
         verdict.rate, verdict.error, verdict.period = state.rate, error, period
 
     @staticmethod
@@ -244,7 +247,7 @@ class Judge:
 
     def _move_anchor(self, state: OrbitState, t: Tensor, z: Tensor, length: Tensor) -> None:
         life = torch.maximum((state.anchor_step // 4).clamp(min=FIRST_ANCHOR_LIFE), state.period)
-        last = self.protocol.max_steps - 2 * WINDOW  # what the end is compared with must lie before its window
+        last = state.budget - 2 * WINDOW  # what the end is compared with must lie before its window
         old = (t - state.anchor_step >= life) & (t < last)
         if bool(old.any()):
             state.period = torch.where(old, 0, state.period)
@@ -253,7 +256,7 @@ class Judge:
             state.closest = torch.where(old, length, state.closest)
             life = torch.where(old, (t // 4).clamp(min=FIRST_ANCHOR_LIFE), life)
         due = state.anchor_step + life
-        state.due = torch.where(due < last, due, self.protocol.max_steps)
+        state.due = torch.where(due < last, due, state.budget)
 
     @staticmethod
     def _set_anchor(state: OrbitState, where: Tensor, z: Tensor, t: Tensor, length: Tensor) -> None:
@@ -267,6 +270,8 @@ class Judge:
         """Status of orbits whose budget is used up."""
         straight = (image - state.anchor.flatten(1)).norm(dim=1) / state.path.clamp(min=1e-300)
         marching = (straight >= STRAIGHT) & (state.path >= self.spread) & ~(state.rate < 1 - 1e-6)
+        # Along a connection between saddles bounded orbits are slow and straight as well.
+        marching &= (image - self.centre).norm(dim=1) > FAR * self.spread
         age = (t - state.anchor_step).clamp(min=1)
         decay = (_log(length).squeeze(1) - state.anchor_log_step) / age
         # Contraction shows as: every recent step is shorter than the mean since the anchor, and that than the first.
@@ -276,10 +281,9 @@ class Judge:
         shrinking &= (length < SMALL_STEP * self.spread) | (t < 2 * WINDOW)
         algebraic = -decay * t <= ALGEBRAIC
         status = torch.full_like(t, int(Status.WANDERING), dtype=torch.uint8)
-        status[shrinking & ~algebraic] = int(Status.BUDGET)
-        status[shrinking & algebraic & (length < SMALL_STEP * self.spread)] = int(Status.SLOW)
-        status[marching] = int(Status.DIVERGED)
-        return status
+        status.masked_fill_(shrinking & ~algebraic, int(Status.BUDGET))
+        status.masked_fill_(shrinking & algebraic & (length < SMALL_STEP * self.spread), int(Status.SLOW))
+        return status.masked_fill_(marching, int(Status.DIVERGED))
 
 
 def _slot(t: Tensor) -> Tensor:

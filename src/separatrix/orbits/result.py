@@ -23,8 +23,7 @@ class Orbits(Columnar):
     Attributes:
         points: ``(n, *latent)`` end points z_t, exactly the points whose residual is reported.
         steps: ``(n,)`` int64, t: how many times the map was applied to the start to get the end point. A CAPTURED orbit was
-            not followed farther; if that was on the trail of an earlier orbit, the steps which that one still made are
-            added. For the steps to convergence use ``Protocol(capture=False)``.
+            not followed farther; for the steps to convergence use ``Protocol(capture=False)``.
         residual: ``(n,)`` float64 ‖f(z_t) − z_t‖; for a periodic orbit ‖f^p(z_t) − z_t‖.
         rate: ``(n,)`` float64, measured ratio of successive steps (below 1: contracting), NaN if too few steps.
         error: ``(n,)`` float64, estimated distance of the end point to its limit, residual/(1 − rate); infinite if not

@@ -2,10 +2,10 @@
 
 from separatrix.output.manifest import DETECTOR, MANIFEST, RESULT, add_file, foreign_entries
 from separatrix.output.owner import Owner
-from separatrix.output.refusals import PathLike
 from separatrix.output.reservation import (
     ROOM,
     Busy,
+    PathLike,
     Reservation,
     hold,
     new_file,

@@ -19,12 +19,13 @@ from pathlib import Path
 from uuid import uuid4
 
 from separatrix.errors import FileError
-from separatrix.output.manifest import foreign_entries, write_manifest
+from separatrix.output.manifest import foreign_entries, in_words, kind_of, write_manifest
 from separatrix.output.owner import Owner
-from separatrix.output.refusals import PathLike, followed, refuse_source, refuse_what_is_there, require_room
 
 ROOM = 2**20
 """Bytes that must be free before a long computation begins; a small report takes as many."""
+
+PathLike = str | os.PathLike[str]
 
 _OWNER = "owner.json"
 _TRIES = 100  # to be faster than another process that wants the same place
@@ -114,10 +115,10 @@ def reserve(
         FileError: what is there is not to be replaced, or another run writes there (`Busy`), or nobody can.
     """
     asked = Path(path)
-    target = followed(asked)
+    target = _followed(asked)
     part = _part_of(target)
     created = [parent for parent in part.parents if not parent.exists()]
-    refuse_source(asked, target, reads)
+    _refuse_source(asked, target, reads)
     with _one_thread:
         if part in _held:
             raise _busy(part, Owner.here())
@@ -127,8 +128,8 @@ def reserve(
         try:
             _take(part)
             taken = True
-            require_room(part, room)
-            refuse_what_is_there(asked, target, kind, overwrite)
+            _require_room(part, room)
+            _refuse_what_is_there(asked, target, kind, overwrite)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _failed(asked, error) from error
@@ -219,13 +220,6 @@ def _built(place: Reservation) -> Iterator[Path]:
         yield place.new / place.target.name
     except OSError as error:
         raise _failed(place.asked, error) from error
-
-
-def _part_of(target: Path) -> Path:
-    place = Path(os.path.abspath(target))
-    if not place.name:
-        raise FileError(f"{target} is no name for what is written; choose a path that ends in one.")
-    return place.with_name(f".{place.name}.part")
 
 
 # -- taking a place, and leaving it ------------------------------------------------------------------------------------
@@ -337,6 +331,78 @@ def _aside(entry: Path, place: Path) -> Path:
     )
     entry.rename(free)
     return free
+
+
+# -- what is found out at once -----------------------------------------------------------------------------------------
+
+
+def _part_of(target: Path) -> Path:
+    place = Path(os.path.abspath(target))
+    if not place.name:
+        raise FileError(f"{target} is no name for what is written; choose a path that ends in one.")
+    return place.with_name(f".{place.name}.part")
+
+
+def _followed(asked: Path) -> Path:
+    """Where a link leads, else the path itself."""
+    if not asked.is_symlink():
+        return asked
+    target = Path(os.path.realpath(asked))
+    if not target.exists():
+        raise FileError(
+            f"{asked} is a link to {target}, which does not exist; remove the link, or make what it leads to."
+        )
+    return target
+
+
+def _refuse_source(asked: Path, target: Path, reads: Iterable[PathLike | None]) -> None:
+    """What is read may not be what is replaced, nor be in it."""
+    real = Path(os.path.realpath(target))
+    for source in reads:
+        if source is None:
+            continue
+        text = os.fspath(source)
+        for name in (text, text.rpartition("#")[0], text.rpartition(":")[0]):  # an array of a file, a function of one
+            place = Path(os.path.realpath(os.path.expanduser(name))) if name else None
+            if place is not None and place.exists() and real in (place, *place.parents):
+                what = "is" if place == real else f"holds {name}, which is"
+                raise FileError(f"{asked} {what} read here; choose another place to write to.")
+
+
+def _refuse_what_is_there(asked: Path, target: Path, kind: str | None, overwrite: bool) -> None:
+    if not os.path.lexists(target):
+        return
+    if kind is None:
+        if target.is_dir():
+            raise FileError(f"{asked} is a folder; choose a name for a file.")
+        if not overwrite:
+            raise FileError(f"{asked} already exists; choose another name, or pass overwrite=True.")
+        return
+    if not overwrite:
+        raise FileError(f"{asked} already exists; choose another folder, or remove it first.")
+    if not target.is_dir():
+        raise FileError(f"{asked} is a file; choose another folder.")
+    foreign, found = foreign_entries(target), kind_of(target)
+    if foreign:
+        raise FileError(
+            f"{asked} is not an earlier run and nothing else (it holds {in_words(foreign)}), so it is not replaced; choose "
+            "another folder."
+        )
+    if found not in (None, kind):
+        raise FileError(
+            f"{asked} is not an earlier run of this kind ({found}), so it is not replaced; choose another folder."
+        )
+
+
+def _require_room(part: Path, room: int) -> None:
+    """Write as much, and remove it."""
+    if room:
+        ballast = part / "room"
+        with ballast.open("wb") as stream:
+            stream.write(bytes(room))
+            stream.flush()
+            os.fsync(stream.fileno())
+        ballast.unlink()
 
 
 def _to_disk(path: Path) -> None:

@@ -1,0 +1,85 @@
+"""Records: the last steps of a few orbits that have moved for long, kept while they run, so that closed curves cost no evaluations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+RECORDED = 768  # steps that a record must have to show a closed curve
+LONGEST = 2048  # steps kept: enough for curves that are visited eight in turn
+AT_ONCE = 24  # orbits
+NUMBERS = 2**26  # coordinates kept at most: 256 MiB in float32
+
+
+class Records:
+    """Rings of points, each of one orbit of a search; an observer that outlives the rounds."""
+
+    name = "records"
+
+    def __init__(self, latent_dim: int, device: torch.device, dtype: torch.dtype) -> None:
+        places = max(1, min(AT_ONCE, NUMBERS // (LONGEST * latent_dim)))
+        self._ring = torch.zeros((places, LONGEST, latent_dim), dtype=dtype, device=device)
+        self._count = torch.zeros(places, dtype=torch.int64, device=device)
+        self.orbit = torch.full((places,), -1, dtype=torch.int64, device=device)  # of the search; −1: free
+        self._idle = True
+
+    def watch(self, orbits: Tensor, points: Tensor) -> None:
+        """Record these orbits of the search from now on, or as many of them as there is room for, far from each other.
+
+        ``points`` ``(n, *latent)`` are where they are: the choice depends on that and not on their order.
+        """
+        places = (self.orbit < 0).nonzero().squeeze(1)
+        chosen = orbits[_far_apart(points.flatten(1).to(torch.float64), len(places))]
+        places = places[: len(chosen)]
+        self.orbit[places], self._count[places], self._place[chosen] = chosen, 0, places
+        self._idle = bool((self.orbit < 0).all())
+
+    def release(self, orbits: Tensor) -> None:
+        """Forget these orbits."""
+        self.orbit[torch.isin(self.orbit, orbits)], self._place[orbits] = -1, -1
+        self._idle = bool((self.orbit < 0).all())
+
+    def long_enough(self, steps: int) -> list[tuple[int, Tensor]]:
+        """Every orbit with a record of at least so many steps, and the record ``(t, k)``, oldest point first."""
+        result = []
+        for place, (orbit, count) in enumerate(zip(self.orbit.tolist(), self._count.tolist(), strict=True)):
+            if orbit >= 0 and count >= steps:
+                path = torch.roll(self._ring[place], -count % LONGEST, dims=0)
+                result.append((orbit, path[max(LONGEST - count, 0) :]))
+        return result
+
+    def begin(self, count: int, like: Tensor) -> None:
+        """The search has ``count`` orbits."""
+        self._place = torch.full((count,), -1, dtype=torch.int64, device=like.device)
+
+    def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> None:  # noqa: ARG002
+        """Overwrite the oldest point."""
+        if self._idle:
+            return
+        place = self._place[orbit]
+        chosen = place >= 0
+        place = place[chosen]
+        self._ring[place, self._count[place] % LONGEST] = z[chosen].flatten(1)
+        self._count[place] += 1
+
+    def result(self) -> None:
+        """Nothing per orbit."""
+
+
+def _far_apart(points: Tensor, most: int) -> Tensor:
+    """Up to ``most`` rows, each the farthest from all before it (Gonzalez 1985), the first from the centre; of equals the first by
+    its coordinates."""
+    rows = points.isfinite().all(dim=1).nonzero().squeeze(1)
+    for column in range(points.shape[1] - 1, -1, -1) if len(rows) > most else ():
+        rows = rows[points[rows, column].argsort(stable=True)]
+    if len(rows) <= most:
+        return rows
+    flat = points[rows]
+    gap = (flat - flat.mean(dim=0)).norm(dim=1)
+    chosen: list[int] = []
+    while len(chosen) < most:
+        chosen.append(int(gap.argmax()))
+        after = (flat - flat[chosen[-1]]).norm(dim=1)
+        gap = torch.minimum(gap, after) if len(chosen) > 1 else after
+        gap[chosen] = -1.0
+    return rows[chosen]
