@@ -316,7 +316,7 @@ def test_leaked_held_out_images_never_clear_a_memory_and_are_named_everywhere(au
         (row, row, True) for row in range(10)
     ]
     sentence = (
-        "10 of 200 held-out images (5.0%) are copies of training images (all with the same values) and are left out"
+        "10 of 200 held-out images (5 %) are copies of training images (all with the same values) and are left out"
     )
     named = "no. 0 (no. 0), no. 1 (no. 1)"
     page = (tmp_path / "few" / "report.html").read_text(encoding="utf-8")
@@ -332,7 +332,7 @@ def test_leaked_held_out_images_never_clear_a_memory_and_are_named_everywhere(au
     assert many.json["decision"] == "cannot say"
     assert many.json["resemblance"]["overlap"]["too_many"] is True
     card = (tmp_path / "many" / "model_card.md").read_text(encoding="utf-8")
-    assert "**Cannot say.** 12 of 200 held-out images (6.0%) are copies of training images" in card
+    assert "**Cannot say.** 12 of 200 held-out images (6 %) are copies of training images" in card
     same = audited("memory", *rules, "--held-out", "train.npy", "--out", "same")
     assert same.code == ExitCode.CANNOT_SAY
     assert "The held-out images are the training images themselves, all 12 of them" in " ".join(same.stdout.split())

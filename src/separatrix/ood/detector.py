@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,10 +14,11 @@ from torch import Tensor
 
 from separatrix.data import ImageSet, load_images
 from separatrix.data.encoding import encode_range
-from separatrix.errors import InputError
+from separatrix.errors import CalibrationWarning, InputError
 from separatrix.field import LatentField
 from separatrix.numerics.conformal import conformal_p_values
 from separatrix.numerics.counter_random import uniform
+from separatrix.numerics.duplicates import keys_of
 from separatrix.ood.decisions import Budget, Decisions, decided
 
 _BLOCK = 512  # inputs scored together: memory depends on this, not on how many there are
@@ -88,7 +90,11 @@ class Detector(ABC):
             seed: of the split.
 
         Raises:
-            InputError: too few inputs, or of a shape that the encoder does not take.
+            InputError: too few inputs, of a shape that the encoder does not take, or no calibration inputs but those that are
+                fitted on.
+
+        Warns:
+            CalibrationWarning: some calibration inputs are fitted on as well, and are left out.
 
         Cost: half a map evaluation per input for its latent, and what the detector itself costs.
         """
@@ -97,6 +103,7 @@ class Detector(ABC):
         if others is None:
             fitted, kept = split(len(data), held_out, seed)
             data, others = data[fitted], data[kept]
+        others = _fresh(others, data)
         latents = self.encoded(self.field, data)
         usable = latents.flatten(1).isfinite().all(dim=1)
         self.input_shape = tuple(data.shape[1:])
@@ -119,6 +126,7 @@ class Detector(ABC):
         if others is None:
             fitted, kept = split(len(z), held_out, seed)
             z, others = z[fitted], z[kept]
+        others = _fresh(others, z)
         self.input_shape = None
         self._fit(*self._enough(z[z.flatten(1).isfinite().all(dim=1)], None))
         return self._calibrate(self._scores(len(others), lambda a, b: (others[a:b], None)))
@@ -246,6 +254,27 @@ class Detector(ABC):
             raise InputError(
                 f"{type(self).__name__} compares inputs with their reconstructions; use fit and score with inputs, not latents."
             )
+
+
+def _fresh(calibration: Tensor, fitted: Tensor) -> Tensor:
+    """The calibration inputs without those that are fitted on as well: what is fitted on scores lower than anything fresh.
+
+    Equal inputs are looked for, which a file given twice has, and a split of data that repeat themselves.
+    """
+    known = set(keys_of(fitted))
+    fresh = torch.tensor([key not in known for key in keys_of(calibration)], dtype=torch.bool)
+    lost = int((~fresh).sum())
+    if not lost:
+        return calibration
+    words = f"{lost:,} of {len(calibration):,} calibration inputs are among those that the detector is fitted on"
+    if lost == len(calibration):
+        raise InputError(
+            f"{words}, and none is left; give other inputs for calibration, or none, to have some held out."
+        )
+    warnings.warn(
+        f"{words}, and are left out: such inputs score lower than fresh ones.", CalibrationWarning, stacklevel=3
+    )
+    return calibration[fresh.to(calibration.device)]
 
 
 def split(count: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ from separatrix.ood.trajectory import TrajectoryDetector
 from separatrix.ood.typicality import TypicalityDetector
 from separatrix.progress import Progress
 from separatrix.protocol import Protocol
+from separatrix.studies.closeness import closeness
 from separatrix.studies.resemblance import resemblance
 
 _CANDIDATES = 6  # detectors at most
@@ -219,8 +220,8 @@ def _judged(
     if len(found.points):
         distance = nearest(latents, found.points).distance
         coverage = 1 - float(distance.square().mean()) / spread(latents) ** 2
-        study = resemblance(field, limits, trained, kept)
-        unlike = float((study.coefficient < study.held_out.quantile(_UNLIKE)).double().mean())
+        level = closeness(kept, trained).coefficient.quantile(_UNLIKE)
+        unlike = float((resemblance(field, limits, trained).coefficient < level).double().mean())
         if coverage <= 0:
             findings.append(
                 f"The attractors are no nearer to the data than its mean is (coverage {coverage:.2f}): they do not describe it."

@@ -17,8 +17,16 @@ from torch import Tensor
 
 from separatrix.data import ImageSet
 from separatrix.errors import InputError
-from separatrix.numerics.duplicates import CLOSE, NEAR, chords, keys_of, representatives, spread_between
-from separatrix.numerics.neighbours import Distance, Engine
+from separatrix.numerics.duplicates import (
+    CLOSE,
+    NEAR,
+    chords,
+    first_of_equals,
+    keys_of,
+    representatives,
+    spread_between,
+)
+from separatrix.numerics.neighbours import Distance, Engine, nearest_items
 from separatrix.studies.closeness import Closeness, closeness, images_of
 from separatrix.studies.resemblance_words import EXACT
 
@@ -39,7 +47,8 @@ class Overlap:
         stands_for: ``(m,)`` int64, the first of its copies for each training image.
         held_out: ``(n',)`` int64, held-out images that are no copies, without repetitions: the null.
         repeated: ``(r,)`` int64, held-out images that are no copies and repeat an earlier one.
-        null: closeness of the images ``held_out`` to the images ``train``; ``nearest`` counts all training images.
+        variants: ``(v,)`` int64, training images that stand behind another one and are not quite equal to it.
+        null: closeness of the images ``held_out``, as :meth:`closeness` measures it.
         others: ``(s,)`` coefficient of a sample of the images ``train`` against the other ones.
         given: how many training and held-out images there were.
         same: the held-out images are the training images, all of them and no others.
@@ -56,6 +65,7 @@ class Overlap:
     stands_for: Tensor
     held_out: Tensor
     repeated: Tensor
+    variants: Tensor
     null: Closeness
     others: Tensor
     given: tuple[int, int]
@@ -64,6 +74,14 @@ class Overlap:
     distance: Distance
     names: tuple[tuple[str, ...], tuple[str, ...]]
     noun: str
+
+    def closeness(self, images: Tensor, train: Tensor, engine: Engine = "torch") -> Closeness:
+        """How close images come to the training images, of which all copies of one count as one.
+
+        ``nearest`` is the first of its copies. The distance is that of the copy that is nearest, the ten further images of
+        the ratio are others.
+        """
+        return _measured(images, train, self.train, self.stands_for, self.variants, self.distance, engine)
 
     def distinct(self, train: Tensor) -> Tensor:
         """The training images without repetitions."""
@@ -99,8 +117,8 @@ class Overlap:
             )
         kind = _kinds(int(self.equal.sum()), count)
         found = (
-            f"{count:,} of {total:,} held-out images ({count / total:.1%}) {_are(count, 'a copy', 'copies')} of "
-            f"{self.noun}s ({kind})"
+            f"{count:,} of {total:,} held-out image{'' if total == 1 else 's'} ({100 * count / total:.3g} %) "
+            f"{f'is a copy of a {self.noun}' if count == 1 else f'are copies of {self.noun}s'} ({kind})"
         )
         if self.too_many:
             return (
@@ -115,11 +133,12 @@ class Overlap:
         words = []
         if again:
             words.append(
-                f"{again:,} of {self.given[0]:,} {self.noun}s repeat{'s' if again == 1 else ''} another one, and count once: "
-                f"{len(self.train):,} are distinct."
+                f"{again:,} of {self.given[0]:,} {self.noun}s repeat{'s' if again == 1 else ''} another one, and such images count "
+                f"once: {len(self.train):,} are distinct."
             )
         if repeated and not self.same:
-            words.append(f"{repeated:,} held-out images repeat others, and count once.")
+            images = "image repeats another" if repeated == 1 else "images repeat others"
+            words.append(f"{repeated:,} held-out {images}, and count once.")
         return " ".join(words)
 
     def listed(self, most: int = _NAMED) -> tuple[str, ...]:
@@ -228,8 +247,9 @@ def overlap(
     chosen = stands_for.unique()
     distinct = known if len(chosen) == len(known) else known[chosen]
     among = _among_themselves(distinct, distance, engine, sample, seed)
-    null = closeness(unseen, distinct, distance, engine=engine)
-    null = null._replace(nearest=chosen[null.nearest])
+    first_equal = first_of_equals(keys)
+    variants = (first_equal[stands_for] != first_equal).nonzero().squeeze(1)
+    null = _measured(unseen, known, chosen, stands_for, variants, distance, engine)
     first = {key: row for row, key in reversed(list(enumerate(keys)))}
     equal = torch.tensor([key in first for key in theirs], dtype=torch.bool)
     copied = equal | _near(null, among.ratio, distinct, distance, alpha)
@@ -247,6 +267,7 @@ def overlap(
         stands_for=stands_for,
         held_out=left,
         repeated=free[~once],
+        variants=variants,
         null=Closeness(*(column[left] for column in null)),
         others=among.coefficient,
         given=(len(known), len(unseen)),
@@ -255,6 +276,31 @@ def overlap(
         distance=distance,
         names=(_names(held_out, copies), _names(train, originals)),
         noun=noun,
+    )
+
+
+def _measured(
+    images: Tensor,
+    known: Tensor,
+    chosen: Tensor,
+    stands_for: Tensor,
+    variants: Tensor,
+    distance: Distance,
+    engine: Engine,
+) -> Closeness:
+    """Closeness to the training images ``chosen``, with the distance to a variant of the nearest where that is smaller."""
+    found = closeness(images, known if len(chosen) == len(known) else known[chosen], distance, engine=engine)
+    found = found._replace(nearest=chosen[found.nearest])
+    if not len(variants) or not len(images):
+        return found
+    other = nearest_items(images, known[variants], 1, distance, engine=engine)
+    before = 1 - found.coefficient if distance == "cosine" else -found.coefficient
+    now = torch.minimum(before, other.distance[:, 0])
+    shorter = (now < before) & (stands_for[variants[other.index[:, 0]]] == found.nearest)
+    share = chords(now, distance) / chords(before, distance)
+    return found._replace(
+        coefficient=torch.where(shorter, 1 - now if distance == "cosine" else -now, found.coefficient),
+        ratio=torch.where(shorter, found.ratio * share, found.ratio),
     )
 
 
@@ -287,7 +333,3 @@ def _kinds(equal: int, count: int) -> str:
     if equal == count:
         return "the same values" if count == 1 else "all with the same values"
     return f"{equal:,} with the same values" if equal else "nearly the same"
-
-
-def _are(count: int, one: str, many: str) -> str:
-    return f"is {one}" if count == 1 else f"are {many}"

@@ -26,7 +26,7 @@ from separatrix.limitsets.sets import LimitSets
 from separatrix.numerics import counter_random
 from separatrix.numerics.neighbours import Distance, Engine
 from separatrix.numerics.ranks import benjamini_hochberg, rank_p_values
-from separatrix.studies.closeness import Closeness, closeness, images_of
+from separatrix.studies.closeness import Closeness, images_of
 from separatrix.studies.overlap import Overlap, overlap
 from separatrix.studies.resemblance_words import Outcome, exact_copies, judged, median, would_change
 
@@ -158,10 +158,9 @@ def resemblance(
         )
     if shared is None:
         shared = overlap(train, held_out, distance=distance, engine=engine, alpha=alpha, seed=seed, noun=noun)
-    known = shared.distinct(images_of(train, "train"))
+    known = images_of(train, "train")
     chosen = (limits.stable == 1).nonzero().squeeze(1).to("cpu")
-    ours = _of_attractors(field, limits, chosen.tolist(), known, distance, engine)
-    ours = ours._replace(nearest=shared.train[ours.nearest])
+    ours = _of_attractors(field, limits, chosen.tolist(), known, shared, engine)
     null = shared.null
     columns = {
         "sets": chosen,
@@ -183,7 +182,7 @@ def resemblance(
         **columns,
         held_out=null.coefficient,
         held_out_ratio=null.ratio,
-        noise=closeness(_noise(known, noise, seed), known, distance, engine=engine).coefficient,
+        noise=shared.closeness(_noise(known, noise, seed), known, engine).coefficient,
         distance=name,
         alpha=alpha,
         outcome=outcome,
@@ -201,7 +200,7 @@ def resemblance(
 
 
 def _of_attractors(
-    field: LatentField, limits: LimitSets, chosen: list[int], train: Tensor, distance: Distance, engine: Engine
+    field: LatentField, limits: LimitSets, chosen: list[int], train: Tensor, shared: Overlap, engine: Engine
 ) -> Closeness:
     """For each chosen set the closeness of that of its decoded points which is closest to a training image."""
     best = Closeness(
@@ -223,7 +222,7 @@ def _of_attractors(
                 f"{tuple(decoded.shape[1:])}; "
                 "pass the images in the decoder's shape."
             )
-        found = closeness(decoded, train, distance, engine=engine)
+        found = shared.closeness(decoded, train, engine)
         for place, row in enumerate(owner[rows].tolist()):
             if found.coefficient[place] > best.coefficient[row]:
                 for column, values in zip(best, found, strict=True):

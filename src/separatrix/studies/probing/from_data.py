@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
+from separatrix.numerics.duplicates import representatives
 from separatrix.studies.probing.dictionary import Dictionary, Role
 
 
@@ -19,7 +20,8 @@ class Split:
         latents: ``(s, *latent_shape)`` to be coded.
         images: their images, or None.
         others: ``(r, d)`` float64, latents for the controls; maybe none.
-        left_out: items of the reference that are also coded, or occur there twice.
+        left_out: items of the reference that are copies of coded ones, or of each other (near-copies too, see
+            :func:`~separatrix.numerics.duplicates.representatives`).
         absent: why there are no controls from data, where there are none.
     """
 
@@ -38,13 +40,10 @@ def apart(latents: Tensor, images: Tensor | None, others: Tensor | None, other_i
         if images is not None:
             images, other_images = images[:half], images[half:]
     items, other_items = (latents, others) if images is None or other_images is None else (images, other_images)
-    known = set(_keys(items))
-    kept = []
-    for index, key in enumerate(_keys(other_items)):
-        if key not in known:
-            known.add(key)
-            kept.append(index)
-    chosen = others[kept].detach().flatten(1).to("cpu", torch.float64)
+    together = torch.cat([part.detach().flatten(1).cpu() for part in (items, other_items)])
+    itself = representatives(together, "euclidean") == torch.arange(len(together))
+    kept = itself[len(items) :].nonzero().squeeze(1)
+    chosen = others[kept.to(others.device)].detach().flatten(1).to("cpu", torch.float64)
     chosen = chosen[chosen.isfinite().all(dim=1)]
     if len(latents) < 2:
         raise InputError(f"A comparison needs at least 2 images to be coded, not {len(latents)}; give more.")
@@ -68,9 +67,3 @@ def real_latents(latents: Tensor, count: int) -> Dictionary:
     """The first ``count`` real latents as they are."""
     atoms = latents[:count].to(torch.float64)
     return Dictionary(Role.REAL, atoms, f"{len(atoms):,} latents of other images")
-
-
-def _keys(items: Tensor) -> list[bytes]:
-    """Equal items, equal bytes."""
-    rows = items.detach().flatten(1).to("cpu", torch.float64) + 0.0  # −0 becomes 0
-    return [row.tobytes() for row in rows.numpy()]
