@@ -47,15 +47,19 @@ def test_a_good_field_passes_everything():
     assert [finding.name for finding in result.findings] == [
         "weights",
         "shapes",
-        "finite",
         "deterministic",
         "batch independence",
+        "encode's input",
+        "decode's input",
+        "encode's output",
+        "decode's output",
+        "finite",
         "eval mode",
         "gradients",
         "float64",
     ]
     assert all(finding.passed for finding in result.findings)
-    assert len(str(result).splitlines()) == 8
+    assert len(str(result).splitlines()) == 12
     result.require()
 
 

@@ -11,9 +11,9 @@ from torch import nn
 import separatrix as sx
 from separatrix import LatentField
 from separatrix.copies import transplanted
-from separatrix.guest import borrowed, fingerprint, modules_behind
+from separatrix.fingerprints import fingerprint
+from separatrix.guest import borrowed, modules_behind
 
-CPU = torch.device("cpu")
 GLOBAL_NET = nn.Linear(2, 2)
 
 
@@ -104,10 +104,10 @@ def test_nothing_is_left_behind_by_a_failure(action, error):
 
 def test_borrowing_evaluates_in_eval_mode_without_gradients():
     net = net_with_everything()
-    with borrowed((net,), CPU):
+    with borrowed((net,)):
         assert not any(part.training for part in net.modules())
         assert not torch.is_grad_enabled()
-        with borrowed((net,), CPU):  # a loop holds the guest while public methods enter again
+        with borrowed((net,)):  # a loop holds the guest while public methods enter again
             assert not any(part.training for part in net.modules())
         assert not any(part.training for part in net.modules())
 

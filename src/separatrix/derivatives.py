@@ -5,6 +5,7 @@ All functions expect to be called inside ``field.guest()``; :class:`separatrix.f
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +20,9 @@ from separatrix.protocol import DENSE_LIMIT
 if TYPE_CHECKING:
     from separatrix.field import LatentField
 
+# Torch has one stack of forward-mode levels, and one choice of attention kernels, for all threads: in two at once tangents
+# become 0 in silence.
+_FORWARD_MODE = threading.RLock()
 _ROWS_AT_ONCE = 256  # rows of Jacobians in one backward pass; larger batches are slower on a CPU
 _WITNESSES, _WITNESSES_AT_ONCE = 8, 4  # points at which autograd is compared with differences
 _AGREEMENT = 1e-3  # relative error that autograd is allowed where differences are exact
@@ -43,7 +47,7 @@ def jvp(field: LatentField, z: Tensor, tangent: Tensor) -> Tensor:
 
 def _autograd_jvp(field: LatentField, z: Tensor, tangent: Tensor) -> Tensor:
     # The fused attention kernels have neither a forward-mode nor a second derivative; the plain formula has both.
-    with sdpa_kernel(SDPBackend.MATH):
+    with _FORWARD_MODE, sdpa_kernel(SDPBackend.MATH):
         try:
             return torch.func.jvp(field.bare, (z,), (tangent,))[1]
         except (RuntimeError, NotImplementedError) as error:  # some operation of the model has no forward mode
@@ -102,7 +106,12 @@ def sees_gradient(field: LatentField) -> bool:
         z, t, u = (
             torch.from_numpy(drawn).to(field.device, field.dtype).reshape(3, _WITNESSES_AT_ONCE, *field.latent_shape)
         )
-        gradient = _autograd_vjp(field, z, u)
+        try:
+            gradient = _autograd_vjp(field, z, u)
+        except RuntimeError as error:  # NumPy inside, out= arguments, in-place writes that autograd does not take
+            if out_of_memory(error):
+                raise
+            return False
         if gradient is None:
             return False
         contradictions += int(_contradicted(field, z, t, u, gradient).sum())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,13 @@ from separatrix import derivatives
 from separatrix.batches import Batches, out_of_memory, usual_size
 from separatrix.copies import transplanted
 from separatrix.errors import FieldError, InputError, OutOfMemoryError
-from separatrix.guest import borrowed, fingerprint, modules_behind
+from separatrix.fingerprints import fingerprint, weights_fingerprint
+from separatrix.guest import borrowed, modules_behind
+from separatrix.watched import Watched
 
 if TYPE_CHECKING:
-    from separatrix.check import FieldCheck
+    from separatrix.contract import Examined
+    from separatrix.findings import FieldCheck
 
 Map = Callable[[Tensor], Tensor]
 
@@ -81,8 +84,9 @@ class LatentField:
                     f"{role} must be callable (a module, a method or a function), not {type(function).__name__}."
                 )
         require_target(dtype, device)
-        self._encode = encode
-        self._decode = decode
+        self.encoder, self.decoder = Watched(encode, "encode"), Watched(decode, "decode")
+        self.examined: Examined | None = None
+        self._fingerprints: dict[frozenset[str], str | None] = {}
         self.modules: tuple[nn.Module, ...] = tuple(modules) if modules is not None else modules_behind(encode, decode)
         weight = _first_floating(self.modules)
         self.dtype: torch.dtype = dtype or (torch.float32 if weight is None else weight.dtype)
@@ -102,7 +106,7 @@ class LatentField:
                     "LatentField needs latent_shape=(…) or example=x (one batch of data) to know the latent space."
                 )
             with self.guest():
-                latent_shape = self._encoded(example.to(self.device)).shape[1:]
+                latent_shape = self.encoder(example.to(self.device)).shape[1:]
         self.latent_shape: tuple[int, ...] = (
             (latent_shape,) if isinstance(latent_shape, int) else tuple(int(size) for size in latent_shape)
         )
@@ -140,34 +144,106 @@ class LatentField:
         return math.prod(self.latent_shape)
 
     @property
+    def halves(self) -> tuple[Watched, Watched]:
+        """E and D as they are called: watched, and given copies where that is needed."""
+        return self.encoder, self.decoder
+
+    @property
+    def _encode(self) -> Callable[..., Any]:
+        return self.encoder.function
+
+    @property
+    def _decode(self) -> Callable[..., Any]:
+        return self.decoder.function
+
+    @property
     def taken_by_place(self) -> tuple[str, ...]:
         """Sentences on outputs that were tuples, of which the first entry is taken; known only once the model has run."""
         words = (getattr(function, "by_place", None) for function in (self._decode, self._encode))
         return tuple(word for word in words if isinstance(word, str))
 
-    @cached_property
+    @property
     def fingerprint(self) -> str | None:
-        """SHA-256 of all weights, or None where no module could be found behind the callables."""
-        return fingerprint(self.modules)
+        """SHA-256 of all weights, buffers and captured tensors, without those that an evaluation writes to; None without any."""
+        scratch = self.examined.scratch if self.examined is not None else frozenset()
+        if scratch not in self._fingerprints:
+            self._fingerprints[scratch] = fingerprint(self.modules, (self._encode, self._decode), scratch)
+        return self._fingerprints[scratch]
 
-    @contextmanager
-    def guest(self) -> Iterator[None]:
-        """Borrow the model: evaluation mode, no gradients, private random state; all put back at the end.
+    @cached_property
+    def weights_fingerprint(self) -> str | None:
+        """SHA-256 of the state dicts alone, or None where no module could be found behind the callables."""
+        return weights_fingerprint(self.modules)
+
+    def guest(self) -> AbstractContextManager[None]:
+        """Borrow the model: evaluation mode, no gradients; put back when the last of its borrowers is done.
 
         Every public method does this by itself; a loop enters it once, around all its evaluations.
         """
-        with borrowed(self.modules, self.device):
-            yield
+        return borrowed(self.modules)
+
+    def examine(self, latents: Tensor | None = None) -> Examined:
+        """Test what a model must be at these points, and learn its manners (`separatrix.contract`)."""
+        from separatrix.contract import examined
+
+        found = examined(self, latents)
+        if found.error is not None and out_of_memory(found.error):
+            with self.guest():
+                self.batches(self._once, found.points[:1])  # says so in its own words
+        if found.check.ok:
+            self.examined = found
+        return found
+
+    def admit(self, latents: Tensor | None = None, data: Tensor | None = None) -> None:
+        """Examine the field where it is evaluated first; refuse what is no deterministic self-map.
+
+        Every evaluation does this by itself; what the model raises is left to the evaluation that follows.
+
+        Raises:
+            FieldError: the model draws random numbers, keeps a state, or lets latents of one batch act on each other.
+
+        Cost: none for a field that was admitted before; else 10 map evaluations, which no result counts as its own.
+        """
+        from separatrix.contract import examined
+
+        if self.examined is not None:
+            return
+        if latents is not None and (not isinstance(latents, Tensor) or latents.shape[1:] != self.latent_shape):
+            return
+        try:
+            found = examined(self, latents, data)
+        except Exception:
+            return
+        if found.error is None:
+            found.check.require()
+            self.examined = found
+
+    def inherit(self, other: LatentField) -> None:
+        """Take over what is known of another field, of which this is a copy."""
+        self.examined = other.examined
+        for mine, its in zip(self.halves, other.halves, strict=True):
+            mine.learn(its)
+
+    def forget(self) -> None:
+        """Forget what was learnt of the model, since its weights were replaced."""
+        self.examined = None
+        self._fingerprints.clear()
+        for known in ("weights_fingerprint", "differentiable"):
+            vars(self).pop(known, None)
 
     def encode(self, x: Tensor) -> Tensor:
         """E(x): data ``(n, …)`` to latents ``(n, *latent_shape)``."""
-        self._see(x)
         with self.guest():
-            return self.batches(self._encoded, x)
+            if self.examined is None:
+                self.admit(data=x)
+            self._see(x)
+            return self.batches(self.encoder, x)
 
     def decode(self, z: Tensor) -> Tensor:
         """D(z): latents ``(n, *latent_shape)`` to data ``(n, …)``."""
         with self.guest():
+            if self.examined is None:
+                self.admit(z)
             return self.batches(self._decoded, z)
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -181,6 +257,8 @@ class LatentField:
 
     def bare(self, z: Tensor) -> Tensor:
         """f(z) without the guest context; for loops that hold :meth:`guest` themselves, and for autograd."""
+        if self.examined is None:
+            self.admit(z)
         # A graph keeps all parts in memory, so derivatives split their rows before they come here.
         return self._once(z) if torch.is_grad_enabled() else self.batches(self._once, z)
 
@@ -193,9 +271,10 @@ class LatentField:
         Raises:
             InputError: fewer than one.
 
-        >>> field = LatentField.from_map(lambda z: z * len(z), latent_shape=(1,)).with_batch_size(2)
-        >>> field(torch.ones(4, 1)).flatten().tolist()
-        [2.0, 2.0, 2.0, 2.0]
+        >>> sizes = []
+        >>> field = LatentField.from_map(lambda z: sizes.append(len(z)) or z / 2, latent_shape=(1,)).with_batch_size(2)
+        >>> field(torch.ones(4, 1)).flatten().tolist(), max(sizes)
+        ([0.5, 0.5, 0.5, 0.5], 2)
         """
         if most == self.batches.asked or most is None:
             return self
@@ -206,13 +285,10 @@ class LatentField:
         return twin
 
     def _once(self, z: Tensor) -> Tensor:
-        return self._encoded(self._decoded(z))
-
-    def _encoded(self, x: Tensor) -> Tensor:
-        return _tensor_from(self._encode(x), "encode")
+        return self.encoder(self._decoded(z))
 
     def _decoded(self, z: Tensor) -> Tensor:
-        x = _tensor_from(self._decode(z), "decode")
+        x = self.decoder(z)
         self._see(x)
         return x
 
@@ -229,17 +305,24 @@ class LatentField:
     @cached_property
     def differentiable(self) -> bool:
         """False if autograd sees no way from z to f(z), or only a part (no_grad, detach); derivatives are then differences."""
+        self.admit()
+        if any(half.known and half.reuses for half in self.halves):
+            return False  # autograd would write its graph into the model's own buffer
         with self.guest():
             return derivatives.sees_gradient(self)
 
     def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
         """J_f(z)·tangent, batched over the first axis. Cost: about 4 map evaluations per latent."""
         with self.guest():
+            if self.examined is None:
+                self.admit(z)
             return derivatives.jvp(self, z, tangent)
 
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
         """J_f(z)ᵀ·cotangent, batched over the first axis. Cost: about 2 map evaluations per latent."""
         with self.guest():
+            if self.examined is None:
+                self.admit(z)
             return derivatives.vjp(self, z, cotangent)
 
     def jacobian(self, z: Tensor) -> Tensor:
@@ -252,6 +335,8 @@ class LatentField:
         [[[0.5, 0.0], [0.0, 0.5]]]
         """
         with self.guest():
+            if self.examined is None:
+                self.admit(z)
             return derivatives.jacobian(self, z)
 
     def to(
@@ -303,8 +388,11 @@ class LatentField:
             units=self.units,
             details=self.details,
         )
+        twin.inherit(self)
         try:
-            output = twin(torch.zeros((1, *self.latent_shape), dtype=dtype, device=device))
+            with twin.guest():
+                zero = torch.zeros((1, *self.latent_shape), dtype=dtype, device=device)
+                output = twin.batches(twin._once, zero)
         except (RuntimeError, TypeError, ValueError) as error:
             raise FieldError(
                 f"{self.name} cannot be evaluated as {dtype} on {device} ({_first_line(error)}); "
@@ -333,6 +421,7 @@ class LatentField:
             "units": self.units,
             "parameters": sum(p.numel() for module in self.modules for p in module.parameters()),
             "fingerprint": self.fingerprint,
+            "weights": self.weights_fingerprint,
         }
         return {**identity, "details": dict(self.details)} if self.details else identity
 
@@ -407,22 +496,3 @@ def _first_floating(modules: Sequence[nn.Module]) -> Tensor | None:
 
 def _is_without_numbers(modules: Sequence[nn.Module]) -> bool:
     return any(tensor.is_meta for module in modules for tensor in (*module.parameters(), *module.buffers()))
-
-
-def _tensor_from(output: Any, role: str) -> Tensor:
-    """The output if it is a tensor; otherwise one sentence that says how to get one."""
-    if isinstance(output, Tensor):
-        return output
-    kind = type(output).__name__
-    if isinstance(output, (tuple, list)):
-        remedy = f"take the part that is the {'latent (for a VAE the mean)' if role == 'encode' else 'reconstruction'}"
-        remedy += f", for example {role}=lambda x: model.{role}(x)[0]"
-    elif isinstance(output, torch.distributions.Distribution):
-        remedy = f"a field needs one value per input: {role}=lambda x: model.{role}(x).mean"
-    elif hasattr(output, "latent_dist"):
-        remedy = f"use the posterior mean: {role}=lambda x: model.{role}(x).latent_dist.mode()"
-    elif hasattr(output, "sample") and isinstance(output.sample, Tensor):
-        remedy = f"{role}=lambda z: model.{role}(z).sample"
-    else:
-        remedy = f"wrap it so that {role} returns one tensor"
-    raise FieldError(f"{role} returned {'a' if kind[0] not in 'aeiou' else 'an'} {kind} instead of a tensor; {remedy}.")

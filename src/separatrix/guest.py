@@ -6,15 +6,15 @@ Users hand over modules, bound methods, lambdas and partials. `parts_of` is the 
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
+import threading
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 _MAX_DEPTH = 4  # how far closures of closures are followed
 
@@ -116,39 +116,57 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-@contextmanager
-def borrowed(modules: tuple[nn.Module, ...], device: torch.device) -> Iterator[None]:
-    """Evaluation mode, no gradients, private random state; everything is put back afterwards, also after an error.
+class borrowed:
+    """Evaluation mode without gradients; every part is in its former mode again when its last borrower is done.
 
     The `training` flags are set one by one (not through ``eval()``, which a module may override with side effects)
-    and restored one by one, so a deliberately mixed model comes back mixed.
+    and restored one by one, so a deliberately mixed model comes back mixed. Loans are counted over all threads: whoever
+    is done first leaves the others in evaluation mode.
     """
-    in_training = [part for module in modules for part in module.modules() if part.training]
-    cpu_state = torch.get_rng_state()
-    cuda_state = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    for part in in_training:
-        part.training = False
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part in in_training:
-            part.training = True
-        torch.set_rng_state(cpu_state)
-        if cuda_state is not None:
-            torch.cuda.set_rng_state(cuda_state, device)
+
+    __slots__ = ("_gradients", "_lent", "_modules")
+
+    def __init__(self, modules: tuple[nn.Module, ...]) -> None:
+        self._modules = modules
+        self._gradients = torch.no_grad()
+        self._lent: list[int] = []
+
+    def __enter__(self) -> None:
+        if self._modules:
+            with _LENDING:
+                for module in self._modules:
+                    for part in module.modules():
+                        if part.training or (_LOANS and id(part) in _LOANS):
+                            self._lend(part)
+        self._gradients.__enter__()
+
+    def _lend(self, part: nn.Module) -> None:
+        loan = _LOANS.setdefault(id(part), _Loan(part))
+        loan.borrowers += 1
+        self._lent.append(id(part))
+        if part.training:
+            part.training = False
+
+    def __exit__(self, *error: object) -> None:
+        self._gradients.__exit__(*error)
+        if not self._lent:
+            return
+        with _LENDING:
+            for key in self._lent:
+                loan = _LOANS[key]
+                loan.borrowers -= 1
+                if not loan.borrowers:
+                    del _LOANS[key]
+                    loan.part.training = True
 
 
-def fingerprint(modules: tuple[nn.Module, ...]) -> str | None:
-    """SHA-256 over names, shapes, dtypes and bytes of all parameters and buffers; None if no module was found."""
-    if not modules:
-        return None
-    digest = hashlib.sha256()
-    for module in modules:
-        for name, tensor in sorted(module.state_dict().items()):
-            if not isinstance(tensor, Tensor):
-                continue
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            data = tensor.detach().cpu().contiguous()
-            digest.update(data.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+@dataclass
+class _Loan:
+    """A part that was in training mode when it was borrowed; it is held, so that its id stays its own."""
+
+    part: nn.Module
+    borrowers: int = 0
+
+
+_LENDING = threading.Lock()
+_LOANS: dict[int, _Loan] = {}

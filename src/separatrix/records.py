@@ -53,6 +53,8 @@ class FieldIdentity(Part):
     name: str
     latent_shape: Shape
     fingerprint: str | None
+    weights: str | None = ""  # of the state dicts alone; files without it hold that in ``fingerprint``
+    device: str = "cpu"
 
 
 class DetectorRecord(Record):

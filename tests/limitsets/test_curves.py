@@ -266,6 +266,8 @@ def test_work_is_counted():
         return inner.bare(z)
 
     field = LatentField.from_map(counting, latent_shape=2, dtype=torch.float64)
+    field.examine()  # once per field, and no search's work
+    seen[0] = 0
     path = path_of(inner, ring(1.0))
     search, _ = examined(field, path)
     search.stay(ring(1.0, 1.0), torch.zeros(2, dtype=torch.int64))

@@ -182,7 +182,8 @@ def watched_wells(
     live = torch.zeros((), dtype=torch.float64)
 
     def function(z):
-        clock.now += per_latent * len(z) + pass_cost + alone_cost * (len(z) == 1)
+        polishing = len(z) == 1 and torch.is_grad_enabled()
+        clock.now += per_latent * len(z) + pass_cost + alone_cost * polishing
         return torch.tanh(live * z)
 
     field = LatentField.from_map(function, (1,), dtype=torch.float64)
@@ -282,7 +283,8 @@ def test_a_snapshot_that_turns_out_too_dear_is_cut():
     cut = [shot for shot in slow.history if shot.cut]
     assert len(cut) == slow.usage.cut, "a cut search keeps its glance"
     assert all(not shot.to_dict()["searched"] and shot.to_dict()["cut"] for shot in cut)
-    assert all((shot.seconds > 17.5 * 0.02) == shot.cut for shot in slow.history if not shot.searched)
+    # Seventeen passes of the glance, and four that examine the copy.
+    assert all((shot.seconds > 21.5 * 0.02) == shot.cut for shot in slow.history if not shot.searched)
     assert slow.usage.monitor_seconds < 0.1 * slow.usage.training_seconds + 1.0
     assert "cut" in slow.usage.sentence
 

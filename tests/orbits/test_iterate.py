@@ -30,10 +30,16 @@ def by_own_rate(z):
 
 
 class Counting:
-    """A map that counts the latents it sees, and the calls."""
+    """A map that counts the latents it sees, and the calls, once it was examined: that is at nobody's cost."""
 
     def __init__(self, function):
         self.function, self.latents, self.largest = function, 0, 0
+
+    def examined_field(self, k):
+        field = field_of(self, k)
+        field.examine()
+        self.latents = self.largest = 0
+        return field
 
     def __call__(self, z):
         self.latents += len(z)
@@ -73,14 +79,14 @@ def test_steps_are_applications_of_the_map_to_the_start():
 @given(n=st.integers(1, 60), batch=st.integers(1, 100))
 def test_an_orbit_of_n_steps_costs_n_plus_one(n, batch):
     counter = Counting(by_own_rate)
-    orbits = sx.iterate(field_of(counter, 2), rows_of_different_length(n), batch_size=batch)
+    orbits = sx.iterate(counter.examined_field(2), rows_of_different_length(n), batch_size=batch)
     assert orbits.cost.map == counter.latents == int((orbits.steps + 1).sum())
     assert counter.largest <= batch
 
 
 def test_the_measured_batch_size_is_paid_for_and_counted():
     counter = Counting(by_own_rate)
-    orbits = sx.iterate(field_of(counter, 2), rows_of_different_length(600))
+    orbits = sx.iterate(counter.examined_field(2), rows_of_different_length(600))
     assert orbits.cost.map == counter.latents
     assert counter.latents >= int((orbits.steps + 1).sum())
 
@@ -128,7 +134,8 @@ def test_other_errors_of_the_model_are_not_taken_for_lack_of_memory():
 
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         sx.iterate(field_of(broken), torch.ones(8, 1))
-    assert calls == [8]
+    assert calls.count(8) == 1
+    assert calls[-1] == 8, "not tried again in smaller batches"
 
 
 @quiet

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from separatrix.errors import FileError, InputError, ModelWarning
 from separatrix.field import LatentField
-from separatrix.guest import fingerprint
+from separatrix.fingerprints import weights_fingerprint
 from separatrix.models.adapter import ModelAdapter
 from separatrix.models.folders import (
     ModelFolder,
@@ -97,7 +97,7 @@ class Backbone(nn.Module):
 
     def fingerprint(self) -> str:
         """SHA-256 of weights and preprocessing, and which features are taken: what a decoder is trained for."""
-        return f"{fingerprint((self,))}-{self.features}-{self.image_size[0]}x{self.image_size[1]}"
+        return f"{weights_fingerprint((self,))}-{self.features}-{self.image_size[0]}x{self.image_size[1]}"
 
 
 class DecodedBackbone(ModelAdapter):

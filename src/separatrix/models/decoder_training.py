@@ -148,7 +148,7 @@ def _checked(pixels: Tensor) -> Tensor:
 
 def _features(backbone: Backbone, pixels: Tensor) -> Tensor:
     weight = next(backbone.model.parameters())
-    with borrowed((backbone,), weight.device):
+    with borrowed((backbone,)):
         return torch.cat([backbone(part.to(weight)).cpu() for part in pixels.split(_BATCH)])
 
 

@@ -257,7 +257,7 @@ def _fill_modules(field: LatentField, request: LoadRequest) -> None:
             "to them; let the factory return one nn.Module, or load the weights itself."
         )
     fill(target, read_weights(request.weights), source=request.weights, model=request.spec)
-    vars(field).pop("fingerprint", None)  # cached if the factory looked at it, and no longer true
+    field.forget()  # what the factory may have looked at is no longer true
 
 
 PYTHON = Family(

@@ -22,6 +22,7 @@ from separatrix.guest import borrowed
 from separatrix.models.base import ReferenceAutoencoder, positive
 from separatrix.models.weights import first_line
 from separatrix.progress import Progress
+from separatrix.watched import generators_kept
 
 _EVALUATED_AT_ONCE = 256
 
@@ -212,7 +213,10 @@ def _counted(on_step: Callable[[int], object], done: int) -> Callable[[], object
 
 
 def _held_out_loss(model: nn.Module, images: Tensor, device: torch.device) -> float:
-    with borrowed((model,), device):
+    with (
+        borrowed((model,)),
+        generators_kept(device),
+    ):  # a model may draw in its forward, and training goes on from there
         total = 0.0
         for batch in torch.split(images, _EVALUATED_AT_ONCE):
             target = batch.to(device)
@@ -254,7 +258,7 @@ def _checked_images(images: Tensor | NDArray[Any], model: nn.Module, name: str) 
 
 def _require_closes(model: nn.Module, sample: Tensor) -> None:
     """One image goes through the model and comes back in its own shape, before anything is trained."""
-    with borrowed((model,), sample.device):
+    with borrowed((model,)), generators_kept(sample.device):
         try:
             output = model(sample)
         except (RuntimeError, TypeError, ValueError) as error:

@@ -281,12 +281,13 @@ class DynamicsMonitor:
     ) -> T | None:
         """What ``work`` makes of the copy, or None if its time was up; ``spent`` is told what it has cost."""
         clock, done = self._budget.clock, None
-        began = clock()
+        began, timed = clock(), self._timed(moment.field)
         try:
-            done = work(self._timed(moment.field))
+            done = work(timed)
         except _TimeIsUp:
             self._count(cut=1)
         finally:
+            moment.field.inherit(timed)  # what was learnt of the copy is paid once
             seconds = clock() - began
             moment.seconds += seconds
             spent(seconds, done)
@@ -316,7 +317,7 @@ class DynamicsMonitor:
                 raise _TimeIsUp
             return encode(x)
 
-        return LatentField(
+        timed = LatentField(
             watched,
             field._decode,
             latent_shape=field.latent_shape,
@@ -327,6 +328,8 @@ class DynamicsMonitor:
             modules=field.modules,
             details=field.details,
         )
+        timed.inherit(field)
+        return timed
 
     def _recorded(self, moment: _Moment, limits: LimitSets | None, effort: Effort | None) -> Snapshot | None:
         snapshot = self._failures.attempt("the record", moment.step, self._record, moment, limits, effort)

@@ -47,6 +47,7 @@ class Detector(ABC):
         self.lost_in_calibration = 0
         self.input_shape: tuple[int, ...] | None = None
         self.notes: tuple[str, ...] = ()
+        self.golden: Mapping[str, Tensor] | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Two detectors of one name could not be told apart in files."""
@@ -122,6 +123,7 @@ class Detector(ABC):
         """
         self._require_no_data()
         z = self._latents(latents)
+        self.field.admit(z)  # also where only the latents are looked at
         others = None if calibration is None else self._latents(calibration)
         if others is None:
             fitted, kept = split(len(z), held_out, seed)
@@ -235,7 +237,7 @@ class Detector(ABC):
             raise InputError("None of the calibration inputs can be scored; check the model with field.check().")
         # Given that it is scorable, an ID input is exchangeable with the scorable calibration inputs.
         self.lost_in_calibration = len(scores) - len(known)
-        self.calibration = known.sort().values
+        self.calibration, self.golden = known.sort().values, None
         return self
 
     @property

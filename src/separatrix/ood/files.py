@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,14 +15,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from separatrix.errors import FileError, SeparatrixError
+from separatrix.errors import DetectorWarning, FieldError, FileError, SeparatrixError
 from separatrix.field import LatentField
 from separatrix.ood.detector import Detector
+from separatrix.ood.golden import golden_answers, verdict
 from separatrix.output import DETECTOR, new_folder
 from separatrix.store import write_tensors
 
 FORMAT = 1
 _TENSORS, _JSON = "detector.safetensors", "detector.json"
+_GOLDEN = "golden."
 _AGAIN = "fit the detector again"
 _MOST_STEPS = 100_000  # of a trajectory; a longer one has not been fitted by anyone, and would not end
 
@@ -35,6 +39,8 @@ def save_detector(detector: Detector, path: str | os.PathLike[str], *, overwrite
     assert detector.calibration is not None
     tensors = {f"state.{name}": t.detach().cpu().contiguous().clone() for name, t in detector.state().items()}
     tensors["calibration"] = detector.calibration
+    golden = detector.golden or _golden_answers(detector)
+    tensors |= {f"{_GOLDEN}{name}": t for name, t in golden.items()}
     with new_folder(path, kind=DETECTOR, overwrite=overwrite) as folder:
         try:
             write_tensors(tensors, folder / _TENSORS)
@@ -52,6 +58,16 @@ def save_detector(detector: Detector, path: str | os.PathLike[str], *, overwrite
         }
         (folder / _JSON).write_text(json.dumps(record, indent=1), encoding="utf-8")
     return Path(path)
+
+
+def _golden_answers(detector: Detector) -> Mapping[str, Tensor]:
+    """None for a model that takes no noise: what was fitted is worth more than the test of it, and loading says so."""
+    try:
+        return golden_answers(detector)
+    except FieldError:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, AssertionError):
+        return {}
 
 
 def identity(detector: Detector) -> str:
@@ -80,27 +96,38 @@ def load_detector(path: str | os.PathLike[str], field: LatentField, kind: type[D
 
     Args:
         path: the folder.
-        field: that model's field; its weights are compared by fingerprint.
+        field: that model's field; its weights are compared by fingerprint, and its answers to stored inputs with stored ones.
         kind: the class that is expected; `Detector` takes any.
 
     Raises:
         FileError: nothing there, damaged, of another kind, or fitted on another model.
+        FieldError: the model is no deterministic self-map.
+
+    Warns:
+        DetectorWarning: the file is of a time before answers were stored, or rounding alone changes them all.
+
+    Cost: 4 scores.
     """
     from separatrix.records import arguments_of
 
     folder = Path(path)
     record, tensors = _read(folder)
+    golden = {name.removeprefix(_GOLDEN): tensors.pop(name) for name in list(tensors) if name.startswith(_GOLDEN)}
     known = Detector.kinds.get(record.kind)
     if known is None or not issubclass(known, kind):
         raise FileError(f"{folder} holds a detector of kind {record.kind!r}, not a {kind.__name__}; check the path.")
     try:
-        mine, theirs = field.describe(), record.field
-        for what in ("latent_shape", "fingerprint"):
-            if mine[what] != getattr(theirs, what):
+        theirs = record.field
+        weights = theirs.fingerprint if theirs.weights == "" else theirs.weights
+        for what, differs in (
+            ("latent shape", list(field.latent_shape) != theirs.latent_shape),
+            ("fingerprint", field.weights_fingerprint != weights),
+        ):
+            if differs:
                 raise FileError(
-                    f"{folder} was fitted on another model ({theirs.name}: its {what.replace('_', ' ')} differs); "
-                    "load that model, or fit again."
+                    f"{folder} was fitted on another model ({theirs.name}: its {what} differs); load that model, or fit again."
                 )
+        field.admit()
         names = list(known(field).options())
         detector = known(field, **arguments_of(known, record.options, str(folder / _JSON), _AGAIN, names))
         detector.calibration = tensors.pop("calibration")
@@ -116,7 +143,7 @@ def load_detector(path: str | os.PathLike[str], field: LatentField, kind: type[D
         )
         assert latent is not None
         detector._score(latent.to(field.device, field.dtype), image)
-    except FileError:
+    except (FieldError, FileError):
         raise
     except (
         ArithmeticError,
@@ -130,7 +157,39 @@ def load_detector(path: str | os.PathLike[str], field: LatentField, kind: type[D
         words = " ".join(str(error).split())
         raise FileError(f"{folder} is incomplete ({words}); fit the detector again.") from error
     assert isinstance(detector, kind)
+    detector.golden = golden or None
+    _require_same_behaviour(folder, record, detector)
     return detector
+
+
+def _require_same_behaviour(folder: Path, record: DetectorRecord, detector: Detector) -> None:
+    """What weights do not show: packed ones, captured tensors, attributes."""
+    if detector.golden is None:
+        _warn_unknown(folder, "was saved without golden scores")
+        return
+    same_device = record.field.device.partition(":")[0] == detector.field.device.type
+    try:
+        found = verdict(detector, detector.golden, same_device=same_device)
+    except FieldError:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, SeparatrixError) as error:
+        found = f"does not take the stored inputs ({' '.join(str(error).split())})"
+    if found == "" and record.field.fingerprint == detector.field.fingerprint:
+        _warn_unknown(folder, "has golden scores that rounding alone changes")
+    elif found is not None:
+        why = found or "holds other buffers or captured tensors"
+        raise FileError(
+            f"{folder} was fitted on a model that behaves differently: with the same weights, this one {why}; load that model "
+            "with the same quantisation, buffers and settings, or fit again."
+        )
+
+
+def _warn_unknown(folder: Path, why: str) -> None:
+    warnings.warn(
+        f"{folder} {why}, so whether the model behaves as it did cannot be verified; fit it again to be sure.",
+        DetectorWarning,
+        stacklevel=4,
+    )
 
 
 def _read(folder: Path) -> tuple[DetectorRecord, dict[str, Tensor]]:

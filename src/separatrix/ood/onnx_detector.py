@@ -24,12 +24,10 @@ from separatrix.models.weights import first_line
 from separatrix.numerics.conformal import conformal_p_values
 from separatrix.ood.decisions import Budget, Decisions, decided
 from separatrix.ood.detector import Detector, inputs_of
+from separatrix.ood.golden import PARITY as PARITY
+from separatrix.ood.golden import examples as examples_of
 from separatrix.ood.score_graph import ScoreGraph
-from separatrix.ood.simple_inputs import simple_inputs
 from separatrix.output import new_file
-
-PARITY = 1e-4
-"""|score − golden score| ≤ PARITY·max(1, |golden score|)."""
 
 FORMAT = 2
 OPSET = 17  # of 2022: what runtimes on devices understand, too
@@ -143,7 +141,7 @@ def export_onnx(detector: Detector, path: str | os.PathLike[str], examples: Any 
         raise InputError(
             f"{field.name} has {weights / 1e9:.1f} GB of weights, and one ONNX file holds 2; use it in Python."
         )
-    golden = _golden(detector, inputs_of(examples)[:_GOLDEN] if examples is not None else _examples(shape))
+    golden = _golden(detector, inputs_of(examples)[:_GOLDEN] if examples is not None else examples_of(shape, _GOLDEN))
     record = {
         "format": FORMAT,
         "kind": detector.kind,
@@ -196,11 +194,6 @@ def _golden(detector: Detector, x: Tensor) -> dict[str, Tensor]:
     slack = PARITY * score.abs().clamp(min=1.0)
     low, high = (conformal_p_values(score + sign * slack, detector.calibrated) for sign in (1, -1))
     return {"x": x.cpu().contiguous(), "score": score, "p_low": low, "p_high": high}
-
-
-def _examples(shape: tuple[int, ...]) -> Tensor:
-    made = simple_inputs(torch.tensor([0.0, 1.0]).reshape(2, *[1] * len(shape)).expand(2, *shape), count=_GOLDEN // 2)
-    return torch.cat([made["noise"], made["constant"]])
 
 
 def _trace(graph: ScoreGraph, path: Path, shape: tuple[int, ...]) -> None:

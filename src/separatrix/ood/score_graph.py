@@ -48,7 +48,7 @@ class ScoreGraph(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scores and p-values of a batch."""
-        z = self.field._encode(x)
+        z = self.field.encoder(x)
         score = self._score(self.detector, z, x)
         score = torch.where(_finite(z), _known(score), torch.nan)
         reached = (self.calibration >= score[:, None]).sum(dim=1).to(torch.float64)
@@ -139,7 +139,7 @@ class ScoreGraph(nn.Module):
         return _known(((z.flatten(1).to(torch.float64) - mean) @ whiten).square().sum(dim=1).sqrt())
 
     def _reconstruction(self, z: Tensor, x: Tensor) -> Tensor:
-        difference = self.field._decode(z).to(torch.float64) - x.to(torch.float64)
+        difference = self.field.decoder(z).to(torch.float64) - x.to(torch.float64)
         return _known(difference.flatten(1).square().sum(dim=1).sqrt())
 
 

@@ -50,6 +50,7 @@ def memory_per_orbit(field: LatentField, z: Tensor) -> int | None:
     """
     if len(z) < 2:
         return None
+    field.admit(z)  # which would be alive, too
     with field.guest():
         one, two = _peak(field, z[:1]), _peak(field, z[:2])
     return max(two - one, 0) or None
