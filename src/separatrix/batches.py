@@ -1,4 +1,4 @@
-"""How many rows go through a network at once: never more than was asked for, and half as many where memory runs out.
+"""The rows that go through a network at once are counted here: never more than was asked for, and half as many where memory runs out.
 
 Every evaluation of a field, derivatives included, comes through here, so that a batch size holds for all that is done
 with the field. The usual size follows from the model alone and not from a measurement of time, so that neither costs nor
@@ -95,7 +95,7 @@ def usual_size(latent: int, data: int, parameters: int, device: torch.device) ->
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception, of torch or of another engine, says that memory did not suffice."""
+    """Return whether an exception, of torch or of another engine, says that memory did not suffice."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)

@@ -1,4 +1,4 @@
-"""What a model must be to have a latent field: a deterministic self-map, evaluated latent by latent. Tested once per field.
+"""A model with a latent field must be a deterministic self-map, evaluated latent by latent. Tested once per field.
 
 The first evaluation of a field, through whatever function, examines it at the points of that evaluation (`examined`).
 What passed costs nothing at any later door; what failed is refused at every one, in the same sentence.
@@ -32,7 +32,7 @@ _ROUNDING = 2e3  # batch composition may change results by this many rounding un
 
 @dataclass(frozen=True)
 class Examined:
-    """What was found, at which points (the first ``given`` are the caller's), and their image, or the error in its place.
+    """Holds what was found, at which points (the first ``given`` are the caller's), and their image, or the error in its place.
 
     ``scratch`` are the captured tensors and buffers that the evaluations wrote to or replaced: no part of what the model is.
     """
@@ -273,7 +273,7 @@ def _unbound(function: Any) -> list[str]:
 
 
 def weights_finding(field: LatentField) -> Finding:
-    """Whether every weight and buffer holds a finite number."""
+    """Test whether every weight and buffer holds a finite number."""
     for module in field.modules:
         for name, tensor in (*module.named_parameters(), *module.named_buffers()):
             if is_lazy(tensor):

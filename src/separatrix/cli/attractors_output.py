@@ -76,7 +76,7 @@ def _set_row(row: Mapping[str, Any]) -> Sequence[str]:
 
 
 def statuses(summary: Mapping[str, Any]) -> list[RenderableType]:
-    """What became of the starts, with the remedy where they reached no limit set."""
+    """Say what became of the starts, with the remedy where they reached no limit set."""
     rows = [
         (
             row["fate"],

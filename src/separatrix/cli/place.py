@@ -1,4 +1,4 @@
-"""Where a command writes: held from before the model is loaded, so that no result is without a place in the end."""
+"""A place to write to is held from before the model is loaded, so that no result is without a place in the end."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def _is_the_process_stdout(stream: TextIO) -> bool:
 
 
 def _flush_others(given: TextIO) -> None:
-    """What others have buffered for stdout leaves while it still leads to stderr: Python's own buffer, and that of C."""
+    """Flush what others have buffered for stdout while it still leads to stderr: Python's own buffer, and that of C."""
     for stream in (given, sys.__stdout__):
         with suppress(OSError, ValueError):
             if stream is not None:
