@@ -167,6 +167,8 @@ def test_encoding_is_batched_and_lazy(monkeypatch: pytest.MonkeyPatch) -> None:
         return x.flatten(1)[:, :2]
 
     field = LatentField(encode, lambda z: z, latent_shape=2)
+    field.examine()  # once per field, and before the data are
+    sizes.clear()
     made = starts.encoded(IMAGES)
     assert sizes == []
     made.block(field, 10, 290)
