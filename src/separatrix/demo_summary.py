@@ -40,7 +40,7 @@ class DemoModel:
         fates: what became of all these starts.
         steps_median, steps_p95: of the encoded digits that did; None if none did.
         closest: highest cosine of an attractor to a training image; None without attractors.
-        unseen: median of the same for images that it was not trained on.
+        unseen: median of the same for images that it was not trained on; None where all of them are copies of training images.
         closer_than_unseen: attractors closer to a training image than unseen images are.
         outcome: the conclusion in words.
         evaluations: map evaluations of both searches.
@@ -59,7 +59,7 @@ class DemoModel:
     steps_median: float | None
     steps_p95: float | None
     closest: float | None
-    unseen: float
+    unseen: float | None
     closer_than_unseen: int
     outcome: str
     evaluations: int
@@ -100,7 +100,7 @@ def row_of(name: str, latent_dim: int, errors: tuple[float, float], results: Mod
         steps_median=float(steps.quantile(0.5)) if len(steps) else None,
         steps_p95=float(steps.quantile(0.95)) if len(steps) else None,
         closest=float(found.coefficient.max()) if len(found) else None,
-        unseen=float(found.held_out.quantile(0.5)),
+        unseen=float(found.held_out.quantile(0.5)) if len(found.held_out) else None,
         closer_than_unseen=int(found.significant.sum()),
         outcome=str(found.outcome),
         evaluations=limits.cost.map,
