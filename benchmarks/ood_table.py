@@ -173,7 +173,21 @@ def _unseen(models: Sequence[Mapping[str, Any]], unseen: Sequence[str]) -> list[
         "choice of a feature or a rule has seen. Some of them hardly change an image (a shirt mirrored is a shirt): nobody should "
         "reach 1 there. Means over networks."
     )
-    return ["", "## Kinds that nobody chose on", "", text, *_table(("altered", *kinds), rows)]
+    followed = [
+        row["auroc"]
+        for model in models
+        for row in model["rows"]
+        if row["ood"] in shown and row["detector"] == model["check"]["recommended"]
+    ]
+    means = {
+        kind: fmean(areas) for kind, areas in _rows(models, lambda each: each in shown).items() if kind in DETECTORS
+    }
+    best = max(means, key=lambda kind: means[kind])
+    advice = (
+        f"Which one to take, by these kinds: {best} has the highest mean, {means[best]:.3f}. The detector that the self-check recommends, network by "
+        f"network, has {fmean(followed):.3f}: simple inputs {'tell' if fmean(followed) > means[best] else 'do not tell'} a better one."
+    )
+    return ["", "## Kinds that nobody chose on", "", text, *_table(("altered", *kinds), rows), advice]
 
 
 def _has_paper(model: Mapping[str, Any]) -> bool:
