@@ -22,7 +22,7 @@ from torch import Tensor
 from separatrix.columnar import Columnar
 from separatrix.cost import Cost
 from separatrix.errors import FileError, InputError
-from separatrix.limitsets.audit import Audit
+from separatrix.limitsets.audit import Audit, StatisticalCaptures
 from separatrix.limitsets.sets import LimitSets
 from separatrix.orbits.result import Orbits
 from separatrix.output import RESULT, new_folder
@@ -213,7 +213,8 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
     if kind == "cost":
         return Cost(**content)
     if kind == "audit":
-        return Audit(**content)
+        sample = content.get("statistical")
+        return Audit(**{**content, "statistical": sample and StatisticalCaptures(**sample)})
     if kind == "mapping":
         return {key: _unpack(item, tensors) for key, item in content}
     if kind == "tuple":

@@ -11,6 +11,31 @@ from separatrix.numerics.intervals import clopper_pearson
 
 
 @dataclass(frozen=True)
+class StatisticalCaptures:
+    """Labels that rest on a sample: orbits ended where earlier orbits near theirs went, with a bound of how many are wrong.
+
+    Attributes:
+        captured: orbits that were ended so.
+        followed: how many of the random sample, which was followed, the same rule would have ended.
+        disagreements: how many of those went elsewhere.
+        bound: with 95 % confidence at most this share of the captured have a wrong label (`separatrix.limitsets.statistical`).
+    """
+
+    captured: int
+    followed: int
+    disagreements: int
+    bound: float
+
+    @property
+    def sentence(self) -> str:
+        """In words, for reports."""
+        return (
+            f"{self.captured:,} orbits were ended early, where earlier orbits beside them had gone; of a random sample of {self.followed:,} that "
+            f"were followed all the same, {self.disagreements:,} went elsewhere, so at most {self.bound:.2g} of these labels are wrong (95 % confidence)."
+        )
+
+
+@dataclass(frozen=True)
 class Audit:
     """How often capture agreed with plain iteration in float64, on a random sample.
 
@@ -21,6 +46,7 @@ class Audit:
         rounds: 1, or more if a disagreement made the regions shrink and the audit start again. The counts are those of
             the last round.
         abandoned: the last round still disagreed, so all captured orbits were followed to their end and none was believed.
+        statistical: labels that rest on a sample, none of which are counted above; None if there are none.
     """
 
     captured: int
@@ -28,6 +54,7 @@ class Audit:
     agreed: int
     rounds: int = 1
     abandoned: bool = False
+    statistical: StatisticalCaptures | None = None
 
     @property
     def fidelity(self) -> float:
@@ -43,13 +70,14 @@ class Audit:
     @property
     def sentence(self) -> str:
         """In words, for reports."""
+        more = f" {self.statistical.sentence}" if self.statistical else ""
         if not self.checked:
-            return f"Audit: none of {self.captured:,} captured orbits was followed to its end."
+            return f"Audit: none of {self.captured:,} captured orbits was followed to its end.{more}"
         low, high = self.interval
         again = f", regions shrunk {self.rounds - 1}×" if self.rounds > 1 else ""
         end = " All others were then followed to their end as well." if self.abandoned else ""
         return (
             f"Audit: {self.agreed} of {self.checked} captured orbits, followed to their end, reached the set they were given "
             f"(95 % interval {low:.1%} to {high:.1%}; {self.captured:,} captured, "
-            f"these {self.checked} included, whose status now tells how they came to rest{again}).{end}"
+            f"these {self.checked} included, whose status now tells how they came to rest{again}).{end}{more}"
         )

@@ -9,7 +9,7 @@ from separatrix.limitsets.audit import Audit
 from separatrix.limitsets.catalogue import Catalogue
 from separatrix.limitsets.curves import CurveSearch
 from separatrix.limitsets.ledger import Ledger
-from separatrix.numerics.counter_random import uniform
+from separatrix.numerics.counter_random import SELECTION, uniform
 
 LEAST = 4  # orbits audited, however few were captured
 ROUNDS = 3
@@ -79,8 +79,8 @@ class Auditor:
 
     def _numbers(self, ledger: Ledger, rows: Tensor) -> Tensor:
         """The random number of each row, the same for the same start."""
-        draw = torch.from_numpy(uniform(seed=self._rounds, first=0, count=max(len(ledger), 1), width=1)).squeeze(1)
-        return draw.to(rows.device)[rows]
+        draw = uniform(SELECTION + self._rounds, first=0, count=max(len(ledger), 1), width=1)[:, 0]
+        return torch.from_numpy(draw).to(rows.device)[rows]
 
     @staticmethod
     def _released(ledger: Ledger, rows: Tensor) -> Tensor:

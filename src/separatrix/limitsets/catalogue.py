@@ -252,6 +252,10 @@ class Catalogue:
         )
         return regions, numbers.repeat_interleave(lengths)
 
+    def all_points(self) -> tuple[Tensor, Tensor]:
+        """``(m, k)`` float64, every known point of every set, and the number of the set of each."""
+        return self._points, self._owner
+
     def curves(self) -> list[tuple[int, LimitSet]]:
         """The closed curves with their numbers."""
         return [(n, one) for n, one in enumerate(self.sets) if one.loops]

@@ -52,7 +52,8 @@ class Ledger:
         ends: where each orbit is and how it got there; of an orbit under way, its last end.
         set: ``(n,)`` int64, its number in the catalogue; −1 for none.
         captured: ``(n,)`` bool, it ended in a region or a tube, and was not followed to its end since.
-        on_curve: ``(n,)`` bool, its set is a closed curve.
+        likely: ``(n,)`` bool, it ended by a statistical capture: ``set`` is where earlier orbits beside it went.
+        on_curve: ``(n,)`` bool, its set is a closed curve, and it was seen to move there.
         followed: ``(n,)`` bool, it goes to its very end, and nothing captures it: its capture is audited, or was withdrawn twice.
         withdrawn: ``(n,)`` bool, its capture was withdrawn once.
         audited: ``(n,)`` bool, it is in the sample of the audit.
@@ -65,6 +66,7 @@ class Ledger:
     ends: Columns
     set: Tensor
     captured: Tensor
+    likely: Tensor
     on_curve: Tensor
     followed: Tensor
     withdrawn: Tensor
@@ -83,6 +85,7 @@ class Ledger:
             ends=Columns.empty(count, like),
             set=none,
             captured=no,
+            likely=no.clone(),
             on_curve=no.clone(),
             followed=no.clone(),
             withdrawn=no.clone(),

@@ -18,7 +18,7 @@ order of the rows within a round, or the clock; and a round can be computed in p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -36,9 +36,11 @@ from separatrix.limitsets.ledger import MOVING, Ledger
 from separatrix.limitsets.motion import LEAST_STEPS, motion
 from separatrix.limitsets.records import LONGEST, RECORDED, Records
 from separatrix.limitsets.sets import LimitSets
+from separatrix.limitsets.statistical import StatisticalCapture, pays
 from separatrix.numerics.distances import spread as spread_of
 from separatrix.orbits.iterate import SPREAD_SAMPLE, centre_of
 from separatrix.orbits.judge import Judge
+from separatrix.orbits.observers import Observer
 from separatrix.orbits.pool import Queue, Rows, advance, width_for
 from separatrix.orbits.status import Status
 from separatrix.progress import Progress
@@ -95,6 +97,10 @@ class Search:
                 self._settle()
                 self._report()
             audits, withdrawn = self.auditor.reopened(self.ledger, self.catalogue, self.curve_search)
+            if self.statistical is not None:
+                guessed = self.statistical.withdrawn(self.ledger)
+                self.ledger.likely[guessed], self.ledger.set[guessed] = False, -1
+                withdrawn = torch.cat([withdrawn, guessed])
             if not len(audits) + len(withdrawn):
                 break
             self.claimants = self._joined_by(self.claimants, audits)
@@ -103,7 +109,10 @@ class Search:
         ledger, cost = self.ledger, self._spent()
         orbits = ledger.orbits(self.spread, self.protocol, cost)
         limits = assemble(self.catalogue, orbits, ledger.set)
-        return replace(limits, audit=self.auditor.result() if self.protocol.capture else None, notes=notes)
+        audit = self.auditor.result() if self.protocol.capture else None
+        if audit is not None and self.statistical is not None:
+            audit = replace(audit, statistical=self.statistical.seen(ledger))
+        return replace(limits, audit=audit, notes=notes)
 
     def _begin(self, source: Starts) -> None:
         rules, transit = self.protocol, self.transit
@@ -115,7 +124,11 @@ class Search:
         self.ledger = Ledger.blank(len(source), sample)
         self.records = Records(transit.latent_dim, transit.device, transit.dtype)
         self.records.begin(len(source), sample)
-        self.queue = Queue(transit, source, width_for(transit))
+        self.statistical: StatisticalCapture | None = None
+        if rules.capture and pays(len(source), transit.latent_dim, rules.max_wrong):
+            self.statistical = StatisticalCapture(len(source), transit.device, rules.max_wrong)
+        order = None if self.statistical is None else self.statistical.order
+        self.queue = Queue(transit, source, width_for(transit), order, None if order is None else self.ledger.ends)
         self.native = Rows.fresh(*self.queue.take(0), rules.max_steps)
         self.claimants = Rows.fresh(self.native.orbit, self.native.z.to(self.fine.dtype), rules.max_steps)
         self.coarse_judge = Judge(rules, self.spread, self.centre)
@@ -133,6 +146,11 @@ class Search:
             return 0
         admitted = self.queue.taken
         under_way = len(self.native) + len(self.claimants)
+        admissible = len(self.ledger)
+        if self.statistical is not None:
+            if admitted == self.statistical.admissible and not under_way:
+                self.statistical.next_part(self.ledger, self.catalogue)
+            admissible = self.statistical.admissible
         unsettled = int((self.ledger.looked[self.native.orbit] == 0).sum()) + len(self.claimants)
         if admitted and unsettled > _UNSETTLED * admitted:
             return 0
@@ -140,7 +158,7 @@ class Search:
         wanted = GROWTH * admitted if admitted else PILOT
         if not self.protocol.capture:
             wanted = len(self.queue)
-        self.fresh = max(0, min(wanted, room, len(self.queue)))
+        self.fresh = max(0, min(wanted, room, admissible - admitted))
         return self.fresh
 
     # -- step --------------------------------------------------------------------------------------------------------
@@ -160,13 +178,16 @@ class Search:
             left -= len(index)
             return Rows.fresh(index, z, self.protocol.max_steps).paused_after(self.round)
 
-        self.native = self._advance(self.transit, self.native, admitted, self.coarse_judge, capture, [self.records])
+        observers: list[Observer] = [self.records]
+        if self.statistical is not None:
+            observers.append(self.statistical)
+        self.native = self._advance(self.transit, self.native, admitted, self.coarse_judge, capture, observers)
         if len(self.claimants):
             self.ledger.widen(self.fine.dtype)
             self.claimants = self._advance(
                 self.fine, self.claimants, lambda _: self.claimants.keep(slice(0, 0)), self.fine_judge, capture
             )
-        new = torch.arange(first, self.queue.taken, device=running.device)
+        new = self.queue.order[first : self.queue.taken]
         going_on = torch.cat([self.native.orbit, self.claimants.orbit])
         rows = torch.cat([running, new])
         self.ended = rows[~torch.isin(rows, going_on)].sort().values
@@ -174,6 +195,10 @@ class Search:
             caught = self.ended[capture.set[self.ended] >= 0]
             self.ledger.set[caught] = capture.set[caught]
             self.ledger.captured[caught] = True
+        if self.statistical is not None:
+            guess = self.statistical.set[self.ended]
+            likely = self.ended[(guess >= 0) & (self.ledger.set[self.ended] < 0)]
+            self.ledger.set[likely], self.ledger.likely[likely] = self.statistical.set[likely], True
 
     def _advance(
         self,
@@ -182,7 +207,7 @@ class Search:
         admitted: Callable[[int], Rows],
         judge: Judge,
         capture: Capture | None,
-        observers: list[Records] | tuple[()] = (),
+        observers: Sequence[Observer] = (),
     ) -> Rows:
         """All rows, then the admitted ones, through the pool; returned is what has not ended."""
         waiting = rows.paused_after(self.round)
@@ -208,7 +233,7 @@ class Search:
     def _settle(self) -> None:
         """What the ends of this round show."""
         ledger = self.ledger
-        self._note_arrival(self.ended[ledger.captured[self.ended]])
+        self._note_arrival(self.ended[ledger.captured[self.ended] | ledger.likely[self.ended]])
         audits = self.auditor.draw(ledger, self.ended)
         open_rows = self.ended[ledger.set[self.ended] < 0]
         claims = ledger.among(open_rows, Status.CONVERGED, Status.PERIODIC, Status.SLOW)
@@ -240,7 +265,9 @@ class Search:
             ends, numbers = self.ledger.ends, self.ledger.set[rows]
             ends.error[rows] = self.catalogue.distance(ends.points[rows], numbers)
             ends.period[rows] = torch.tensor([one.period for one in self.catalogue.sets], device=rows.device)[numbers]
-            self.ledger.on_curve[rows] = torch.isin(numbers, self.catalogue.curve_numbers())
+            self.ledger.on_curve[rows] = (
+                torch.isin(numbers, self.catalogue.curve_numbers()) & self.ledger.captured[rows]
+            )
 
     def _examine(self) -> None:
         """Closed curves, from the records of the oldest rows that still move."""

@@ -142,4 +142,6 @@ class LimitSets(Columnar):
             if bool((self.kind == int(kind)).any())
         ]
         attract = int((self.stable == 1).sum())
-        return f"LimitSets({', '.join(kinds) or 'none'}; {attract} attract; {self.fates.words})"
+        sample = self.audit.statistical if self.audit else None
+        bound = f"; {sample.captured:,} labels by a sample, at most {sample.bound:.2g} of them wrong" if sample else ""
+        return f"LimitSets({', '.join(kinds) or 'none'}; {attract} attract; {self.fates.words}{bound})"

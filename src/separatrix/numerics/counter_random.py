@@ -11,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+SELECTION = 16 << 64
+"""Seeds from here on choose among orbits. Nobody's starts are drawn with them: a choice made with the numbers that the starts are made of
+would not be random (sorted by those of seed 0, Gaussian starts of seed 0 are sorted by their first coordinate)."""
+
 _DRAWS_PER_COUNTER = 4  # Philox4x64 yields four 64-bit words per counter value
 
 

@@ -112,10 +112,26 @@ class Columns:
 
 
 class Queue:
-    """Starts not yet under way, fetched in blocks so that encoding data also runs in full batches."""
+    """Starts not yet under way, fetched in blocks so that encoding data also runs in full batches.
 
-    def __init__(self, field: LatentField, source: Starts, block: int) -> None:
+    Given an ``order`` ``(n,)``, all of them are fetched first, to where their ends will be (``room``), and taken in that order.
+    """
+
+    def __init__(
+        self,
+        field: LatentField,
+        source: Starts,
+        block: int,
+        order: Tensor | None = None,
+        room: Columns | None = None,
+    ) -> None:
         self._field, self._source, self._block = field, source, block
+        self.order = torch.arange(len(source), device=field.device) if order is None else order
+        self._room = room
+        if room is not None:
+            for first in range(0, len(source), block):
+                last = min(first + block, len(source))
+                room.points[first:last] = source.block(field, first, last)
         self._next = 0  # first start not fetched yet
         self._buffer: Tensor | None = None
         self.taken = 0
@@ -126,6 +142,10 @@ class Queue:
 
     def take(self, count: int) -> tuple[Tensor, Tensor]:
         """Up to ``count`` further starts and their indices."""
+        if self._room is not None:
+            index = self.order[self.taken : self.taken + count]
+            self.taken += len(index)
+            return index, self._room.points[index].to(self._field.dtype)
         parts: list[Tensor] = []
         while count > 0 and (self._buffer is not None or self._next < len(self._source)):
             if self._buffer is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from separatrix.errors import InputError
-from separatrix.limitsets.audit import Audit
+from separatrix.limitsets.audit import Audit, StatisticalCaptures
 from separatrix.limitsets.same import same_sets
 from separatrix.limitsets.sets import LimitSets
 from separatrix.limitsets.triviality import triviality
@@ -94,4 +94,16 @@ def _audit(first: Audit | None, second: Audit | None) -> Audit | None:
         agreed=first.agreed + second.agreed,
         rounds=max(first.rounds, second.rounds),
         abandoned=first.abandoned or second.abandoned,
+        statistical=_samples(first.statistical, second.statistical),
+    )
+
+
+def _samples(first: StatisticalCaptures | None, second: StatisticalCaptures | None) -> StatisticalCaptures | None:
+    if first is None or second is None:
+        return first or second
+    return StatisticalCaptures(
+        captured=first.captured + second.captured,
+        followed=first.followed + second.followed,
+        disagreements=first.disagreements + second.disagreements,
+        bound=max(first.bound, second.bound),
     )

@@ -1,0 +1,243 @@
+"""Statistical capture: an orbit goes where orbits went that passed far nearer to it than any that went elsewhere.
+
+Certain captures (`separatrix.limitsets.regions`) begin where the map is nearly linear, and that is late: most steps are made far out, long
+after it could be guessed where they lead. A guess is used here only with a measured bound of its error. The starts of a large search are
+admitted in a random order, and in three parts:
+
+1. 1024 orbits are recorded, and followed to a certain capture. What they leave is the *library*: points on the way to known attractors.
+2. The *sample* is followed to certain captures as well, while the rule is asked, at a ladder of widths, when and for what it would have
+   ended each of these orbits. It is large enough to refute a share ``max_wrong`` of wrong answers.
+3. The rule ends all others, at the widest width that the sample allows.
+
+The rule: d₁ and d₂ being the distances from z_t to the nearest point of the library, and to the nearest that leads anywhere else, an orbit
+is captured at width w when at two looks in a row the same attractor is nearest and d₁ ≤ w d₂. It has no unit and no constant of length.
+
+The sample is a random part of exactly the orbits that the rule is used for, and the rule does not change after it was drawn. Widths are tried
+from the narrowest on that captures enough of the sample, each against the one-sided Clopper–Pearson bound at 95 %, and the first that
+fails ends this: tests in a fixed order keep the level of each (Maurer, Hothorn & Lehmacher 1995). So with 95 % confidence the share
+of wrong labels among the captured is at most ``max_wrong``; with no wrong answer in the sample that takes 2995 captured orbits for 0.1 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from separatrix.limitsets.audit import StatisticalCaptures
+from separatrix.limitsets.catalogue import Catalogue
+from separatrix.limitsets.ledger import Ledger
+from separatrix.numerics.counter_random import SELECTION, uniform
+from separatrix.numerics.intervals import clopper_pearson, trials_without_success
+
+RECORDED = 1024  # orbits of the library
+WIDTHS = tuple(2 ** (-half / 2) for half in range(12, 3, -1))  # from 1/64 to 1/4
+_LEVEL = 0.9  # of the two-sided interval: its upper end is the one-sided bound at 95 %
+_MARGIN = 1.25  # size of the sample, in units of what it takes if every orbit is captured and no answer is wrong
+_WORTH = 2  # times as many starts as are followed in any case, below which it would not pay
+_EVERY_STEP, _GROWTH, _LAST_LOOK = 8, 1.15, 4096  # looks at every step up to 8, then ever more rarely
+_THINNED = 2  # every second look is recorded
+_NUMBERS = 2**26  # coordinates of the library at most
+_ROWS = 1024  # looked at together
+
+
+def _looks() -> list[int]:
+    steps = list(range(_EVERY_STEP))
+    while steps[-1] < _LAST_LOOK:
+        steps.append(max(steps[-1] + 1, round(_GROWTH * steps[-1])))
+    return steps
+
+
+LOOKS = _looks()
+
+
+@dataclass(frozen=True)
+class Library:
+    """Points ``(m, k)`` and the attractor that each leads to ``(m,)``; −1 where it led to none that is known."""
+
+    points: Tensor
+    fate: Tensor
+
+    def look(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """For flat points ``(n, k)``: the fate of the nearest library point, and d₁/d₂ (float64, infinite where the fate is none).
+
+        Both distances are measured in float64 from the two points that the product of matrices names, so that the ratio does not hang
+        on the rounding of that product.
+        """
+        fate, ratio = [], []
+        centre = self.points.mean(dim=0)
+        offsets = self.points - centre
+        half = 0.5 * offsets.square().sum(dim=1)
+        for part in z.split(_ROWS):
+            closeness = torch.addmm(half, (part - centre).to(offsets), offsets.T, alpha=-1.0)
+            first = closeness.argmin(dim=1)
+            mine = self.fate[first]
+            closeness.masked_fill_(mine.unsqueeze(1) == self.fate, torch.inf)
+            others = closeness.argmin(dim=1)
+            near, far = (_distance(part, self.points[place]) for place in (first, others))
+            fate.append(mine)
+            ratio.append((near / far.clamp(min=1e-300)).masked_fill(mine < 0, torch.inf))
+        return torch.cat(fate), torch.cat(ratio)
+
+
+def _distance(z: Tensor, points: Tensor) -> Tensor:
+    return (z.to(torch.float64) - points.to(torch.float64)).norm(dim=1)
+
+
+class StatisticalCapture:
+    """Records, samples and captures: an observer of a search's orbits in the model's own precision.
+
+    Attributes:
+        order: ``(n,)`` int64 in which starts are admitted.
+        set: ``(n,)`` int64, what the rule gave the orbits that it ended; −1 for none.
+    """
+
+    name = "statistical capture"
+
+    def __init__(self, count: int, device: torch.device, max_wrong: float) -> None:
+        draw = torch.from_numpy(uniform(SELECTION, first=0, count=count, width=1)[:, 0])
+        self.order = draw.argsort(stable=True).to(device)
+        self.set = torch.full((count,), -1, dtype=torch.int64, device=device)
+        self._max_wrong, self._needed = max_wrong, trials_without_success(max_wrong, _LEVEL)
+        ends = [RECORDED, RECORDED + sample_size(max_wrong), count]
+        self._parts = [self.order[first:last] for first, last in zip([0, *ends], ends, strict=False)]
+        self._part, self._ends = 0, ends
+        self._place = torch.full_like(self.set, -1)  # row of the library's record, or of the sample
+        for part in self._parts[:2]:
+            self._place[part] = torch.arange(len(part), device=device)
+        numbers = torch.full((_LAST_LOOK + _LAST_LOOK // 4,), -1, dtype=torch.int64, device=device)
+        numbers[LOOKS] = torch.arange(len(LOOKS), device=device)
+        self._numbers = numbers  # step → look, −1 for none
+        self._library: Library | None = None
+        self._record: Tensor | None = None
+        self._last = torch.full_like(self.set, -1)  # at the look before
+        self._ratio = torch.full((count,), torch.inf, dtype=torch.float64, device=device)
+        self._answers = torch.full((len(self._parts[1]), len(WIDTHS)), -1, dtype=torch.int64, device=device)
+        self._width: int | None = None  # of WIDTHS; None captures nothing
+
+    @property
+    def admissible(self) -> int:
+        """How many starts may be under way or done by now."""
+        return self._ends[self._part]
+
+    def begin(self, count: int, like: Tensor) -> None:
+        """Nothing: the number of orbits was known before."""
+
+    def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Record, ask or capture, whichever the part of the search is for that each orbit is of."""
+        if self._part == 2 and self._width is None:
+            return None
+        look = self._numbers[step.clamp(max=len(self._numbers) - 1)]
+        rows = ((look >= 0) & (self._part == 2 or self._place[orbit] >= 0)).nonzero().squeeze(1)
+        if self._part == 0:
+            rows = rows[look[rows] % _THINNED == 0]
+            self._recorded(z)[self._place[orbit[rows]], look[rows] // _THINNED] = z[rows].flatten(1)
+            return None
+        if self._library is None or not len(rows):
+            return None
+        chosen = orbit[rows]
+        fate, ratio = self._library.look(z[rows].flatten(1))
+        evidence = torch.where(fate == self._last[chosen], torch.maximum(ratio, self._ratio[chosen]), torch.inf)
+        self._last[chosen], self._ratio[chosen] = fate, ratio
+        if self._part == 1:
+            places = self._place[chosen]
+            known, widths = self._answers[places], evidence.new_tensor(WIDTHS)
+            new = (known < 0) & (evidence.unsqueeze(1) <= widths)
+            self._answers[places] = torch.where(new, fate.unsqueeze(1), known)
+            return None
+        stopped = torch.zeros(len(orbit), dtype=torch.bool, device=orbit.device)
+        stopped[rows] = (evidence <= WIDTHS[self._width or 0]) & (self._place[chosen] < 0)
+        self.set[chosen] = torch.where(stopped[rows], fate, self.set[chosen])
+        return stopped
+
+    def result(self) -> None:
+        """Nothing per orbit beside `set`."""
+
+    def _recorded(self, like: Tensor) -> Tensor:
+        if self._record is None:
+            looks = -(-len(LOOKS) // _THINNED)
+            self._record = like.new_full((len(self._parts[0]), looks, like[0].numel()), torch.nan)
+        return self._record
+
+    def next_part(self, ledger: Ledger, catalogue: Catalogue) -> None:
+        """All admitted orbits have ended: make the library, or choose the width, and let more be admitted."""
+        if self._part == 0:
+            self._library = self._made(ledger, catalogue)
+        else:
+            self._width = self._widest(ledger)
+        self._part += 1
+
+    def _made(self, ledger: Ledger, catalogue: Catalogue) -> Library | None:
+        """What was recorded, and all points of all sets that are known."""
+        attracting = torch.tensor([one.stable == 1 for one in catalogue.sets] + [False], device=self.set.device)
+        if self._record is None or not bool(attracting.any()):
+            return None
+        fate = ledger.set[self._parts[0]]
+        fate = torch.where(attracting[fate], fate, -1)
+        kept = self._record.isfinite().all(dim=2)
+        ways, fates = self._record[kept], fate.unsqueeze(1).expand_as(kept)[kept]
+        points, owner = catalogue.all_points()
+        self._record = None
+        return Library(
+            torch.cat([ways, points.to(ways)]), torch.cat([fates, torch.where(attracting[owner], owner, -1)])
+        )
+
+    def _found(self, width: int, ledger: Ledger) -> tuple[int, int]:
+        """How many of the sample the rule captures at this width, and how many of those go elsewhere."""
+        answer = self._answers[:, width]
+        captured = answer >= 0
+        return int(captured.sum()), int((captured & (answer != ledger.set[self._parts[1]])).sum())
+
+    def _widest(self, ledger: Ledger) -> int | None:
+        """The widest width allowed; see the head of this file."""
+        allowed = None
+        for width in range(len(WIDTHS)):
+            if self._found(width, ledger)[0] < self._needed:
+                continue
+            if not self._holds(width, ledger):
+                break
+            allowed = width
+        return allowed
+
+    def _holds(self, width: int, ledger: Ledger) -> bool:
+        captured, wrong = self._found(width, ledger)
+        bound = clopper_pearson(torch.tensor([wrong]), captured, _LEVEL)[1]
+        return float(bound) <= self._max_wrong
+
+    def withdrawn(self, ledger: Ledger) -> Tensor:
+        """Orbits that have to go on after all: every one that was captured, if the labels of the sample have changed since the width was chosen
+        and the bound does not hold any more."""
+        captured = ledger.likely.nonzero().squeeze(1)
+        if not len(captured) or self._width is None or self._holds(self._width, ledger):
+            return captured[:0]
+        self._width = None
+        return captured
+
+    def seen(self, ledger: Ledger) -> StatisticalCaptures | None:
+        """The account for the result; None where nothing was captured so."""
+        captured = int(ledger.likely.sum())
+        if self._width is None or not captured:
+            return None
+        followed, wrong = self._found(self._width, ledger)
+        return StatisticalCaptures(captured, followed, wrong, self._max_wrong)
+
+
+def sample_size(max_wrong: float) -> int:
+    """Return how many orbits the rule is tested on.
+
+    >>> sample_size(1e-3)
+    3744
+    """
+    return int(_MARGIN * trials_without_success(max_wrong, _LEVEL)) + 1
+
+
+def pays(count: int, latent_dim: int, max_wrong: float) -> bool:
+    """Return whether so many starts are worth a sample.
+
+    >>> pays(9_000, 32, 1e-3), pays(10_000, 32, 1e-3), pays(10_000, 32, 0.0)
+    (False, True, False)
+    """
+    if not max_wrong or RECORDED * len(LOOKS) * latent_dim > _THINNED * _NUMBERS:
+        return False
+    return count >= _WORTH * (RECORDED + sample_size(max_wrong))
