@@ -85,7 +85,7 @@ def row_of(name: str, latent_dim: int, errors: tuple[float, float], results: Mod
     found = results.resemblance
     assert found is not None
     limits, digits, noise = results.limits, results.searches[FROM_DIGITS], results.searches[FROM_NOISE]
-    steps = digits.orbits.steps[digits.labels >= 0].to(torch.float64)
+    steps = digits.orbits.steps[(digits.labels >= 0) & digits.orbits.followed].to(torch.float64)
     return DemoModel(
         name=name,
         title=results.title,

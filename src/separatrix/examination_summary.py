@@ -62,7 +62,7 @@ def set_rows(limits: LimitSets) -> list[dict[str, Any]]:
     shares = basins(limits)
     rows = []
     for index, name in enumerate(names_of(limits)):
-        steps = limits.orbits.steps[limits.labels == index].to(torch.float64)
+        steps = limits.orbits.steps[(limits.labels == index) & limits.orbits.followed].to(torch.float64)
         rows.append(
             {
                 "set": name.label,

@@ -19,6 +19,7 @@ def test_stored_values_never_change():
         "BUDGET": 7,
         "DIVERGED": 8,
         "NONFINITE": 9,
+        "SAMPLED": 10,
     }
     assert all(Status(int(status)) is status for status in Status)
 
@@ -33,4 +34,4 @@ def test_each_explains_itself_and_failures_name_a_remedy(status):
 
 def test_what_counts_as_arrived():
     arrived = {status.name for status in Status if status.reached_limit_set}
-    assert arrived == {"CONVERGED", "CAPTURED", "PERIODIC", "QUASIPERIODIC"}
+    assert arrived == {"CONVERGED", "CAPTURED", "PERIODIC", "QUASIPERIODIC", "SAMPLED"}

@@ -31,7 +31,7 @@ class StatisticalCaptures:
         """In words, for reports."""
         return (
             f"{self.captured:,} orbits were ended early, where earlier orbits beside them had gone; of a random sample of {self.followed:,} that "
-            f"were followed all the same, {self.disagreements:,} went elsewhere, so at most {self.bound:.2g} of these labels are wrong (95 % confidence)."
+            f"were followed all the same, {self.disagreements:,} went elsewhere, so at most {self.bound:.2%} of these labels are wrong (95 % confidence)."
         )
 
 

@@ -137,7 +137,7 @@ class Ledger:
         A claim that no limit set confirms is a place where the orbit lingers, not a limit.
         """
         status, none = self.ends.status.clone(), self.set < 0
-        status[self.on_curve] = int(Status.QUASIPERIODIC)
+        status[self.on_curve], status[self.likely] = int(Status.QUASIPERIODIC), int(Status.SAMPLED)
         rows = none.nonzero().squeeze(1)
         status[self.among(rows, Status.CONVERGED, Status.PERIODIC, Status.CAPTURED)] = int(Status.SLOW)
         ends = replace(self.ends, status=status, period=torch.where(self.on_curve, 0, self.ends.period))

@@ -26,8 +26,8 @@ class Orbits(Columnar):
             not followed farther; for the steps to convergence use ``Protocol(capture=False)``.
         residual: ``(n,)`` float64 ‖f(z_t) − z_t‖; for a periodic orbit ‖f^p(z_t) − z_t‖.
         rate: ``(n,)`` float64, measured ratio of successive steps (below 1: contracting), NaN if too few steps.
-        error: ``(n,)`` float64, estimated distance of the end point to its limit, residual/(1 − rate); infinite if not
-            contracting.
+        error: ``(n,)`` float64, estimated distance of the end point to its limit, residual/(1 − rate), or where the limit is known
+            the distance to it; infinite if not contracting. A SAMPLED orbit may be far from where it goes.
         status: ``(n,)`` uint8, a :class:`~separatrix.orbits.Status` per orbit.
         period: ``(n,)`` int64, 1 unless PERIODIC; 0 where the orbit reached nothing that repeats.
         observed: what each observer recorded, by its name, one row per orbit.
@@ -77,6 +77,11 @@ class Orbits(Columnar):
         """``(n,)`` bool: the orbit ended on a limit set that can be named."""
         good = [int(status) for status in Status if status.reached_limit_set]
         return torch.isin(self.status, torch.tensor(good, dtype=self.status.dtype, device=self.status.device))
+
+    @property
+    def followed(self) -> Tensor:
+        """``(n,)`` bool: the steps tell how long the way to the end is; not where a statistical capture cut it short."""
+        return self.status != int(Status.SAMPLED)
 
     def followed_by(self, others: Orbits) -> Orbits:
         """These orbits, then the others (of the same protocol and spread); nothing observed is kept."""

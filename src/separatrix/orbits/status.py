@@ -60,6 +60,11 @@ class Status(IntEnum):
         "the map returned NaN or infinity",
         "check the weights and the value range of the starts; float32 may fix overflow in half precision",
     )
+    SAMPLED = (
+        10,
+        "earlier orbits beside this one went to a known attractor, and it was not followed farther; ``limits.audit.statistical`` bounds how many such labels are wrong",
+        "set Protocol.max_wrong to 0 to follow every orbit",
+    )
 
     @property
     def reached_limit_set(self) -> bool:
@@ -67,4 +72,4 @@ class Status(IntEnum):
         return self in _REACHED
 
 
-_REACHED = frozenset({Status.CONVERGED, Status.CAPTURED, Status.PERIODIC, Status.QUASIPERIODIC})
+_REACHED = frozenset({Status.CONVERGED, Status.CAPTURED, Status.PERIODIC, Status.QUASIPERIODIC, Status.SAMPLED})

@@ -86,8 +86,10 @@ def _painted(limits: LimitSets, names: Sequence[Name], shape: tuple[int, int]) -
     hues = np.array([to_rgb(colour(name.rank)) for name in names] + [to_rgb(UNRESOLVED)])
     labels = limits.labels.cpu().numpy()
     steps = np.log1p(limits.orbits.steps.cpu().numpy().astype(np.float64))
-    low, high = np.quantile(steps, (0.02, 0.98))
+    followed = limits.orbits.followed.cpu().numpy()
+    low, high = np.quantile(steps[followed], (0.02, 0.98))
     depth = np.clip((steps - low) / (high - low), 0, 1) if high > low else np.full(len(steps), 0.5)
+    depth[~followed] = 0.5
     white = np.where(labels >= 0, _PALEST * (1 - depth), 0.0)[:, None]
     painted: NDArray[np.float64] = (hues[labels] * (1 - white) + white).reshape(*shape, 3)
     return painted

@@ -25,20 +25,21 @@ def steps_histogram(limits: LimitSets, *, like: LimitSets | None = None, title: 
     """Steps (map evaluations) per orbit, coloured by the set reached; median and 95th percentile marked.
 
     Orbits that reached no limit set are no part of the histogram: they stand beside it, counted by their
-    status.
+    status. Orbits that a statistical capture cut short are left out.
 
     Args:
         limits: result of a search.
         like: another search of the same field whose names and colours are kept.
         title: above the figure.
     """
-    labels = limits.labels.cpu().numpy()
-    steps = np.maximum(limits.orbits.steps.cpu().numpy().astype(np.float64), 1.0)
+    followed = limits.orbits.followed
+    labels = limits.labels[followed].cpu().numpy()
+    steps = np.maximum(limits.orbits.steps[followed].cpu().numpy().astype(np.float64), 1.0)
     lost = [int(status) for status in limits.orbits.status[limits.labels < 0].tolist()]
     figure = new_figure(3.5, title or "How long it takes")
     if lost:
         axes, beside = figure.subplots(1, 2, width_ratios=(3.4, 1.0))
-        _without_set(beside, lost, len(labels))
+        _without_set(beside, lost, len(limits.labels))
     else:
         axes = figure.subplots()
     if (labels >= 0).any():

@@ -188,7 +188,7 @@ def _nulls(results: ModelResults) -> Picture:
 def _steps(results: ModelResults) -> Picture:
     """Of the first search only: orbits from other starts take other times, and a mixture would describe neither."""
     limits = results.first
-    steps = limits.orbits.steps[limits.labels >= 0].to(torch.float64)
+    steps = limits.orbits.steps[(limits.labels >= 0) & limits.orbits.followed].to(torch.float64)
     words = (
         f"median {float(steps.quantile(0.5)):.0f}, 95 % within {float(steps.quantile(0.95)):.0f}"
         if len(steps)

@@ -61,7 +61,7 @@ def limit_set_table(searches: Mapping[str, LimitSets]) -> Table:
 
 
 def _set_cells(limits: LimitSets, index: int, name: str, hue: str) -> list[Cell]:
-    steps = limits.orbits.steps[limits.labels == index].to(torch.float64)
+    steps = limits.orbits.steps[(limits.labels == index) & limits.orbits.followed].to(torch.float64)
     return [
         Cell(name, hue=hue),
         Cell(kind_words(limits, index)),
