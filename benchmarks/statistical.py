@@ -171,7 +171,9 @@ def page(record: dict[str, Any]) -> str:
     ]
     keys = dict.fromkeys((run.starts, run.bound, run.fork, run.minority) for run in rows)
     for starts, bound, fork, minority in keys:
-        mine = [run for run in rows if (run.starts, run.bound, run.fork, run.minority) == (starts, bound, fork, minority)]
+        mine = [
+            run for run in rows if (run.starts, run.bound, run.fork, run.minority) == (starts, bound, fork, minority)
+        ]
         captured, wrong = sum(run.captured for run in mine), sum(run.wrong for run in mine)
         share = f"{wrong / captured:.3%}" if captured else "–"
         lines.append(
