@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from separatrix.limitsets.regions import TrappingRegions
+from separatrix.orbits.looks import Closely
 
 IN_A_ROW = 3
 FALL = 10.0
@@ -36,17 +37,22 @@ class Approach:
         integers = torch.zeros(count, dtype=torch.int64, device=device)
         return cls(integers, integers.clone(), integers.clone(), torch.zeros(count, dtype=torch.float64, device=device))
 
-    def see(self, regions: TrappingRegions, orbit: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
-        """One step z → f(z), flat ``(b, k)``, of the orbits with these indices; ``(b,)`` bool: accepted. No map evaluations."""
+    def see(
+        self, regions: TrappingRegions, orbit: Tensor, z: Tensor, f_z: Tensor, free: Tensor | bool = True
+    ) -> Tensor:
+        """One step z → f(z), flat ``(b, k)``, of those orbits of these indices that are ``free``; ``(b,)`` bool: accepted.
+
+        No map evaluations.
+        """
         region = regions.nearest(z)
         away = (z.to(torch.float64) - regions.points[region]).norm(dim=1)
-        near = (away <= torch.maximum(regions.reach, regions.floor)[region]).nonzero().squeeze(1)
+        near = Closely((away <= torch.maximum(regions.reach, regions.floor)[region]) & free)
         accepted = torch.zeros(len(z), dtype=torch.bool, device=z.device)
         streak = torch.zeros(len(z), dtype=torch.int64, device=z.device)
         firm = streak.clone()
-        if len(near):
-            rows, place = orbit[near], region[near]
-            step = regions.evidence(z[near], f_z[near], place)
+        if near:
+            rows, place = near.of(orbit), near.of(region)
+            step = regions.evidence(near.of(z), near.of(f_z), place)
             going_on = (
                 step.good & (self.streak[rows] > 0) & (self.region[rows] == place)
             )  # the region that it was to go to
@@ -54,8 +60,9 @@ class Approach:
             length = torch.where(going_on, self.streak[rows] + 1, step.good.to(torch.int64))
             self.first[rows], self.region[rows] = first, regions.successor[place]
             margin = torch.where(step.firm, torch.where(going_on, self.firm[rows], 0) + 1, 0)
-            streak[near], firm[near] = length, margin
+            near.put(streak, length)
+            near.put(firm, margin)
             fell = (FALL * step.after <= first) | step.arrived
-            accepted[near] = ((length >= IN_A_ROW * regions.lap[place]) & fell) | (margin >= FIRM_IN_A_ROW)
+            near.put(accepted, ((length >= IN_A_ROW * regions.lap[place]) & fell) | (margin >= FIRM_IN_A_ROW))
         self.streak[orbit], self.firm[orbit] = streak, firm
         return accepted

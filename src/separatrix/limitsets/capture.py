@@ -16,6 +16,7 @@ from separatrix.limitsets.approach import Approach
 from separatrix.limitsets.catalogue import Catalogue
 from separatrix.limitsets.curves import NEAR
 from separatrix.numerics.closed_curve import ClosedCurve
+from separatrix.orbits.looks import Closely, worth
 
 _CLEAR = 0.25  # … and at most this share of the distance to anything else that is known
 _FALL = 0.5  # to this share the distance to a curve must have fallen while an orbit was watched, unless it is on it
@@ -30,34 +31,38 @@ class Capture:
 
     def __init__(self, catalogue: Catalogue, count: int, exempt: Tensor | None = None) -> None:
         device = catalogue.field.device
-        self._exempt = exempt
-        self.set = torch.full((count,), -1, dtype=torch.int64, device=device)
+        rows = count + 1  # the last one, −1, stands for orbits that have ended
+        self._free = torch.ones(rows, dtype=torch.bool, device=device)
+        if exempt is not None:
+            self._free[:count] = ~exempt
+        self._sets = torch.full((rows,), -1, dtype=torch.int64, device=device)
+        self.set = self._sets[:count]
         self._known = catalogue.regions()
-        self._approach = Approach.none(count, device)
+        self._approach = Approach.none(rows, device)
         self._tubes = [
-            Tube(number, one.loops, one.watched, catalogue.clear_of_curve(number), count, device)
+            Tube(number, one.loops, one.watched, catalogue.clear_of_curve(number), rows, device)
             for number, one in catalogue.curves()
             if one.stable == 1
         ]
 
     def see(self, orbit: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
-        """One step of the active orbits; ``(b,)`` bool: certain where this one ends."""
-        if self._exempt is not None and bool((exempt := self._exempt[orbit]).any()):
-            caught = exempt.logical_not()
-            caught[caught.clone()] = self.see(orbit[~exempt], z[~exempt], f_z[~exempt])
+        """One step of the active orbits, −1 for one that has ended; ``(b,)`` bool: certain where this one ends."""
+        free, flat = self._free[orbit], z.flatten(1)
+        caught = torch.zeros_like(free)
+        if not worth(free):
             return caught
-        caught = torch.zeros(len(orbit), dtype=torch.bool, device=orbit.device)
-        flat = z.flatten(1)
         if self._known is not None:
             regions, numbers = self._known
-            caught = self._approach.see(regions, orbit, flat, f_z.flatten(1))
-            rows = orbit[caught]
-            self.set[rows] = numbers[self._approach.region[rows]]
+            caught = self._approach.see(regions, orbit, flat, f_z.flatten(1), free)
+            self._give(orbit, caught, numbers[self._approach.region[orbit]])
         for tube in self._tubes:
-            around = tube.see(orbit, flat) & ~caught
-            self.set[orbit[around]] = tube.number
+            around = tube.see(orbit, flat) & free & ~caught
+            self._give(orbit, around, tube.number)
             caught |= around
         return caught
+
+    def _give(self, orbit: Tensor, where: Tensor, number: Tensor | int) -> None:
+        self._sets[orbit] = torch.where(where, number, self._sets[orbit])
 
 
 class Tube:
@@ -101,12 +106,12 @@ class Tube:
         corner = torch.addmm(half, z - self._centre.to(z), offsets.T, alpha=-1.0).argmin(dim=1)
         wide = z.to(torch.float64)
         distance = (wide - self._corners[corner]).norm(dim=1)
-        near = (distance <= self._reach).nonzero().squeeze(1)
-        if len(near):
-            points, place = wide[near], corner[near]
+        near = Closely(distance <= self._reach)
+        if near:
+            points, place = near.of(wide), near.of(corner)
             begin = self._corners[place]
             ahead, behind = (_to_segment(points, begin, other[place]) for other in (self._after, self._before))
-            distance[near] = torch.minimum(ahead, behind)
+            near.put(distance, torch.minimum(ahead, behind))
         return distance
 
 

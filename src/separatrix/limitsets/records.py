@@ -15,10 +15,12 @@ class Records:
     """Rings of points, each of one orbit of a search; an observer that outlives the rounds."""
 
     name = "records"
+    spare = True
 
     def __init__(self, latent_dim: int, device: torch.device, dtype: torch.dtype) -> None:
         places = max(1, min(AT_ONCE, NUMBERS // (LONGEST * latent_dim)))
         self._ring = torch.zeros((places, LONGEST, latent_dim), dtype=dtype, device=device)
+        self._places = torch.arange(places, device=device)
         self._count = torch.zeros(places, dtype=torch.int64, device=device)
         self.orbit = torch.full((places,), -1, dtype=torch.int64, device=device)  # of the search; −1: free
         self._idle = True
@@ -31,12 +33,12 @@ class Records:
         places = (self.orbit < 0).nonzero().squeeze(1)
         chosen = orbits[_far_apart(points.flatten(1).to(torch.float64), len(places))]
         places = places[: len(chosen)]
-        self.orbit[places], self._count[places], self._place[chosen] = chosen, 0, places
+        self.orbit[places], self._count[places] = chosen, 0
         self._idle = bool((self.orbit < 0).all())
 
     def release(self, orbits: Tensor) -> None:
         """Forget these orbits."""
-        self.orbit[torch.isin(self.orbit, orbits)], self._place[orbits] = -1, -1
+        self.orbit[torch.isin(self.orbit, orbits)] = -1
         self._idle = bool((self.orbit < 0).all())
 
     def long_enough(self, steps: int) -> list[tuple[int, Tensor]]:
@@ -49,18 +51,17 @@ class Records:
         return result
 
     def begin(self, count: int, like: Tensor) -> None:
-        """The search has ``count`` orbits."""
-        self._place = torch.full((count,), -1, dtype=torch.int64, device=like.device)
+        """Nothing is kept of the other orbits."""
 
     def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> None:  # noqa: ARG002
-        """Overwrite the oldest point."""
+        """Overwrite the oldest point of those that are recorded."""
         if self._idle:
             return
-        place = self._place[orbit]
-        chosen = place >= 0
-        place = place[chosen]
-        self._ring[place, self._count[place] % LONGEST] = z[chosen].flatten(1)
-        self._count[place] += 1
+        here, row = (self.orbit[:, None] == orbit).max(dim=1)
+        here &= self.orbit >= 0
+        oldest = self._places, self._count % LONGEST
+        self._ring[oldest] = torch.where(here[:, None], z[row].flatten(1), self._ring[oldest])
+        self._count += here
 
     def result(self) -> None:
         """Nothing per orbit."""

@@ -28,6 +28,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from separatrix.orbits.looks import steps_between
+
 CLOSENESS = 0.05  # largest ‖z − a‖_P, as a share of the distance to the nearest other set and of the spread
 LINEARITY = 0.2  # largest η, the nonlinear part of a step as a share of ‖z − a‖_P
 MARGIN = 4.0  # times that η fits into 1 − q where the map is linear by a margin
@@ -36,6 +38,7 @@ FLOOR = 1e-12  # distances below this share of ‖a‖ + spread are rounding noi
 FLOOR_IN_ERRORS = 10.0  # … and so are this many times the error of the attractor itself
 _ROWS_PER_PRODUCT = 16
 _NUMBERS_GATHERED = 2**16  # entries of matrices copied without a thought
+_NUMBERS_AT_ONCE = 2**26  # … at most: half a GiB
 _DOUBLINGS = 60
 _LIFTS = 16
 
@@ -206,22 +209,28 @@ class _Grouped:
         if len(vectors) * matrices[0].numel() <= _NUMBERS_GATHERED:
             return torch.bmm(matrices[self.region], vectors.unsqueeze(2)).squeeze(2)
         order, product, slot, owner = self._places
+        at_once = max(1, _NUMBERS_AT_ONCE // matrices[0].numel())
         padded = vectors.new_zeros((len(owner), _ROWS_PER_PRODUCT, vectors.shape[1]))
         padded[product, slot] = vectors[order]
         result = torch.empty_like(vectors)
-        result[order] = torch.bmm(padded, matrices[owner].mT)[product, slot]
+        parts = zip(padded.split(at_once), owner.split(at_once), strict=True)
+        result[order] = torch.cat([torch.bmm(rows, matrices[own].mT) for rows, own in parts])[product, slot]
         return result
 
     @cached_property
     def _places(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The order of the rows, the product and the slot in it of each, and the region of each product."""
         order = self.region.argsort(stable=True)
-        sorted_region = self.region[order]
-        counts = torch.bincount(self.region, minlength=self.count)
-        place = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[sorted_region]
-        products = (counts + _ROWS_PER_PRODUCT - 1) // _ROWS_PER_PRODUCT
-        product = (products.cumsum(0) - products)[sorted_region] + place // _ROWS_PER_PRODUCT
-        owner = torch.repeat_interleave(torch.arange(self.count, device=order.device), products)
+        device, sorted_region = order.device, self.region[order]
+        begin = torch.searchsorted(sorted_region, torch.arange(self.count + 1, device=device))
+        place = torch.arange(len(order), device=device) - begin[sorted_region]
+        products = (begin.diff() + _ROWS_PER_PRODUCT - 1) // _ROWS_PER_PRODUCT
+        ends = products.cumsum(0)
+        product = (ends - products)[sorted_region] + place // _ROWS_PER_PRODUCT
+        # Where nothing may be asked, as many products as there can be; those left over multiply zeros.
+        most = len(order) // _ROWS_PER_PRODUCT + min(len(order), self.count)
+        total = int(ends[-1]) if steps_between(device) == 1 else most
+        owner = torch.searchsorted(ends, torch.arange(total, device=device), right=True).clamp(max=self.count - 1)
         return order, product, place % _ROWS_PER_PRODUCT, owner
 
 

@@ -133,7 +133,7 @@ class Search:
         self.claimants = Rows.fresh(self.native.orbit, self.native.z.to(self.fine.dtype), rules.max_steps)
         self.coarse_judge = Judge(rules, self.spread, self.centre)
         self.fine_judge = Judge(replace(rules, tolerance=FINE_TOLERANCE), self.spread, self.centre.to(torch.float64))
-        self.evaluations = self.reported = 0
+        self.evaluations = self.surplus = self.reported = 0
         self.round = ROUND
         self.ended = torch.zeros(0, dtype=torch.int64, device=self.native.orbit.device)
 
@@ -176,7 +176,7 @@ class Search:
             nonlocal left
             index, z = self.queue.take(min(count, left))
             left -= len(index)
-            return Rows.fresh(index, z, self.protocol.max_steps).paused_after(self.round)
+            return Rows.fresh(index, z, self.protocol.max_steps)
 
         observers: list[Observer] = [self.records]
         if self.statistical is not None:
@@ -210,19 +210,28 @@ class Search:
         observers: Sequence[Observer] = (),
     ) -> Rows:
         """All rows, then the admitted ones, through the pool; returned is what has not ended."""
-        waiting = rows.paused_after(self.round)
         taken = 0
 
         def take(count: int) -> Rows:
             nonlocal taken
-            carried = waiting.keep(slice(taken, taken + count))
+            carried = rows.keep(slice(taken, taken + count))
             taken += len(carried)
             further = admitted(count - len(carried)) if len(carried) < count else carried.keep(slice(0, 0))
             return carried.joined(further) if len(further) else carried
 
         with field.guest():
-            done = advance(field, judge, take, self.ledger.ends, width_for(field), observers=observers, catcher=capture)
+            done = advance(
+                field,
+                judge,
+                take,
+                self.ledger.ends,
+                width_for(field),
+                steps=self.round,
+                observers=observers,
+                catcher=capture,
+            )
         self.evaluations += done.evaluations
+        self.surplus += done.surplus
         going_on = rows.keep(slice(0, 0))
         for part in done.paused:
             going_on = going_on.joined(part)
@@ -282,7 +291,8 @@ class Search:
             if orbit not in due or (len(path) < self._record_for(made) and orbit in steps):
                 continue
             found = self.curve_search.examine(
-                path[-self._record_for(made) :].reshape(-1, *self.transit.latent_shape), self._spent().total
+                path[-self._record_for(made) :].reshape(-1, *self.transit.latent_shape),
+                self._spent().total - self.surplus,
             )
             ledger.looked[orbit] = made
             self.records.release(torch.tensor([orbit], device=rows.orbit.device))
@@ -320,7 +330,7 @@ class Search:
     def _name_what_moves(self) -> tuple[str, ...]:
         """How some of the orbits move that found no limit set, at a small share of what they have cost."""
         rows = self.ledger.among((self.ledger.set < 0).nonzero().squeeze(1), *MOVING)
-        affordable = int(_NAMING_SHARE * self._spent().map / (1 + JVP_WEIGHT))
+        affordable = int(_NAMING_SHARE * (self._spent().map - self.surplus) / (1 + JVP_WEIGHT))
         steps = min(_NAMING_STEPS, affordable)
         if not len(rows) or steps < LEAST_STEPS:
             return ()

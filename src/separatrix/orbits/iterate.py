@@ -146,14 +146,13 @@ def centre_of(sample: Tensor) -> Tensor:
 def _measure_cycles(field: LatentField, columns: Columns) -> int:
     """The residual of a point on a cycle is ‖f^p(z) − z‖, at exactly the reported point: p more evaluations for each, returned."""
     rows = (columns.status == int(Status.PERIODIC)).nonzero().squeeze(1)
-    z = columns.points[rows]
-    left = columns.period[rows].clone()
-    while bool((left > 0).any()):
-        going = left > 0
-        z[going] = field.bare(z[going])
-        left[going] -= 1
+    rows = rows[columns.period[rows].argsort(descending=True, stable=True)]
+    periods, z = columns.period[rows].tolist(), columns.points[rows]
+    for step in range(max(periods, default=0)):
+        going = sum(period > step for period in periods)
+        z[:going] = field.bare(z[:going])
     columns.residual[rows] = (z - columns.points[rows]).flatten(1).norm(dim=1).to(torch.float64)
-    return int(columns.period[rows].sum())
+    return sum(periods)
 
 
 def report_unfinished(orbits: Orbits, throw: bool) -> None:

@@ -22,6 +22,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from separatrix.orbits.looks import Closely, worth
 from separatrix.orbits.status import Status
 from separatrix.protocol import Protocol
 
@@ -105,6 +106,11 @@ class Verdict:
     error: Tensor | None = None  # (b,) float64
     period: Tensor | None = None  # (b,) int64
 
+    def where(self, chosen: Tensor, other: Self) -> Self:
+        """This verdict on the chosen rows, the other one on the rest; both are complete."""
+        columns = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+        return type(self)(*(torch.where(chosen, mine, theirs) for mine, theirs in columns))
+
 
 class _Cycle(NamedTuple):
     """Orbits seen to return."""
@@ -135,7 +141,7 @@ class Judge:
         verdict = Verdict(torch.full_like(t, int(Status.RUNNING), dtype=torch.uint8), length, floor)
         eventful = torch.minimum(length, gap) <= floor.clamp(min=self._short)
         eventful |= (t >= state.due) | ~length.isfinite()
-        if bool(eventful.any()):
+        if worth(eventful):
             self._look(state, t, z, f_z, gap, verdict)
         else:
             state.streak.zero_()
@@ -191,11 +197,10 @@ class Judge:
                 error = torch.where(returned, cycle.error, error)
         out_of_budget = (t >= state.budget) & (status == int(Status.RUNNING))
         broken = ~length.isfinite()
-        if bool((out_of_budget | broken).any()):
+        if worth(unfinished := out_of_budget | broken):
             why = self._why_unfinished(state, t, image, length)
             away = (z.flatten(1) - self.centre).norm(dim=1) > rules.divergence * self.spread
             why = torch.where(broken, int(Status.NONFINITE), why).masked_fill(away, int(Status.DIVERGED))
-            unfinished = out_of_budget | broken
             status.copy_(torch.where(unfinished, why, status))
             period.masked_fill_(unfinished, 0)
         self._move_anchor(state, t, z, length)
@@ -227,18 +232,18 @@ class Judge:
         elapsed = t + 1 - state.anchor_step
         back = (gap <= self.tolerance) | (gap <= floor)
         back &= (elapsed > 1) & (elapsed <= self.protocol.max_period) & (APART * gap < state.closest)
-        if not bool(back.any()):
+        if not worth(back):
             state.closest = torch.minimum(state.closest, gap)
             return None
         again = back & (state.period == elapsed)
         ratio = gap / state.gap.clamp(min=_TINY)
         error = torch.where(ratio < 1, gap / (1 - ratio), torch.inf)
         error = torch.where((gap <= floor) & (state.gap <= floor), gap, error)
-        confirmed = again & (error <= torch.maximum(floor, floor.new_tensor(self.tolerance)))
+        confirmed = again & (error <= floor.clamp(min=self.tolerance))
         confirmed &= APART * error < state.closest
         state.closest = torch.where(back, state.closest, torch.minimum(state.closest, gap))
         next_lap = back & ~confirmed
-        if bool(next_lap.any()):
+        if worth(next_lap):
             state.period = torch.where(next_lap, elapsed, state.period)
             state.gap = torch.where(next_lap, gap, state.gap)
             # The next lap starts here: the anchor becomes the point of this return.
@@ -249,7 +254,7 @@ class Judge:
         life = torch.maximum((state.anchor_step // 4).clamp(min=FIRST_ANCHOR_LIFE), state.period)
         last = state.budget - 2 * WINDOW  # what the end is compared with must lie before its window
         old = (t - state.anchor_step >= life) & (t < last)
-        if bool(old.any()):
+        if worth(old):
             state.period = torch.where(old, 0, state.period)
             self._set_anchor(state, old, z, t, length)
             state.path = torch.where(old, length, state.path)  # the anchor's own step belongs to its path
@@ -260,7 +265,8 @@ class Judge:
 
     @staticmethod
     def _set_anchor(state: OrbitState, where: Tensor, z: Tensor, t: Tensor, length: Tensor) -> None:
-        state.anchor[where] = z[where]
+        chosen = Closely(where)
+        chosen.put(state.anchor, chosen.of(z))
         state.anchor_step = torch.where(where, t, state.anchor_step)
         state.anchor_log_step = torch.where(where, _log(length).squeeze(1), state.anchor_log_step)
         state.path = torch.where(where, 0.0, state.path)

@@ -3,6 +3,10 @@
 `iterate` shows an observer each point z_t of each orbit exactly once, t = 0 … N, together with f(z_t). Observers keep one
 row per orbit, so memory grows with the number of orbits and never with the number of steps. An observer may also end
 orbits, by returning a mask.
+
+On an accelerator rows that have ended stay in the batch for a few steps (`separatrix.orbits.looks`). To leave them out is to ask the
+device which they are, at every step. An observer that has an attribute ``spare = True`` is spared the question: it is shown them as
+orbit −1, and keeps a spare last row for them.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import torch
 from torch import Tensor
 
 from separatrix.numerics.distances import nearest
+from separatrix.orbits.looks import Closely
 
 
 class Observer(Interface):
@@ -25,7 +30,10 @@ class Observer(Interface):
         """``count`` orbits are about to start; ``like`` is a block of starts (shape, dtype, device)."""
 
     def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> Tensor | None:
-        """Active orbits ``orbit`` (indices) are at step ``step``, at ``z``, and go to ``f_z``. True ends an orbit."""
+        """Active orbits ``orbit`` (indices) are at step ``step``, at ``z``, and go to ``f_z``. True ends an orbit.
+
+        With ``spare``, index −1 stands for an orbit that has ended.
+        """
 
     def result(self) -> object:
         """What was recorded: one row per orbit."""
@@ -38,14 +46,15 @@ class MeanDistance:
     """
 
     name = "mean_distance"
+    spare = True
 
     def __init__(self, points: Tensor) -> None:
         self._points = points
 
     def begin(self, count: int, like: Tensor) -> None:
         """One running sum per orbit."""
-        self._sum = torch.zeros(count, dtype=torch.float64, device=like.device)
-        self._count = torch.zeros(count, dtype=torch.int64, device=like.device)
+        self._sum = torch.zeros(count + 1, dtype=torch.float64, device=like.device)
+        self._count = torch.zeros(count + 1, dtype=torch.int64, device=like.device)
         self._points = self._points.to(like)
 
     def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> None:  # noqa: ARG002
@@ -55,17 +64,18 @@ class MeanDistance:
 
     def result(self) -> Tensor:
         """``(n,)`` float64."""
-        return self._sum / self._count.clamp(min=1)
+        return (self._sum / self._count.clamp(min=1))[:-1]
 
 
 class PathLength:
     """Σ_t ‖f(z_t) − z_t‖ over the orbit: how far it travelled, ``(n,)`` float64."""
 
     name = "path_length"
+    spare = True
 
     def begin(self, count: int, like: Tensor) -> None:
         """One running sum per orbit."""
-        self._sum = torch.zeros(count, dtype=torch.float64, device=like.device)
+        self._sum = torch.zeros(count + 1, dtype=torch.float64, device=like.device)
 
     def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> None:  # noqa: ARG002
         """Add the step of every active orbit."""
@@ -73,7 +83,7 @@ class PathLength:
 
     def result(self) -> Tensor:
         """``(n,)`` float64."""
-        return self._sum
+        return self._sum[:-1]
 
 
 class FirstCrossings:
@@ -84,6 +94,7 @@ class FirstCrossings:
     """
 
     name = "first_crossings"
+    spare = True
 
     def __init__(self, lengths: Tensor) -> None:
         self._lengths = lengths
@@ -91,20 +102,22 @@ class FirstCrossings:
     def begin(self, count: int, like: Tensor) -> None:
         """One point per orbit and threshold."""
         self._lengths = self._lengths.to(like.device)
-        self._points = like.new_zeros((count, len(self._lengths), *like.shape[1:]))
-        self._crossed = torch.zeros((count, len(self._lengths)), dtype=torch.bool, device=like.device)
+        self._columns = torch.arange(len(self._lengths), device=like.device)
+        self._points = like.new_zeros((count + 1, len(self._lengths), *like.shape[1:]))
+        self._crossed = torch.zeros((count + 1, len(self._lengths)), dtype=torch.bool, device=like.device)
 
     def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> None:  # noqa: ARG002
         """Keep z where a threshold is crossed for the first time."""
         length = (f_z - z).flatten(1).norm(dim=1)
         fresh = (length[:, None] < self._lengths) & ~self._crossed[orbit]
-        row, threshold = fresh.nonzero(as_tuple=True)
-        self._points[orbit[row], threshold] = z[row]
-        self._crossed[orbit[row], threshold] = True
+        now = Closely(fresh.any(dim=1))
+        place = torch.where(now.of(fresh), now.of(orbit).unsqueeze(1), -1), self._columns
+        self._points[place] = now.of(z).unsqueeze(1)
+        self._crossed[place] = True
 
     def result(self) -> tuple[Tensor, Tensor]:
         """(points, crossed)."""
-        return self._points, self._crossed
+        return self._points[:-1], self._crossed[:-1]
 
 
 class Snapshots:
@@ -114,63 +127,34 @@ class Snapshots:
     """
 
     name = "snapshots"
+    spare = True
 
     def __init__(self, steps: Sequence[int]) -> None:
         self._steps = tuple(steps)
 
     def begin(self, count: int, like: Tensor) -> None:
         """One point per orbit and number of steps."""
-        self._points = like.new_zeros((count, len(self._steps), *like.shape[1:]))
+        self._points = like.new_zeros((count + 1, len(self._steps), *like.shape[1:]))
 
     def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> None:  # noqa: ARG002
         """Keep z until its step number is past; what is kept last is the place asked for, or the end."""
         for column, wanted in enumerate(self._steps):
-            early = step <= wanted
-            self._points[orbit[early], column] = z[early]
+            self._points[torch.where(step <= wanted, orbit, -1), column] = z
 
     def result(self) -> Tensor:
         """All points."""
-        return self._points
-
-
-class LastSteps:
-    """The last ``length`` points of a few orbits, whose numbers are in ``rows``."""
-
-    name = "last_steps"
-
-    def __init__(self, rows: Tensor, length: int) -> None:
-        self.rows, self._length = rows, length
-
-    def begin(self, count: int, like: Tensor) -> None:
-        """A ring of points for each of the chosen orbits."""
-        self._slot = torch.full((count,), -1, dtype=torch.int64, device=like.device)
-        self._slot[self.rows.to(like.device)] = torch.arange(len(self.rows), device=like.device)
-        self._ring = like.new_zeros((len(self.rows), self._length, *like.shape[1:]))
-        self._last = torch.full((len(self.rows),), -1, dtype=torch.int64, device=like.device)
-
-    def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> None:  # noqa: ARG002
-        """Overwrite the oldest point."""
-        slot = self._slot[orbit]
-        chosen = slot >= 0
-        self._ring[slot[chosen], step[chosen] % self._length] = z[chosen]
-        self._last[slot[chosen]] = step[chosen]
-
-    def result(self) -> list[Tensor]:
-        """One path ``(t, *latent)`` per chosen orbit, oldest point first, t ≤ ``length``."""
-        return [
-            torch.roll(ring, -(last + 1) % self._length, dims=0)[max(self._length - last - 1, 0) :]
-            for ring, last in zip(self._ring, self._last.tolist(), strict=True)
-        ]
+        return self._points[:-1]
 
 
 class Paths:
     """The whole orbits, for few and short ones: ``(n, T + 1, *latent)``, padded with the end point."""
 
     name = "paths"
+    spare = True
 
     def begin(self, count: int, like: Tensor) -> None:
         """Nothing is allocated before it is seen: T is not known yet."""
-        self._count, self._like = count, like
+        self._count, self._like = count + 1, like
         self._seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> None:  # noqa: ARG002
@@ -182,10 +166,10 @@ class Paths:
         last = torch.zeros(self._count, dtype=torch.int64, device=self._like.device)
         for orbit, step, _ in self._seen:
             last[orbit] = torch.maximum(last[orbit], step)
-        length = int(last.max()) + 1 if self._count else 0
+        length = int(last[:-1].max()) + 1 if self._count > 1 else 0
         paths = self._like.new_zeros((self._count, length, *self._like.shape[1:]))
         for orbit, step, z in self._seen:
             paths[orbit, step] = z
-        for orbit_index, end in enumerate(last.tolist()):
+        for orbit_index, end in enumerate(last[:-1].tolist()):
             paths[orbit_index, end + 1 :] = paths[orbit_index, end]
-        return paths
+        return paths[:-1]

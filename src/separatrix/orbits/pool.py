@@ -9,15 +9,17 @@ nor the order of the rows, nor who computes which part of a round changes anythi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol as Interface
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from separatrix.field import LatentField
 from separatrix.orbits.judge import Judge, OrbitState, Verdict
+from separatrix.orbits.looks import steps_between
 from separatrix.orbits.observers import Observer
 from separatrix.orbits.status import Status
 from separatrix.progress import SILENT, Progress
@@ -27,6 +29,7 @@ from separatrix.starts import Starts
 _MOST_TOGETHER = 8192
 _LEAST_TOGETHER = 64  # … of latents so large that looking at a row costs nothing beside evaluating it
 _COORDINATES_TOGETHER = 2**17
+_FOR_EVER = 2**62  # steps
 
 
 @dataclass
@@ -35,7 +38,6 @@ class Rows:
 
     orbit: Tensor  # (b,) int64, which orbit: a row of the columns that its end is written to
     t: Tensor  # (b,) int64 steps made
-    pause: Tensor  # (b,) int64 steps after which the row is handed back
     z: Tensor  # (b, *latent)
     state: OrbitState
 
@@ -43,37 +45,30 @@ class Rows:
     def fresh(cls, orbit: Tensor, z: Tensor, budget: int, t: Tensor | None = None) -> Self:
         """Orbits of which the judge remembers nothing, at step ``t`` (0 if not given) of at most ``budget``."""
         t = torch.zeros_like(orbit) if t is None else t.clone()
-        return cls(orbit, t, torch.full_like(t, budget + 1), z, OrbitState.fresh(z, budget, t))
+        return cls(orbit, t, z, OrbitState.fresh(z, budget, t))
 
     def __len__(self) -> int:
         return len(self.orbit)
 
     def keep(self, chosen: Tensor | slice) -> Self:
         """Only the chosen rows."""
-        return type(self)(
-            self.orbit[chosen], self.t[chosen], self.pause[chosen], self.z[chosen], self.state.keep(chosen)
-        )
+        return type(self)(self.orbit[chosen], self.t[chosen], self.z[chosen], self.state.keep(chosen))
 
     def joined(self, other: Self) -> Self:
         """These rows and the others."""
         return type(self)(
             orbit=torch.cat([self.orbit, other.orbit]),
             t=torch.cat([self.t, other.t]),
-            pause=torch.cat([self.pause, other.pause]),
             z=torch.cat([self.z, other.z]),
             state=self.state.joined(other.state),
         )
-
-    def paused_after(self, steps: int) -> Self:
-        """The same rows, to be handed back after so many more steps."""
-        return replace(self, pause=self.t + steps)
 
 
 class Catcher(Interface):
     """Watches orbits and ends those of which it knows where they go (`separatrix.limitsets.capture`)."""
 
     def see(self, orbit: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
-        """The active orbits ``orbit`` go from z to f_z; ``(b,)`` bool: end this one as CAPTURED."""
+        """The active orbits ``orbit`` (−1: one that has ended) go from z to f_z; ``(b,)`` bool: end this one as CAPTURED."""
 
 
 @dataclass
@@ -165,10 +160,12 @@ class Queue:
 
 @dataclass
 class Advanced:
-    """What a pool did: the rows that paused, and how many evaluations of the map it took."""
+    """What a pool did: the rows that paused, and how many evaluations of the map it took, with the ``surplus`` of rows that had
+    ended before the next look."""
 
     paused: list[Rows]
-    evaluations: int
+    evaluations: int = 0
+    surplus: int = 0
 
 
 def width_for(field: LatentField) -> int:
@@ -184,40 +181,96 @@ def advance(
     columns: Columns,
     width: int,
     *,
+    steps: int | None = None,
     observers: Sequence[Observer] = (),
     catcher: Catcher | None = None,
     progress: Progress = SILENT,
 ) -> Advanced:
-    """Make steps with all rows that ``take`` supplies until each has ended or paused.
+    """Make steps with all rows that ``take`` supplies until each has ended, or has made so many ``steps`` and pauses.
 
     Rows that leave the batch are replaced at once, so the network sees full batches. ``take(n)`` returns up to n further rows.
     Must be called inside ``field.guest()``. ``progress`` advances by one for every row that ends.
     """
-    done = Advanced([], 0)
-    rows = take(width)
+    done, rows = Advanced([]), take(width)
+    allowed = steps or _FOR_EVER
+    left = np.full(len(rows), allowed)  # steps until a row pauses; the first rows have the fewest
     while len(rows):
-        f_z = field.bare(rows.z)
-        done.evaluations += len(rows)
-        verdict = judge.step(rows.state, rows.t, rows.z, f_z)
-        for observer in observers:
-            stopped = observer.see(rows.orbit, rows.t, rows.z, f_z)
-            if stopped is not None:
-                verdict.status[stopped & (verdict.status == int(Status.RUNNING))] = int(Status.CAPTURED)
-        if catcher is not None:
-            verdict.status.masked_fill_(catcher.see(rows.orbit, rows.z, f_z), int(Status.CAPTURED))
-        ended = verdict.status != int(Status.RUNNING)
-        leaving = ended | (rows.t + 1 >= rows.pause)
-        if not bool(leaving.any()):
+        block = min(steps_between(rows.z.device), int(left[0]))
+        verdict, idle, f_z = _until_look(field, judge, rows, block, observers, catcher)
+        steps_idle = idle.cpu().numpy()  # the one question of a look
+        ended, left = steps_idle > 0, left - block
+        done.evaluations += block * len(rows)
+        if left[0] and not ended.any():
             rows.t, rows.z = rows.t + 1, f_z
             continue
-        if bool(ended.any()):
+        done.surplus += int((steps_idle - ended).sum())
+        fate = np.where(ended, 0, np.where(left, 2, 1))
+        order = torch.from_numpy(fate.argsort(kind="stable")).to(idle.device, non_blocking=True)
+        ending, resting, staying = order.split(np.bincount(fate, minlength=3).tolist())
+        if len(ending):
             judge.complete(rows.state, rows.t, verdict)
-            columns.put(rows, verdict, ended)
-            progress.advance(int(ended.sum()))
+            columns.put(rows, verdict, ending)
+            progress.advance(len(ending))
         rows.t, rows.z = rows.t + 1, f_z
-        if bool((resting := leaving & ~ended).any()):
+        if len(resting):
             done.paused.append(rows.keep(resting))
-        rows = rows.keep(~leaving)
+        rows, left = rows.keep(staying), left[fate == 2]
         further = take(width - len(rows))
-        rows = rows.joined(further) if len(further) else rows
+        if len(further):
+            rows, left = rows.joined(further), np.append(left, np.full(len(further), allowed))
     return done
+
+
+def _until_look(
+    field: LatentField,
+    judge: Judge,
+    rows: Rows,
+    steps: int,
+    observers: Sequence[Observer],
+    catcher: Catcher | None,
+) -> tuple[Verdict, Tensor, Tensor]:
+    """Make so many steps, the last of them up to f(z): the verdicts, at how many of the steps each row had ended, and f(z).
+
+    A row that has ended stays where it is, and so does the verdict on it.
+    """
+    verdict, f_z = _one_step(field, judge, rows, observers, catcher, None)
+    ended = verdict.status != int(Status.RUNNING)
+    idle = ended.long()
+    for _ in range(steps - 1):
+        running = ~ended
+        rows.t, rows.z = rows.t + running, torch.where(running.view(-1, *[1] * (f_z.ndim - 1)), f_z, rows.z)
+        later, f_z = _one_step(field, judge, rows, observers, catcher, running)
+        verdict = later.where(running, verdict)
+        ended = verdict.status != int(Status.RUNNING)
+        idle = idle + ended
+    return verdict, idle, f_z
+
+
+def _one_step(
+    field: LatentField,
+    judge: Judge,
+    rows: Rows,
+    observers: Sequence[Observer],
+    catcher: Catcher | None,
+    running: Tensor | None,
+) -> tuple[Verdict, Tensor]:
+    """What judge, observers and catcher say of one step, and f(z); without a mask all rows are ``running``."""
+    f_z = field.bare(rows.z)
+    verdict = judge.step(rows.state, rows.t, rows.z, f_z)
+    orbit = rows.orbit if running is None else torch.where(running, rows.orbit, -1)
+    for observer in observers:
+        stopped = _shown(observer, orbit, rows, f_z, running)
+        if stopped is not None:
+            verdict.status.masked_fill_(stopped & (verdict.status == int(Status.RUNNING)), int(Status.CAPTURED))
+    if catcher is not None:
+        verdict.status.masked_fill_(catcher.see(orbit, rows.z, f_z), int(Status.CAPTURED))
+    return verdict, f_z
+
+
+def _shown(observer: Observer, orbit: Tensor, rows: Rows, f_z: Tensor, running: Tensor | None) -> Tensor | None:
+    """What the observer says of the running rows: the others are orbit −1, or left out if it has no place for them."""
+    if running is None or getattr(observer, "spare", False):
+        return observer.see(orbit, rows.t, rows.z, f_z)
+    chosen = running.nonzero().squeeze(1)
+    stopped = observer.see(orbit[chosen], rows.t[chosen], rows.z[chosen], f_z[chosen]) if len(chosen) else None
+    return None if stopped is None else torch.zeros_like(running).index_put((chosen,), stopped)
