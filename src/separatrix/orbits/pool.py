@@ -151,8 +151,9 @@ class Queue:
             count -= len(parts[-1])
             rest = self._buffer[len(parts[-1]) :]
             self._buffer = rest if len(rest) else None
-        z = torch.cat(parts) if parts else torch.zeros((0, *self._field.latent_shape))
-        z = z.to(self._field.device, self._field.dtype)
+        field = self._field
+        none = torch.zeros((0, *field.latent_shape), dtype=field.dtype, device=field.device)
+        z = torch.cat(parts).to(none) if parts else none
         index = torch.arange(self.taken, self.taken + len(z), device=z.device)
         self.taken += len(z)
         return index, z
