@@ -2,6 +2,7 @@
 
 - :mod:`separatrix.testing.oracles`: latent maps whose limit sets, multipliers and basins are known in closed
   form.
+- :mod:`separatrix.testing.questions`: how often a piece of work makes an accelerator wait, counted on a CPU.
 - :mod:`separatrix.testing.contracts`: :func:`assert_is_latent_field`, to be run on any adapter you write.
 """
 

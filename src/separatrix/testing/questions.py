@@ -27,7 +27,16 @@ TO_THE_CPU = {"cpu", "tolist"}
 
 
 class Questions(TorchFunctionMode):
-    """``asked`` grows with every question in the block; a CPU answers all of them, and copies to it are seen in Python only."""
+    """Count the questions in a block, one entry of ``asked`` for each, its name.
+
+    On an accelerator each of them waits for the device. They are seen on a CPU as well; copies to the CPU where Python asks for them.
+
+    >>> with Questions() as counted:
+    ...     largest = torch.arange(3.0).max()
+    ...     value = largest.item()
+    >>> counted.asked
+    ['_local_scalar_dense']
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,13 +44,13 @@ class Questions(TorchFunctionMode):
         self._operations = _Operations(self.asked)
 
     def __enter__(self) -> Questions:
-        super().__enter__()
-        self._operations.__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
+        self._operations.__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._operations.__exit__(*error)
-        super().__exit__(*error)
+        self._operations.__exit__(*error)  # type: ignore[no-untyped-call]
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(function, "__name__", "")
@@ -52,7 +61,7 @@ class Questions(TorchFunctionMode):
 
 class _Operations(TorchDispatchMode):
     def __init__(self, asked: list[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._asked = asked
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
