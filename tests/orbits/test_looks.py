@@ -16,7 +16,7 @@ from torch import Tensor
 import separatrix as sx
 from separatrix import LatentField, Protocol, Status
 from separatrix.errors import ConvergenceWarning
-from separatrix.limitsets import regions, search
+from separatrix.limitsets import regions, search, statistical
 from separatrix.limitsets.capture import Capture
 from separatrix.limitsets.curves import CurveSearch
 from separatrix.orbits import FirstCrossings, MeanDistance, PathLength, looks
@@ -151,6 +151,17 @@ def test_a_search_for_closed_curves_does_not_depend_on_looks():
     assert (expected.orbits.status == int(Status.QUASIPERIODIC)).any()
     with looks_every(16):
         found = quietly(sx.find_attractors, oracle.field, oracle.starts, Protocol(max_steps=1500))
+    assert torch.equal(found.labels, expected.labels)
+    columns_equal(expected.orbits, found.orbits)
+
+
+def test_statistical_captures_do_not_depend_on_looks(monkeypatch):
+    monkeypatch.setattr(statistical, "RECORDED", 128)
+    field, starts = oracles.tanh_product(dim=3, gain=1.3).field, normal(1500, 3, 3)
+    expected = sx.find_attractors(field, starts, Protocol(max_wrong=0.02))
+    assert (expected.orbits.status == int(Status.SAMPLED)).any()
+    with looks_every(16):
+        found = sx.find_attractors(field, starts, Protocol(max_wrong=0.02))
     assert torch.equal(found.labels, expected.labels)
     columns_equal(expected.orbits, found.orbits)
 
