@@ -1,8 +1,9 @@
 """ID images altered so that they are none: two lists of kinds, one to choose a detector's rules on, one to report.
 
-Both lists were written down before any score on either was looked at, and the second is never used to choose anything. Input i of
-every kind is made from image i. A digit turned upside down may still be a digit, and a mirrored shirt is a shirt: no detector
-reaches 1 on all of these, and none should; they are here because nobody looked at them when the features were picked.
+Both lists were written down before the rules that use the first were chosen, and the second is never used to choose anything. (On its
+first five kinds a reader had scored the detector as it was before; of the other six nobody had seen a score.) Input i of every kind
+is made from image i. A digit turned upside down may still be a digit, and a mirrored shirt is a shirt: no detector reaches 1 on all of
+these, and none should; they are here because nothing was chosen on them.
 """
 
 from __future__ import annotations

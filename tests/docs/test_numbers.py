@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from bound import Bound, prose, result, unbound
 from claims_bound import CLAIMS
+from ood_bound import OOD
 from probing_bound import PROBING
 
 from separatrix.limitsets import curves, search
@@ -24,6 +25,7 @@ def used_rule() -> Sequence[Any]:
 # page, from the heading, to the heading, its phrases
 PAGES: list[tuple[str, str, str, list[Bound]]] = [
     ("docs/claims.md", "", "", CLAIMS),
+    ("docs/ood.md", "## What was measured", "## How the typicality detector was chosen", OOD),
     ("docs/probing.md", "## When it works, and when not", "## What this does not show", PROBING),
 ]
 # Phrases of pages whose other numbers are settings, examples and constants of the code

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -47,25 +45,6 @@ PAGES: list[tuple[str, str, Page]] = [
     ("reproduce/training_dynamics", "training_dynamics_mnist", lambda m, r: m.page(r)),
     ("reproduce/training_dynamics", "training_dynamics_fashion_mnist", lambda m, r: m.page(r)),
 ]
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], ModuleType]:
-    """Import a script as if it were run in its folder, and forget it and its neighbours again."""
-    known = set(sys.modules)
-
-    def load(path: str) -> ModuleType:
-        place = ROOT / path
-        monkeypatch.syspath_prepend(str(place.parent))
-        monkeypatch.setenv("SEPARATRIX_DATA", str(tmp_path))  # no page needs any
-        module = importlib.import_module(place.name)
-        module.TO = tmp_path
-        return module
-
-    yield load
-    ours = {path.stem for folder in ("benchmarks", "reproduce") for path in (ROOT / folder).glob("*.py")}
-    for name in ours & set(sys.modules) - known:
-        del sys.modules[name]
 
 
 @pytest.mark.parametrize(("path", "stem", "make"), PAGES, ids=[f"{path}-{stem}" for path, stem, _ in PAGES])
