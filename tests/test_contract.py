@@ -84,8 +84,20 @@ def hidden_norm():
     return lambda x: norm(ENC(x))
 
 
+def shrinking(at):
+    """Return latents of another shape in the calls ``at``."""
+    calls = [0]
+
+    def encode(x):
+        calls[0] += 1
+        return ENC(x)[:, :2] if at(calls[0]) else ENC(x)
+
+    return encode
+
+
 RANDOM = "the model draws random numbers; return the posterior mean instead of a sample"
 STATE = "the model keeps a state from call to call"
+CHANGED = f"have shapes .*{STATE}|which it had not before; return the same shape"
 BATCH = r"f\(z\) depends on the other latents of the batch"
 LIES = {
     "sample": (lambda: lambda x: ENC(x) + 0.5 * torch.randn(len(x), 3), RANDOM),
@@ -291,3 +303,22 @@ def test_what_the_model_raises_is_raised_as_it_is():
         LatentField(nn.Linear(7, 3), DEC, latent_shape=3)(Z)
     with pytest.raises(FieldError, match=r"has shape \(4, 2\)"):
         LatentField(nn.Linear(6, 2), DEC, latent_shape=3)(Z)
+
+
+@pytest.mark.parametrize("first", range(2, 40, 3))
+def test_latents_whose_shape_changes_from_call_to_call_are_one_sentence_whenever_they_do(first):
+    field = LatentField(shrinking(lambda call: call >= first), DEC, latent_shape=3)
+    with pytest.raises(FieldError, match=CHANGED):
+        torch.cat([field(Z) for _ in range(40)])
+
+
+@pytest.mark.parametrize("only", [2, 3])
+def test_a_single_latent_of_another_shape_is_one_sentence(only):
+    field = LatentField(shrinking(lambda call: call == only), DEC, latent_shape=3)
+    with pytest.raises(FieldError, match=r"f\(z\) of a single latent has shape \(1, 2\)"):
+        field(Z)
+
+
+def test_a_search_whose_latents_change_their_shape_ends_with_one_sentence():
+    with pytest.raises(FieldError, match=CHANGED):
+        sx.find_attractors(LatentField(shrinking(lambda call: call >= 12), DEC, latent_shape=3), Z)

@@ -219,8 +219,8 @@ class _Trial:
         if isinstance(rows, Exception):
             detail = f"f works on a batch but not on a single latent ({_first_line(rows)})"
             return Finding("batch independence", False, detail, remedy)
-        if rows[0].shape != self.z[:1].shape:
-            detail = f"f(z) of a single latent has shape {tuple(rows[0].shape)} instead of {tuple(self.z[:1].shape)}"
+        if other := [row for row in rows if row.shape != self.z[:1].shape]:
+            detail = f"f(z) of a single latent has shape {tuple(other[0].shape)} instead of {tuple(self.z[:1].shape)}"
             return Finding("batch independence", False, detail, _SQUEEZED)
         alone, together = torch.cat(rows), torch.stack([self.image[0], self.image[-1]])
         unit = torch.finfo(self.image.dtype).eps * (1 + float(self.image.abs().nan_to_num().max()))
@@ -233,8 +233,11 @@ class _Trial:
     def _indeterminate(self, again: Tensor) -> Finding:
         """Random numbers if the same numbers give the same image, or if some were drawn; else a state."""
         assert self.image is not None
-        apart = float((self.image - again).abs().nan_to_num().max())
-        detail = f"two evaluations of f at the same points differ by up to {apart:.2g}"
+        if self.image.shape == again.shape:
+            apart = float((self.image - again).abs().nan_to_num().max())
+            detail = f"two evaluations of f at the same points differ by up to {apart:.2g}"
+        else:
+            detail = f"two evaluations of f at the same points have shapes {tuple(self.image.shape)} and {tuple(again.shape)}"
         self.replayed = True
         restore_generators(self._before, self.field.device)
         _restore_others(self._elsewhere)

@@ -285,7 +285,13 @@ class LatentField:
         return twin
 
     def _once(self, z: Tensor) -> Tensor:
-        return self.encoder(self._decoded(z))
+        f_z = self.encoder(self._decoded(z))
+        if f_z.shape != z.shape and z.shape[1:] == self.latent_shape:  # not so when the field was examined
+            raise FieldError(
+                f"encode(decode(z)) has shape {tuple(f_z.shape)} for latents of shape {tuple(z.shape)}, which it had not before; "
+                "return the same shape in every call and for every batch."
+            )
+        return f_z
 
     def _decoded(self, z: Tensor) -> Tensor:
         x = self.decoder(z)

@@ -281,7 +281,7 @@ OOD = [
     Bound("It warns on {} of the {} networks on which the paper's score is inverted on a simple input, and on {} of the {} on which it is not; "
           "on {} of {} on which test data cannot tell", check),
     Bound("{:.0f} % of the bare network's at as many evaluations (typicality), {:.0f} % (trajectory)", speed),
-    Bound("(AUROC {:.3f} to {:.3f}), and the self-check says so. Typicality is at least {:.3f} on every set, but against MNIST {:.3f}, where "
+    Bound("(AUROC {:.3f} to {:.3f}), and the self-check says so. Typicality is at least {:.3f} on every set, and against MNIST {:.3f}, where "
           "reconstruction has {:.3f}, Mahalanobis {:.3f}, the residual {:.3f} and kNN {:.3f}", one_network),
     Bound("from {:.3f} to {:.3f} and {:.3f} on altered kinds", lambda: choice("altered")),
     Bound("({:.3f}, {:.3f} and {:.3f} on the known ones)", lambda: choice("known")),

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from bound import Bound, prose, result, unbound
 from claims_bound import CLAIMS
-from ood_bound import OOD
+from memorization_bound import MEMORIZATION
+from ood_bound import OOD, best_other, choice, recommended, unseen
 from probing_bound import PROBING
 
 from separatrix.limitsets import curves, search
@@ -22,6 +23,10 @@ def used_rule() -> Sequence[Any]:
     return used["accepted"], record["systems"]
 
 
+def rivals() -> Sequence[Any]:
+    return ["" if result("benchmarks/engine")["versions"]["torchdeq"] == "not installed" else "torchdeq, "]
+
+
 # page, from the heading, to the heading, its phrases
 PAGES: list[tuple[str, str, str, list[Bound]]] = [
     ("docs/claims.md", "", "", CLAIMS),
@@ -31,6 +36,17 @@ PAGES: list[tuple[str, str, str, list[Bound]]] = [
 # Phrases of pages whose other numbers are settings, examples and constants of the code
 SINGLE: list[tuple[str, Bound]] = [
     ("README.md", Bound("failed for none of {:,} starts of [{} hostile maps]", used_rule)),
+    *(("docs/memorization.md", bound) for bound in MEMORIZATION),
+    ("README.md", Bound("side by side with the loops, {}Adam and scipy", rivals)),
+    (
+        "docs/design.md",
+        Bound(
+            "altered kinds from {:.3f} to {:.3f}, and counting twice what is too far to {:.3f}",
+            lambda: choice("altered"),
+        ),
+    ),
+    ("docs/design.md", Bound("typicality has {:.3f}, the next best {:.3f}", lambda: best_other(unseen)[:2])),
+    ("docs/design.md", Bound("(following the self-check: {:.3f})", lambda: recommended()[2:])),
     ("docs/design.md", Bound("may cost {:.0f} % of the evaluations", lambda: [100 * curves.TEST_SHARE])),
     ("docs/design.md", Bound("{} starts, then", lambda: [search.PILOT])),
     ("docs/training.md", Bound("glances may use {:.0f} % of the budget", lambda: [100 * budget._GLANCE_SHARE])),

@@ -70,7 +70,7 @@ def fit(
     ] = None,
     scale: Scale = None,
     detector: Annotated[
-        Kind, typer.Option("--detector", help="auto: the one that does best on simple inputs (docs/ood.md).")
+        Kind, typer.Option("--detector", help="The default is best in the mean over kinds of input that nothing was chosen on; auto: the one that does best on simple inputs (docs/ood.md).")
     ] = Kind.TYPICALITY,
     steps: Annotated[int, typer.Option("--steps", min=1, metavar="N", help="Of every trajectory.")] = 10,
     max_steps: Annotated[
@@ -89,7 +89,7 @@ def fit(
     """Fit a detector on images like the training data, and hold half of them out to calibrate it.
 
     First every detector is tested on inputs that are simpler than the data; the
-    table says which to trust on this model. The false-alarm rates hold for images
+    table shows which of them fail at that on this model. The false-alarm rates hold for images
     that the model has [italic]not[/italic] been trained on, so give held-out ones.
 
     [bold]separatrix ood fit my_model.py:load --data mnist.npz#x_test --out detector[/bold]
@@ -131,8 +131,9 @@ def fit(
     if fitted.check is not None:
         terminal.show(*_checked(fitted.check))
         if fitted.check.recommended != found.kind:
-            advice = f"This fits {found.kind}; for the one that does best on these inputs add --detector {fitted.check.recommended}."
-            terminal.show(Text(advice))
+            advice = f"This fits {found.kind}; on these inputs {fitted.check.recommended} does best (--detector {fitted.check.recommended})"
+            best = ", which by itself is no reason to change: see docs/ood.md" if detector is Kind.TYPICALITY else ""
+            terminal.show(Text(f"{advice}{best}."))
     terminal.show(heading("The detector"), labelled(_entries(found)), Text(""))
     terminal.line(str(out))
     terminal.document(

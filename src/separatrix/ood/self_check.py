@@ -46,7 +46,8 @@ class SelfCheck:
         coverage: 1 − mean d²/spread², d the distance of an ID latent to the nearest attractor: 1 means that the attractors are
             where the data are, 0 or less that they describe it no better than its mean does. NaN without attractors.
         unlike: share of the attractors that resemble the training images less than 95 % of held-out images do; NaN unknown.
-        recommended: kind of the detector whose lowest AUROC over the simple inputs is highest.
+        recommended: kind of the detector whose lowest AUROC over the simple inputs is highest. Over other inputs, following it from
+            network to network did no better than the typicality detector everywhere (docs/ood.md).
         findings: sentences.
     """
 

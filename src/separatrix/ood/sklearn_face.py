@@ -31,7 +31,8 @@ class LatentOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] 
 
     Args:
         field: a `LatentField` whose latent has as many coordinates as the rows, or None.
-        detector: ``"typicality"``, ``"trajectory"``, ``"knn"``, ``"mahalanobis"`` or ``"residual"``.
+        detector: ``"typicality"``, ``"trajectory"``, ``"knn"``, ``"mahalanobis"`` or ``"residual"``. What speaks
+            for the default (docs/ood.md) was measured on images, with their reconstruction errors, which rows do not have.
         contamination: share of the training rows that `predict` calls outliers: a quantile, not a promise. `p_values` come
             from rows that were held out.
         max_rows: keep at most so many training rows in the kernel denoiser.

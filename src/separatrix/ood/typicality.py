@@ -41,6 +41,9 @@ class TypicalityDetector(Detector):
     simple one or a good one, one that is too far is never typical. Σ is the Ledoit–Wolf covariance and q are the
     95 % quantiles on held-out ID inputs.
 
+    Of the detectors here it has the highest mean AUROC, also on kinds of OOD input that none of this was chosen on (docs/ood.md); on classes
+    held out of training, on images upside down or mirrored, and on several networks, others are ahead of it.
+
     Args:
         field: the latent field.
         steps: N.
