@@ -9,6 +9,7 @@ import torch
 
 import separatrix as sx
 from separatrix import LatentField
+from separatrix.cost import Cost
 from separatrix.limitsets.motion import LEAST_STEPS, Motion, lyapunov_exponents, motion
 from separatrix.testing import oracles
 
@@ -83,6 +84,16 @@ def test_all_exponents_of_a_linear_map():
     assert found.values.exp().tolist() == pytest.approx([0.9, 0.5], abs=1e-6)
     assert found.neutral is None
     assert (found.cost.map, found.cost.jvp) == (400, 800)
+
+
+def test_differences_give_the_same_exponents_to_six_digits():
+    point = torch.tensor([[0.63, 0.19]], dtype=torch.float64)
+    for field in (planar([[0.9, 0.3], [0.0, 0.5]]), oracles.henon().field):
+        exact, near = (lyapunov_exponents(field, point, count=2, steps=400, differences=way) for way in (False, True))
+        assert near.values.tolist() == pytest.approx(exact.values.tolist(), abs=2e-6)
+        assert near.creep == exact.creep
+        assert near.cost == Cost(map=1200)
+        assert not torch.equal(near.values, exact.values)
 
 
 def test_the_exponent_that_is_zero_is_pointed_at():

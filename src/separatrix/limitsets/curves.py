@@ -199,10 +199,12 @@ class CurveSearch:
 
     def _exponents(self, loops: list[ClosedCurve]) -> Exponents | None:
         """The two largest Lyapunov exponents from a point of the curve; None where they cannot be had."""
-        if self.field.latent_dim < 2 or not self.field.differentiable:
+        field = self.catalogue.field
+        differences = field.dtype == torch.float64
+        if field.latent_dim < 2 or not (field.differentiable or differences):
             return None
-        point = torch.from_numpy(loops[0].points[:1]).reshape(1, *self.field.latent_shape)
-        exponents = lyapunov_exponents(self.field, point, count=2, steps=_TURNED)
+        point = torch.from_numpy(loops[0].points[:1]).reshape(1, *field.latent_shape)
+        exponents = lyapunov_exponents(field, point, count=2, steps=_TURNED, differences=differences)
         self.cost += exponents.cost
         return exponents
 
