@@ -19,7 +19,7 @@ from separatrix.limitsets.regions import CLOSENESS, FLOOR_IN_ERRORS, StepNorms, 
 from separatrix.limitsets.sets import Kind
 from separatrix.limitsets.spectrum import Spectrum, spectrum_matrix_free, spectrum_of
 from separatrix.numerics.closed_curve import ClosedCurve
-from separatrix.numerics.distances import nearest, nearest_other
+from separatrix.numerics.distances import first_apart, nearest, nearest_other, pairwise
 from separatrix.protocol import Protocol
 
 NEARBY = 1e-2  # polishing may move a candidate by this share of the spread, or by LEEWAY times its own error
@@ -34,6 +34,7 @@ class LimitSet:
         kind, period, residual, eigenvalues, radius, norm, stable, unstable_directions: as in the columns.
         points: ``(p, *latent)`` in the order of the motion; of a closed curve in the order along it; one point of a continuum.
         error: how far ``points`` may be from the set, ‖(I − J)⁻¹‖₂ times the residual and the rounding of f.
+        neutral: an eigenvalue is 1 within rounding.
         norms: in which a step towards it contracts; None where none does.
         loops: of a closed curve, its loops, more than one if they are visited in turn; empty for all others.
         watched: of a closed curve, how many steps near it an orbit must make to be counted as moving on it.
@@ -49,6 +50,7 @@ class LimitSet:
     norm: float
     stable: int
     unstable_directions: int
+    neutral: bool = False
     norms: StepNorms | None = None
     loops: tuple[ClosedCurve, ...] = ()
     watched: int = 0
@@ -119,13 +121,14 @@ class Catalogue:
         rounding = torch.finfo(self.field.dtype).eps * polished.points.flatten(1).norm(dim=1).to(torch.float64)
         errors = (polished.residual + rounding) * _sensitivity(polished.jacobian, spectrum.radius)
         stable = torch.where((spectrum.stable == 1) & (1 - spectrum.radius <= self.neutral), -1, spectrum.stable)
+        neutral = ((spectrum.eigenvalues - 1).abs() <= self.neutral).any(dim=1)
         norms: dict[int, StepNorms] = {}
         attracting = (stable == 1).nonzero().squeeze(1)
         if len(attracting):
-            joint = StepNorms.of(
-                self._jacobians(polished, orbits, attracting, period), spectrum.radius[attracting], period
-            )
+            factors = None if polished.factors is None else polished.factors[attracting]
+            joint = StepNorms.of(factors, spectrum.radius[attracting], period)
             norms = {row: joint.block(i, period) for i, row in enumerate(attracting.tolist())}
+        directions = spectrum.unstable_directions
         for row in range(len(polished.points)):
             yield LimitSet(
                 kind=Kind.FIXED_POINT if period == 1 else Kind.CYCLE,
@@ -137,7 +140,8 @@ class Catalogue:
                 radius=float(spectrum.radius[row]),
                 norm=float(spectrum.norm[row]),
                 stable=int(stable[row]),
-                unstable_directions=int(spectrum.unstable_directions[row]),
+                unstable_directions=int(directions[row]),
+                neutral=bool(neutral[row]),
                 norms=norms.get(row),
             )
 
@@ -148,15 +152,6 @@ class Catalogue:
         self.cost += spectrum.cost
         return spectrum
 
-    def _jacobians(self, polished: Polished, orbits: Tensor, rows: Tensor, period: int) -> Tensor | None:
-        """``(a, p, k, k)``: that of f at each point of the chosen cycles."""
-        if polished.jacobian is None:
-            return None
-        if period == 1:
-            return polished.jacobian[rows].unsqueeze(1)
-        self.cost += Cost(vjp=len(rows) * period * self.field.latent_dim)
-        return torch.stack([self.field.jacobian(z).to(torch.float64) for z in orbits[:, rows]], dim=1)
-
     def _minimal_period(self, orbit: Tensor) -> int:
         """Of a periodic orbit ``(p + 1, *latent)``."""
         back = (orbit - orbit[0]).flatten(1).norm(dim=1)
@@ -164,47 +159,30 @@ class Catalogue:
         divisors = (d for d in range(1, period) if period % d == 0)
         return next((d for d in divisors if float(back[d]) <= self._merge_radius(0.0)), period)
 
-    def _merge_radius(self, error: float) -> float:
+    def _merge_radius(self, error: Tensor | float) -> Tensor | float:
         return self.protocol.merge_tolerance * self.spread + 10 * error
 
     def _insert(self, candidates: list[LimitSet]) -> None:
-        """Add those candidates that are new: compared with all known sets at once, then with each other."""
+        """Add those candidates that are new: compared with all known sets at once, and with each other."""
         for period in sorted({candidate.period for candidate in candidates}):
             batch = [candidate for candidate in candidates if candidate.period == period]
-            numbers = [n for n, one in enumerate(self.sets) if one.period == period]
-            owner = torch.tensor([n for n in numbers for _ in self.sets[n].points], device=self._points.device)
-            theirs = [self.sets[n].points.flatten(1) for n in numbers]
-            ours = torch.stack([candidate.points[0].flatten() for candidate in batch])
-            near = nearest(ours, torch.cat(theirs) if theirs else ours[:0])
-            fresh: list[LimitSet] = []
-            neutral = next((n for n in numbers if self._is_neutral(self.sets[n])), None)
-            for row, candidate in enumerate(batch):
-                apart, other = float(near.distance[row]), int(near.index[row])
-                rivals = [(apart, self.sets[int(owner[other])])] if other >= 0 else []
-                if fresh:
-                    closest = nearest(ours[row : row + 1], torch.stack([one.points[0].flatten() for one in fresh]))
-                    rivals.append((float(closest.distance[0]), fresh[int(closest.index[0])]))
-                flat = self._is_neutral(candidate)
-                error = 0.0 if flat else candidate.error
-                if any(d <= self._merge_radius(0.0 if flat else error + one.error) for d, one in rivals):
-                    continue
-                if flat and neutral is not None:
-                    # Two distinct neutral points: what is being sampled is a family, not a list.
-                    known = self.sets[neutral] if neutral < len(self.sets) else fresh[neutral - len(self.sets)]
-                    family = replace(known, kind=Kind.CONTINUUM, stable=-1, unstable_directions=0, norms=None)
-                    if neutral < len(self.sets):
-                        self.version += known.kind != Kind.CONTINUUM
-                        self.sets[neutral] = family
-                    else:
-                        fresh[neutral - len(self.sets)] = family
-                    continue
-                if flat:
-                    neutral = len(self.sets) + len(fresh)
-                fresh.append(candidate)
+            ours, rows = torch.stack([candidate.points[0].flatten() for candidate in batch]), self._rows(period)
+            near = nearest(ours, self._points[rows])
+            error = _errors(batch, ours)
+            both = error + _errors(self.sets, ours)[self._owner[rows]][near.index] if len(rows) else error
+            alike = pairwise(ours) <= self._merge_radius(error[:, None] + error)
+            fresh = [batch[row] for row in first_apart(alike, near.distance <= self._merge_radius(both))]
+            flat = [one for one in fresh if one.neutral]
+            family = next((n for n, one in enumerate(self.sets) if one.neutral and one.period == period), None)
+            if flat and (family is not None or len(flat) > 1):
+                # Two distinct neutral points: what is being sampled is a family, not a list.
+                known = flat[0] if family is None else self.sets[family]
+                joint = replace(known, kind=Kind.CONTINUUM, stable=-1, unstable_directions=0, norms=None)
+                if family is not None:
+                    self.version += known.kind != Kind.CONTINUUM
+                    self.sets[family] = joint
+                fresh = [joint if one is known else one for one in fresh if one is known or not one.neutral]
             self._append(fresh)
-
-    def _is_neutral(self, known: LimitSet) -> bool:
-        return bool(((known.eigenvalues - 1).abs() <= self.neutral).any())
 
     def _append(self, fresh: list[LimitSet]) -> None:
         if not fresh:
@@ -217,12 +195,12 @@ class Catalogue:
         # What is known of the clearance of earlier sets can only shrink, by the new ones.
         back = nearest(self._points, points).distance if len(self._points) else self._clearance
         self._clearance = torch.minimum(self._clearance, back)
-        self._points, self._owner = torch.cat([self._points, points]), torch.cat([self._owner, owner])
-        ours = torch.arange(len(self._points) - len(points), len(self._points), device=points.device)
-        periodic = torch.tensor([not one.loops for one in fresh], device=points.device).repeat_interleave(lengths)
-        clearance = torch.full_like(points[:, 0], torch.inf)
+        clearance = nearest(points, self._points).distance
         # The corners of a curve are near each other; a point of a cycle must keep clear of the others of the same cycle.
-        clearance[periodic] = nearest_other(points[periodic], self._points, ours[periodic]).distance
+        among = nearest_other(points, points, torch.arange(len(points), device=points.device)).distance
+        periodic = torch.tensor([not one.loops for one in fresh], device=points.device).repeat_interleave(lengths)
+        clearance = torch.where(periodic, torch.minimum(clearance, among), torch.inf)
+        self._points, self._owner = torch.cat([self._points, points]), torch.cat([self._owner, owner])
         self._clearance = torch.cat([self._clearance, clearance])
         self.version += 1
 
@@ -264,18 +242,23 @@ class Catalogue:
         """The numbers of the closed curves."""
         return torch.tensor([n for n, _ in self.curves()], dtype=torch.int64, device=self._owner.device)
 
-    def looked_at(self, period: int) -> Tensor:
-        """``(m, k)`` all points of the fixed points or cycles of this period, and the candidates that were refused."""
-        numbers = [n for n, one in enumerate(self.sets) if one.period == period and not one.loops]
-        own = torch.isin(self._owner, torch.tensor(numbers, dtype=torch.int64, device=self._owner.device))
-        return torch.cat([self._points[own], self._refused.get(period, self._points[:0])])
+    def _rows(self, period: int | None = None) -> Tensor:
+        """Which points are those of fixed points and cycles, of this period or of any."""
+        chosen = [n for n, one in enumerate(self.sets) if not one.loops and period in (None, one.period)]
+        return torch.isin(self._owner, self._owner.new_tensor(chosen)).nonzero().squeeze(1)
+
+    def looked_at(self, period: int, *, refused: bool = True) -> Tensor:
+        """``(m, k)`` all points of the fixed points or cycles of this period, and the candidates that were ``refused``."""
+        others = self._refused.get(period, self._points[:0]) if refused else self._points[:0]
+        return torch.cat([self._points[self._rows(period)], others])
 
     def distance(self, points: Tensor, numbers: Tensor) -> Tensor:
         """``(n,)`` float64 distance of points ``(n, *latent)`` to the nearest known point of the set of each."""
-        flat, result = points.flatten(1), torch.empty(len(points), dtype=torch.float64, device=points.device)
-        for number in numbers.unique().tolist():
+        flat, lengths = points.flatten(1).to(self._points), torch.bincount(self._owner, minlength=len(self.sets))
+        result = (flat - self._points[(lengths.cumsum(0) - lengths)[numbers]]).norm(dim=1)
+        for number in numbers[lengths[numbers] > 1].unique().tolist():
             rows = (numbers == number).nonzero().squeeze(1)
-            result[rows] = nearest(flat[rows].to(self._points), self.sets[number].points.flatten(1)).distance
+            result[rows] = nearest(flat[rows], self._points[self._owner == number]).distance
         return result
 
     def clear_of_curve(self, number: int) -> float:
@@ -311,22 +294,25 @@ class Catalogue:
         which an orbit still on its way does not reach.
         """
         labels = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
-        chosen = [n for n, one in enumerate(self.sets) if not one.loops]
-        if not chosen or not len(points):
+        rows = self._rows()
+        if not len(rows) or not len(points):
             return labels
-        rows = torch.isin(self._owner, torch.tensor(chosen, device=self._owner.device))
         near = nearest(points.flatten(1).to(self._points), self._points[rows])
         owner = self._owner[rows][near.index]
         error = torch.tensor([one.error for one in self.sets], dtype=torch.float64, device=owner.device)[owner]
         at = near.distance <= (FLOOR_IN_ERRORS * error).clamp(min=tolerance)
         labels = torch.where(at, owner, labels)
         size = points.flatten(1).to(torch.float64).norm(dim=1) + self.spread
-        for number in chosen:
-            known = self.sets[number]
+        for number, known in enumerate(self.sets):
             if known.kind == Kind.CONTINUUM:
                 rests = (residual <= self.residual_floor * size) & (period.clamp(min=1) == known.period)
                 labels = torch.where(rests & (labels < 0), number, labels)
         return labels
+
+
+def _errors(sets: list[LimitSet], like: Tensor) -> Tensor:
+    """``(n,)`` how far each may be from its points. Of a neutral set the residual says nothing: there is no (I − J)⁻¹."""
+    return like.new_tensor([0.0 if one.neutral else one.error for one in sets], dtype=torch.float64)
 
 
 def _first_phase(points: Tensor, spread: float) -> int:

@@ -7,17 +7,23 @@ lingers on nothing that has a name.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from separatrix.limitsets.catalogue import NEARBY, Catalogue
+from separatrix.limitsets.catalogue import LEEWAY, NEARBY, Catalogue
 from separatrix.limitsets.ledger import Ledger
 from separatrix.limitsets.polish import polish
-from separatrix.numerics.distances import nearest
+from separatrix.limitsets.settling import settled
+from separatrix.numerics.distances import first_apart, nearest, pairwise
+from separatrix.protocol import DENSE_LIMIT
 
 _FIRST_BATCH = 32  # candidates polished together at first, then four times as many each time that any was new
 _BATCH_GROWTH = 4
 _MOST_TOGETHER = 512
+_NUMBERS_TOGETHER = 2**24  # … unless the entries of their Jacobians are more than this
+_NUMBERS_TOGETHER = 2**24  # … unless the entries of their Jacobians are more than this
 _FRUITLESS = 2  # batches without a new set before the search for more is given up
 _DISTINCT = 1e-4  # ends closer than this share of the spread are not polished twice in one round
 
@@ -50,33 +56,54 @@ def _polish_new(catalogue: Catalogue, points: Tensor, error: Tensor, period: int
     """Polish those of ``(n, *latent)`` ends that are apart from each other and, unless they rest ``again``, from all that was
     polished before."""
     unit = _DISTINCT * catalogue.spread
-    for final in (
-        False,
-        True,
-    ):  # a claim is first a hint at an attractor; where an orbit rests for good is asked of it later
-        rest = (again == final).nonzero().squeeze(1)
-        fruitless, width = 0, _FIRST_BATCH
-        while len(rest) and fruitless < _FRUITLESS:
+    most = max(1, min(_MOST_TOGETHER, _NUMBERS_TOGETHER // (period * catalogue.field.latent_dim**2)))
+    # A claim is first a hint at an attractor; where an orbit rests for good is asked of it later.
+    for final in (False, True):
+        rest, known = (again == final).nonzero().squeeze(1), catalogue.looked_at(period)
+        fruitless, width = 0, min(_FIRST_BATCH, most)
+        while fruitless < _FRUITLESS:
             if not final:
-                known = catalogue.looked_at(period)
                 rest = rest[nearest(points[rest].to(known), known).distance > unit]
             leaders, rest = _distinct(points, rest, unit, width)
             if not len(leaders):
                 break
             before = len(catalogue.sets)
-            solved = polish(catalogue.field, points[leaders], period, attracting_only=not final)
-            catalogue.add(solved, error[leaders], period)
+            known = _polish(catalogue, points[leaders], error[leaders], period, final)
             if len(catalogue.sets) > before:
-                fruitless, width = 0, min(_BATCH_GROWTH * width, _MOST_TOGETHER)
+                fruitless, width = 0, min(_BATCH_GROWTH * width, most)
             else:
                 fruitless += 1
+
+
+def _polish(catalogue: Catalogue, candidates: Tensor, error: Tensor, period: int, final: bool) -> Tensor:
+    """Bring candidates to the precision floor, ask of those that are still apart what they are, and return where they are.
+
+    One Jacobian for each that is new, and none for the others.
+    """
+    field, ends, moved = catalogue.field, candidates, torch.zeros_like(error)
+    if field.latent_dim <= DENSE_LIMIT:
+        within = (LEEWAY * error).clamp(min=_DISTINCT * catalogue.spread, max=NEARBY * catalogue.spread)
+        ends, cost = settled(field, candidates, within, period)
+        catalogue.cost += cost
+        moved = (ends - candidates).flatten(1).norm(dim=1)
+        apart = catalogue.protocol.merge_tolerance * catalogue.spread
+        new = nearest(ends, catalogue.looked_at(period, refused=not final)).distance > apart
+        chosen, _ = _distinct(ends, new.nonzero().squeeze(1), apart, len(ends))
+        ends, moved, error = ends[chosen], moved[chosen], error[chosen]
+    solved = polish(field, ends, period, attracting_only=not final)
+    catalogue.add(replace(solved, moved=solved.moved + moved), error, period)
+    return solved.points.flatten(1)
 
 
 def _distinct(points: Tensor, among: Tensor, apart: float, most: int) -> tuple[Tensor, Tensor]:
     """Up to ``most`` of the rows that are apart from each other, earliest first, and the rows that are near none of them."""
     flat = points.flatten(1).to(torch.float64)
-    leaders: list[int] = []
+    leaders = among[:0]
     while len(among) and len(leaders) < most:
-        leaders.append(int(among[0]))
-        among = among[(flat[among] - flat[leaders[-1]]).norm(dim=1) > apart]
-    return torch.tensor(leaders, dtype=torch.int64, device=points.device), among
+        block = among[:_MOST_TOGETHER]
+        near = (pairwise(flat[block]) <= apart).fill_diagonal_(True)
+        found = first_apart(near)[: most - len(leaders)]
+        leaders = torch.cat([leaders, block[found]])
+        among = torch.cat([block[~near[found].any(dim=0)], among[len(block) :]])
+        among = among[nearest(flat[among], flat[block[found]]).distance > apart]
+    return leaders, among

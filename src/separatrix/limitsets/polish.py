@@ -34,6 +34,7 @@ class Polished:
         moved: ``(c,)`` distance from the candidate.
         at_floor: ``(c,)`` bool; the residual is rounding noise.
         jacobian: ``(c, k, k)`` of f^p at the points; None above `DENSE_LIMIT` dimensions.
+        factors: ``(c, p, k, k)`` those of f at f^i of the points, of which it is the product.
         cost: work done.
     """
 
@@ -42,14 +43,15 @@ class Polished:
     moved: Tensor
     at_floor: Tensor
     jacobian: Tensor | None
+    factors: Tensor | None
     cost: Cost
 
     def at(self, rows: Tensor) -> Polished:
         """Only the chosen candidates; what was spent stays with the whole."""
-        jacobian = None if self.jacobian is None else self.jacobian[rows]
-        return Polished(
-            self.points[rows], self.residual[rows], self.moved[rows], self.at_floor[rows], jacobian, NO_WORK
-        )
+        chosen = {
+            name: None if column is None else column[rows] for name, column in vars(self).items() if name != "cost"
+        }
+        return Polished(**chosen, cost=NO_WORK)  # type: ignore[arg-type]
 
 
 def polish(
@@ -65,10 +67,11 @@ def polish(
     Where I − J is singular (a continuum of fixed points) the step of least norm is taken. A step is kept only if it
     lowers the residual, so the result is never worse than the candidate. With ``damped`` a step that fails is tried
     again at half its length, up to ten times: for candidates that are not near yet. With ``attracting_only`` a candidate is given up
-    (``at_floor`` false) where its first Jacobian has an eigenvalue clearly outside the unit circle. Above `DENSE_LIMIT` dimensions
+    (``at_floor`` false) where its first or last Jacobian has an eigenvalue clearly outside the unit circle. Above `DENSE_LIMIT` dimensions
     the map itself is iterated instead, which converges to attracting sets only.
 
-    Cost: per candidate about 2 Jacobians (2·k·p evaluations each) and p evaluations per step.
+    Cost: per candidate about 2 Jacobians (2·k·p evaluations each) and p evaluations per step; one Jacobian where the candidate is at
+    the floor already (`separatrix.limitsets.settling`).
 
     >>> field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,), dtype=torch.float64)
     >>> round(polish(field, torch.tensor([[0.9]], dtype=torch.float64)).points.item(), 6)
@@ -91,9 +94,18 @@ def orbit_points(field: LatentField, z: Tensor, period: int) -> Tensor:
 
 def cycle_jacobian(field: LatentField, points: Tensor) -> Tensor:
     """Jacobian of f^p from the p points of the orbit ``(p, n, *latent)``: J(z_{p−1})⋯J(z_0), ``(n, k, k)``."""
-    product = field.jacobian(points[0])
-    for z in points[1:]:
-        product = field.jacobian(z) @ product
+    return _product(_factors(field, points))
+
+
+def _factors(field: LatentField, points: Tensor) -> Tensor:
+    """``(n, p, k, k)`` the Jacobian of f at each point of orbits ``(p, n, *latent)``."""
+    return torch.stack([field.jacobian(z) for z in points], dim=1)
+
+
+def _product(factors: Tensor) -> Tensor:
+    product = factors[:, 0]
+    for step in range(1, factors.shape[1]):
+        product = factors[:, step] @ product
     return product
 
 
@@ -104,7 +116,7 @@ def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool, a
     orbit = orbit_points(field, _shaped(field, z), period)
     residual_vector = orbit[-1].reshape(c, k).to(torch.float64) - z
     residual = residual_vector.norm(dim=1)
-    jacobian = torch.zeros((c, k, k), dtype=torch.float64, device=z.device)
+    factors = torch.zeros((c, period, k, k), dtype=torch.float64, device=z.device)
     cost = Cost(map=c * period)
     current = torch.zeros(c, dtype=torch.bool, device=z.device)  # the Jacobian stored is that of this very point
     renew = torch.ones_like(current)
@@ -112,20 +124,20 @@ def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool, a
     active = residual.isfinite()
     given_up = torch.zeros_like(active)
     for _ in range(DAMPED_ITERATIONS if damped else MAX_ITERATIONS):
-        active &= ~_at_floor(residual, z)
+        active &= ~is_at_floor(residual, z)
         rows = active.nonzero().squeeze(1)
         if not len(rows):
             break
         stale = rows[renew[rows]]
         if len(stale):
-            jacobian[stale] = cycle_jacobian(field, orbit[:-1, stale]).to(torch.float64)
+            factors[stale] = _factors(field, orbit[:-1, stale]).to(torch.float64)
             current[stale], renew[stale] = True, False
             cost += Cost(vjp=len(stale) * k * period)
             if attracting_only:
-                given_up[stale] |= _clearly_unstable(jacobian[stale])
+                given_up[stale] |= _clearly_unstable(_product(factors[stale]))
                 active &= ~given_up
                 rows = active.nonzero().squeeze(1)
-        step = _newton_step(jacobian[rows], residual_vector[rows]) * (0.5 ** halvings[rows]).unsqueeze(1)
+        step = _newton_step(_product(factors[rows]), residual_vector[rows]) * (0.5 ** halvings[rows]).unsqueeze(1)
         trial = z[rows] + step
         trial_orbit = orbit_points(field, _shaped(field, trial), period)
         trial_vector = trial_orbit[-1].reshape(len(rows), k).to(torch.float64) - trial
@@ -148,17 +160,14 @@ def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool, a
         halvings[kept] = (halvings[kept] - 1).clamp(min=0)
         halvings[failed] += 1
         active[failed[halvings[failed] > (HALVINGS if damped else 0)]] = False
-    final = (_at_floor(residual, z, slack=64.0) & ~given_up).nonzero().squeeze(1)
-    jacobian[final] = cycle_jacobian(field, orbit[:-1, final]).to(torch.float64)
+    at_floor = is_at_floor(residual, z, slack=64.0) & ~given_up
+    final = at_floor.nonzero().squeeze(1)
+    factors[final] = _factors(field, orbit[:-1, final]).to(torch.float64)
+    jacobian = _product(factors)
     cost += Cost(vjp=len(final) * k * period)
-    return Polished(
-        points=_shaped(field, z),
-        residual=residual,
-        moved=(z - start).norm(dim=1),
-        at_floor=_at_floor(residual, z, slack=64.0) & ~given_up,
-        jacobian=jacobian,
-        cost=cost,
-    )
+    if attracting_only:
+        at_floor[final] &= ~_clearly_unstable(jacobian[final])
+    return Polished(_shaped(field, z), residual, (z - start).norm(dim=1), at_floor, jacobian, factors, cost)
 
 
 def _clearly_unstable(jacobian: Tensor) -> Tensor:
@@ -195,20 +204,22 @@ def _by_iteration(field: LatentField, candidates: Tensor, period: int) -> Polish
         better = length < residual
         best = torch.where(better.reshape(-1, *[1] * (z.ndim - 1)), z, best)
         residual = torch.minimum(residual, length)
-        if bool((_at_floor(residual, best.flatten(1)) | ~better).all()):
+        if bool((is_at_floor(residual, best.flatten(1)) | ~better).all()):
             break
         z = image
     return Polished(
         points=best,
         residual=residual,
         moved=(best - start).flatten(1).norm(dim=1).to(torch.float64),
-        at_floor=_at_floor(residual, best.flatten(1), slack=64.0),
+        at_floor=is_at_floor(residual, best.flatten(1), slack=64.0),
         jacobian=None,
+        factors=None,
         cost=cost,
     )
 
 
-def _at_floor(residual: Tensor, z: Tensor, slack: float = 1.0) -> Tensor:
+def is_at_floor(residual: Tensor, z: Tensor, slack: float = 1.0) -> Tensor:
+    """``(n,)`` bool: is a residual at flat points ``(n, k)`` rounding noise of that format?"""
     unit = torch.finfo(z.dtype).eps * (1.0 + z.norm(dim=1))
     return residual <= slack * FLOOR_IN_EPS * unit
 

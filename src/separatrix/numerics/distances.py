@@ -87,6 +87,30 @@ def nearest_other(queries: Tensor, points: Tensor, own: Tensor) -> Neighbours:
     return Neighbours(index, distance)
 
 
+def pairwise(points: Tensor) -> Tensor:
+    """``(n, n)`` distances of flat points ``(n, k)`` from each other, by differences.
+
+    >>> pairwise(torch.tensor([[0.0], [3.0]])).tolist()
+    [[0.0, 3.0], [3.0, 0.0]]
+    """
+    return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def first_apart(near: Tensor, taken: Tensor | None = None) -> Tensor:
+    """Rows of a symmetric table ``near`` ``(n, n)`` bool, from the first on, each near none of those chosen before; none ``taken``.
+
+    >>> first_apart(torch.tensor([[1, 1, 0], [1, 1, 1], [0, 1, 1]]).bool()).tolist()
+    [0, 2]
+    """
+    table, chosen = near.cpu().numpy(), []
+    free = torch.ones(len(near), dtype=torch.bool).numpy() if taken is None else ~taken.cpu().numpy()
+    for row in range(len(table)):
+        if free[row]:
+            chosen.append(row)
+            free &= ~table[row]
+    return torch.tensor(chosen, dtype=torch.int64, device=near.device)
+
+
 def _among(queries: Tensor, points: Tensor, possible: Tensor) -> Neighbours:
     """The nearest of those points that are ``possible`` ``(n, m)``, all of them measured."""
     table = torch.full(possible.shape, torch.inf, dtype=torch.float64, device=queries.device)
