@@ -44,7 +44,8 @@ class Approach:
 
         No map evaluations.
         """
-        region = regions.nearest(z)
+        expected = self.region[orbit]
+        region = self.region[orbit] = regions.nearest(z, expected)
         away = (z.to(torch.float64) - regions.points[region]).norm(dim=1)
         near = Closely((away <= torch.maximum(regions.reach, regions.floor)[region]) & free)
         accepted = torch.zeros(len(z), dtype=torch.bool, device=z.device)
@@ -54,7 +55,7 @@ class Approach:
             rows, place = near.of(orbit), near.of(region)
             step = regions.evidence(near.of(z), near.of(f_z), place)
             going_on = (
-                step.good & (self.streak[rows] > 0) & (self.region[rows] == place)
+                step.good & (self.streak[rows] > 0) & (near.of(expected) == place)
             )  # the region that it was to go to
             first = torch.where(going_on, self.first[rows], step.before)
             length = torch.where(going_on, self.streak[rows] + 1, step.good.to(torch.int64))

@@ -36,6 +36,8 @@ MARGIN = 4.0  # times that η fits into 1 − q where the map is linear by a mar
 REACH = 4.0  # … which is believed up to this many times the radius of closeness
 FLOOR = 1e-12  # distances below this share of ‖a‖ + spread are rounding noise: the orbit is there
 FLOOR_IN_ERRORS = 10.0  # … and so are this many times the error of the attractor itself
+_MANY = 128  # centres, from which on a guess of the nearest is looked at first
+_ENTRIES_AT_ONCE = 2**20  # of a table of distances: what a cache holds
 _ROWS_PER_PRODUCT = 16
 _NUMBERS_GATHERED = 2**16  # entries of matrices copied without a thought
 _NUMBERS_AT_ONCE = 2**26  # … at most: half a GiB
@@ -141,10 +143,19 @@ class TrappingRegions:
             floor=FLOOR * (points.norm(dim=1) + spread) + FLOOR_IN_ERRORS * error,
         )
 
-    def nearest(self, z: Tensor) -> Tensor:
-        """Index of the Euclidean-nearest centre for flat points ``(n, k)``, NaN rows included."""
+    def nearest(self, z: Tensor, guess: Tensor | None = None) -> Tensor:
+        """Index of the Euclidean-nearest centre for flat points ``(n, k)``, NaN rows included.
+
+        A ``guess`` ``(n,)`` within reach of the point is right: reach is less than half the way to any other centre.
+        """
+        if guess is not None and len(self.points) >= _MANY:
+            region = guess.clone()
+            lost = ~((z.to(torch.float64) - self.points[guess]).norm(dim=1) <= self.reach[guess])
+            region[lost] = self.nearest(z[lost])
+            return region
         centre, offsets, half = self._centred(z.dtype)
-        return torch.addmm(half, z - centre, offsets, alpha=-1.0).argmin(dim=1)
+        parts = (z - centre).split(max(1, _ENTRIES_AT_ONCE // len(half)))
+        return torch.cat([torch.addmm(half, part, offsets, alpha=-1.0).argmin(dim=1) for part in parts])
 
     def _centred(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """The mean centre c, (a − c)ᵀ ``(k, m)`` and ½‖a − c‖², in the format of the orbits."""
