@@ -274,7 +274,7 @@ class Catalogue:
             return held
         regions, owners = known
         flat = points.flatten(1).to(torch.float64)
-        place = regions.nearest(flat)
+        place = regions.nearest(flat, torch.searchsorted(owners, numbers).clamp(max=len(owners) - 1))
         rows = torch.isin(numbers, owners).nonzero().squeeze(1)
         own = owners[place[rows]] == numbers[rows]
         held[rows] = own

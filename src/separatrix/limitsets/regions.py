@@ -104,6 +104,7 @@ class TrappingRegions:
         reach: ``(m,)`` largest ‖z − a‖_P that is looked at. Since P ≥ I no point outside the Euclidean ball of this radius
             qualifies.
         floor: ``(m,)`` distance that counts as arrived.
+        alone: ``(m,)`` distance within which no other centre is nearer.
     """
 
     points: Tensor
@@ -115,6 +116,7 @@ class TrappingRegions:
     radius: Tensor
     reach: Tensor
     floor: Tensor
+    alone: Tensor
     _cache: dict[torch.dtype, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -141,16 +143,17 @@ class TrappingRegions:
             radius=close,
             reach=close if norms.jacobian is None else REACH * close,
             floor=FLOOR * (points.norm(dim=1) + spread) + FLOOR_IN_ERRORS * error,
+            alone=0.49 * clearance,
         )
 
     def nearest(self, z: Tensor, guess: Tensor | None = None) -> Tensor:
         """Index of the Euclidean-nearest centre for flat points ``(n, k)``, NaN rows included.
 
-        A ``guess`` ``(n,)`` within reach of the point is right: reach is less than half the way to any other centre.
+        A ``guess`` ``(n,)`` that is nearer than half the way from it to anything else that is known is right.
         """
         if guess is not None and len(self.points) >= _MANY:
             region = guess.clone()
-            lost = ~((z.to(torch.float64) - self.points[guess]).norm(dim=1) <= self.reach[guess])
+            lost = ~((z.to(torch.float64) - self.points[guess]).norm(dim=1) < self.alone[guess])
             region[lost] = self.nearest(z[lost])
             return region
         centre, offsets, half = self._centred(z.dtype)

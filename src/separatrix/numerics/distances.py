@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_ELEMENTS_AT_ONCE = 2**22  # entries of one block of the distance table
+_ELEMENTS_AT_ONCE = 2**19  # entries of one block of the distance table: what a cache holds
 _CANDIDATES = 4
 _FEW_ELEMENTS = 2**18  # up to here measuring everything takes less time than choosing what to measure
 _COARSE = 2.0**-8  # unit roundoff of a float32 product that the user allows to be computed in TF32 or bfloat16
@@ -54,9 +54,8 @@ def nearest(queries: Tensor, points: Tensor) -> Neighbours:
         rows = slice(first, first + width)
         ours = a[rows] - centre
         a_squares = shrink * ours.square().sum(dim=1, keepdim=True) - underflow
-        lower = torch.addmm(b_squares, ours, b_centred.T, alpha=-2.0) + a_squares
-        # What has overflowed excludes nothing.
-        lower = lower.nan_to_num(nan=-torch.inf, posinf=-torch.inf)
+        lower = torch.addmm(b_squares, ours, b_centred.T, alpha=-2.0).add_(a_squares)
+        lower.nan_to_num_(nan=-torch.inf, posinf=-torch.inf)  # what has overflowed excludes nothing
         close = lower.topk(count, dim=1, largest=False)
         candidates = close.indices.sort(dim=1).values  # min takes the first of equals
         best = _measured(a[rows].unsqueeze(1), b[candidates]).min(dim=1)
