@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -159,7 +160,7 @@ class Catalogue:
         divisors = (d for d in range(1, period) if period % d == 0)
         return next((d for d in divisors if float(back[d]) <= self._merge_radius(0.0)), period)
 
-    def _merge_radius(self, error: Tensor | float) -> Tensor | float:
+    def _merge_radius(self, error: Any) -> Any:
         return self.protocol.merge_tolerance * self.spread + 10 * error
 
     def _insert(self, candidates: list[LimitSet]) -> None:
@@ -167,9 +168,11 @@ class Catalogue:
         for period in sorted({candidate.period for candidate in candidates}):
             batch = [candidate for candidate in candidates if candidate.period == period]
             ours, rows = torch.stack([candidate.points[0].flatten() for candidate in batch]), self._rows(period)
-            near = nearest(ours, self._points[rows])
-            error = _errors(batch, ours)
-            both = error + _errors(self.sets, ours)[self._owner[rows]][near.index] if len(rows) else error
+            error, theirs = _errors(batch, ours), _errors(self.sets, ours)[self._owner[rows]]
+            near = nearest(
+                ours, self._points[rows], self._merge_radius(float(error.max() + theirs.max())) if len(rows) else 0.0
+            )
+            both = error + theirs[near.index] if len(rows) else error
             alike = pairwise(ours) <= self._merge_radius(error[:, None] + error)
             fresh = [batch[row] for row in first_apart(alike, near.distance <= self._merge_radius(both))]
             flat = [one for one in fresh if one.neutral]

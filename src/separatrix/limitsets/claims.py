@@ -63,7 +63,7 @@ def _polish_new(catalogue: Catalogue, points: Tensor, error: Tensor, period: int
         fruitless, width = 0, min(_FIRST_BATCH, most)
         while fruitless < _FRUITLESS:
             if not final:
-                rest = rest[nearest(points[rest].to(known), known).distance > unit]
+                rest = rest[nearest(points[rest].to(known), known, unit).distance > unit]
             leaders, rest = _distinct(points, rest, unit, width)
             if not len(leaders):
                 break
@@ -87,7 +87,7 @@ def _polish(catalogue: Catalogue, candidates: Tensor, error: Tensor, period: int
         catalogue.cost += cost
         moved = (ends - candidates).flatten(1).norm(dim=1)
         apart = catalogue.protocol.merge_tolerance * catalogue.spread
-        new = nearest(ends, catalogue.looked_at(period, refused=not final)).distance > apart
+        new = nearest(ends, catalogue.looked_at(period, refused=not final), apart).distance > apart
         chosen, _ = _distinct(ends, new.nonzero().squeeze(1), apart, len(ends))
         ends, moved, error = ends[chosen], moved[chosen], error[chosen]
     solved = polish(field, ends, period, attracting_only=not final)
@@ -105,5 +105,5 @@ def _distinct(points: Tensor, among: Tensor, apart: float, most: int) -> tuple[T
         found = first_apart(near)[: most - len(leaders)]
         leaders = torch.cat([leaders, block[found]])
         among = torch.cat([block[~near[found].any(dim=0)], among[len(block) :]])
-        among = among[nearest(flat[among], flat[block[found]]).distance > apart]
+        among = among[nearest(flat[among], flat[block[found]], apart).distance > apart]
     return leaders, among

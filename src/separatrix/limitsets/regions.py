@@ -28,6 +28,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from separatrix.numerics.distances import nearest
 from separatrix.orbits.looks import steps_between
 
 CLOSENESS = 0.05  # largest ‖z − a‖_P, as a share of the distance to the nearest other set and of the spread
@@ -37,7 +38,6 @@ REACH = 4.0  # … which is believed up to this many times the radius of closene
 FLOOR = 1e-12  # distances below this share of ‖a‖ + spread are rounding noise: the orbit is there
 FLOOR_IN_ERRORS = 10.0  # … and so are this many times the error of the attractor itself
 _MANY = 128  # centres, from which on a guess of the nearest is looked at first
-_ENTRIES_AT_ONCE = 2**20  # of a table of distances: what a cache holds
 _ROWS_PER_PRODUCT = 16
 _NUMBERS_GATHERED = 2**16  # entries of matrices copied without a thought
 _NUMBERS_AT_ONCE = 2**26  # … at most: half a GiB
@@ -149,16 +149,20 @@ class TrappingRegions:
     def nearest(self, z: Tensor, guess: Tensor | None = None) -> Tensor:
         """Index of the Euclidean-nearest centre for flat points ``(n, k)``, NaN rows included.
 
-        A ``guess`` ``(n,)`` that is nearer than half the way from it to anything else that is known is right.
+        With a ``guess`` ``(n,)``, only of a point within reach of a centre. A guess that is nearer than half the way from it to anything
+        else that is known is right, so that among many centres few have to be looked at.
         """
-        if guess is not None and len(self.points) >= _MANY:
+        if guess is not None and len(self.points) >= _MANY and steps_between(z.device) == 1:
             region = guess.clone()
             lost = ~((z.to(torch.float64) - self.points[guess]).norm(dim=1) < self.alone[guess])
-            region[lost] = self.nearest(z[lost])
+            region[lost] = nearest(z[lost], self.points, within=self._farthest).index.clamp(min=0)
             return region
         centre, offsets, half = self._centred(z.dtype)
-        parts = (z - centre).split(max(1, _ENTRIES_AT_ONCE // len(half)))
-        return torch.cat([torch.addmm(half, part, offsets, alpha=-1.0).argmin(dim=1) for part in parts])
+        return torch.addmm(half, z - centre, offsets, alpha=-1.0).argmin(dim=1)
+
+    @cached_property
+    def _farthest(self) -> float:
+        return float(torch.maximum(self.reach, self.floor).max())
 
     def _centred(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """The mean centre c, (a − c)ᵀ ``(k, m)`` and ½‖a − c‖², in the format of the orbits."""

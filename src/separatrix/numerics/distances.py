@@ -7,6 +7,7 @@ But how far it errs is known, so it gives a lower bound, and what the bound does
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 _ELEMENTS_AT_ONCE = 2**19  # entries of one block of the distance table: what a cache holds
 _CANDIDATES = 4
+_MANY = 256  # points from which on a search within a distance sorts them first, and queries that share a slab
 _FEW_ELEMENTS = 2**18  # up to here measuring everything takes less time than choosing what to measure
 _COARSE = 2.0**-8  # unit roundoff of a float32 product that the user allows to be computed in TF32 or bfloat16
 
@@ -25,10 +27,12 @@ class Neighbours(NamedTuple):
     distance: Tensor
 
 
-def nearest(queries: Tensor, points: Tensor) -> Neighbours:
+def nearest(queries: Tensor, points: Tensor, within: float = math.inf) -> Neighbours:
     """Nearest of ``points`` ``(m, …)`` to each of ``queries`` ``(n, …)``, the first of those that are equally near.
 
-    With m = 0, or for a query that is not finite, the distance is infinite; with m = 0 the index is −1.
+    With m = 0, or for a query that is not finite, the distance is infinite; with m = 0 the index is −1. Among many points only those
+    ``within`` a distance are looked for, which takes less than looking at all; where there is none, what is returned is farther, or
+    infinity and −1.
 
     >>> nearest(torch.tensor([[0.9], [2.6]]), torch.tensor([[0.0], [1.0], [3.0]])).index.tolist()
     [1, 2]
@@ -37,6 +41,8 @@ def nearest(queries: Tensor, points: Tensor) -> Neighbours:
     n, m = len(a), len(b)
     if m == 0:
         return Neighbours(a.new_full((n,), -1, dtype=torch.int64), a.new_full((n,), torch.inf, dtype=torch.float64))
+    if within < math.inf and m >= _MANY and n:
+        return _in_slabs(a, b, within)
     index = a.new_zeros(n, dtype=torch.int64)
     distance = a.new_zeros(n, dtype=torch.float64)
     if n * m * a.shape[1] <= _FEW_ELEMENTS:
@@ -68,6 +74,27 @@ def nearest(queries: Tensor, points: Tensor) -> Neighbours:
         if len(doubtful):
             again = _among(a[rows][doubtful], b, ~(lower[doubtful] > reach[doubtful, None]))
             index[first + doubtful], distance[first + doubtful] = again
+    return Neighbours(index, distance)
+
+
+def _in_slabs(queries: Tensor, points: Tensor, within: float) -> Neighbours:
+    """The nearest in the slab across the longest axis of the points in which whatever is within reach lies."""
+    wide = points.to(torch.float64)
+    centred = wide - wide.mean(dim=0)
+    axis = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -1] if wide.shape[1] <= _MANY else centred[0]
+    axis = axis / axis.norm().clamp(min=torch.finfo(torch.float64).tiny)
+    place, order = (wide @ axis).sort()
+    query, rows = (queries.to(torch.float64) @ axis).sort()
+    reach = within + 1e-9 * (within + float(place.abs().max()))
+    index = torch.full((len(queries),), -1, dtype=torch.int64, device=queries.device)
+    distance = torch.full_like(index, torch.inf, dtype=torch.float64)
+    for block, at in zip(rows.split(_MANY), query.split(_MANY), strict=True):
+        low, high = torch.searchsorted(
+            place, torch.stack([at[0] - reach, at.nan_to_num(nan=-torch.inf).max() + reach])
+        ).tolist()
+        chosen = order[low:high].sort().values
+        found = nearest(queries[block], points[chosen])
+        index[block], distance[block] = torch.cat([chosen, chosen.new_tensor([-1])])[found.index], found.distance
     return Neighbours(index, distance)
 
 
