@@ -13,6 +13,7 @@ from separatrix.numerics.counter_random import SELECTION, uniform
 
 LEAST = 4  # orbits audited, however few were captured
 ROUNDS = 3
+_NUMBERS_AT_ONCE = 2**20  # coordinates compared with the regions
 _SHRINK = 0.25  # what an audit that finds a disagreement does to the regions
 
 
@@ -28,6 +29,7 @@ class Auditor:
         self._share = share
         self._rounds, self._captured, self._checked, self._agreed = 1, 0, 0, 0
         self._abandoned = False
+        self._drawn: tuple[int, Tensor] = 0, torch.zeros(0)
 
     def draw(self, ledger: Ledger, rows: Tensor) -> Tensor:
         """Those of the captured rows that are to be followed to their end; they lose their set until then."""
@@ -49,7 +51,7 @@ class Auditor:
         none = captured[:0]
         if not self._share:
             return none, none
-        outside = ~catalogue.inside(ledger.ends.points[captured], ledger.set[captured])
+        outside = self._outside(ledger, catalogue, captured)
         if self._abandoned or bool(outside.any()):
             return none, self._released(ledger, captured[outside & (not self._abandoned)])
         if missing := max(0, min(LEAST - len(audits), len(captured))):
@@ -73,14 +75,23 @@ class Auditor:
         self._rounds += 1
         catalogue.shrink_regions(_SHRINK)
         ledger.audited[audits] = False
-        outside = ~catalogue.inside(ledger.ends.points[captured], ledger.set[captured])
+        outside = self._outside(ledger, catalogue, captured)
         released = self._released(ledger, captured[outside])
         return self.draw(ledger, captured[~outside]), released
 
+    @staticmethod
+    def _outside(ledger: Ledger, catalogue: Catalogue, rows: Tensor) -> Tensor:
+        """Which of the captured rows today's regions would not hold."""
+        parts = rows.split(max(1, _NUMBERS_AT_ONCE // ledger.ends.points[:1].numel()))
+        held = [catalogue.inside(ledger.ends.points[part], ledger.set[part]) for part in parts]
+        return ~torch.cat(held)
+
     def _numbers(self, ledger: Ledger, rows: Tensor) -> Tensor:
         """The random number of each row, the same for the same start."""
-        draw = uniform(SELECTION + self._rounds, first=0, count=max(len(ledger), 1), width=1)[:, 0]
-        return torch.from_numpy(draw).to(rows.device)[rows]
+        if self._drawn[0] != self._rounds:
+            draw = torch.from_numpy(uniform(SELECTION + self._rounds, first=0, count=max(len(ledger), 1), width=1))
+            self._drawn = self._rounds, draw.squeeze(1).to(rows.device)
+        return self._drawn[1][rows]
 
     @staticmethod
     def _released(ledger: Ledger, rows: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ class Ledger:
 
     @classmethod
     def blank(cls, count: int, like: Tensor) -> Ledger:
-        """For ``count`` orbits of the shape and type of the latents ``like``."""
+        """For ``count`` orbits of the shape and type of the latents ``like``, in which they end at the latest."""
         none = torch.full((count,), -1, dtype=torch.int64, device=like.device)
         no = torch.zeros(count, dtype=torch.bool, device=like.device)
         return cls(
@@ -126,10 +126,6 @@ class Ledger:
         good = torch.tensor([int(Status.CONVERGED), int(Status.PERIODIC)], device=rows.device)
         at = torch.isin(self.claims.orbit, rows) & torch.isin(self.claims.status.to(good), good)
         return self.claims.orbit[at], self.claims.points[at]
-
-    def widen(self, dtype: torch.dtype) -> None:
-        """Keep end points in this format from now on."""
-        self.ends.points = self.ends.points.to(dtype)
 
     def orbits(self, spread: float, protocol: Protocol, cost: Cost) -> Orbits:
         """The finished columns.

@@ -54,7 +54,7 @@ ROUND = 64  # steps
 LONGEST_ROUND = 256
 _UNSETTLED = 0.25  # share of the admitted orbits that may still be unsettled when more are admitted
 _MOST_UNDER_WAY = 16_384  # orbits in a pool at once
-_NUMBERS_UNDER_WAY = 2**24  # … unless the latents are so large that this many numbers are fewer
+_NUMBERS_UNDER_WAY = 2**23  # … unless the latents are so large that this many numbers are fewer
 _TRANSIENT = 64  # steps before an orbit is worth recording
 LEAST_BUDGET = 1000  # steps that an orbit must be allowed for a closed curve to be looked for
 _LOOK_AGAIN = 2  # an orbit is examined for a closed curve again when it has made this many times as many steps
@@ -121,7 +121,7 @@ class Search:
         self.catalogue = Catalogue(self.fine, rules, self.spread, torch.finfo(transit.dtype).eps)
         self.curve_search = CurveSearch(transit, self.catalogue)
         self.auditor = Auditor(rules.audit if rules.capture else 0.0)
-        self.ledger = Ledger.blank(len(source), sample)
+        self.ledger = Ledger.blank(len(source), sample[:1].to(self.fine.dtype))
         self.records = Records(transit.latent_dim, transit.device, transit.dtype)
         self.records.begin(len(source), sample)
         self.statistical: StatisticalCapture | None = None
@@ -183,7 +183,6 @@ class Search:
             observers.append(self.statistical)
         self.native = self._advance(self.transit, self.native, admitted, self.coarse_judge, capture, observers)
         if len(self.claimants):
-            self.ledger.widen(self.fine.dtype)
             self.claimants = self._advance(
                 self.fine, self.claimants, lambda _: self.claimants.keep(slice(0, 0)), self.fine_judge, capture
             )
@@ -232,9 +231,7 @@ class Search:
             )
         self.evaluations += done.evaluations
         self.surplus += done.surplus
-        going_on = rows.keep(slice(0, 0))
-        for part in done.paused:
-            going_on = going_on.joined(part)
+        going_on = rows.keep(slice(0, 0)).joined(*done.paused)
         return going_on.keep(going_on.orbit.argsort())
 
     # -- settle ------------------------------------------------------------------------------------------------------

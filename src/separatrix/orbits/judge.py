@@ -88,11 +88,10 @@ class OrbitState:
         """Only the chosen orbits."""
         return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
-    def joined(self, other: Self) -> Self:
+    def joined(self, *others: Self) -> Self:
         """These orbits and the others."""
-        return type(self)(
-            *(torch.cat([getattr(self, field.name), getattr(other, field.name)]) for field in fields(self))
-        )
+        parts = (self, *others)
+        return type(self)(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(self)))
 
 
 @dataclass

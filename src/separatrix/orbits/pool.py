@@ -27,7 +27,7 @@ from separatrix.starts import Starts
 
 # The judge and the regions cost the same for 100 orbits as for 1000, and the network is fastest in smaller chunks.
 _MOST_TOGETHER = 8192
-_LEAST_TOGETHER = 64  # … of latents so large that looking at a row costs nothing beside evaluating it
+_LEAST_TOGETHER = 32  # … of latents so large that looking at a row costs nothing beside evaluating it
 _COORDINATES_TOGETHER = 2**17
 _FOR_EVER = 2**62  # steps
 
@@ -54,14 +54,11 @@ class Rows:
         """Only the chosen rows."""
         return type(self)(self.orbit[chosen], self.t[chosen], self.z[chosen], self.state.keep(chosen))
 
-    def joined(self, other: Self) -> Self:
+    def joined(self, *others: Self) -> Self:
         """These rows and the others."""
-        return type(self)(
-            orbit=torch.cat([self.orbit, other.orbit]),
-            t=torch.cat([self.t, other.t]),
-            z=torch.cat([self.z, other.z]),
-            state=self.state.joined(other.state),
-        )
+        parts = (self, *others)
+        columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in ("orbit", "t", "z")}
+        return type(self)(**columns, state=self.state.joined(*(part.state for part in others)))
 
 
 class Catcher(Interface):
