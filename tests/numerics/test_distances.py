@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separatrix.numerics.distances import nearest, product_error, spread
+from separatrix.numerics.distances import first_apart, nearest, product_error, spread
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -154,3 +154,41 @@ def test_spread_without_extent():
     assert spread(torch.full((4, 1), 3.0)) == pytest.approx(3)
     assert spread(torch.zeros(4, 2)) == 1
     assert spread(torch.full((3, 2), 1e7, dtype=torch.float32) + 1e-3) == pytest.approx(1e7 * 2**0.5, rel=1e-6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    width=st.integers(1, 5),
+    count=st.integers(256, 700),
+    asked=st.integers(0, 600),
+    within=st.floats(0, 4),
+    grid=st.sampled_from([0.0, 0.25]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_within_a_distance_it_is_the_nearest_of_all(width, count, asked, within, grid, seed):
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn((count, width), generator=generator, dtype=torch.float64)
+    queries = torch.randn((asked, width), generator=generator, dtype=torch.float64)
+    if grid:  # many that are equally far
+        points, queries = grid * (points / grid).round(), grid * (queries / grid).round()
+    everything, found = nearest(queries, points), nearest(queries, points, within)
+    inside = everything.distance <= within
+    assert torch.equal(found.index[inside], everything.index[inside])
+    assert torch.equal(found.distance[inside], everything.distance[inside])
+    assert bool((found.distance[~inside] > within).all())
+    assert bool((found.distance >= everything.distance).all())
+
+
+def test_within_a_distance_nan_queries_harm_nobody_else():
+    points = torch.arange(300.0)[:, None]
+    found = nearest(torch.tensor([[7.25], [torch.nan], [torch.inf], [-5.0]]), points, 0.5)
+    assert found.index[0] == 7
+    assert found.distance.tolist()[:3] == [0.25, torch.inf, torch.inf]
+    assert found.distance[3] > 0.5
+
+
+def test_the_first_of_those_that_are_apart():
+    near = torch.tensor([[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 1, 1], [0, 0, 1, 1]]).bool()
+    assert first_apart(near).tolist() == [0, 1, 3]
+    assert first_apart(near, torch.tensor([True, True, False, False])).tolist() == [2]
+    assert first_apart(near[:0, :0]).tolist() == []

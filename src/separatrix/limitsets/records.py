@@ -19,7 +19,8 @@ class Records:
 
     def __init__(self, latent_dim: int, device: torch.device, dtype: torch.dtype) -> None:
         places = max(1, min(AT_ONCE, NUMBERS // (LONGEST * latent_dim)))
-        self._ring = torch.zeros((places, LONGEST, latent_dim), dtype=dtype, device=device)
+        # Not cleared: memory is taken where it is written to.
+        self._ring = torch.empty((places, LONGEST, latent_dim), dtype=dtype, device=device)
         self._places = torch.arange(places, device=device)
         self._count = torch.zeros(places, dtype=torch.int64, device=device)
         self.orbit = torch.full((places,), -1, dtype=torch.int64, device=device)  # of the search; −1: free

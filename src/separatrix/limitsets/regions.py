@@ -39,6 +39,7 @@ FLOOR = 1e-12  # distances below this share of ‖a‖ + spread are rounding noi
 FLOOR_IN_ERRORS = 10.0  # … and so are this many times the error of the attractor itself
 _MANY = 128  # centres, from which on a guess of the nearest is looked at first
 _ROWS_PER_PRODUCT = 16
+_COLUMNS = 64  # of all matrices together, up to which multiplying by every one is quicker than choosing
 _NUMBERS_GATHERED = 2**16  # entries of matrices copied without a thought
 _NUMBERS_AT_ONCE = 2**26  # … at most: half a GiB
 _DOUBLINGS = 60
@@ -222,8 +223,11 @@ class _Grouped:
         """matrices[region[i]] @ vectors[i], for ``(count, k, k)`` and ``(n, k)``."""
         if not len(vectors):
             return vectors
-        if self.count == 1:
-            return vectors @ matrices[0].T
+        if self.count == 1 or self.count * vectors.shape[1] <= _COLUMNS:
+            every = (vectors @ matrices.flatten(0, 1).T).reshape(len(vectors), self.count, -1)
+            return (
+                every[torch.arange(len(vectors), device=vectors.device), self.region] if self.count > 1 else every[:, 0]
+            )
         if len(vectors) * matrices[0].numel() <= _NUMBERS_GATHERED:
             return torch.bmm(matrices[self.region], vectors.unsqueeze(2)).squeeze(2)
         order, product, slot, owner = self._places

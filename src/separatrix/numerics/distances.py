@@ -167,7 +167,7 @@ def product_error(length: int, dtype: torch.dtype) -> float:
 def _measured(queries: Tensor, points: Tensor) -> Tensor:
     """‖a − b‖ in float64 over the last axis; infinite instead of NaN."""
     difference = queries.to(torch.float64) - points.to(torch.float64)
-    return difference.norm(dim=-1).nan_to_num(nan=torch.inf)
+    return difference.norm(dim=-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 
 def spread(points: Tensor) -> float:
