@@ -46,7 +46,7 @@ def test_what_people_see(program):
     assert "family Python factory: plain functions; verified: autoencoders in every usual form of output" in words
     assert "not tested without --data" in words
     assert "no mismatch seen" not in words
-    assert "polishing (two Jacobians, 12 evaluations or more, for each candidate)" in words
+    assert "polishing (a Jacobian, 6 evaluations or more, for each candidate)" in words
     last = answer.stdout.splitlines()[-1]
     assert last.startswith("separatrix attractors toy.py:contraction --protocol default --noise 1000 --batch-size ")
 

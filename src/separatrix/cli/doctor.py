@@ -274,7 +274,7 @@ def on_top(advice: Advice) -> str:
 
         each = f"f itself, up to {PLAIN_ITERATIONS:,} times, and then the leading eigenvalues"
     else:
-        each = f"two Jacobians, {advice.polishing:,} evaluations or more"
+        each = f"a Jacobian, {advice.polishing:,} evaluations or more"
     return f"polishing ({each}, for each candidate) and closed curves come on top"
 
 

@@ -52,7 +52,7 @@ def find_attractors(
         InputError: bad starts or options.
         NotConvergedError: with ``throw=True``.
 
-    Cost: the orbits' own map evaluations up to their capture, two Jacobians and a few evaluations per candidate set; all
+    Cost: the orbits' own map evaluations up to their capture, one Jacobian and some ten evaluations per candidate set; all
     counted in ``LimitSets.cost``.
 
     >>> field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,), dtype=torch.float64)

@@ -17,7 +17,7 @@ _FIRST_LOOK = 600.0  # seconds that a first search may take
 _FEWEST_STARTS = 20
 _MARGIN = 2  # a budget is this many times the predicted number of steps
 _LARGEST_BUDGET = 1_000_000
-_JACOBIANS = 2  # of a candidate that is polished, at least: one to step with, one at the end
+_JACOBIANS = 1  # of a candidate that is polished, at least: one at the end
 _LOST = (Status.DIVERGED, Status.NONFINITE)
 
 
@@ -34,8 +34,8 @@ class Advice:
         seconds: for the orbits of a thousand starts on this machine, roughly.
         starts: a thousand, or as many as take about ten minutes.
         reasons: sentences.
-        polishing: map evaluations that Newton's method takes for each candidate not yet at the floor, at least: two
-            Jacobians, 4k for k latent dimensions. None where they are not formed (k above 512) or the protocol does not
+        polishing: map evaluations that it takes to polish each candidate, at least: one Jacobian, 2k for k latent
+            dimensions. None where they are not formed (k above 512) or the protocol does not
             polish. A search has a candidate or more for each limit set; how many cannot be known before.
         prediction: the steps in words, with where they come from.
         more_than: ``steps`` is only known to be exceeded: some pilot orbits still moved then, which ρ does not explain.
