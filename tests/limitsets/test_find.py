@@ -13,6 +13,8 @@ from torch import nn
 import separatrix as sx
 from separatrix import Kind, LatentField, Protocol, Status
 from separatrix.errors import ConvergenceWarning, FieldError, InputError, NotConvergedError
+from separatrix.limitsets.same import same_sets
+from separatrix.testing import oracles
 
 quiet = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
 WELL = 0.9575040240772687  # the positive solution of tanh(2z) = z
@@ -315,6 +317,28 @@ def test_sets_have_the_shape_of_the_latent(shape):
     assert limits.points.shape == (len(limits), *shape)
     assert limits.eigenvalues.shape == (len(limits), math.prod(shape))
     assert (limits.points.abs() - WELL).abs().max() < 1e-9
+
+
+@quiet
+@pytest.mark.parametrize(
+    "name",
+    [
+        "product of three tanh(2z)",
+        "product of two -tanh(2z)",
+        "logistic 3.5",
+        "Newton for z³ = 1",
+        "Hopfield, beta 4",
+        "late fork",
+    ],
+)
+def test_labels_of_permuted_starts_are_the_permuted_labels(name):
+    oracle = oracles.CATALOGUE[name]()
+    order = torch.randperm(len(oracle.starts), generator=torch.Generator().manual_seed(7))
+    one, other = (sx.find_attractors(oracle.field, starts) for starts in (oracle.starts, oracle.starts[order]))
+    assert len(one) == len(other)
+    place = torch.cat([same_sets(other, one), torch.tensor([-1])])
+    assert torch.equal(place[other.labels], one.labels[order])
+    assert torch.equal(one.hits[place[:-1]], other.hits)
 
 
 def test_one_start_is_enough():
