@@ -187,18 +187,34 @@ def test_a_rule_that_is_worse_than_the_bound_is_allowed_in_one_of_twenty_cases()
     assert 0.05 * 2000 > allowed > 0.005 * 2000
 
 
-def test_the_nearest_of_another_fate_is_exact():
+def test_nearest_points_and_clearances_are_exact():
     generator = torch.Generator().manual_seed(0)
     points, fate = torch.randn(500, 3, generator=generator), torch.randint(-1, 5, (500,), generator=generator)
     z = torch.randn(40, 3, generator=generator)
-    mine, ratio = Library(points, fate).look(z)
-    table = torch.cdist(z.double(), points.double())
+    mine, ratio = Library.of(points, fate).look(z)
+    table = torch.cdist(z.double(), points.double(), compute_mode="donot_use_mm_for_euclid_dist")
     first = table.argmin(dim=1)
     assert torch.equal(mine, fate[first])
-    for row in range(len(z)):
-        other = table[row][fate != mine[row]].min()
-        expected = torch.inf if mine[row] < 0 else float(table[row].min() / other)
-        assert float(ratio[row]) == pytest.approx(expected, rel=1e-12)
+    for row, place in enumerate(first.tolist()):
+        others = points[fate != fate[place]].double()
+        clearance = (others - points[place].double()).norm(dim=1).min()
+        expected = torch.inf if mine[row] < 0 else float(table[row, place] / clearance)
+        assert float(ratio[row]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_nothing_is_guessed_where_it_would_not_pay():
+    """Short orbits, and so many attractors that hardly one of the recorded orbits shares its own."""
+    count = 2 * FEWEST
+    quick = sx.LatentField.from_map(lambda z: z + 0.3 * (z - z**3), latent_shape=2, dtype=torch.float64)
+    found = sx.find_attractors(quick, sx.starts.box(FEWEST, [-1.5, -1.5], [1.5, 1.5]), sx.Protocol(max_wrong=LENIENT))
+    assert found.audit.statistical is None
+    many = sx.LatentField.from_map(
+        lambda z: z - 0.02 * torch.sin(2 * torch.pi * z) / torch.pi, latent_shape=2, dtype=torch.float64
+    )
+    ends = sx.starts.box(count, [0.0, 0.0], [60.0, 60.0])
+    found = sx.find_attractors(many, ends, sx.Protocol(max_wrong=LENIENT))
+    assert found.audit.statistical is None
+    assert torch.equal(found.points[found.labels].round(), ends.block(many, 0, count).round())
 
 
 def test_the_account_is_saved_and_joined(tmp_path):

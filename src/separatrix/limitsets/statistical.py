@@ -9,8 +9,11 @@ admitted in a random order, and in three parts:
    ended each of these orbits. It is large enough to refute a share ``max_wrong`` of wrong answers.
 3. The rule ends all others, at the widest width that the sample allows.
 
-The rule: d₁ and d₂ being the distances from z_t to the nearest point of the library, and to the nearest that leads anywhere else, an orbit
-is captured at width w when at two looks in a row the same attractor is nearest and d₁ ≤ w d₂. It has no unit and no constant of length.
+The rule: an orbit is captured at width w when at two looks in a row the nearest point of the library leads to the same attractor, and is nearer
+than w times its own distance from any point that leads elsewhere. It has no unit and no constant of length.
+
+Guessing pays where orbits are long and attractors few beside the recorded orbits. If these show that it does not (a mean of less than 24 steps, or more than 5 %
+of them alone on their attractor, which is about the share of starts that go to one nobody has seen: Good 1953), nothing is guessed.
 
 The sample is a random part of exactly the orbits that the rule is used for, and the rule does not change after it was drawn. Widths are tried
 from the narrowest on that captures enough of the sample, each against the one-sided Clopper–Pearson bound at 95 %, and the first that
@@ -21,6 +24,7 @@ of wrong labels among the captured is at most ``max_wrong``; with no wrong answe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -38,8 +42,11 @@ _MARGIN = 1.25  # size of the sample, in units of what it takes if every orbit i
 _WORTH = 2  # times as many starts as are followed in any case, below which it would not pay
 _EVERY_STEP, _GROWTH, _LAST_LOOK = 8, 1.15, 4096  # looks at every step up to 8, then ever more rarely
 _THINNED = 2  # every second look is recorded
-_NUMBERS = 2**26  # coordinates of the library at most
+_NUMBERS = 2**26  # coordinates that are recorded at most
+_POINTS = 2**13  # of the library at most: of more, every second, third, … look is left out
 _ROWS = 1024  # looked at together
+_LONG = 24  # mean steps of a recorded orbit below which looking costs as much as walking
+_ALONE = 0.05  # of the recorded orbits that may be alone on their attractor
 
 
 def _looks() -> list[int]:
@@ -54,35 +61,50 @@ LOOKS = _looks()
 
 @dataclass(frozen=True)
 class Library:
-    """Points ``(m, k)`` and the attractor that each leads to ``(m,)``; −1 where it led to none that is known."""
+    """Points ``(m, k)``, the attractor that each leads to ``(m,)``, −1 where it led to none that is known, and the distance
+    from each to the nearest that leads elsewhere ``(m,)``."""
 
     points: Tensor
     fate: Tensor
+    clearance: Tensor
+
+    @classmethod
+    def of(cls, points: Tensor, fate: Tensor) -> Library:
+        """The library of these points."""
+        wide = points.to(torch.float64)
+        wide, clearance = wide - wide.mean(dim=0), []
+        for rows in torch.arange(len(points), device=points.device).split(_ROWS):
+            apart = torch.cdist(wide[rows], wide, compute_mode="use_mm_for_euclid_dist")
+            clearance.append(apart.masked_fill_(fate[rows, None] == fate, torch.inf).amin(dim=1))
+        return cls(points, fate, torch.cat(clearance))
 
     def look(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """For flat points ``(n, k)``: the fate of the nearest library point, and d₁/d₂ (float64, infinite where the fate is none).
+        """For flat points ``(n, k)``: the fate of the nearest library point, and the distance to it over its clearance (float64,
+        infinite where the fate is none).
 
-        Both distances are measured in float64 from the two points that the product of matrices names, so that the ratio does not hang
-        on the rounding of that product.
+        That distance is measured anew from the point that the product of matrices names, so that the ratio does not hang on its rounding.
         """
         fate, ratio = [], []
-        centre = self.points.mean(dim=0)
-        offsets = self.points - centre
-        half = 0.5 * offsets.square().sum(dim=1)
         for part in z.split(_ROWS):
-            closeness = torch.addmm(half, (part - centre).to(offsets), offsets.T, alpha=-1.0)
-            first = closeness.argmin(dim=1)
-            mine = self.fate[first]
-            closeness.masked_fill_(mine.unsqueeze(1) == self.fate, torch.inf)
-            others = closeness.argmin(dim=1)
-            near, far = (_distance(part, self.points[place]) for place in (first, others))
-            fate.append(mine)
-            ratio.append((near / far.clamp(min=1e-300)).masked_fill(mine < 0, torch.inf))
+            place = torch.addmm(
+                self._half, (part - self._centre).to(self._offsets), self._offsets.T, alpha=-1.0
+            ).argmin(1)
+            near = (part.to(torch.float64) - self.points[place].to(torch.float64)).norm(dim=1)
+            fate.append(self.fate[place])
+            ratio.append((near / self.clearance[place].clamp(min=1e-300)).masked_fill(fate[-1] < 0, torch.inf))
         return torch.cat(fate), torch.cat(ratio)
 
+    @cached_property
+    def _centre(self) -> Tensor:
+        return self.points.mean(dim=0)
 
-def _distance(z: Tensor, points: Tensor) -> Tensor:
-    return (z.to(torch.float64) - points.to(torch.float64)).norm(dim=1)
+    @cached_property
+    def _offsets(self) -> Tensor:
+        return self.points - self._centre
+
+    @cached_property
+    def _half(self) -> Tensor:
+        return 0.5 * self._offsets.square().sum(dim=1)
 
 
 class StatisticalCapture:
@@ -162,26 +184,30 @@ class StatisticalCapture:
 
     def next_part(self, ledger: Ledger, catalogue: Catalogue) -> None:
         """All admitted orbits have ended: make the library, or choose the width, and let more be admitted."""
-        if self._part == 0:
+        self._part += 1
+        if self._part == 1:
             self._library = self._made(ledger, catalogue)
+            if self._library is None:
+                self._part = 2
         else:
             self._width = self._widest(ledger)
-        self._part += 1
 
     def _made(self, ledger: Ledger, catalogue: Catalogue) -> Library | None:
-        """What was recorded, and all points of all sets that are known."""
+        """The library: what was recorded, and all points of all sets that are known; None if it would not pay."""
+        recorded, (record, self._record) = self._parts[0], (self._record, None)
         attracting = torch.tensor([one.stable == 1 for one in catalogue.sets] + [False], device=self.set.device)
-        if self._record is None or not bool(attracting.any()):
-            return None
-        fate = ledger.set[self._parts[0]]
+        fate = ledger.set[recorded]
         fate = torch.where(attracting[fate], fate, -1)
-        kept = self._record.isfinite().all(dim=2)
-        ways, fates = self._record[kept], fate.unsqueeze(1).expand_as(kept)[kept]
+        alone = torch.bincount(fate[fate >= 0], minlength=1).eq(1).sum()
+        long = ledger.ends.steps[recorded].to(torch.float64).mean() >= _LONG
+        if record is None or not bool((fate >= 0).any() & long & (alone <= _ALONE * len(recorded))):
+            return None
+        kept = record.isfinite().all(dim=2)
+        kept[:, torch.arange(kept.shape[1], device=kept.device) % -(-int(kept.sum()) // _POINTS) != 0] = False
+        ways, fates = record[kept], fate.unsqueeze(1).expand_as(kept)[kept]
         points, owner = catalogue.all_points()
-        self._record = None
-        return Library(
-            torch.cat([ways, points.to(ways)]), torch.cat([fates, torch.where(attracting[owner], owner, -1)])
-        )
+        owner = torch.where(attracting[owner], owner, -1)
+        return Library.of(torch.cat([ways, points.to(ways)]), torch.cat([fates, owner]))
 
     def _found(self, width: int, ledger: Ledger) -> tuple[int, int]:
         """How many of the sample the rule captures at this width, and how many of those go elsewhere."""
