@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -53,18 +52,6 @@ _DECAY = 1e-6  # to which the distance to a curve of thin basin must fall, at it
 _CREEP = 2e-5  # of the diameter: a record whose early half lies farther from the loop of its late half still moves
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What a record shows: the number of the ``set`` it runs on, −1 for none; ``again``: a longer record may tell more."""
-
-    set: int
-    again: bool = False
-
-
-NOTHING = Finding(-1)
-WAIT = Finding(-1, again=True)
-
-
 class CurveSearch:
     """Certifies closed curves from records of orbits and adds them to a catalogue."""
 
@@ -73,37 +60,37 @@ class CurveSearch:
         self.cost = Cost()
         self._in_vain = 0.0  # evaluations spent on tests of what turned out to be no curve
 
-    def examine(self, path: Tensor, spent: float) -> Finding:
-        """What the record ``(t, *latent)`` of one orbit shows, where the whole search has cost ``spent`` evaluations so far.
+    def examine(self, path: Tensor, spent: float) -> int:
+        """Return the number of the curve that the record ``(t, *latent)`` of one orbit runs on, −1 for none; a longer record may tell more.
+
+        ``spent`` evaluations is what the whole search has cost so far.
 
         Cost: none, unless the record passes for a new curve; then up to 4096 evaluations and 500 steps with two tangents.
         """
         orbit = path.flatten(1).to("cpu", torch.float64).numpy()
         if not np.isfinite(orbit).all():
-            return NOTHING
+            return -1
         for number, known in self.catalogue.curves():
             if _along(orbit, known.loops, SAME):
-                return Finding(number)
+                return number
         loops = _certified(orbit)
-        if not loops:
-            return NOTHING
+        if not loops or _creeps(orbit, loops):
+            return -1
         joint = np.concatenate([loop.points for loop in loops])
         if any(_along(joint, known.loops, SAME) for _, known in self.catalogue.curves()):
-            return WAIT
-        if _creeps(orbit, loops):
-            return WAIT
+            return -1
         beside = any(one.stable == 1 and _along(joint, one.loops, NEARBY) for _, one in self.catalogue.curves())
         patience = _TESTS_AT_LEAST * (2 if len(orbit) >= LONGEST else 1)
         if self._in_vain > max(TEST_SHARE * spent, patience):
-            return WAIT
+            return -1
         if len(self.catalogue.curves()) >= _NEUTRAL and all(one.stable != 1 for _, one in self.catalogue.curves()):
-            return NOTHING  # a family of neutral loops: every orbit has its own, there is no end to certifying them
+            return -1  # a family of neutral loops: every orbit has its own, there is no end to certifying them
         before = self.cost.total
         found = self._tested(loops)
         if found is None or (beside and found.stable != 1):
             self._in_vain += self.cost.total - before
-            return NOTHING if found is None else WAIT
-        return Finding(self.catalogue.add_curve(found))
+            return -1
+        return self.catalogue.add_curve(found)
 
     def _tested(self, loops: list[ClosedCurve]) -> LimitSet | None:
         """Does it attract, and is it a curve at all?

@@ -103,6 +103,16 @@ class Ledger:
         wanted = torch.tensor([int(status) for status in statuses], dtype=torch.uint8, device=rows.device)
         return rows[torch.isin(self.ends.status[rows], wanted)]
 
+    def capture(self, rows: Tensor, given: Tensor) -> None:
+        """Those of the rows that ``given`` ``(n,)`` has a set for are captured by it, for certain."""
+        caught = rows[given[rows] >= 0]
+        self.set[caught], self.captured[caught] = given[caught], True
+
+    def sample(self, rows: Tensor, given: Tensor) -> None:
+        """The same by the leave of a sample, unless they have a set already."""
+        caught = rows[(given[rows] >= 0) & (self.set[rows] < 0)]
+        self.set[caught], self.likely[caught] = given[caught], True
+
     def remember(self, rows: Tensor) -> None:
         """Keep how these orbits ended, in case that what they claim is confirmed."""
         kept = Claims(rows, *(getattr(self.ends, field.name)[rows] for field in fields(Columns)))

@@ -31,12 +31,11 @@ from separatrix.limitsets.auditor import Auditor
 from separatrix.limitsets.capture import Capture
 from separatrix.limitsets.catalogue import NEARBY, Catalogue
 from separatrix.limitsets.claims import settle_claims
-from separatrix.limitsets.curves import CurveSearch
 from separatrix.limitsets.ledger import MOVING, Ledger
 from separatrix.limitsets.motion import LEAST_STEPS, motion
-from separatrix.limitsets.records import LONGEST, RECORDED, Records
 from separatrix.limitsets.sets import LimitSets
 from separatrix.limitsets.statistical import StatisticalCapture, pays
+from separatrix.limitsets.watch import CurveWatch
 from separatrix.numerics.distances import spread as spread_of
 from separatrix.orbits.iterate import SPREAD_SAMPLE, centre_of
 from separatrix.orbits.judge import Judge
@@ -55,9 +54,6 @@ LONGEST_ROUND = 256
 _UNSETTLED = 0.25  # share of the admitted orbits that may still be unsettled when more are admitted
 _MOST_UNDER_WAY = 16_384  # orbits in a pool at once
 _NUMBERS_UNDER_WAY = 2**23  # … unless the latents are so large that this many numbers are fewer
-_TRANSIENT = 64  # steps before an orbit is worth recording
-LEAST_BUDGET = 1000  # steps that an orbit must be allowed for a closed curve to be looked for
-_LOOK_AGAIN = 2  # an orbit is examined for a closed curve again when it has made this many times as many steps
 _NAMED = 4  # moving orbits whose motion is measured
 _NAMING_STEPS = 256
 _NAMING_SHARE = 0.05  # of the evaluations spent so far
@@ -96,11 +92,9 @@ class Search:
                 self._step()
                 self._settle()
                 self._report()
-            audits, withdrawn = self.auditor.reopened(self.ledger, self.catalogue, self.curve_search)
+            audits, withdrawn = self.auditor.reopened(self.ledger, self.catalogue, self.watch.curves)
             if self.statistical is not None:
-                guessed = self.statistical.withdrawn(self.ledger)
-                self.ledger.likely[guessed], self.ledger.set[guessed] = False, -1
-                withdrawn = torch.cat([withdrawn, guessed])
+                withdrawn = torch.cat([withdrawn, self.statistical.withdrawn(self.ledger)])
             if not len(audits) + len(withdrawn):
                 break
             self.claimants = self._joined_by(self.claimants, audits)
@@ -119,11 +113,9 @@ class Search:
         sample = source.block(transit, 0, min(len(source), SPREAD_SAMPLE))
         self.spread, self.centre = spread_of(sample), centre_of(sample)
         self.catalogue = Catalogue(self.fine, rules, self.spread, torch.finfo(transit.dtype).eps)
-        self.curve_search = CurveSearch(transit, self.catalogue)
         self.auditor = Auditor(rules.audit if rules.capture else 0.0)
         self.ledger = Ledger.blank(len(source), sample[:1].to(self.fine.dtype))
-        self.records = Records(transit.latent_dim, transit.device, transit.dtype)
-        self.records.begin(len(source), sample)
+        self.watch = CurveWatch(transit, self.catalogue, rules)
         self.statistical: StatisticalCapture | None = None
         if rules.capture and pays(len(source), transit.latent_dim, rules.max_wrong):
             self.statistical = StatisticalCapture(len(source), transit.device, rules.max_wrong)
@@ -178,9 +170,7 @@ class Search:
             left -= len(index)
             return Rows.fresh(index, z, self.protocol.max_steps)
 
-        observers: list[Observer] = [self.records]
-        if self.statistical is not None:
-            observers.append(self.statistical)
+        observers: list[Observer] = [self.watch.records, *([self.statistical] if self.statistical else [])]
         self.native = self._advance(self.transit, self.native, admitted, self.coarse_judge, capture, observers)
         if len(self.claimants):
             self.claimants = self._advance(
@@ -191,13 +181,9 @@ class Search:
         rows = torch.cat([running, new])
         self.ended = rows[~torch.isin(rows, going_on)].sort().values
         if capture is not None:
-            caught = self.ended[capture.set[self.ended] >= 0]
-            self.ledger.set[caught] = capture.set[caught]
-            self.ledger.captured[caught] = True
+            self.ledger.capture(self.ended, capture.set)
         if self.statistical is not None:
-            guess = self.statistical.set[self.ended]
-            likely = self.ended[(guess >= 0) & (self.ledger.set[self.ended] < 0)]
-            self.ledger.set[likely], self.ledger.likely[likely] = self.statistical.set[likely], True
+            self.ledger.sample(self.ended, self.statistical.set)
 
     def _advance(
         self,
@@ -244,7 +230,9 @@ class Search:
         open_rows = self.ended[ledger.set[self.ended] < 0]
         claims = ledger.among(open_rows, Status.CONVERGED, Status.PERIODIC, Status.SLOW)
         onward = settle_claims(self.catalogue, ledger, claims, AT_UNSTABLE * self.spread, self.protocol.max_steps)
-        self._examine()
+        for orbit, number in self.watch.found(ledger, self.native, self.ended, self._spent().total - self.surplus):
+            self._on_curve(orbit, number)
+        self.watch.watch(ledger, self.native)
         self.claimants = self._joined_by(self.claimants, torch.cat([audits, onward]))
 
     def _joined_by(self, pool: Rows, rows: Tensor) -> Rows:
@@ -275,39 +263,6 @@ class Search:
                 torch.isin(numbers, self.catalogue.curve_numbers()) & self.ledger.captured[rows]
             )
 
-    def _examine(self) -> None:
-        """Closed curves, from the records of the oldest rows that still move."""
-        if self.protocol.max_steps < LEAST_BUDGET:  # a record would be longer than orbits may be
-            return
-        ledger, rows = self.ledger, self.native
-        budget_used = ledger.among(self.ended[ledger.set[self.ended] < 0], *MOVING)
-        due = torch.cat([rows.orbit[rows.t >= self.protocol.probe_steps], budget_used]).tolist()
-        steps = dict(zip(rows.orbit.tolist(), rows.t.tolist(), strict=True))
-        for orbit, path in self.records.long_enough(RECORDED):
-            made = steps.get(orbit, self.protocol.max_steps)
-            if orbit not in due or (len(path) < self._record_for(made) and orbit in steps):
-                continue
-            found = self.curve_search.examine(
-                path[-self._record_for(made) :].reshape(-1, *self.transit.latent_shape),
-                self._spent().total - self.surplus,
-            )
-            ledger.looked[orbit] = made
-            self.records.release(torch.tensor([orbit], device=rows.orbit.device))
-            if found.set >= 0:
-                self._on_curve(orbit, found.set)
-        self.records.release(self.ended)
-        old = (rows.t >= _TRANSIENT) & (rows.t >= _LOOK_AGAIN * ledger.looked[rows.orbit])
-        old &= ~torch.isin(rows.orbit, self.records.orbit)
-        self.records.watch(rows.orbit[old], rows.z[old])
-        # Those that no record has room for do not hold up the others.
-        waited = rows.orbit[(rows.t >= 2 * self.protocol.probe_steps) & (ledger.looked[rows.orbit] == 0)]
-        ledger.looked[waited] = 1
-
-    @staticmethod
-    def _record_for(steps: int) -> int:
-        """How much of a record is looked at: of a young orbit the last stretch alone, which is the least transient."""
-        return RECORDED if steps < LONGEST else LONGEST
-
     def _on_curve(self, orbit: int, number: int) -> None:
         """This orbit, whose record shows a closed curve, has ended."""
         ledger, at = self.ledger, (self.native.orbit == orbit).nonzero().squeeze(1)
@@ -337,4 +292,4 @@ class Search:
         return (followed.sentence,)
 
     def _spent(self) -> Cost:
-        return Cost(map=self.evaluations) + self.catalogue.cost + self.curve_search.cost
+        return Cost(map=self.evaluations) + self.catalogue.cost + self.watch.cost

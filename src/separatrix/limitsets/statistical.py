@@ -232,12 +232,13 @@ class StatisticalCapture:
         return float(bound) <= self._max_wrong
 
     def withdrawn(self, ledger: Ledger) -> Tensor:
-        """Orbits that have to go on after all: every one that was captured, if the labels of the sample have changed since the width was chosen
-        and the bound does not hold any more."""
+        """Take back what was captured, and return these orbits, if the labels of the sample have changed since the width was chosen and the
+        bound does not hold any more."""
         captured = ledger.likely.nonzero().squeeze(1)
         if not len(captured) or self._width is None or self._holds(self._width, ledger):
             return captured[:0]
         self._width = None
+        ledger.set[captured], ledger.likely[captured] = -1, False
         return captured
 
     def seen(self, ledger: Ledger) -> StatisticalCaptures | None:
