@@ -157,7 +157,7 @@ def test_a_search_for_closed_curves_does_not_depend_on_looks():
 
 def test_statistical_captures_do_not_depend_on_looks(monkeypatch):
     monkeypatch.setattr(statistical, "RECORDED", 128)
-    field, starts = oracles.tanh_product(dim=3, gain=1.3).field, normal(1500, 3, 3)
+    field, starts = oracles.tanh_product(dim=3, gain=1.1).field, normal(1500, 3, 3)
     expected = sx.find_attractors(field, starts, Protocol(max_wrong=0.02))
     assert (expected.orbits.status == int(Status.SAMPLED)).any()
     with looks_every(16):
