@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -33,6 +35,17 @@ def test_one_point_reached_slowly_is_not_trivial_but_no_dictionary_either():
     verdict = found(lambda z: 0.9 * z)
     assert not verdict.trivial
     assert "slowly" in verdict.sentence
+
+
+def test_starts_that_were_not_followed_do_not_make_a_field_quick():
+    """Of 100 starts 60 were ended after a step, because earlier ones beside them had gone there."""
+    field = LatentField.from_map(lambda z: 0.9 * z, latent_shape=2, dtype=torch.float64)
+    limits = sx.find_attractors(field, sx.starts.gaussian(100))
+    status, steps = limits.orbits.status.clone(), limits.orbits.steps.clone()
+    status[:60], steps[:60] = int(sx.Status.SAMPLED), 1
+    sampled = replace(limits, orbits=replace(limits.orbits, status=status, steps=steps))
+    assert sampled.fates.words == limits.fates.words
+    assert not sx.triviality(sampled).trivial
 
 
 def test_several_wells_are_not_trivial():

@@ -41,7 +41,8 @@ def triviality(limits: LimitSets) -> Triviality:
             False,
             f"Not trivial: the largest basin holds {share:.0%} of the starts, among {len(attractors)} attractor{'' if len(attractors) == 1 else 's'}.",
         )
-    steps = float(limits.orbits.steps[attractors.labels == winner].to(torch.float64).quantile(0.5))
+    there = (attractors.labels == winner) & limits.orbits.followed
+    steps = float(limits.orbits.steps[there].to(torch.float64).quantile(0.5))
     if steps <= FAST:
         return Triviality(
             True,

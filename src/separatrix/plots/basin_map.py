@@ -82,7 +82,7 @@ def basin_map(
 
 
 def _painted(limits: LimitSets, names: Sequence[Name], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """``(h, w, 3)`` colours: the hue says where a start ends, its depth how many steps that took."""
+    """``(h, w, 3)`` colours: the hue says where a start ends, its depth how many steps that took (the middle one where it was not followed)."""
     hues = np.array([to_rgb(colour(name.rank)) for name in names] + [to_rgb(UNRESOLVED)])
     labels = limits.labels.cpu().numpy()
     steps = np.log1p(limits.orbits.steps.cpu().numpy().astype(np.float64))

@@ -42,7 +42,7 @@ class FigureBudget:
         """A quarter of what the searches cost for the portrait and for the film each, and as much again for a map of basins."""
         found = list(searches)
         cost = sum(limits.cost.total for limits in found)
-        steps = torch.cat([limits.orbits.steps.cpu() for limits in found]).to(torch.float64)
+        steps = torch.cat([limits.orbits.steps[limits.orbits.followed].cpu() for limits in found]).to(torch.float64)
         each = max(_LEAST, int(_SHARE * cost))
         average = float(steps.mean()) if len(steps) else 1.0
         return cls(each, each, max(_LEAST, int(_MAP_SHARE * cost)), max(average, 1.0))

@@ -126,12 +126,15 @@ def training_film(
     measured = {name: _errors(fields, load_images(of).pixels) for name, of in (errors or {}).items()}
     extent = _extent(latents)
     points = grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(resolution, resolution))
+    rules = replace(
+        RULES if protocol is None else Protocol.of(protocol), max_wrong=0.0
+    )  # a film shows how many steps each start takes
     found: list[LimitSets] = []
     pictures: list[tuple[Tensor, ...]] = []
     with warnings.catch_warnings(), Progress.of(progress).stage("frames", len(fields)) as line:
         warnings.simplefilter("ignore", ConvergenceWarning)  # what reached nothing is grey in the film
         for each in fields:
-            found.append(find_attractors(each, points, protocol or RULES, progress=line))
+            found.append(find_attractors(each, points, rules, progress=line))
             pictures.append(decoded_traces(each, lasting(found[-1])[0]))
     story = joined(found, values, pictures, by=by, threshold=threshold)
     shape = (len(fields), resolution, resolution)

@@ -125,9 +125,10 @@ def atoms_of(found: LimitSets | Orbits | Tensor) -> tuple[Tensor, str]:
     attracting = (
         (found.stable == 1)[found.labels.clamp(min=0)] & (found.labels >= 0) if len(found) else found.labels > 0
     )
-    # The polished point where the set is one point; on cycles and curves where the orbit itself ended.
+    # The polished point where the set is one point; on cycles and curves where the orbit itself ended, if it was followed so far.
     single = attracting.clone()
     single[attracting] = found.kind[found.labels[attracting]] == int(Kind.FIXED_POINT)
+    single |= attracting & ~orbits.followed
     points[single.cpu()] = _flat(found.points)[found.labels[single].cpu()]
     sets = len(found.labels[attracting].unique())
     parts = []
