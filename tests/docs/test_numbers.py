@@ -27,6 +27,22 @@ def rivals() -> Sequence[Any]:
     return ["" if result("benchmarks/engine")["versions"]["torchdeq"] == "not installed" else "torchdeq, "]
 
 
+def paces() -> Sequence[Any]:
+    """Pace of a search over that of the loop in float32: how many models are slower, of how many, and by how much."""
+    models = result("benchmarks/engine")["models"].values()
+    ours, loop = "separatrix.find_attractors, cap 3000", "loop, active set, step < 3e-6, cap 3000"
+    rows = [{row["method"]: row["processor"] for row in model["rows"]} for model in models]
+    slower = [row[loop] / row[ours] for row in rows if row[loop] < row[ours]]
+    words = ("no", "one", "two", "three", "four", "five")
+    return [words[len(slower)], words[len(rows)], min(slower), max(slower)]
+
+
+def passes() -> Sequence[Any]:
+    model = result("benchmarks/engine")["models"]["fc"]
+    (row,) = [row for row in model["rows"] if row["method"] == "separatrix.find_attractors"]
+    return [model["network_passes"], round(row["evaluations_per_start"] * row["starts"])]
+
+
 # page, from the heading, to the heading, its phrases
 PAGES: list[tuple[str, str, str, list[Bound]]] = [
     ("docs/claims.md", "", "", CLAIMS),
@@ -49,6 +65,8 @@ SINGLE: list[tuple[str, Bound]] = [
     ("docs/design.md", Bound("(following the self-check: {:.3f})", lambda: recommended()[2:])),
     ("docs/design.md", Bound("may cost {:.0f} % of the evaluations", lambda: [100 * curves.TEST_SHARE])),
     ("docs/design.md", Bound("{} starts, then", lambda: [search.PILOT])),
+    ("docs/design.md", Bound("on {} of {} models ({:.2f} to {:.2f} of its pace;", paces)),
+    ("docs/design.md", Bound("model takes {:,} passes for {:,} evaluations", passes)),
     ("docs/training.md", Bound("glances may use {:.0f} % of the budget", lambda: [100 * budget._GLANCE_SHARE])),
 ]
 EVERY = [pytest.param(page, bound, id=f"{page}: {bound.phrase[:50]}") for page, bound in SINGLE] + [

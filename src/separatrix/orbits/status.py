@@ -62,7 +62,7 @@ class Status(IntEnum):
     )
     SAMPLED = (
         10,
-        "earlier orbits beside this one went to a known attractor, and it was not followed farther; ``limits.audit.statistical`` bounds how many such labels are wrong",
+        "earlier orbits beside this one went to a known attractor, and it was not followed farther; the audit says how many such labels may be wrong",
         "set Protocol.max_wrong to 0 to follow every orbit",
     )
 
