@@ -17,6 +17,7 @@ from separatrix.plots.style import FAINT, INK, MUTED, UNRESOLVED, colour, new_fi
 
 _BINS = 36
 _WIDE = 8.0  # steps that differ by more than this factor get a logarithmic axis
+_WORDS_APART = 0.08  # of the width of the axes
 _MOST_NAMED = 8  # the rest, together, are grey
 
 
@@ -77,10 +78,19 @@ def _histogram(axes: Axes, steps: NDArray[np.float64], labels: NDArray[np.int64]
     axes.set_axisbelow(True)
     top = axes.get_ylim()[1]
     axes.set_ylim(0, 1.22 * top)
-    for share, word in ((0.5, "median"), (0.95, "95 %")):
-        value = float(np.quantile(reached, share))
+    marks = [(float(np.quantile(reached, share)), share, word) for share, word in ((0.5, "median"), (0.95, "95 %"))]
+    places = [axes.transAxes.inverted().transform(axes.transData.transform((mark[0], 0)))[0] for mark in marks]
+    beside = places[1] - places[0] < _WORDS_APART  # then each word stands on its own side of its line
+    for (value, share, word), side in zip(marks, ("right", "left"), strict=True):
         axes.axvline(value, color=INK, linewidth=1.1, linestyle=(0, (4, 2)), ymax=0.86, gid=f"quantile:{share}")
-        axes.annotate(f"{word}\n{value:,.0f}", (value, 1.21 * top), ha="center", va="top", fontsize=8.5, color=INK)
+        axes.annotate(
+            f"{word}\n{value:,.0f}",
+            (value, 1.21 * top),
+            ha=side if beside else "center",
+            va="top",
+            fontsize=8.5,
+            color=INK,
+        )
     if len(names) > 1:
         axes.legend(
             loc="center left",
