@@ -29,11 +29,13 @@ def written(module: ModuleType, record: Any, *more: Any) -> str:
 PAGES: list[tuple[str, str, Page]] = [
     ("benchmarks/audit", "audit", lambda m, r: m.table(r)),
     ("benchmarks/engine_table", "engine", lambda m, r: m.markdown(r)),
+    ("benchmarks/engine_large", "engine_large", lambda m, r: m.page(r)),
     ("benchmarks/omp", "omp", lambda m, r: m.markdown(rows(m, r["rows"]), r)),
     ("benchmarks/ood_choice", "ood_choice", lambda m, r: m.page(r)),
     ("benchmarks/ood_table", "ood", lambda m, r: m.page(r)),
     ("benchmarks/real_models", "real_models", lambda m, r: m.markdown(rows(m, r["rows"]), r["machine"])),
     ("benchmarks/search_size", "search_size", lambda m, r: m.markdown(r)),
+    ("benchmarks/statistical", "statistical", lambda m, r: m.page(r)),
     ("benchmarks/trapping", "trapping", lambda m, r: m.markdown(rows(m, r["rules"], "Counts"), r["systems"])),
     ("reproduce/burgess", "burgess", lambda m, r: m.table(r)),
     ("reproduce/contraction_page", "contraction", lambda m, r: written(m, r, len(r["runs"]))),
