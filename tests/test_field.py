@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from separatrix import LatentField
+from separatrix import LatentField, find_attractors, starts
 from separatrix.errors import FieldError, InputError
 
 
@@ -240,3 +240,11 @@ def test_a_device_that_is_not_there_is_one_sentence(device: Any) -> None:
 def test_a_format_that_is_not_floating_is_one_sentence(dtype: torch.dtype) -> None:
     with pytest.raises(InputError, match="floating number format"):
         LatentField(Halves()).to(dtype)
+
+
+def test_a_model_is_never_asked_for_no_rows():
+    """``reshape(len(z), -1)`` cannot be told what −1 means where there are no numbers."""
+    field = LatentField(lambda x: x.flatten(1) / 2, lambda z: z.reshape(len(z), 1, -1), latent_shape=2)
+    assert field(torch.zeros(0, 2)).shape == (0, 2)
+    limits = find_attractors(field, starts.gaussian(10))
+    assert len(limits.attractors) == 1

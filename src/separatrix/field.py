@@ -257,6 +257,8 @@ class LatentField:
 
     def bare(self, z: Tensor) -> Tensor:
         """f(z) without the guest context; for loops that hold :meth:`guest` themselves, and for autograd."""
+        if not len(z):
+            return z  # many models fail at no rows (a reshape with −1), and there is nothing to evaluate
         if self.examined is None:
             self.admit(z)
         # A graph keeps all parts in memory, so derivatives split their rows before they come here.
