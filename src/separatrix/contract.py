@@ -352,7 +352,7 @@ def _seeded(evaluate: Callable[[], Any]) -> _Seeded:
 
 
 def _versions(field: LatentField) -> dict[str, tuple[int, int]]:
-    """Which tensors the model holds beside its state dict, and how often each was written to."""
+    """Return the tensors that the model holds beside its state dict, and how often each was written to."""
     found = unregistered(field.modules, (field.encoder.function, field.decoder.function))
     return {name: (id(value), version(value)) for name, value in found.items() if isinstance(value, Tensor)}
 

@@ -17,6 +17,7 @@ from separatrix.batches import Batches, out_of_memory, usual_size
 from separatrix.copies import transplanted
 from separatrix.errors import FieldError, InputError, OutOfMemoryError
 from separatrix.fingerprints import fingerprint, weights_fingerprint
+from separatrix.given import declared_shape, first_floating, halves, is_without_numbers, require_target
 from separatrix.guest import borrowed, modules_behind
 from separatrix.watched import Watched
 
@@ -88,12 +89,12 @@ class LatentField:
         self.examined: Examined | None = None
         self._fingerprints: dict[frozenset[str], str | None] = {}
         self.modules: tuple[nn.Module, ...] = tuple(modules) if modules is not None else modules_behind(encode, decode)
-        weight = _first_floating(self.modules)
+        weight = first_floating(self.modules)
         self.dtype: torch.dtype = dtype or (torch.float32 if weight is None else weight.dtype)
         self.device: torch.device = torch.device(device or ("cpu" if weight is None else weight.device))
         self.batches = Batches()
         self.name = name
-        if self.device.type == "meta" or _is_without_numbers(self.modules):
+        if self.device.type == "meta" or is_without_numbers(self.modules):
             raise FieldError(
                 f"{name} is on the device meta, which holds shapes and no numbers; materialise it first, with "
                 "module.to_empty(device='cpu') and then module.load_state_dict(…)."
@@ -257,7 +258,7 @@ class LatentField:
 
     def bare(self, z: Tensor) -> Tensor:
         """f(z) without the guest context; for loops that hold :meth:`guest` themselves, and for autograd."""
-        if not len(z):
+        if isinstance(z, Tensor) and z.shape[:1] == (0,):
             return z  # many models fail at no rows (a reshape with −1), and there is nothing to evaluate
         if self.examined is None:
             self.admit(z)
@@ -441,66 +442,9 @@ class LatentField:
         )
 
 
-def halves(model: Any, made_by: str = "") -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Encoder and decoder of one model: its methods of these names.
-
-    Raises:
-        InputError: it has none; the message says what to give instead, and ``made_by`` whom.
-    """
-    encode, decode = getattr(model, "encode", None), getattr(model, "decode", None)
-    if callable(encode) and callable(decode):
-        return encode, decode
-    what = f"{made_by} returned a {type(model).__name__}, which" if made_by else f"This {type(model).__name__}"
-    if callable(getattr(model, "encoder", None)) and callable(getattr(model, "decoder", None)):
-        remedy = "give its parts (model.encoder, model.decoder) if these are the maps"
-    else:
-        remedy = "add them, or give a pair (encode, decode) of functions"
-    raise InputError(f"{what} has no methods encode and decode; {remedy}.")
-
-
-def declared_shape(model: Any) -> tuple[int, ...] | None:
-    """The shape that a model gives its latents in the attribute ``latent_shape`` or ``latent_dim``, None if it does not."""
-    for name in ("latent_shape", "latent_dim"):
-        value = getattr(model, name, None)
-        if isinstance(value, int):
-            return (value,)
-        if isinstance(value, (tuple, list)) and all(isinstance(size, int) for size in value):
-            return tuple(value)
-    return None
-
-
-def require_target(dtype: Any, device: Any) -> None:
-    """Raises an InputError unless one can compute in this format (None is any) on this device.
-
-    >>> require_target(torch.float64, "cpu")
-    """
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise InputError(f"dtype must be a floating number format such as torch.float64, not {dtype!r}.")
-    if device is None:
-        return
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:  # torch asserts that it was compiled with CUDA
-        raise InputError(
-            f"The device {str(device)!r} is not available here; use 'cpu' or one that torch lists."
-        ) from error
-
-
 def _identity(z: Tensor) -> Tensor:
     return z
 
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _first_floating(modules: Sequence[nn.Module]) -> Tensor | None:
-    for module in modules:
-        for tensor in (*module.parameters(), *module.buffers()):
-            if tensor.is_floating_point():
-                return tensor
-    return None
-
-
-def _is_without_numbers(modules: Sequence[nn.Module]) -> bool:
-    return any(tensor.is_meta for module in modules for tensor in (*module.parameters(), *module.buffers()))

@@ -1,4 +1,4 @@
-"""What a check found, one requirement at a time, with the words and the remedy."""
+"""A check says here what it found, one requirement at a time, with the words and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which numbers a model holds, as one SHA-256: its state dict, and what a state dict leaves out.
+"""A fingerprint names the numbers that a model holds, as one SHA-256: its state dict, and what a state dict leaves out.
 
 Two models of one fingerprint hold the same tensors. They need not behave alike (a Python attribute may differ), so whoever
 must know compares answers too (`separatrix.ood.golden`).
@@ -33,7 +33,7 @@ def fingerprint(
 
 
 def unregistered(modules: Sequence[nn.Module], callables: Sequence[Callable[..., Any]] = ()) -> dict[str, Any]:
-    """What a state dict does not hold as a tensor: packed weights, non-persistent buffers, tensors that callables capture.
+    """Return what a state dict does not hold as a tensor: packed weights, non-persistent buffers, tensors that callables capture.
 
     >>> scale = torch.ones(2)
     >>> list(unregistered((), (lambda z: scale * z,)))

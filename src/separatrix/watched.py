@@ -60,7 +60,7 @@ class Watched:
         return output.clone() if self.reuses else output
 
     def _does_write(self, x: Tensor) -> bool:
-        """Whether the change of ``x`` was this function's doing: another thread may write to what ``x`` is a view of."""
+        """Say whether the change of ``x`` was this function's doing: another thread may write to what ``x`` is a view of."""
         copy = x.detach().clone()
         before = version(copy)
         with torch.no_grad():
@@ -117,7 +117,7 @@ def restore_generators(states: tuple[Tensor, ...], device: torch.device) -> None
 
 
 def same_bits(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors have one form and the same bytes: NaN equals itself, and −0 does not equal 0."""
+    """Say whether two tensors have one form and the same bytes: NaN equals itself, and −0 does not equal 0."""
     same_form = a.dtype == b.dtype and a.shape == b.shape and a.device == b.device
     return same_form and torch.equal(_bytes(a), _bytes(b))
 
@@ -127,7 +127,7 @@ def _bytes(tensor: Tensor) -> Tensor:
 
 
 def version(x: Tensor) -> int:
-    """How often torch has written to the tensor's memory; 0 where that is not counted."""
+    """Return how often torch has written to the tensor's memory; 0 where that is not counted."""
     try:
         return x._version
     except AttributeError:
@@ -142,7 +142,7 @@ def _a(value: Any) -> str:
 
 
 def _memory(tensor: Tensor) -> int | None:
-    """Where the tensor's storage begins; None if it has none (no elements, or an exotic layout)."""
+    """Return where the tensor's storage begins; None if it has none (no elements, or an exotic layout)."""
     try:
         return tensor.untyped_storage().data_ptr() or None
     except (RuntimeError, NotImplementedError):

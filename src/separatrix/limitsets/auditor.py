@@ -81,7 +81,7 @@ class Auditor:
 
     @staticmethod
     def _outside(ledger: Ledger, catalogue: Catalogue, rows: Tensor) -> Tensor:
-        """Which of the captured rows today's regions would not hold."""
+        """Say of each captured row whether today's regions would not hold it."""
         parts = rows.split(max(1, _NUMBERS_AT_ONCE // ledger.ends.points[:1].numel()))
         held = [catalogue.inside(ledger.ends.points[part], ledger.set[part]) for part in parts]
         return ~torch.cat(held)

@@ -246,7 +246,7 @@ class Catalogue:
         return torch.tensor([n for n, _ in self.curves()], dtype=torch.int64, device=self._owner.device)
 
     def _rows(self, period: int | None = None) -> Tensor:
-        """Which points are those of fixed points and cycles, of this period or of any."""
+        """Return the rows of the points of fixed points and cycles, of this period or of any."""
         chosen = [n for n, one in enumerate(self.sets) if not one.loops and period in (None, one.period)]
         return torch.isin(self._owner, self._owner.new_tensor(chosen)).nonzero().squeeze(1)
 

@@ -140,7 +140,7 @@ class StatisticalCapture:
 
     @property
     def admissible(self) -> int:
-        """How many starts may be under way or done by now."""
+        """Return the number of starts that may be under way or done by now."""
         return self._ends[self._part]
 
     def begin(self, count: int, like: Tensor) -> None:
@@ -210,7 +210,7 @@ class StatisticalCapture:
         return Library.of(torch.cat([ways, points.to(ways)]), torch.cat([fates, owner]))
 
     def _found(self, width: int, ledger: Ledger) -> tuple[int, int]:
-        """How many of the sample the rule captures at this width, and how many of those go elsewhere."""
+        """Count the orbits of the sample that the rule captures at this width, and those of them that go elsewhere."""
         answer = self._answers[:, width]
         captured = answer >= 0
         return int(captured.sum()), int((captured & (answer != ledger.set[self._parts[1]])).sum())

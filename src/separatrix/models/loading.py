@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from separatrix.errors import FieldError
-from separatrix.field import LatentField, require_target
+from separatrix.field import LatentField
+from separatrix.given import require_target
 from separatrix.models.backbones import BACKBONE
 from separatrix.models.base import positive
 from separatrix.models.checkpoint import SAVED

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from separatrix.errors import FileError, InputError
-from separatrix.field import LatentField, declared_shape
+from separatrix.field import LatentField
+from separatrix.given import declared_shape
 from separatrix.models.adapter import ModelAdapter
 from separatrix.models.outputs import unwrapped
 from separatrix.models.registry import Family, LoadRequest

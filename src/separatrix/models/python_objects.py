@@ -25,7 +25,8 @@ from typing import Any
 from torch import nn
 
 from separatrix.errors import InputError
-from separatrix.field import LatentField, declared_shape, halves
+from separatrix.field import LatentField
+from separatrix.given import declared_shape, halves
 from separatrix.models.base import ReferenceAutoencoder
 from separatrix.models.outputs import Unwrapping, is_plain_module
 from separatrix.models.registry import Family, LoadRequest

@@ -163,7 +163,7 @@ def load_detector(path: str | os.PathLike[str], field: LatentField, kind: type[D
 
 
 def _require_same_behaviour(folder: Path, record: DetectorRecord, detector: Detector) -> None:
-    """What weights do not show: packed ones, captured tensors, attributes."""
+    """Return what weights do not show: packed ones, captured tensors, attributes."""
     if detector.golden is None:
         _warn_unknown(folder, "was saved without golden scores")
         return

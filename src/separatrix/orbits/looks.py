@@ -44,7 +44,7 @@ class Closely:
         return self._rows is None or len(self._rows) > 0
 
     def of(self, column: Tensor) -> Tensor:
-        """What the column ``(b, …)`` holds for these rows."""
+        """Return what the column ``(b, …)`` holds for these rows."""
         return column if self._rows is None else column[self._rows]
 
     def put(self, column: Tensor, values: Tensor) -> None:

@@ -158,7 +158,7 @@ class Queue:
 
 @dataclass
 class Advanced:
-    """What a pool did: the rows that paused, and how many evaluations of the map it took, with the ``surplus`` of rows that had
+    """A pool reports the rows that paused, and how many evaluations of the map it took, with the ``surplus`` of rows that had
     ended before the next look."""
 
     paused: list[Rows]
@@ -252,7 +252,7 @@ def _one_step(
     catcher: Catcher | None,
     running: Tensor | None,
 ) -> tuple[Verdict, Tensor]:
-    """What judge, observers and catcher say of one step, and f(z); without a mask all rows are ``running``."""
+    """Return what judge, observers and catcher say of one step, and f(z); without a mask all rows are ``running``."""
     f_z = field.bare(rows.z)
     verdict = judge.step(rows.state, rows.t, rows.z, f_z)
     orbit = rows.orbit if running is None else torch.where(running, rows.orbit, -1)
@@ -266,7 +266,7 @@ def _one_step(
 
 
 def _shown(observer: Observer, orbit: Tensor, rows: Rows, f_z: Tensor, running: Tensor | None) -> Tensor | None:
-    """What the observer says of the running rows: the others are orbit −1, or left out if it has no place for them."""
+    """Return what the observer says of the running rows: the others are orbit −1, or left out if it has no place for them."""
     if running is None or getattr(observer, "spare", False):
         return observer.see(orbit, rows.t, rows.z, f_z)
     chosen = running.nonzero().squeeze(1)
