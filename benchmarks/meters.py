@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from separatrix import derivatives
 from separatrix.field import LatentField
+from separatrix.field import _derivatives as derivatives
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 

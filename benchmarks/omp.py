@@ -30,9 +30,9 @@ from sklearn.linear_model import orthogonal_mp_gram
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from separatrix.numerics.omp import CodeStatus, SparseCodes, omp_gram
-from separatrix.numerics.pursuit import Workspace
-from separatrix.numerics.pursuit_ahead import SinglePursuit, worth_it
+from separatrix.numerics._omp import CodeStatus, SparseCodes, omp_gram
+from separatrix.numerics._pursuit import Workspace
+from separatrix.numerics._pursuit_ahead import SinglePursuit, worth_it
 
 MEMORY = 2**28  # bytes of working memory on a CPU; on a GPU 16 GiB
 ROW_MAJOR_SIGNALS = 10

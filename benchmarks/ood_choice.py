@@ -23,12 +23,12 @@ from torch import Tensor
 
 import separatrix as sx
 from separatrix.errors import SeparatrixWarning
-from separatrix.limitsets.assemble import versions
-from separatrix.numerics.metrics import auroc
-from separatrix.ood.detector import Detector, split
-from separatrix.ood.landmarks import training_attractors
-from separatrix.ood.simple_inputs import blurred, simple_inputs
-from separatrix.ood.typicality import atypicality, density
+from separatrix.limitsets._assemble import versions
+from separatrix.numerics._metrics import auroc
+from separatrix.ood._detector import Detector, split
+from separatrix.ood._landmarks import training_attractors
+from separatrix.ood._simple_inputs import blurred, simple_inputs
+from separatrix.ood._typicality import atypicality, density
 
 FIT, TEST, OTHERS = 1400, 600, 300
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)

@@ -23,9 +23,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import separatrix as sx
-from separatrix.limitsets.assemble import versions
+from separatrix.limitsets._assemble import versions
 from separatrix.models import ConvAutoencoder, DenseAutoencoder, load_burgess_vae
-from separatrix.testing.reference import Fidelity, PlainEnds, basin_fidelity, plain_float64
+from separatrix.testing._reference import Fidelity, PlainEnds, basin_fidelity, plain_float64
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from omp import processor
 from torch import Tensor
 
 import separatrix as sx
-from separatrix.limitsets.assemble import versions
+from separatrix.limitsets._assemble import versions
 from separatrix.numerics.counter_random import gaussian
 from separatrix.starts import box
 

@@ -24,7 +24,7 @@ from scipy.stats import binom
 from torch import Tensor
 
 import separatrix as sx
-from separatrix.limitsets.assemble import versions
+from separatrix.limitsets._assemble import versions
 
 MINORITIES = (0.002, 0.005, 0.01, 0.03)
 SIZES = ((4_000, 1e-2, 1), (12_000, 1e-3, 4), (30_000, 1e-3, 20))  # starts, max_wrong, of how many seeds one

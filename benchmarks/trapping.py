@@ -4,7 +4,7 @@
 
 f(a + d) = a + Jd + bend·(random quadratic in d), with J of spectral radius ρ and a strictly triangular part ``shear`` times
 its diagonal, in 1 to 6 dimensions. 400 points at distances 1e-9 to 3 start near each a; far out, orbits escape. A point that is
-accepted (`separatrix.limitsets.approach`) and does not converge to a afterwards is an error. Writes trapping.json and .md.
+accepted (`separatrix.limitsets._approach`) and does not converge to a afterwards is an error. Writes trapping.json and .md.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.limitsets import approach
-from separatrix.limitsets.assemble import versions
-from separatrix.limitsets.regions import StepNorms, TrappingRegions
+from separatrix.limitsets import _approach as approach
+from separatrix.limitsets._assemble import versions
+from separatrix.limitsets._regions import StepNorms, TrappingRegions
 
 POINTS, STEPS = 400, 400
 RULES = {  # (FALL, FIRM_IN_A_ROW)

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from separatrix.plots.style import HUES, INK, MUTED
+from separatrix.plots._style import HUES, INK, MUTED
 
 Run = dict[str, Any]
 

@@ -32,9 +32,9 @@ from torch import Tensor
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
-from separatrix.limitsets.assemble import versions
-from separatrix.models.autoencoders import ConvAutoencoder, DenseAutoencoder
-from separatrix.models.training import train_autoencoder
+from separatrix.limitsets._assemble import versions
+from separatrix.models._autoencoders import ConvAutoencoder, DenseAutoencoder
+from separatrix.models._training import train_autoencoder
 from separatrix.protocol import Protocol
 
 FILES = {"MNIST": "mnist.npz", "FashionMNIST": "fashion_mnist.npz", "CIFAR-10": "cifar10_10k2k.npz"}

@@ -28,11 +28,11 @@ from devices import available
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning, ModelWarning
-from separatrix.models.backbones import load_backbone
-from separatrix.models.decoder_training import train_decoder
-from separatrix.models.registry import LoadRequest
-from separatrix.models.surrogate import save_decoder
-from separatrix.studies.diagnosis import diagnose
+from separatrix.models._backbones import load_backbone
+from separatrix.models._decoder_training import train_decoder
+from separatrix.models._registry import LoadRequest
+from separatrix.models._surrogate import save_decoder
+from separatrix.studies._diagnosis import diagnose
 
 IMAGES = 200  # for the surrogate decoder
 

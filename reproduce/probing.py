@@ -26,12 +26,12 @@ from probing_page import page
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
-from separatrix.examination_summary import jsonable
-from separatrix.models.untrained import untrained_copy
+from separatrix.models._untrained import untrained_copy
 from separatrix.plots import contact_sheet, probe_atoms, probe_grid, probe_overview, probe_reconstructions
-from separatrix.studies.probing import Probe, Role, appearance, data_free_dictionaries, pooled
-from separatrix.studies.probing.data_free import DataFreeDictionaries
-from separatrix.studies.probing.summary import probe_summary
+from separatrix.runs._examination_summary import jsonable
+from separatrix.studies._probing import Probe, Role, appearance, data_free_dictionaries, pooled
+from separatrix.studies._probing.data_free import DataFreeDictionaries
+from separatrix.studies._probing.summary import probe_summary
 
 MOST_STEPS = 3000  # of the small models; some have orbits that never settle
 LARGE_STEPS = 100

@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
-from separatrix.studies.probing import Finding, Role
+from separatrix.studies._probing import Finding, Role
 
 _LEVELS = (8, 32, 128, 256)
 _SIGNS = {"better": "", "level": " (level)", "worse": ""}

@@ -27,14 +27,14 @@ from torch import Tensor
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
-from separatrix.film_run import Camera, footage_of_training, moments
-from separatrix.limitsets.triviality import triviality
+from separatrix.limitsets._triviality import triviality
 from separatrix.models import ConvAutoencoder, train_autoencoder
-from separatrix.numerics.metrics import auroc
-from separatrix.numerics.neighbours import most_similar
-from separatrix.orbits.observers import MeanDistance
+from separatrix.numerics._metrics import auroc
+from separatrix.numerics._neighbours import most_similar
+from separatrix.orbits._observers import MeanDistance
 from separatrix.plots import training_frames
-from separatrix.report.film_page import summary_sentence, write_film
+from separatrix.report._film_page import summary_sentence, write_film
+from separatrix.studies._footage import Camera, footage_of_training, moments
 
 K = 128
 TRAIN, HELD_OUT, STARTS = 1500, 500, 120

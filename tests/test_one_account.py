@@ -13,19 +13,19 @@ from typer.testing import CliRunner
 
 import every_fate
 import separatrix as sx
-from separatrix.cli.app import app
-from separatrix.demo_summary import FROM_DIGITS, FROM_NOISE, row_of
+from separatrix.cli._app import app
 from separatrix.errors import ConvergenceWarning
 from separatrix.limitsets import LimitSets
-from separatrix.limitsets.basins import shares_without_set
+from separatrix.limitsets._basins import shares_without_set
 from separatrix.plots import basin_shares
-from separatrix.report.comparison import comparison_page
-from separatrix.report.page import Verdict
-from separatrix.report.results import ModelResults
-from separatrix.report.write import rendered
-from separatrix.studies.memorization.sources import sources
-from separatrix.studies.probing import appearance, data_free_dictionaries
-from separatrix.studies.resemblance import resemblance
+from separatrix.report._comparison import comparison_page
+from separatrix.report._page import Verdict
+from separatrix.report._results import ModelResults
+from separatrix.report._write import rendered
+from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, row_of
+from separatrix.studies._memorization.sources import sources
+from separatrix.studies._probing import appearance, data_free_dictionaries
+from separatrix.studies._resemblance import resemblance
 
 FATES, MODEL = every_fate.FATES, f"{every_fate.__file__}:make"
 ELSEWHERE = FATES.words.partition(", ")[2]

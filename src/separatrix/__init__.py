@@ -7,10 +7,9 @@ LimitSets(2 fixed points; 2 attract; all 100 starts reached an attractor)
 """
 
 from separatrix import starts
-from separatrix.check import FieldCheck, check
 from separatrix.cost import Cost
 from separatrix.data import load_images
-from separatrix.field import LatentField
+from separatrix.field import FieldCheck, LatentField, check
 from separatrix.limitsets import (
     Basins,
     Kind,
@@ -44,15 +43,15 @@ from separatrix.ood import (
 )
 from separatrix.orbits import Orbits, Status, iterate
 from separatrix.protocol import Protocol
-from separatrix.store import load_result, save_result
-from separatrix.studies.comparison import Comparison, compare
-from separatrix.studies.continuation import Continuation, EventKind, Events, Matching, continuation, match
-from separatrix.studies.contraction import Contraction, contraction
-from separatrix.studies.memorization import Memorization, MemorizationAudit, audit_memorization, memorization
-from separatrix.studies.probing import Probe, probe
-from separatrix.studies.rate_law import RateLaw, rate_law
-from separatrix.studies.resemblance import Resemblance, resemblance
-from separatrix.studies.training_film import TrainingFilm, training_film
+from separatrix.storage import load_result, save_result
+from separatrix.studies._comparison import Comparison, compare
+from separatrix.studies._continuation import Continuation, EventKind, Events, Matching, continuation, match
+from separatrix.studies._contraction import Contraction, contraction
+from separatrix.studies._memorization import Memorization, MemorizationAudit, audit_memorization, memorization
+from separatrix.studies._probing import Probe, probe
+from separatrix.studies._rate_law import RateLaw, rate_law
+from separatrix.studies._resemblance import Resemblance, resemblance
+from separatrix.studies._training_film import TrainingFilm, training_film
 
 __version__ = "0.1.0"
 

@@ -46,10 +46,10 @@ class Protocol:
         precision: number format of the transit: the model's own, or float64 throughout.
         spectrum: compute the eigenvalues at every limit set (needed for stability).
         capture: end an orbit where its steps contract towards a known attractor, in the norm in which the map contracts there
-            (`separatrix.limitsets.regions`), or keep to a known closed curve. Without, every orbit runs to its stop rule.
+            (`separatrix.limitsets._regions`), or keep to a known closed curve. Without, every orbit runs to its stop rule.
         audit: share of the captured orbits that is followed to the end all the same, to see whether they were judged right.
         max_wrong: searches of about ten thousand starts and more also end orbits early where a random sample of them, which is followed,
-            shows with 95 % confidence that at most this share of the labels so given is wrong (`separatrix.limitsets.statistical`); 0:
+            shows with 95 % confidence that at most this share of the labels so given is wrong (`separatrix.limitsets._statistical`); 0:
             captures are certain ones alone.
 
     >>> Protocol.paper().merge_tolerance

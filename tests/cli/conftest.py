@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from separatrix.cli.app import app
+from separatrix.cli._app import app
 
 MODELS = '''
 import time

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli._exit_codes import ExitCode
 from separatrix.limitsets import LimitSets
-from separatrix.store import load_result
+from separatrix.storage import load_result
 
 WELL = 0.957504  # the attractors of tanh(2z), and their multiplier
 MULTIPLIER = 0.166372
@@ -19,7 +19,7 @@ MULTIPLIER = 0.166372
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes seconds and has tests of its own."""
-    monkeypatch.setattr("separatrix.examination._planned", lambda _results: {})
+    monkeypatch.setattr("separatrix.runs._examination._planned", lambda _results: {})
 
 
 def test_the_whole_way_on_a_map_with_a_known_answer(program, tmp_path):

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from separatrix import load_result
-from separatrix.cli.exit_codes import ExitCode
-from separatrix.report.markdown import escaped
+from separatrix.cli._exit_codes import ExitCode
+from separatrix.report._markdown import escaped
 
 MEMORY = '''
 import numpy as np

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli._exit_codes import ExitCode
 
 _ERRORS = {  # name: (arguments after `attractors`, words that the sentence must contain)
     "shapes that do not close": (

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli._exit_codes import ExitCode
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +14,8 @@ def shown(tmp_path_factory):
     """One quick demo for all tests of this file: what it printed, as tables and as JSON, and its folder."""
     from typer.testing import CliRunner
 
-    from separatrix import demo as library
-    from separatrix.cli.app import app
+    from separatrix.cli._app import app
+    from separatrix.runs import _demo as library
 
     folder = tmp_path_factory.mktemp("demo") / "out"
     with pytest.MonkeyPatch.context() as patch:

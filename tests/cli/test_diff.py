@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 import separatrix as sx
-from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli._exit_codes import ExitCode
 from separatrix.models import DenseAutoencoder, save_model
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli._exit_codes import ExitCode
 
 ARGUMENTS = ("attractors", "toy.py:contraction", "--noise", "20")
 
@@ -58,7 +58,9 @@ def test_a_place_where_nobody_may_write(program):
 
 
 def test_an_unwritable_folder_is_found_out_before_the_search(program, tmp_path, monkeypatch):
-    monkeypatch.setattr("separatrix.examination.find_attractors", lambda *_, **__: pytest.fail("searched in vain"))
+    monkeypatch.setattr(
+        "separatrix.runs._examination.find_attractors", lambda *_, **__: pytest.fail("searched in vain")
+    )
     (tmp_path / "file").write_text("not a folder")
     assert program(*ARGUMENTS, "--out", "file/run").code == ExitCode.BAD_INPUT
 
@@ -68,8 +70,8 @@ def test_a_simulated_full_disk(program, tmp_path, monkeypatch, step):
     def fails(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("separatrix.examination._planned", lambda _results: {})
-    monkeypatch.setattr(f"separatrix.examination.{step}", fails)
+    monkeypatch.setattr("separatrix.runs._examination._planned", lambda _results: {})
+    monkeypatch.setattr(f"separatrix.runs._examination.{step}", fails)
     answer = program(*ARGUMENTS, "--out", "deep/down/here")
     assert answer.code == ExitCode.BAD_INPUT
     assert "No space left on device" in answer.sentence

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from separatrix.cli.doctor import next_command, on_top
-from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli._doctor import next_command, on_top
+from separatrix.cli._exit_codes import ExitCode
 from separatrix.models import BurgessVAE, DenseAutoencoder, save_model
 from separatrix.protocol import Protocol
-from separatrix.studies.advice import Advice
-from separatrix.studies.diagnosis import Throughput
+from separatrix.studies._advice import Advice
+from separatrix.studies._diagnosis import Throughput
 
 
 def test_a_contraction_is_measured_exactly(program):
@@ -97,7 +97,7 @@ def test_a_mismatch_of_ranges_is_shown(program, digits, tmp_path):
 
 
 def test_the_suggested_command_runs(program, monkeypatch, digits):
-    monkeypatch.setattr("separatrix.examination._planned", lambda _results: {})
+    monkeypatch.setattr("separatrix.runs._examination._planned", lambda _results: {})
     advice = program("doctor", "toy.py:small", "--data", f"{digits}#test", "--size", "4,4", "--latent-shape", "2", "-q")
     assert advice.code == 0
     words = shlex.split(advice.stdout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import separatrix as sx
-from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli._exit_codes import ExitCode
 from separatrix.models import DenseAutoencoder, save_model
 
 

@@ -7,9 +7,9 @@ import warnings
 import pytest
 import typer
 
-from separatrix.cli.exit_codes import ExitCode
-from separatrix.cli.group import guarded
-from separatrix.cli.terminal import Terminal
+from separatrix.cli._exit_codes import ExitCode
+from separatrix.cli._group import guarded
+from separatrix.cli._terminal import Terminal
 from separatrix.errors import FileError, InputError, ModelWarning
 
 
@@ -44,7 +44,7 @@ def _raising(error: BaseException):
     ],
 )
 def test_errors(capfd, monkeypatch, error, code, words):
-    monkeypatch.setattr("separatrix.cli.group._abandon_stdout", lambda: None)  # it is the stdout of all tests here
+    monkeypatch.setattr("separatrix.cli._group._abandon_stdout", lambda: None)  # it is the stdout of all tests here
     assert guarded(_raising(error), Terminal()) is code
     said = capfd.readouterr()
     assert said.out == ""

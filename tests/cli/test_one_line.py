@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from separatrix.cli.terminal import Terminal
-from separatrix.progress import Moment, Progress
+from separatrix.cli._terminal import Terminal
+from separatrix.work import Moment, Progress
 
 SEARCH = {"following orbits"}
 

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from separatrix.cli.app import app
-from separatrix.cli.exit_codes import ExitCode
-from separatrix.ood.score_table import parsed_rows
+from separatrix.cli._app import app
+from separatrix.cli._exit_codes import ExitCode
+from separatrix.ood._score_table import parsed_rows
 
 FIT = (
     "ood",
@@ -179,7 +179,7 @@ def test_counts_of_a_stream_that_is_stopped_are_kept(program, place, monkeypatch
         yield from parsed_rows(rows[:11], "the stream")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("separatrix.ood.score_table.parsed_rows", stopped)
+    monkeypatch.setattr("separatrix.ood._score_table.parsed_rows", stopped)
     arguments = ("ood", "monitor", "detector", "-", "--fpr", "0.05", "--state", "m.json", "--every", "4")
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code != 0

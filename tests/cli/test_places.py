@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli._exit_codes import ExitCode
 from separatrix.models import DenseAutoencoder, save_model
-from separatrix.output import reservation
+from separatrix.storage import _reservation as reservation
 
 COMMANDS = {
     "attractors": ("attractors", "toy.py:contraction", "--noise", "8", "--out"),
@@ -44,17 +44,17 @@ def place(program, tmp_path, monkeypatch):
     data = ("--data", "photos", "--detector", "mahalanobis", "--no-check")
     assert program("ood", "fit", "toy.py:small", *data, "--out", "detector").code == 0
     for work in (
-        "separatrix.examination.find_attractors",
-        "separatrix.audit_run.audit_memorization",
-        "separatrix.audit_run.find_attractors",
-        "separatrix.probe_run.find_attractors",
-        "separatrix.demo.train_autoencoder",
-        "separatrix.studies.comparison.compare",
-        "separatrix.ood.fitting.fit_detector",
-        "separatrix.film_run.footage_of_training",
-        "separatrix.models.decoder_training.train_decoder",
-        "separatrix.ood.score_run.stream_scores",
-        "separatrix.ood.onnx_detector.export_onnx",
+        "separatrix.runs._examination.find_attractors",
+        "separatrix.runs._audit_run.audit_memorization",
+        "separatrix.runs._audit_run.find_attractors",
+        "separatrix.runs._probe_run.find_attractors",
+        "separatrix.runs._demo.train_autoencoder",
+        "separatrix.studies._comparison.compare",
+        "separatrix.ood._fitting.fit_detector",
+        "separatrix.studies._footage.footage_of_training",
+        "separatrix.models._decoder_training.train_decoder",
+        "separatrix.ood._score_run.stream_scores",
+        "separatrix.ood._onnx_detector.export_onnx",
     ):
         monkeypatch.setattr(work, lambda *_, **__: pytest.fail("computed in vain"))
     return tmp_path

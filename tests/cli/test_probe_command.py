@@ -8,11 +8,11 @@ import re
 import numpy as np
 import pytest
 
-from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli._exit_codes import ExitCode
 from separatrix.limitsets import LimitSets
 from separatrix.orbits import Orbits
-from separatrix.probe_run import default_starts
-from separatrix.store import load_result
+from separatrix.runs._probe_run import default_starts
+from separatrix.storage import load_result
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
             return 1.0
 
     for name in ("contact_sheet", "probe_atoms", "probe_curves", "probe_reconstructions"):
-        monkeypatch.setattr(f"separatrix.probe_run.{name}", lambda *_: Nothing())
+        monkeypatch.setattr(f"separatrix.runs._probe_run.{name}", lambda *_: Nothing())
 
 
 def test_the_whole_way_with_images(program, digits, tmp_path):

@@ -14,7 +14,7 @@ import pytest
 
 import separatrix
 from separatrix.cli import main, stop_cleanly
-from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli._exit_codes import ExitCode
 
 PROGRAM = [sys.executable, "-m", "separatrix"]
 SOURCE = Path(separatrix.__file__).parent
@@ -25,7 +25,7 @@ import contextlib, io, sys, types
 package = types.ModuleType("separatrix")
 package.__path__ = [{str(SOURCE)!r}]
 sys.modules["separatrix"] = package
-from separatrix.cli.app import app
+from separatrix.cli._app import app
 for arguments in (["--help"], ["attractors", "--help"], ["demo", "--help"], ["doctor", "--help"], ["probe", "--help"], ["film", "-h"], ["diff", "-h"], ["attractors", "--nois"]):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         app(arguments, standalone_mode=False)

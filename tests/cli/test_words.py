@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 
 import separatrix as sx
-from separatrix.cli import words
+from separatrix.cli import _words as words
 from separatrix.data import load_images
-from separatrix.data.picture_stream import stream_pictures
+from separatrix.data._picture_stream import stream_pictures
 from separatrix.errors import SeparatrixError
 from separatrix.models import DenseAutoencoder, save_model
-from separatrix.ood.score_run import score_to_table
+from separatrix.ood._score_run import score_to_table
 from separatrix.orbits import Status
-from separatrix.output import new_folder
+from separatrix.storage import new_folder
 
 
 def _silent(tmp_path: Path) -> str:

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from separatrix import memory
-from separatrix.data import ImageSet, decoding, load_images
+from separatrix.data import ImageSet, load_images
+from separatrix.data import _decoding as decoding
 from separatrix.errors import FileError, InputError, SeparatrixError
+from separatrix.work import _memory as memory
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 4, 5), dtype=np.uint8)
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from separatrix.data import ImageSet, load_images
-from separatrix.data.layout import resized
+from separatrix.data._layout import resized
 from separatrix.errors import InputError
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 8, 10), dtype=np.uint8)

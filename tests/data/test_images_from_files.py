@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from separatrix.data import load_images, pictures
+from separatrix.data import _pictures as pictures
+from separatrix.data import load_images
 from separatrix.errors import FileError, InputError, SeparatrixError
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 8, 10), dtype=np.uint8)

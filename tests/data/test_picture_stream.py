@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from separatrix.data import load_images
-from separatrix.data.picture_stream import stream_pictures
+from separatrix.data._picture_stream import stream_pictures
 from separatrix.errors import FileError, InputError
 
 

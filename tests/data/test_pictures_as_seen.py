@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps
 
 from separatrix.data import load_images
-from separatrix.data.picture_stream import stream_pictures
+from separatrix.data._picture_stream import stream_pictures
 from separatrix.errors import DataWarning, InputError
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 4), dtype=np.uint8)

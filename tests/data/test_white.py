@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from separatrix.data import load_images
-from separatrix.data.picture_stream import stream_pictures
+from separatrix.data._picture_stream import stream_pictures
 from separatrix.errors import DataWarning, InputError
 
 FLAGS = np.random.default_rng(0).integers(0, 2, (6, 8, 10)).astype(np.uint8)

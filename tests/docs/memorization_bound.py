@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from bound import Bound, result
 
-from separatrix.numerics.intervals import clopper_pearson
+from separatrix.numerics._intervals import clopper_pearson
 
 EXCEEDED, WITHIN, UNSAID = "budget exceeded", "within budget", "cannot say"
 CLEAN, LEAKED = "as they are", "{} % of the held-out images leaked"

@@ -78,8 +78,9 @@ def test_no_section_begins_when_the_time_is_over(gpu, run):
 
 def test_what_was_replaced_is_put_back(gpu):
     from separatrix import LatentField
-    from separatrix.limitsets import search
-    from separatrix.orbits import looks, pool
+    from separatrix.limitsets import _search as search
+    from separatrix.orbits import _looks as looks
+    from separatrix.orbits import _pool as pool
 
     evaluate = LatentField.bare
     with gpu.stepping(torch.no_grad):

@@ -12,8 +12,9 @@ from memorization_bound import MEMORIZATION
 from ood_bound import OOD, best_other, choice, recommended, unseen
 from probing_bound import PROBING
 
-from separatrix.limitsets import curves, search
-from separatrix.monitoring import budget
+from separatrix.limitsets import _curves as curves
+from separatrix.limitsets import _search as search
+from separatrix.monitoring import _budget as budget
 
 
 def used_rule() -> Sequence[Any]:

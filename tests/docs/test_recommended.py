@@ -12,10 +12,10 @@ from bound import result
 from ood_bound import DETECTORS, mean, unseen
 
 import separatrix as sx
-from separatrix.cli import ood_fit
-from separatrix.ood.fitting import fit_detector
-from separatrix.ood.sklearn_face import LatentOutlierDetector
-from separatrix.ood.typicality import density
+from separatrix.cli import _ood_fit as ood_fit
+from separatrix.ood._fitting import fit_detector
+from separatrix.ood._sklearn_face import LatentOutlierDetector
+from separatrix.ood._typicality import density
 
 
 def test_the_default_everywhere_is_the_detector_with_the_best_mean_on_kinds_that_nothing_was_chosen_on() -> None:

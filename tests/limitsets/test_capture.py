@@ -10,15 +10,15 @@ import torch
 
 import separatrix as sx
 from separatrix import Kind, LatentField, Protocol, Status
-from separatrix.limitsets import search
-from separatrix.limitsets.approach import Approach
-from separatrix.limitsets.audit import Audit
-from separatrix.limitsets.auditor import LEAST
-from separatrix.limitsets.capture import Capture
-from separatrix.limitsets.catalogue import Catalogue
-from separatrix.limitsets.polish import polish
-from separatrix.limitsets.regions import StepNorms, TrappingRegions
-from separatrix.numerics.distances import nearest_other
+from separatrix.limitsets import _search as search
+from separatrix.limitsets._approach import Approach
+from separatrix.limitsets._audit import Audit
+from separatrix.limitsets._auditor import LEAST
+from separatrix.limitsets._capture import Capture
+from separatrix.limitsets._catalogue import Catalogue
+from separatrix.limitsets._polish import polish
+from separatrix.limitsets._regions import StepNorms, TrappingRegions
+from separatrix.numerics._distances import nearest_other
 from separatrix.testing import oracles
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from separatrix import Kind, LatentField, Protocol
-from separatrix.limitsets.catalogue import Catalogue
-from separatrix.limitsets.polish import polish
+from separatrix.limitsets._catalogue import Catalogue
+from separatrix.limitsets._polish import polish
 
 EPS = torch.finfo(torch.float64).eps
 WELL = 0.9575040240772687

@@ -9,9 +9,9 @@ import torch
 
 import separatrix as sx
 from separatrix import Kind, LatentField
-from separatrix.limitsets.catalogue import Catalogue
-from separatrix.limitsets.curves import CurveSearch
-from separatrix.numerics.closed_curve import THINNESS, closed_curve
+from separatrix.limitsets._catalogue import Catalogue
+from separatrix.limitsets._curves import CurveSearch
+from separatrix.numerics._closed_curve import THINNESS, closed_curve
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
 EPS = torch.finfo(torch.float64).eps

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import separatrix as sx
-from separatrix.limitsets import claims
+from separatrix.limitsets import _claims as claims
 from separatrix.starts import box
 
 WIDE, DIMENSION = 10, 16

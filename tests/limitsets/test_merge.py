@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separatrix.limitsets.merge import leader_clusters
+from separatrix.limitsets._merge import leader_clusters
 
 some = settings(max_examples=40, deadline=None, derandomize=True)
 

@@ -10,7 +10,7 @@ import torch
 import separatrix as sx
 from separatrix import LatentField
 from separatrix.cost import Cost
-from separatrix.limitsets.motion import LEAST_STEPS, Motion, lyapunov_exponents, motion
+from separatrix.limitsets._motion import LEAST_STEPS, Motion, lyapunov_exponents, motion
 from separatrix.testing import oracles
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix import LatentField
-from separatrix.limitsets.polish import cycle_jacobian, orbit_points, polish
+from separatrix.limitsets._polish import cycle_jacobian, orbit_points, polish
 
 WELL = 0.9575040240772687
 

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separatrix.limitsets.approach import Approach
-from separatrix.limitsets.regions import StepNorms, TrappingRegions
-from separatrix.numerics.distances import nearest_other
+from separatrix.limitsets._approach import Approach
+from separatrix.limitsets._regions import StepNorms, TrappingRegions
+from separatrix.numerics._distances import nearest_other
 
 some = settings(max_examples=20, deadline=None, derandomize=True)
 

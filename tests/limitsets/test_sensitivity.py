@@ -8,7 +8,7 @@ import torch
 import separatrix as sx
 from separatrix import LatentField, Protocol
 from separatrix.errors import InputError
-from separatrix.limitsets.sensitivity import VERIFIED
+from separatrix.limitsets._sensitivity import VERIFIED
 
 
 def field_of(function, k=1):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix import LatentField
-from separatrix.limitsets.polish import is_at_floor, orbit_points
-from separatrix.limitsets.settling import settled
+from separatrix.limitsets._polish import is_at_floor, orbit_points
+from separatrix.limitsets._settling import settled
 from separatrix.numerics.counter_random import gaussian
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix import LatentField
-from separatrix.limitsets.polish import cycle_jacobian, orbit_points
-from separatrix.limitsets.spectrum import spectrum_matrix_free, spectrum_of
+from separatrix.limitsets._polish import cycle_jacobian, orbit_points
+from separatrix.limitsets._spectrum import spectrum_matrix_free, spectrum_of
 
 
 def matrix(*shape, seed=0):

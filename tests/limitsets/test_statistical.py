@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import separatrix as sx
-from separatrix.limitsets.audit import StatisticalCaptures
-from separatrix.limitsets.auditor import Auditor
-from separatrix.limitsets.catalogue import Catalogue
-from separatrix.limitsets.ledger import Ledger
-from separatrix.limitsets.statistical import LOOKS, RECORDED, WIDTHS, Library, StatisticalCapture, pays, sample_size
-from separatrix.report.joined import joined
-from separatrix.store import load_result, save_result
+from separatrix.limitsets._audit import StatisticalCaptures
+from separatrix.limitsets._auditor import Auditor
+from separatrix.limitsets._catalogue import Catalogue
+from separatrix.limitsets._ledger import Ledger
+from separatrix.limitsets._statistical import LOOKS, RECORDED, WIDTHS, Library, StatisticalCapture, pays, sample_size
+from separatrix.report._joined import joined
+from separatrix.storage import load_result, save_result
 from separatrix.testing import oracles
 
 LENIENT = 1e-2  # which takes a sample of 374

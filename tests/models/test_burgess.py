@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from separatrix.errors import FileError, InputError
 from separatrix.models import BurgessVAE, load_burgess_vae
-from separatrix.models.weights import read_weights
+from separatrix.models._weights import read_weights
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (1, 64, 64), (3, 32, 32)])

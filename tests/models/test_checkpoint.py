@@ -17,7 +17,7 @@ from torch import nn
 
 from separatrix.errors import FileError, InputError
 from separatrix.models import DenseAutoencoder, load, load_model, save_model
-from separatrix.models import checkpoint as module_under_test
+from separatrix.models import _checkpoint as module_under_test
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_what_cannot_be_saved(model: DenseAutoencoder, tmp_path: Path) -> None:
         ({"factory": None}, "does not say of which model"),
         ({"factory": "os:system"}, "names the factory 'os:system'.* into your own factory"),
         ({"factory": "separatrix.models:save_model"}, "may only name the reference models"),
-        ({"factory": "separatrix.models.autoencoders:nn.Linear"}, "may only name the reference models"),
+        ({"factory": "separatrix.models._autoencoders:nn.Linear"}, "may only name the reference models"),
         ({"config": "{"}, "The config in .* is damaged, edited or of another kind"),
         ({"config": "[1]"}, "Expected object, got array"),
         ({"config": "[" * 100_000}, "The config in .* is damaged, edited or of another kind"),

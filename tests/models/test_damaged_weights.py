@@ -22,8 +22,8 @@ from tiny_models import write_mae, write_onnx, write_pt2, write_sae, write_torch
 from separatrix import LatentField
 from separatrix.errors import FileError, SeparatrixError
 from separatrix.models import DenseAutoencoder, load, save_model
-from separatrix.models.surrogate import SurrogateDecoder, load_decoder, save_decoder
-from separatrix.models.weights import read_weights
+from separatrix.models._surrogate import SurrogateDecoder, load_decoder, save_decoder
+from separatrix.models._weights import read_weights
 
 Edit = tuple[list[tuple[float, int]], float]
 EDITS = st.tuples(

@@ -16,15 +16,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tiny_models import write_encoder
 from typer.testing import CliRunner
 
-from separatrix.cli.app import app
-from separatrix.cli.exit_codes import ExitCode
+from separatrix.cli._app import app
+from separatrix.cli._exit_codes import ExitCode
 from separatrix.errors import FileError, InputError, ModelWarning
 from separatrix.models import load
-from separatrix.models.backbones import Backbone, load_backbone
-from separatrix.models.decoder_training import train_decoder
-from separatrix.models.preprocessing import Preprocessing
-from separatrix.models.registry import LoadRequest
-from separatrix.models.surrogate import SurrogateDecoder, load_decoder, save_decoder
+from separatrix.models._backbones import Backbone, load_backbone
+from separatrix.models._decoder_training import train_decoder
+from separatrix.models._preprocessing import Preprocessing
+from separatrix.models._registry import LoadRequest
+from separatrix.models._surrogate import SurrogateDecoder, load_decoder, save_decoder
 
 
 class Averages(nn.Module):
@@ -142,7 +142,7 @@ def test_a_decoder_of_ones_own(tmp_path: Path) -> None:
     """As of representation autoencoders: any module from features to images."""
     spec = write_encoder(tmp_path / "encoder")
     (tmp_path / "mine.py").write_text(
-        "from separatrix.models.surrogate import SurrogateDecoder\n"
+        "from separatrix.models._surrogate import SurrogateDecoder\n"
         "def make(): return SurrogateDecoder((16, 16), (32, 32), width=4)\n"
         "def wrong(): return lambda z: z\n"
     )

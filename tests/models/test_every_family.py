@@ -19,9 +19,9 @@ from tiny_models import Tiny, halves, seeded
 import separatrix as sx
 from separatrix.field import LatentField
 from separatrix.models import FAMILIES, BurgessVAE, DenseAutoencoder, load, save_model
-from separatrix.models.adapter import adapter_of
-from separatrix.models.folders import find_folder
-from separatrix.models.taef2 import TAEF2
+from separatrix.models._adapter import adapter_of
+from separatrix.models._folders import find_folder
+from separatrix.models._taef2 import TAEF2
 from separatrix.testing import assert_is_latent_field
 
 _REFERENCE = "reference autoencoder"  # says what the model is; who loads it may be a factory or a file

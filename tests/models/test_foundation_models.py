@@ -17,10 +17,10 @@ from tiny_models import KL, LM, MODELS, seeded, write_mae, write_sae
 
 from separatrix.errors import FileError, InputError, SeparatrixError
 from separatrix.models import load
-from separatrix.models.adapter import adapter_of
-from separatrix.models.folders import find_folder
-from separatrix.models.language_models import embed_texts
-from separatrix.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from separatrix.models._adapter import adapter_of
+from separatrix.models._folders import find_folder
+from separatrix.models._language_models import embed_texts
+from separatrix.models._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 
 def images(count: int, side: int = 16) -> torch.Tensor:

@@ -21,7 +21,7 @@ from tiny_models import KL, halves, write_mae, write_onnx, write_pickle, write_p
 
 from separatrix.errors import FileError, SeparatrixError
 from separatrix.models import load
-from separatrix.models.onnx_pairs import require_contained
+from separatrix.models._onnx_pairs import require_contained
 
 
 class Bomb:

@@ -19,11 +19,11 @@ from tiny_models import MODELS, write_encoder, write_mae, write_sae
 
 from separatrix.errors import FileError, InputError, SeparatrixError
 from separatrix.models import load
-from separatrix.models.backbones import load_backbone
-from separatrix.models.language_models import embed_texts
-from separatrix.models.onnx_pairs import require_contained
-from separatrix.models.registry import LoadRequest
-from separatrix.models.surrogate import load_decoder, save_decoder
+from separatrix.models._backbones import load_backbone
+from separatrix.models._language_models import embed_texts
+from separatrix.models._onnx_pairs import require_contained
+from separatrix.models._registry import LoadRequest
+from separatrix.models._surrogate import load_decoder, save_decoder
 
 
 def changed(folder: Path, name: str = "config.json", **values: Any) -> None:

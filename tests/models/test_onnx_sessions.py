@@ -16,7 +16,7 @@ from torch import nn
 
 import separatrix as sx
 from separatrix.errors import FieldError
-from separatrix.models.onnx_sessions import OnnxSession
+from separatrix.models._onnx_sessions import OnnxSession
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -103,7 +103,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np
 from pathlib import Path
-from separatrix.models.onnx_sessions import OnnxSession
+from separatrix.models._onnx_sessions import OnnxSession
 session = OnnxSession(Path(sys.argv[1]))
 print("begun", flush=True)
 try:

@@ -10,7 +10,7 @@ import pytest
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.models import FAMILIES, Family, LoadRequest, Registry
-from separatrix.models.folders import ModelFolder
+from separatrix.models._folders import ModelFolder
 
 
 def never(request: LoadRequest) -> LatentField:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import separatrix as sx
 from separatrix import LatentField
 from separatrix.errors import FieldError
-from separatrix.models.outputs import Unwrapping, place_of_mean
+from separatrix.models._outputs import Unwrapping, place_of_mean
 
 
 class Base(nn.Module):

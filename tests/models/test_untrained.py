@@ -11,7 +11,7 @@ from torch import nn
 import separatrix as sx
 from separatrix.errors import InputError
 from separatrix.models import ConvAutoencoder
-from separatrix.models.untrained import untrained_copy
+from separatrix.models._untrained import untrained_copy
 from separatrix.testing import assert_is_latent_field
 
 

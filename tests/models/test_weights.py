@@ -16,7 +16,7 @@ from safetensors.torch import save_file, save_model
 from torch import Tensor, nn
 
 from separatrix.errors import FileError, ModelWarning
-from separatrix.models.weights import fill, read_weights
+from separatrix.models._weights import fill, read_weights
 
 TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}
 

@@ -95,9 +95,9 @@ def write_encoder(folder: Path, kind: str = "Dinov2", **more: Any) -> str:
 
 def _backbone(kind: str, features: str = "patches") -> Callable[[Path], dict[str, Any]]:
     def write(folder: Path) -> dict[str, Any]:
-        from separatrix.models.backbones import load_backbone
-        from separatrix.models.registry import LoadRequest
-        from separatrix.models.surrogate import SurrogateDecoder, save_decoder
+        from separatrix.models._backbones import load_backbone
+        from separatrix.models._registry import LoadRequest
+        from separatrix.models._surrogate import SurrogateDecoder, save_decoder
 
         spec = write_encoder(folder / "encoder", kind)
         backbone = load_backbone(LoadRequest(spec=spec, options={"features": features}))

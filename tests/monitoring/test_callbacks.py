@@ -66,7 +66,7 @@ def assert_the_same_training(curve):
 def test_hugging_face_trainer(tmp_path):
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
-    from separatrix.monitoring.huggingface import DynamicsCallback
+    from separatrix.monitoring._huggingface import DynamicsCallback
 
     class Model(nn.Module):
         def __init__(self):
@@ -101,7 +101,7 @@ def test_hugging_face_trainer(tmp_path):
 
 def test_lightning_trainer(tmp_path):
     lightning = pytest.importorskip("pytorch_lightning")
-    from separatrix.monitoring.lightning import DynamicsCallback
+    from separatrix.monitoring._lightning import DynamicsCallback
 
     class Module(lightning.LightningModule):
         def __init__(self):

@@ -18,8 +18,8 @@ import separatrix as sx
 from separatrix import DynamicsMonitor, LatentField
 from separatrix.errors import FileError, InputError, ModelWarning
 from separatrix.models import ConvAutoencoder, DenseAutoencoder, train_autoencoder
-from separatrix.monitoring.budget import Budget, ladder
-from separatrix.monitoring.untouched import frozen
+from separatrix.monitoring._budget import Budget, ladder
+from separatrix.monitoring._untouched import frozen
 from separatrix.protocol import Protocol
 
 some = settings(max_examples=12, deadline=None, derandomize=True)

@@ -8,7 +8,7 @@ import torch
 import separatrix as sx
 from separatrix.errors import InputError, ModelWarning
 from separatrix.monitoring import MLflowLogger, TensorBoardLogger, TrackioLogger, WandbLogger
-from separatrix.monitoring.loggers import as_loggers
+from separatrix.monitoring._loggers import as_loggers
 
 
 class SummaryWriter:
@@ -94,7 +94,7 @@ def test_what_is_not_installed_is_said_in_one_sentence(make, monkeypatch):
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr("separatrix.monitoring.loggers.importlib.import_module", missing)
+    monkeypatch.setattr("separatrix.monitoring._loggers.importlib.import_module", missing)
     with pytest.raises(InputError, match="is not installed; pip install"):
         make()
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import InputError
-from separatrix.numerics.agreement import agreement
-from separatrix.numerics.procrustes import procrustes, relative
+from separatrix.numerics._agreement import agreement
+from separatrix.numerics._procrustes import procrustes, relative
 
 some = settings(max_examples=40, deadline=None, derandomize=True)
 

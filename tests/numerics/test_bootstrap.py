@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from separatrix.errors import InputError
-from separatrix.numerics.bootstrap import bootstrap_means, interval_of
+from separatrix.numerics._bootstrap import bootstrap_means, interval_of
 
 
 def gaussian(*shape: int, seed: int = 0) -> torch.Tensor:

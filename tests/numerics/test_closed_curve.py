@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separatrix.numerics.closed_curve import MIN_POINTS, closed_curve, distance_to_curve
+from separatrix.numerics._closed_curve import MIN_POINTS, closed_curve, distance_to_curve
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 T = 1000

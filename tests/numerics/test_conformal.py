@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from separatrix.errors import InputError
-from separatrix.numerics.conformal import (
+from separatrix.numerics._conformal import (
     calibration_for_precision,
     conformal_p_values,
     discoveries,
     false_alarm_interval,
     smallest_calibration,
 )
-from separatrix.numerics.ranks import rank_p_values
+from separatrix.numerics._ranks import rank_p_values
 
 scores_with_ties = st.lists(st.integers(-3, 3), min_size=1, max_size=20)
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
-from separatrix.numerics.delong import delong_test
-from separatrix.numerics.metrics import auroc, auroc_interval
+from separatrix.numerics._delong import delong_test
+from separatrix.numerics._metrics import auroc, auroc_interval
 
 few_pairs = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=2, max_size=4)
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separatrix.numerics.distances import first_apart, nearest, product_error, spread
+from separatrix.numerics._distances import first_apart, nearest, product_error, spread
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -17,7 +17,7 @@ few = settings(max_examples=40, deadline=None, derandomize=True)
 def _which_way(request):
     """Small tables are measured whole; every test is also to hold where bounds choose what is measured."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("separatrix.numerics.distances._FEW_ELEMENTS", request.param)
+        patch.setattr("separatrix.numerics._distances._FEW_ELEMENTS", request.param)
         yield
 
 
@@ -83,7 +83,7 @@ def test_the_nearest_of_a_crowd_is_exact_and_the_first_of_equals(width, count, o
         squares = [sum((a - b) ** 2 for a, b in zip(query, point, strict=True)) for point in points.tolist()]
         expected.append((squares.index(min(squares)), min(squares) ** 0.5))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("separatrix.numerics.distances._ELEMENTS_AT_ONCE", blocks)
+        patch.setattr("separatrix.numerics._distances._ELEMENTS_AT_ONCE", blocks)
         index, distance = nearest(*(torch.from_numpy(some).to(dtype) for some in (queries, points)))
     assert index.tolist() == [place for place, _ in expected]
     assert distance.tolist() == pytest.approx([length for _, length in expected], rel=1e-14)
@@ -136,7 +136,7 @@ def test_nan_queries_harm_nobody_else():
 def test_blocks_change_nothing(monkeypatch):
     queries, points = gaussian(101, 5), gaussian(17, 5, seed=1)
     whole = nearest(queries, points)
-    monkeypatch.setattr("separatrix.numerics.distances._ELEMENTS_AT_ONCE", 40)
+    monkeypatch.setattr("separatrix.numerics._distances._ELEMENTS_AT_ONCE", 40)
     parts = nearest(queries, points)
     assert torch.equal(whole.index, parts.index)
     assert torch.equal(whole.distance, parts.distance)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from separatrix.errors import InputError
-from separatrix.numerics.intervals import clopper_pearson, trials_without_success
+from separatrix.numerics._intervals import clopper_pearson, trials_without_success
 
 
 def misses(n: int, share: float, level: float) -> tuple[float, float]:

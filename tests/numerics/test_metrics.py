@@ -13,8 +13,8 @@ from scipy.special import ndtr, ndtri
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from separatrix.errors import InputError
-from separatrix.numerics.delong import delong_test
-from separatrix.numerics.metrics import (
+from separatrix.numerics._delong import delong_test
+from separatrix.numerics._metrics import (
     aupr_id_positive,
     aupr_ood_positive,
     auroc,

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import InputError
-from separatrix.numerics import neighbours
-from separatrix.numerics.neighbours import most_similar, nearest_items
+from separatrix.numerics import _neighbours as neighbours
+from separatrix.numerics._neighbours import most_similar, nearest_items
 
 
 def _random(count: int, width: int, seed: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:

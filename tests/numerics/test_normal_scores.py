@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from separatrix.numerics.normal_scores import apply_normal_scale, fit_normal_scale
+from separatrix.numerics._normal_scores import apply_normal_scale, fit_normal_scale
 
 
 def exact_normal(count: int) -> torch.Tensor:

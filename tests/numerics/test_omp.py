@@ -13,8 +13,9 @@ from sklearn.linear_model import orthogonal_mp_gram
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.numerics import pursuit, pursuit_ahead
-from separatrix.numerics.omp import CodeStatus, SparseCodes, omp, omp_gram
+from separatrix.numerics import _pursuit as pursuit
+from separatrix.numerics import _pursuit_ahead as pursuit_ahead
+from separatrix.numerics._omp import CodeStatus, SparseCodes, omp, omp_gram
 
 
 def gaussian(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

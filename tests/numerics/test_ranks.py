@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from separatrix.errors import InputError
-from separatrix.numerics.ranks import benjamini_hochberg, rank_p_values
+from separatrix.numerics._ranks import benjamini_hochberg, rank_p_values
 
 
 def test_the_formula_with_ties():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import InputError
-from separatrix.numerics.spatial import morans_i, shuffled_p_values
+from separatrix.numerics._spatial import morans_i, shuffled_p_values
 
 
 def test_a_checkerboard_is_minus_one_and_two_halves_are_known():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import InputError
-from separatrix.numerics.variety import variety
+from separatrix.numerics._variety import variety
 
 
 def axes(*lengths: float) -> torch.Tensor:

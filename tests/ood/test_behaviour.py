@@ -14,7 +14,7 @@ from torch import nn
 import separatrix as sx
 from separatrix import ood
 from separatrix.errors import DetectorWarning, FieldError, FileError
-from separatrix.fingerprints import fingerprint, unregistered, weights_fingerprint
+from separatrix.field._fingerprints import fingerprint, unregistered, weights_fingerprint
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
 

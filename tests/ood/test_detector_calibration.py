@@ -9,7 +9,7 @@ import torch
 
 from separatrix import LatentField
 from separatrix.errors import CalibrationWarning, InputError
-from separatrix.ood.baselines import KNNDetector
+from separatrix.ood._baselines import KNNDetector
 
 
 def vectors(count: int, seed: int) -> torch.Tensor:

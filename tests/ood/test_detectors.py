@@ -11,9 +11,9 @@ from blobs import images
 import separatrix as sx
 from separatrix import ood
 from separatrix.errors import CalibrationWarning, FileError, InputError
-from separatrix.numerics.metrics import auroc
-from separatrix.ood.decisions import decided
-from separatrix.ood.record import follow
+from separatrix.numerics._metrics import auroc
+from separatrix.ood._decisions import decided
+from separatrix.ood._record import follow
 from separatrix.testing.oracles import mean_distance_to_origin
 
 DETECTORS = {

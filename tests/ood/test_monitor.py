@@ -10,7 +10,7 @@ import torch
 
 from separatrix.errors import InputError
 from separatrix.ood import Budget, StreamMonitor, Verdict
-from separatrix.ood.decisions import decided
+from separatrix.ood._decisions import decided
 
 
 def test_budgets():

@@ -11,8 +11,8 @@ import separatrix as sx
 from separatrix import ood
 from separatrix.errors import FileError, InputError
 from separatrix.models import ConvAutoencoder, train_autoencoder
-from separatrix.numerics.metrics import auroc
-from separatrix.ood.score_graph import ScoreGraph
+from separatrix.numerics._metrics import auroc
+from separatrix.ood._score_graph import ScoreGraph
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

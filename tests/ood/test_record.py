@@ -7,8 +7,8 @@ import torch
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning, InputError
-from separatrix.ood.record import distance_to, follow
-from separatrix.orbits.observers import MeanDistance, PathLength
+from separatrix.ood._record import distance_to, follow
+from separatrix.orbits._observers import MeanDistance, PathLength
 from separatrix.testing.oracles import mean_distance_to_origin
 
 ORIGIN = torch.zeros(1, 3, dtype=torch.float64)

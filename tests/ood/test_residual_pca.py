@@ -11,8 +11,8 @@ from torch.nn.functional import interpolate
 
 from separatrix import ReconstructionDetector, TypicalityDetector
 from separatrix.field import LatentField
-from separatrix.numerics.metrics import auroc
-from separatrix.ood.residual_pca import evenly, fit_residual_pca, flat_errors, residual_lengths
+from separatrix.numerics._metrics import auroc
+from separatrix.ood._residual_pca import evenly, fit_residual_pca, flat_errors, residual_lengths
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -17,9 +17,9 @@ import separatrix as sx
 from killing import killed_at
 from separatrix import ood
 from separatrix.errors import CalibrationWarning, FileError, InputError
-from separatrix.ood import score_run
-from separatrix.ood.score_run import score_to_table
-from separatrix.ood.score_table import COLUMNS, Row, parsed_rows, read_rows, write_rows
+from separatrix.ood import _score_run as score_run
+from separatrix.ood._score_run import score_to_table
+from separatrix.ood._score_table import COLUMNS, Row, parsed_rows, read_rows, write_rows
 
 FORMATS = ("csv", "parquet", "arrow")
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -423,7 +423,7 @@ def test_no_cell_of_a_csv_table_begins_as_a_formula(tmp_path):
 
 
 def test_without_pyarrow_the_sentence_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr("separatrix.ood.score_table.find_spec", lambda _name: None)
+    monkeypatch.setattr("separatrix.ood._score_table.find_spec", lambda _name: None)
     with pytest.raises(InputError, match=r"pip install \"separatrix\[arrow\]\""):
         write_rows(tmp_path / "t.parquet", [])
     write_rows(tmp_path / "t.csv", [])

@@ -10,9 +10,9 @@ import torch
 import separatrix as sx
 from separatrix import ood
 from separatrix.errors import DetectorWarning, InputError, SeparatrixWarning
-from separatrix.numerics.metrics import auroc_interval
-from separatrix.ood.detector import split
-from separatrix.ood.simple_inputs import blurred
+from separatrix.numerics._metrics import auroc_interval
+from separatrix.ood._detector import split
+from separatrix.ood._simple_inputs import blurred
 
 
 def ring(count: int = 300, radius: float = 3.0) -> torch.Tensor:

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from separatrix.errors import FileError, InputError
-from separatrix.ood.monitor import StreamMonitor
-from separatrix.ood.score_table import parsed_rows
-from separatrix.ood.watch import load_monitor, save_monitor, watch
+from separatrix.ood._monitor import StreamMonitor
+from separatrix.ood._score_table import parsed_rows
+from separatrix.ood._watch import load_monitor, save_monitor, watch
 
 CALIBRATION = torch.arange(999, dtype=torch.float64)
 

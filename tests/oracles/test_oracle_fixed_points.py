@@ -8,7 +8,7 @@ from known_sets import SYSTEMS, assert_found, oracle_of
 
 import separatrix as sx
 from separatrix.testing import oracles
-from separatrix.testing.oracles.record import box
+from separatrix.testing.oracles._record import box
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
 

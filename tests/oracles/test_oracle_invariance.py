@@ -14,7 +14,7 @@ import separatrix as sx
 from separatrix import Protocol, Status
 from separatrix.testing import oracles
 from separatrix.testing.oracles import conjugated
-from separatrix.testing.oracles.record import normal, orthogonal
+from separatrix.testing.oracles._record import normal, orthogonal
 
 FEW = settings(max_examples=4, deadline=None, derandomize=True)
 

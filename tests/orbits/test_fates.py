@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
 from separatrix.orbits import Fate, Fates, Status
-from separatrix.orbits.fates import fate_of_each
+from separatrix.orbits._fates import fate_of_each
 from separatrix.testing.oracles import may_leonard
 
 counts = st.dictionaries(st.sampled_from([fate.name.lower() for fate in Fate]), st.integers(0, 10**6))

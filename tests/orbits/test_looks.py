@@ -16,15 +16,18 @@ from torch import Tensor
 import separatrix as sx
 from separatrix import LatentField, Protocol, Status
 from separatrix.errors import ConvergenceWarning
-from separatrix.limitsets import regions, search, statistical
-from separatrix.limitsets.capture import Capture
-from separatrix.limitsets.curves import CurveSearch
-from separatrix.orbits import FirstCrossings, MeanDistance, PathLength, looks
-from separatrix.orbits.looks import ON_ACCELERATORS, Closely, steps_between, worth
-from separatrix.orbits.observers import Snapshots
+from separatrix.limitsets import _regions as regions
+from separatrix.limitsets import _search as search
+from separatrix.limitsets import _statistical as statistical
+from separatrix.limitsets._capture import Capture
+from separatrix.limitsets._curves import CurveSearch
+from separatrix.orbits import FirstCrossings, MeanDistance, PathLength
+from separatrix.orbits import _looks as looks
+from separatrix.orbits._looks import ON_ACCELERATORS, Closely, steps_between, worth
+from separatrix.orbits._observers import Snapshots
 from separatrix.testing import oracles
-from separatrix.testing.oracles.record import as_field, normal, orthogonal
-from separatrix.testing.questions import Questions
+from separatrix.testing._questions import Questions
+from separatrix.testing.oracles._record import as_field, normal, orthogonal
 
 COLUMNS = ("points", "steps", "residual", "rate", "error", "status", "period")
 SHORT = Protocol(max_steps=300)

@@ -9,7 +9,7 @@ import separatrix as sx
 from separatrix import LatentField, Protocol, Status
 from separatrix.errors import InputError
 from separatrix.orbits import FirstCrossings, MeanDistance, PathLength
-from separatrix.orbits.observers import Snapshots
+from separatrix.orbits._observers import Snapshots
 
 
 def halving(rho=0.5, k=2):

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from separatrix.field import LatentField
-from separatrix.limitsets.sets import Kind, LimitSets
-from separatrix.orbits.result import Orbits
-from separatrix.orbits.status import Status
+from separatrix.limitsets._sets import Kind, LimitSets
+from separatrix.orbits._result import Orbits
+from separatrix.orbits._status import Status
 from separatrix.protocol import Protocol
 
 ROOT = 0.957504024

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 
 from separatrix.errors import InputError
 from separatrix.plots import basin_map, basin_shares
-from separatrix.plots.style import UNRESOLVED, colour
+from separatrix.plots._style import UNRESOLVED, colour
 
 EXTENT = (-1.0, 1.0, -1.0, 1.0)
 

@@ -8,9 +8,9 @@ import torch
 
 from separatrix.errors import InputError
 from separatrix.plots import attractor_gallery, null_levels, orbit_film
-from separatrix.plots.null_levels import closeness
-from separatrix.plots.pictures import to_pixels, value_range
-from separatrix.studies.resemblance import resemblance
+from separatrix.plots._null_levels import closeness
+from separatrix.plots._pictures import to_pixels, value_range
+from separatrix.studies._resemblance import resemblance
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from separatrix.errors import InputError
-from separatrix.limitsets.same import same_sets
-from separatrix.limitsets.sets import Kind
-from separatrix.plots.naming import names_across, names_of
+from separatrix.limitsets._same import same_sets
+from separatrix.limitsets._sets import Kind
+from separatrix.plots._naming import names_across, names_of
 
 
 def test_attractors_get_letters_and_unstable_sets_do_not(product_limits):

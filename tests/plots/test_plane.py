@@ -9,7 +9,7 @@ import torch
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.plots.plane import Plane
+from separatrix.plots._plane import Plane
 
 
 def _embedded(limits, shift: float = 0.0):

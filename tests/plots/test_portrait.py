@@ -10,7 +10,7 @@ import torch
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets.sets import Kind
+from separatrix.limitsets._sets import Kind
 from separatrix.plots import Plane, field_portrait
 
 

@@ -9,8 +9,8 @@ import torch
 import separatrix as sx
 from separatrix.errors import InputError
 from separatrix.plots import probe_atoms, probe_curves, probe_grid, probe_overview, probe_reconstructions
-from separatrix.studies.probing import Role, data_free_dictionaries
-from separatrix.studies.probing.summary import probe_summary
+from separatrix.studies._probing import Role, data_free_dictionaries
+from separatrix.studies._probing.summary import probe_summary
 
 
 @pytest.fixture(scope="module")

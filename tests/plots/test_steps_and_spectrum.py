@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Circle
 from matplotlib.text import Text
 
-from separatrix.orbits.status import Status
+from separatrix.orbits._status import Status
 from separatrix.plots import spectrum, steps_histogram
 
 

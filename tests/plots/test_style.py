@@ -9,7 +9,7 @@ from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 
 from separatrix.plots import spectrum
-from separatrix.plots.style import HUES, INK, PAPER, colour, percent, readable_on
+from separatrix.plots._style import HUES, INK, PAPER, colour, percent, readable_on
 
 
 def _luminance(value: str) -> float:

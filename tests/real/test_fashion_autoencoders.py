@@ -9,7 +9,7 @@ import torch
 from cases import FASHION, case_of, found, require_a_count_that_does_not_move, require_floor_and_stability
 
 import separatrix as sx
-from separatrix.testing.reference import basin_fidelity
+from separatrix.testing._reference import basin_fidelity
 
 pytestmark = pytest.mark.real
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from cases import BURGESS, case_of, found, require_a_count_that_does_not_move, require_floor_and_stability
 
-from separatrix.testing.reference import basin_fidelity, plain_float64
+from separatrix.testing._reference import basin_fidelity, plain_float64
 
 pytestmark = pytest.mark.real
 

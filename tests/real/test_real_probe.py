@@ -10,8 +10,8 @@ import torch
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
-from separatrix.studies.probing import Finding, Role, appearance
-from separatrix.studies.probing.compare import Verdict
+from separatrix.studies._probing import Finding, Role, appearance
+from separatrix.studies._probing.compare import Verdict
 
 pytestmark = pytest.mark.real
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from separatrix import LatentField, find_attractors, sensitivity, starts
 from separatrix.report import GridSearch, ModelResults
-from separatrix.studies.resemblance import resemblance
+from separatrix.studies._resemblance import resemblance
 
 
 def _decode(z: Tensor) -> Tensor:

@@ -9,17 +9,17 @@ import torch
 
 from separatrix.errors import InputError
 from separatrix.limitsets import Kind
-from separatrix.orbits.status import Status
+from separatrix.orbits._status import Status
 from separatrix.plots import spectrum
 from separatrix.report import ModelResults, chapter_of, figures_of, page_of, write_report
-from separatrix.report.chapter import attractor_cards, summary_of, verdict_of
-from separatrix.report.comparison import comparison_page
-from separatrix.report.joined import joined
-from separatrix.report.page import Bullets, Cards, Facts, Film, Page, Picture, Section, Table, Verdict
-from separatrix.report.tables import limit_set_table, sensitivity_table
-from separatrix.report.write import rendered
-from separatrix.studies.resemblance import resemblance
-from separatrix.studies.resemblance_words import Outcome
+from separatrix.report._chapter import attractor_cards, summary_of, verdict_of
+from separatrix.report._comparison import comparison_page
+from separatrix.report._joined import joined
+from separatrix.report._page import Bullets, Cards, Facts, Film, Page, Picture, Section, Table, Verdict
+from separatrix.report._tables import limit_set_table, sensitivity_table
+from separatrix.report._write import rendered
+from separatrix.studies._resemblance import resemblance
+from separatrix.studies._resemblance_words import Outcome
 
 
 @pytest.fixture(scope="module")

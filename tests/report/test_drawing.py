@@ -11,13 +11,12 @@ import torch
 import separatrix as sx
 from separatrix.cost import Cost
 from separatrix.errors import FigureWarning
-from separatrix.examination import examine
-from separatrix.output import foreign_entries
 from separatrix.plots import field_portrait
-from separatrix.progress import Moment, Progress
-from separatrix.report.budget import FigureBudget
-from separatrix.report.drawing import draw
-from separatrix.store import load_result
+from separatrix.report._budget import FigureBudget
+from separatrix.report._drawing import draw
+from separatrix.runs._examination import examine
+from separatrix.storage import foreign_entries, load_result
+from separatrix.work import Moment, Progress
 
 STARTS = sx.starts.box(24, -1.0, 1.0)
 
@@ -94,7 +93,7 @@ def test_a_figure_that_fails_leaves_the_run_complete(tmp_path, monkeypatch, erro
         seen["report"] = (tmp_path / "run" / "report.html").is_file()
         raise error
 
-    monkeypatch.setattr("separatrix.report.figures.field_portrait", fails)
+    monkeypatch.setattr("separatrix.report._figures.field_portrait", fails)
     with pytest.warns(FigureWarning) as warned:
         found = examine(Counted().field, STARTS, out=tmp_path / "run")
     assert torch.equal(seen["limits"].points, found.limits.points)

@@ -15,7 +15,7 @@ from separatrix import LatentField, training_film
 from separatrix.errors import FileError
 from separatrix.models import ConvAutoencoder
 from separatrix.protocol import Protocol
-from separatrix.report.film_page import film_data, summary_sentence, write_film
+from separatrix.report._film_page import film_data, summary_sentence, write_film
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import torch
 
 from separatrix import LatentField, find_attractors
 from separatrix.errors import InputError
-from separatrix.limitsets.audit import Audit
-from separatrix.limitsets.triviality import triviality
-from separatrix.plots.naming import names_of
-from separatrix.report.joined import joined
+from separatrix.limitsets._audit import Audit
+from separatrix.limitsets._triviality import triviality
+from separatrix.plots._naming import names_of
+from separatrix.report._joined import joined
 
 
 def column(*values: float) -> torch.Tensor:

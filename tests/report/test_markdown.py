@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separatrix.report.markdown import escaped
+from separatrix.report._markdown import escaped
 
 HOSTILE = (
     "<script>alert(1)</script>.png",

@@ -10,7 +10,7 @@ import pytest
 
 from separatrix.errors import FileError
 from separatrix.report import Page, write_report
-from separatrix.report.page import (
+from separatrix.report._page import (  # fmt: skip
     Bullets,
     Card,
     Cards,
@@ -25,7 +25,7 @@ from separatrix.report.page import (
     Table,
     Tile,
     Verdict,
-)  # fmt: skip
+)
 
 HOSTILE = """<script>alert("1")</script> & 'quoted' "double" </style> {{ 7 * 7 }} {% raw %} javascript:x"""
 VOID = {"meta", "link", "img", "br", "hr", "input"}

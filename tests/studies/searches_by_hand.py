@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 import separatrix as sx
-from separatrix.orbits.result import Orbits
-from separatrix.orbits.status import Status
+from separatrix.orbits._result import Orbits
+from separatrix.orbits._status import Status
 
 
 def limit_sets(points, labels, spread=1.0, unsettled=None):

@@ -8,7 +8,7 @@ import pytest
 
 from separatrix.orbits import Status
 from separatrix.protocol import Protocol
-from separatrix.studies.advice import Advice, advise, predicted_steps
+from separatrix.studies._advice import Advice, advise, predicted_steps
 
 EVALUATIONS_PER_SECOND = 1e4
 

@@ -10,8 +10,8 @@ import torch
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.plots import contact_sheet
-from separatrix.studies.probing import appearance
-from separatrix.studies.resemblance_words import Outcome
+from separatrix.studies._probing import appearance
+from separatrix.studies._resemblance_words import Outcome
 
 SIDE = 8
 

@@ -14,7 +14,7 @@ from searches_by_hand import limit_sets
 import separatrix as sx
 from separatrix import EventKind, LatentField, continuation, match
 from separatrix.errors import FieldError, FileError, InputError, ModelWarning
-from separatrix.studies.continuation.dissimilarity import basin_dissimilarity, chamfer, overlap
+from separatrix.studies._continuation.dissimilarity import basin_dissimilarity, chamfer, overlap
 from separatrix.testing.oracles import negated_tanh_product, tilted_well
 
 FOLD = 2 / (3 * math.sqrt(3))  # 0.38490

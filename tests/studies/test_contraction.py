@@ -13,9 +13,9 @@ from torch import nn
 
 from separatrix import LatentField, find_attractors, load_result, save_result, starts
 from separatrix.errors import InputError
-from separatrix.plots.contraction_map import contraction_map
-from separatrix.progress import Progress, words_of
-from separatrix.studies.contraction import UNTRAINED, contraction
+from separatrix.plots._contraction_map import contraction_map
+from separatrix.studies._contraction import UNTRAINED, contraction
+from separatrix.work import Progress, words_of
 
 
 def linear(matrix: list[list[float]]) -> LatentField:

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from separatrix.errors import InputError
-from separatrix.examination_summary import jsonable
 from separatrix.field import LatentField
 from separatrix.orbits import Status
-from separatrix.studies.diagnosis import DATA, ENDS, NOISE, diagnose
+from separatrix.runs._examination_summary import jsonable
+from separatrix.studies._diagnosis import DATA, ENDS, NOISE, diagnose
 
 DTYPE = torch.float64
 

@@ -9,10 +9,10 @@ import torch
 
 from separatrix.cost import Cost
 from separatrix.field import LatentField
-from separatrix.studies.diagnosis import diagnose
-from separatrix.studies.footprint import drift, memory_per_orbit
-from separatrix.studies.loop_closure import loop_closure
-from separatrix.studies.slopes import slope_by_differences, slopes_at
+from separatrix.studies._diagnosis import diagnose
+from separatrix.studies._footprint import drift, memory_per_orbit
+from separatrix.studies._loop_closure import loop_closure
+from separatrix.studies._slopes import slope_by_differences, slopes_at
 
 DTYPE = torch.float64
 

@@ -15,18 +15,12 @@ from torch import Tensor
 from separatrix import LatentField, find_attractors, load_result, save_result, starts
 from separatrix.data import ImageSet
 from separatrix.errors import InputError
-from separatrix.numerics.ranks import benjamini_hochberg, rank_p_values
-from separatrix.studies.closeness import closeness
-from separatrix.studies.memorization import (
-    Decision,
-    Decomposition,
-    audit_memorization,
-    decomposition,
-    memorization,
-)
-from separatrix.studies.memorization.sources import chamfer, sources
-from separatrix.studies.memorization.study import exchange
-from separatrix.studies.resemblance_words import Outcome
+from separatrix.numerics._ranks import benjamini_hochberg, rank_p_values
+from separatrix.studies._closeness import closeness
+from separatrix.studies._memorization import Decision, Decomposition, audit_memorization, decomposition, memorization
+from separatrix.studies._memorization.sources import chamfer, sources
+from separatrix.studies._memorization.study import exchange
+from separatrix.studies._resemblance_words import Outcome
 
 TRAIN, UNSEEN = images(12, 0), images(300, 1)
 

@@ -12,11 +12,11 @@ from memories import images, memory
 from separatrix import find_attractors, starts
 from separatrix.data import ImageSet
 from separatrix.errors import InputError, OverlapWarning
-from separatrix.studies.memorization import Decision, audit_memorization, memorization
-from separatrix.studies.overlap import overlap
-from separatrix.studies.probing.appearance import appearance
-from separatrix.studies.resemblance import resemblance
-from separatrix.studies.resemblance_words import Outcome
+from separatrix.studies._memorization import Decision, audit_memorization, memorization
+from separatrix.studies._overlap import overlap
+from separatrix.studies._probing.appearance import appearance
+from separatrix.studies._resemblance import resemblance
+from separatrix.studies._resemblance_words import Outcome
 
 TRAIN, UNSEEN = images(12, 0), images(200, 1)
 RULES = {"noise": 32, "budget": 0.1}

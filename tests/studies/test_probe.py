@@ -22,10 +22,10 @@ from probing_fields import (
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning, InputError
-from separatrix.numerics.bootstrap import bootstrap_means, interval_of
-from separatrix.studies.probing import Finding, Role, data_free_dictionaries, pooled
-from separatrix.studies.probing.compare import Verdict, weights_over_log
-from separatrix.studies.probing.headline import by_sparsity, percent_words
+from separatrix.numerics._bootstrap import bootstrap_means, interval_of
+from separatrix.studies._probing import Finding, Role, data_free_dictionaries, pooled
+from separatrix.studies._probing.compare import Verdict, weights_over_log
+from separatrix.studies._probing.headline import by_sparsity, percent_words
 
 
 def orbits_of(field: sx.LatentField, starts: sx.starts.Starts, steps: int) -> sx.Orbits:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from separatrix import LatentField, Protocol, find_attractors, load_result, save_result, starts
 from separatrix.errors import ConvergenceWarning, InputError
-from separatrix.progress import Progress, words_of
-from separatrix.studies.rate_law import rate_law
+from separatrix.studies._rate_law import rate_law
+from separatrix.work import Progress, words_of
 
 CENTRES = torch.tensor([-10.0, 0.0, 10.0], dtype=torch.float64)
 RATES = torch.tensor([0.3, 0.6, 0.9], dtype=torch.float64)

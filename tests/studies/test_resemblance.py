@@ -11,11 +11,11 @@ import torch
 from separatrix import LatentField, find_attractors
 from separatrix.data import load_images
 from separatrix.errors import InputError
-from separatrix.limitsets.sets import Kind
-from separatrix.studies import resemblance as module
-from separatrix.studies.closeness import closeness
-from separatrix.studies.resemblance import resemblance
-from separatrix.studies.resemblance_words import Outcome
+from separatrix.limitsets._sets import Kind
+from separatrix.studies import _resemblance as module
+from separatrix.studies._closeness import closeness
+from separatrix.studies._resemblance import resemblance
+from separatrix.studies._resemblance_words import Outcome
 
 STORED = torch.tensor([[0.9, 0.1, 0.2, 0.7], [0.1, 0.8, 0.9, 0.1], [0.2, 0.2, 0.9, 0.9]], dtype=torch.float64).reshape(
     3, 1, 2, 2

@@ -10,9 +10,9 @@ import torch
 import separatrix as sx
 from separatrix import LatentField, training_film
 from separatrix.errors import FileError, InputError
-from separatrix.film_run import Camera, footage_of_checkpoints, footage_of_training, moments
 from separatrix.models import ConvAutoencoder, save_model
 from separatrix.plots import training_frames
+from separatrix.studies._footage import Camera, footage_of_checkpoints, footage_of_training, moments
 
 
 def wells(first, second=0.4):

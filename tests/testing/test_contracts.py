@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from separatrix.field import LatentField
 from separatrix.testing import assert_is_latent_field, assert_model_untouched
-from separatrix.testing.contracts import (
+from separatrix.testing._contracts import (
     assert_derivatives_agree,
     assert_is_batch_independent,
     assert_is_deterministic,

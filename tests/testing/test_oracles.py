@@ -13,8 +13,8 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.limitsets.sets import Kind
-from separatrix.orbits.status import Status
+from separatrix.limitsets._sets import Kind
+from separatrix.orbits._status import Status
 from separatrix.testing import oracles
 from separatrix.testing.oracles import CATALOGUE, KnownSet, Oracle
 

@@ -13,7 +13,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run ``separatrix`` with the arguments of this process, and exit with an `ExitCode`."""
-    from separatrix.cli.app import app
+    from separatrix.cli._app import app
 
     stop_cleanly()
     app(prog_name="separatrix")

@@ -1,12 +1,12 @@
 """Limit sets: fixed points, cycles, closed curves and continua, which of them attract, and their basins."""
 
-from separatrix.limitsets.basins import Basins, basin_entropy, basins
-from separatrix.limitsets.find import find_attractors
-from separatrix.limitsets.fixed_points import find_fixed_points
-from separatrix.limitsets.motion import Motion, motion
-from separatrix.limitsets.sensitivity import Sensitivity, sensitivity
-from separatrix.limitsets.sets import Kind, LimitSets
-from separatrix.limitsets.triviality import Triviality, triviality
+from separatrix.limitsets._basins import Basins, basin_entropy, basins
+from separatrix.limitsets._find import find_attractors
+from separatrix.limitsets._fixed_points import find_fixed_points
+from separatrix.limitsets._motion import Motion, motion
+from separatrix.limitsets._sensitivity import Sensitivity, sensitivity
+from separatrix.limitsets._sets import Kind, LimitSets
+from separatrix.limitsets._triviality import Triviality, triviality
 
 __all__ = [
     "Basins",

@@ -1,16 +1,16 @@
 """From a checkpoint or a module to a latent field: reference autoencoders, a trainer, foundation models, and ``load(spec)``."""
 
-from separatrix.models.adapter import ModelAdapter
-from separatrix.models.autoencoders import ConvAutoencoder, DenseAutoencoder
-from separatrix.models.base import ReferenceAutoencoder
-from separatrix.models.burgess import BurgessVAE, load_burgess_vae
-from separatrix.models.checkpoint import load_model, save_model
-from separatrix.models.decoder_training import DecoderReport, train_decoder
-from separatrix.models.language_models import embed_texts
-from separatrix.models.loading import load
-from separatrix.models.preprocessing import Preprocessing
-from separatrix.models.registry import FAMILIES, Family, LoadRequest, Registry
-from separatrix.models.training import TrainingHistory, train_autoencoder
+from separatrix.models._adapter import ModelAdapter
+from separatrix.models._autoencoders import ConvAutoencoder, DenseAutoencoder
+from separatrix.models._base import ReferenceAutoencoder
+from separatrix.models._burgess import BurgessVAE, load_burgess_vae
+from separatrix.models._checkpoint import load_model, save_model
+from separatrix.models._decoder_training import DecoderReport, train_decoder
+from separatrix.models._language_models import embed_texts
+from separatrix.models._loading import load
+from separatrix.models._preprocessing import Preprocessing
+from separatrix.models._registry import FAMILIES, Family, LoadRequest, Registry
+from separatrix.models._training import TrainingHistory, train_autoencoder
 
 __all__ = [
     "FAMILIES",

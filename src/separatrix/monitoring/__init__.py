@@ -1,12 +1,12 @@
 """Watching the dynamics of a model while it is trained, without touching the training.
 
-`separatrix.monitoring.lightning` and `separatrix.monitoring.huggingface` are thin callbacks; they import their frameworks.
+`separatrix.monitoring._lightning` and `separatrix.monitoring._huggingface` are thin callbacks; they import their frameworks.
 """
 
-from separatrix.monitoring.budget import Usage
-from separatrix.monitoring.failures import Failure
-from separatrix.monitoring.glance import Glance
-from separatrix.monitoring.loggers import (
+from separatrix.monitoring._budget import Usage
+from separatrix.monitoring._failures import Failure
+from separatrix.monitoring._glance import Glance
+from separatrix.monitoring._loggers import (
     JSONLinesLogger,
     Logger,
     MLflowLogger,
@@ -14,8 +14,8 @@ from separatrix.monitoring.loggers import (
     TrackioLogger,
     WandbLogger,
 )
-from separatrix.monitoring.monitor import DynamicsMonitor
-from separatrix.monitoring.snapshot import Snapshot
+from separatrix.monitoring._monitor import DynamicsMonitor
+from separatrix.monitoring._snapshot import Snapshot
 
 __all__ = [
     "DynamicsMonitor",

@@ -1,14 +1,14 @@
 """Out-of-distribution detection: scores from trajectories, decisions with a false-alarm rate that holds."""
 
-from separatrix.ood.baselines import KNNDetector, MahalanobisDetector, ReconstructionDetector, ResidualDetector
-from separatrix.ood.decisions import Budget, Decisions, Verdict
-from separatrix.ood.detector import Detector
-from separatrix.ood.files import load_detector
-from separatrix.ood.monitor import MonitorReport, StreamMonitor
-from separatrix.ood.onnx_detector import OnnxDetector, export_onnx
-from separatrix.ood.self_check import SelfCheck, self_check
-from separatrix.ood.trajectory import TrajectoryDetector
-from separatrix.ood.typicality import TypicalityDetector
+from separatrix.ood._baselines import KNNDetector, MahalanobisDetector, ReconstructionDetector, ResidualDetector
+from separatrix.ood._decisions import Budget, Decisions, Verdict
+from separatrix.ood._detector import Detector
+from separatrix.ood._files import load_detector
+from separatrix.ood._monitor import MonitorReport, StreamMonitor
+from separatrix.ood._onnx_detector import OnnxDetector, export_onnx
+from separatrix.ood._self_check import SelfCheck, self_check
+from separatrix.ood._trajectory import TrajectoryDetector
+from separatrix.ood._typicality import TypicalityDetector
 
 __all__ = [
     "Budget",

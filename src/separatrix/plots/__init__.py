@@ -1,20 +1,20 @@
 """Figures from results. Every function returns a matplotlib `Figure` of its own and leaves pyplot alone."""
 
-from separatrix.plots.basin_map import basin_map
-from separatrix.plots.basin_shares import basin_shares
-from separatrix.plots.contact_sheet import contact_sheet
-from separatrix.plots.contraction_map import contraction_map
-from separatrix.plots.film import orbit_film
-from separatrix.plots.gallery import attractor_gallery
-from separatrix.plots.null_levels import null_levels
-from separatrix.plots.plane import Plane
-from separatrix.plots.portrait import field_portrait
-from separatrix.plots.probe_curves import probe_curves
-from separatrix.plots.probe_grid import probe_grid, probe_overview
-from separatrix.plots.probe_sheets import probe_atoms, probe_reconstructions
-from separatrix.plots.spectrum import spectrum
-from separatrix.plots.steps import steps_histogram
-from separatrix.plots.training_frames import training_frames
+from separatrix.plots._basin_map import basin_map
+from separatrix.plots._basin_shares import basin_shares
+from separatrix.plots._contact_sheet import contact_sheet
+from separatrix.plots._contraction_map import contraction_map
+from separatrix.plots._film import orbit_film
+from separatrix.plots._gallery import attractor_gallery
+from separatrix.plots._null_levels import null_levels
+from separatrix.plots._plane import Plane
+from separatrix.plots._portrait import field_portrait
+from separatrix.plots._probe_curves import probe_curves
+from separatrix.plots._probe_grid import probe_grid, probe_overview
+from separatrix.plots._probe_sheets import probe_atoms, probe_reconstructions
+from separatrix.plots._spectrum import spectrum
+from separatrix.plots._steps import steps_histogram
+from separatrix.plots._training_frames import training_frames
 
 __all__ = [
     "Plane",

@@ -1,10 +1,10 @@
 """One self-contained HTML page from results."""
 
-from separatrix.report.chapter import chapter_of, page_of
-from separatrix.report.figures import figures_of
-from separatrix.report.page import Page, Picture
-from separatrix.report.results import GridSearch, ModelResults
-from separatrix.report.write import write_report
+from separatrix.report._chapter import chapter_of, page_of
+from separatrix.report._figures import figures_of
+from separatrix.report._page import Page, Picture
+from separatrix.report._results import GridSearch, ModelResults
+from separatrix.report._write import write_report
 
 __all__ = [
     "GridSearch",

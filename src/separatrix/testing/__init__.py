@@ -2,10 +2,10 @@
 
 - :mod:`separatrix.testing.oracles`: latent maps whose limit sets, multipliers and basins are known in closed
   form.
-- :mod:`separatrix.testing.questions`: how often a piece of work makes an accelerator wait, counted on a CPU.
-- :mod:`separatrix.testing.contracts`: :func:`assert_is_latent_field`, to be run on any adapter you write.
+- :mod:`separatrix.testing._questions`: how often a piece of work makes an accelerator wait, counted on a CPU.
+- :mod:`separatrix.testing._contracts`: :func:`assert_is_latent_field`, to be run on any adapter you write.
 """
 
-from separatrix.testing.contracts import assert_is_latent_field, assert_model_untouched
+from separatrix.testing._contracts import assert_is_latent_field, assert_model_untouched
 
 __all__ = ["assert_is_latent_field", "assert_model_untouched"]

@@ -1,7 +1,7 @@
 """Latent maps with known answers: fixed points, cycles, curves, multipliers and basins to full float64
 precision.
 
-Each function returns an :class:`Oracle`: a float64 :class:`~separatrix.field.LatentField`, deterministic
+Each function returns an :class:`Oracle`: a float64 :class:`~separatrix.field._field.LatentField`, deterministic
 starts, and the limit sets as :class:`KnownSet` records. ``CATALOGUE`` maps a name to a function without
 arguments, so that a test can be parametrised over all systems.
 
@@ -13,9 +13,9 @@ arguments, so that a test can be parametrised over all systems.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from separatrix.testing.oracles.forks import late_fork
-from separatrix.testing.oracles.heteroclinic import may_leonard
-from separatrix.testing.oracles.linear import (
+from separatrix.testing.oracles._forks import late_fork
+from separatrix.testing.oracles._heteroclinic import may_leonard
+from separatrix.testing.oracles._linear import (
     affine_contraction,
     mean_distance_to_origin,
     non_normal,
@@ -26,10 +26,10 @@ from separatrix.testing.oracles.linear import (
     scaling,
     translation,
 )
-from separatrix.testing.oracles.memories import hopfield, nearest_prototype
-from separatrix.testing.oracles.planar import GOLDEN_ANGLE, henon, invariant_curve, newton_cube_roots
-from separatrix.testing.oracles.record import KnownSet, Oracle, conjugated
-from separatrix.testing.oracles.scalar import (
+from separatrix.testing.oracles._memories import hopfield, nearest_prototype
+from separatrix.testing.oracles._planar import GOLDEN_ANGLE, henon, invariant_curve, newton_cube_roots
+from separatrix.testing.oracles._record import KnownSet, Oracle, conjugated
+from separatrix.testing.oracles._scalar import (
     logistic,
     negated_tanh_product,
     neutral_tanh,

@@ -1,0 +1,221 @@
+"""``separatrix attractors``."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from separatrix.cli._attractors_output import header, limit_sets, sensitivity_table, statuses, verdict
+from separatrix.cli._chosen_model import ChosenModel, takes_model
+from separatrix.cli._exit_codes import ExitCode
+from separatrix.cli._options import (
+    OUTPUT_PANEL,
+    STARTS,
+    STARTS_PANEL,
+    BatchSize,
+    Data,
+    Json,
+    NoFigures,
+    Overwrite,
+    Quiet,
+    Scale,
+    Seed,
+    Size,
+    Traceback,
+)
+from separatrix.cli._parsing import parsed_box, parsed_size, usage_error
+from separatrix.cli._place import reserved_run
+from separatrix.cli._terminal import Terminal
+
+if TYPE_CHECKING:
+    from separatrix.protocol import Protocol
+
+_RULES, _TRAINING = "The rules of the count", "What the model was trained on"
+
+
+class Preset(StrEnum):
+    """The protocols that have a name."""
+
+    DEFAULT = "default"
+    PAPER = "paper"
+    PAPER_FOUNDATION = "paper-foundation"
+
+
+class Precision(StrEnum):
+    """Number formats of the transit."""
+
+    NATIVE = "native"
+    FLOAT64 = "float64"
+
+
+@takes_model
+def attractors(
+    ctx: typer.Context,
+    model: ChosenModel,
+    data: Data = None,
+    size: Size = None,
+    scale: Scale = None,
+    noise: Annotated[
+        int | None,
+        typer.Option("--noise", min=1, metavar="N", rich_help_panel=STARTS_PANEL,
+                     help=f"Start from N draws from N(0, 1) per coordinate; without any choice, {STARTS} of them."),
+    ] = None,
+    std: Annotated[
+        float, typer.Option("--std", metavar="σ", help="Draw from N(0, σ²) instead.", rich_help_panel=STARTS_PANEL)
+    ] = 1.0,
+    box: Annotated[
+        list[str] | None,
+        typer.Option("--box", metavar="LOW,HIGH", rich_help_panel=STARTS_PANEL,
+                     help="Start uniformly from a box; once for all coordinates, or once for each."),
+    ] = None,
+    starts: Annotated[
+        int | None,
+        typer.Option("--starts", min=1, metavar="N", rich_help_panel=STARTS_PANEL,
+                     help=f"At most so many of the data, or so many in the box; {STARTS} if not given."),
+    ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option("--train", metavar="SOURCE", rich_help_panel=_TRAINING,
+                     help="Its training images: every attractor is compared with the nearest."),
+    ] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option("--held-out", metavar="SOURCE", rich_help_panel=_TRAINING,
+                     help="Images from the same source that it never saw; without them there is no verdict."),
+    ] = None,
+    protocol: Annotated[
+        Preset,
+        typer.Option("--protocol", rich_help_panel=_RULES,
+                     help="When an orbit has arrived and when two ends are one attractor; paper: as in arXiv:2505.22785."),
+    ] = Preset.DEFAULT,
+    max_steps: Annotated[
+        int | None, typer.Option("--max-steps", min=1, metavar="N", help="Budget per orbit.", rich_help_panel=_RULES)
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option("--tolerance", metavar="ε", rich_help_panel=_RULES,
+                     help="Distance to the limit at which an orbit has arrived, as a share of the spread of the starts."),
+    ] = None,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="Number format of the orbits.", rich_help_panel=_RULES)
+    ] = Precision.NATIVE,
+    sensitivity: Annotated[
+        bool,
+        typer.Option("--sensitivity", rich_help_panel=_RULES,
+                     help="Also count by other thresholds, to see how much the number depends on them."),
+    ] = False,
+    batch_size: BatchSize = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", rich_help_panel=OUTPUT_PANEL,
+                     help="The folder to write; by default runs/NAME-1, or the next free number."),
+    ] = None,
+    overwrite: Overwrite = False,
+    no_figures: NoFigures = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
+    _traceback: Traceback = False,
+) -> ExitCode:  # fmt: skip
+    """Find the attractors of a model: where z → encode(decode(z)) ends when it is applied again and again.
+
+    Prints the limit sets with their basins and stability, what became of every
+    start, and what it cost. Writes a folder with report.html, summary.json, the
+    figures and the limit sets.
+
+    From the test images, with a verdict on memorization:
+
+    [bold]separatrix attractors my_model.py:load --data mnist.npz#x_test[/bold]
+    [bold]    --train mnist.npz#x_train --held-out mnist.npz#x_test[/bold]
+
+    Without any data, with weights for the factory's module:
+
+    [bold]separatrix attractors my_model.py:load --weights best.safetensors --noise 500[/bold]
+    """
+    terminal: Terminal = ctx.obj
+    pixels = parsed_size(ctx, size)
+    intervals = parsed_box(ctx, box) if box else None
+    chosen = [option for option, value in (("--data", data), ("--noise", noise), ("--box", box)) if value]
+    if len(chosen) > 1:
+        raise usage_error(ctx, chosen[1], f"{chosen[0]} also says where orbits begin; give one of them.")
+    if starts is not None and not {"--data", "--box"} & set(chosen):
+        raise usage_error(ctx, "--starts", "it limits --data or --box; for draws from N(0, 1) give --noise N.")
+    if held_out is not None and train is None:
+        raise usage_error(ctx, "--held-out", "it is compared with the training images; give --train too.")
+    if size is not None and data is None and train is None:
+        raise usage_error(ctx, "--size", "there are no images to resize; give --data or --train.")
+    if scale is not None and data is None and train is None:
+        raise usage_error(ctx, "--scale", "there are no images; give --data or --train.")
+
+    from separatrix import starts as starting
+    from separatrix.data import load_images
+    from separatrix.errors import ConvergenceWarning
+    from separatrix.runs._examination import examine
+    from separatrix.runs._examination_summary import KIND
+
+    place = reserved_run(ctx, out, model, kind=KIND, overwrite=overwrite, reads=(data, train, held_out))
+    rules = _rules(protocol, max_steps, tolerance, precision)
+    field = model.load()
+    if data is not None:
+        source = starting.encoded(load_images(data, limit=starts or STARTS, size=pixels, scale=scale))
+    elif intervals is not None:
+        source = starting.box(starts or STARTS, *intervals, seed=seed)
+    else:
+        source = starting.gaussian(noise or STARTS, seed=seed, std=std)
+    known = None if train is None else load_images(train, size=pixels, scale=scale)
+    unseen = None if held_out is None else load_images(held_out, size=pixels, scale=scale)
+    terminal.show(header(field, source, protocol.value, rules))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the table of statuses says it, with the reasons
+        found = examine(
+            field,
+            source,
+            rules,
+            out=place,
+            train=known,
+            held_out=unseen,
+            count_by_other_rules=sensitivity,
+            batch_size=batch_size,
+            seed=seed,
+            figures=not no_figures,
+            progress=terminal.progress,
+        )
+    summary = found.summary
+    code = ExitCode.OK if summary["fates"]["limit_set"] else ExitCode.NOTHING_FOUND
+    terminal.show(*limit_sets(summary), *statuses(summary))
+    if summary["sensitivity"] is not None:
+        terminal.show(*sensitivity_table(summary["sensitivity"]))
+    terminal.show(*verdict(summary, found.seconds))
+    terminal.line(str(found.report))
+    terminal.document(
+        {
+            **summary,
+            "folder": str(found.folder),
+            "report": str(found.report),
+            "seconds": found.seconds,
+            "exit_code": int(code),
+        }
+    )
+    return code
+
+
+def _rules(preset: Preset, max_steps: int | None, tolerance: float | None, precision: Precision) -> Protocol:
+    """The preset with what was asked for in its place."""
+    from separatrix.protocol import Protocol
+
+    rules = {
+        Preset.DEFAULT: Protocol(),
+        Preset.PAPER: Protocol.paper(),
+        Preset.PAPER_FOUNDATION: Protocol.paper_foundation(),
+    }[preset]
+    return replace(
+        rules,
+        max_steps=rules.max_steps if max_steps is None else max_steps,
+        tolerance=rules.tolerance if tolerance is None else tolerance,
+        precision=precision.value,
+    )

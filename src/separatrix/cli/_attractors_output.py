@@ -1,0 +1,142 @@
+"""What ``separatrix attractors`` prints: the numbers of summary.json as tables and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from separatrix.cli._tables import duration, heading, labelled, number, share, steps, table
+
+if TYPE_CHECKING:
+    from separatrix.field import LatentField
+    from separatrix.protocol import Protocol
+    from separatrix.starts import Starts
+
+_MOST_ROWS = 30
+_STABLE = {True: "yes", False: "no", None: "unknown"}
+
+
+def header(field: LatentField, source: Starts, preset: str, rules: Protocol) -> RenderableType:
+    """What is about to be done, before it takes a while."""
+    unit = "of the spread" if rules.stop == "error" else "squared step"
+    return labelled(
+        (
+            ("model", repr(field).removeprefix("LatentField(").removesuffix(")")),
+            ("starts", source.describe()),
+            ("protocol", f"{preset}: tolerance {rules.tolerance:g} {unit}, at most {rules.max_steps:,} steps"),
+        )
+    )
+
+
+def limit_sets(summary: Mapping[str, Any]) -> list[RenderableType]:
+    """One row per limit set, most visited first."""
+    rows = summary["sets"]
+    if not rows:
+        return [heading("No limit set was found.")]
+    heads = ("set", "kind", "share (95 %)", "hits", "ρ", "‖J‖₂", "residual", "stable", "steps 50 / 95 %")
+    parts: list[RenderableType] = [
+        heading(_found(len(rows), summary["attractors"])),
+        table(heads, [_set_row(row) for row in rows[:_MOST_ROWS]], words=(0, 1)),
+    ]
+    if len(rows) > _MOST_ROWS:
+        parts.append(Text(f"… and {len(rows) - _MOST_ROWS:,} more, in summary.json", style="dim"))
+    parts.append(
+        Text(
+            "ρ < 1: the set attracts. ‖J‖₂ < 1 is stricter: there the map contracts in every single step.", style="dim"
+        )
+    )
+    if singles := summary["reached_once"]:
+        # Good–Turing: the expected share of the next starts that sees something new is singles/n (Good, Biometrika 1953).
+        missing = share(singles / summary["fates"]["starts"])
+        which = "One set was" if singles == 1 else f"{singles} sets were"
+        parts.append(
+            Text(
+                f"{which} reached by a single start: about {missing} of further starts would find a set that is not here."
+            )
+        )
+    return parts
+
+
+def _set_row(row: Mapping[str, Any]) -> Sequence[str]:
+    kind = f"cycle of {row['period']}" if row["kind"] == "cycle" else row["kind"]
+    return (
+        row["set"],
+        kind,
+        f"{share(row['share'])} ({100 * row['share_low']:.0f}–{100 * row['share_high']:.0f})",
+        f"{row['hits']:,}",
+        number(row["spectral_radius"], ".4f"),
+        number(row["spectral_norm"], ".3g"),
+        number(row["residual"], ".0e"),
+        _STABLE[row["stable"]],
+        steps(row["steps_median"], row["steps_p95"]),
+    )
+
+
+def statuses(summary: Mapping[str, Any]) -> list[RenderableType]:
+    """Say what became of the starts, with the remedy where they reached no limit set."""
+    rows = [
+        (
+            row["fate"],
+            row["status"].lower(),
+            f"{row['count']:,}",
+            share(row["share"]),
+            f"{row['sentence']}; {row['remedy']}" if row["remedy"] else row["sentence"],
+        )
+        for row in summary["statuses"]
+    ]
+    return [
+        heading(f"What became of the starts: {summary['fates']['sentence']}"),
+        table(("fate", "status", "starts", "share", "meaning"), rows, words=(0, 1, 4)),
+    ]
+
+
+def sensitivity_table(record: Mapping[str, Any]) -> list[RenderableType]:
+    """The count by other rules."""
+    verdict = "does not change" if record["stable"] else "CHANGES"
+    rows = [
+        (row["rule"], f"{row['stop']:.0e}", f"{row['merge']:.4g}", str(row["count"]), str(row["counted"]))
+        for row in record["rows"]
+    ]
+    return [
+        heading(f"The count {verdict} when every tolerance is ten times tighter or looser"),
+        table(("way of counting", "stop", "merge", "attractors", "starts counted"), rows),
+        Text("Below the verified rows: what loops report that stop at a small step and check nothing.", style="dim"),
+    ]
+
+
+def verdict(summary: Mapping[str, Any], seconds: float) -> list[RenderableType]:
+    """What it cost, what a reader must know first, and what may be concluded."""
+    cost = summary["cost"]
+    products = f" and {cost['vjp'] + cost['jvp']:,} derivative products" if cost["vjp"] + cost["jvp"] else ""
+    spent = f"{cost['map']:,} map evaluations{products}"
+    trivial = summary["triviality"]["sentence"]
+    lines = [Text(f"\nCost of the search: {spent}. With figures and report: {duration(seconds)}.", style="dim")]
+    lines += [Text(summary["audit"], style="dim")] if summary["audit"] else []
+    lines += [Text(f"Note: {note}") for note in summary["notes"] if note != trivial]
+    if not summary["fates"]["limit_set"]:
+        lines.append(Text("\nNo start reached a limit set, so nothing can be said about attractors.", style="bold red"))
+        return [*lines, Text("")]
+    found = summary["resemblance"]
+    if found is None:
+        return [*lines, Text(f"\n{trivial}", style="bold"), Text("")]
+    if not found["verdict"].startswith(trivial):
+        lines.append(Text(f"\n{trivial}"))
+    reasons = [Text(f"  · {reason}", style="dim") for reason in found["would_change"]]
+    return [
+        *lines,
+        Text(f"\n{found['verdict']}", style="bold"),
+        Text("What would change this:", style="dim"),
+        *reasons,
+        Text(""),
+    ]
+
+
+def _found(count: int, attracting: int) -> str:
+    """``"3 limit sets, 2 of them attract"``."""
+    if count == 1:
+        return "1 limit set, which attracts" if attracting else "1 limit set, which does not attract"
+    which = "all of them" if attracting == count else f"{attracting:,} of them" if attracting else "none of them"
+    return f"{count:,} limit sets, {which} attract{'s' if not attracting else ''}"

@@ -1,0 +1,99 @@
+"""``separatrix ood score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from separatrix.cli._chosen_model import ChosenModel, takes_model
+from separatrix.cli._exit_codes import ExitCode
+from separatrix.cli._ood_options import Folder, Fpr, parsed_rate
+from separatrix.cli._options import OUTPUT_PANEL, Json, Quiet, Scale, Traceback
+from separatrix.cli._place import reserved
+from separatrix.cli._tables import heading, labelled, number, share
+from separatrix.cli._terminal import Terminal
+
+if TYPE_CHECKING:
+    from separatrix.ood._score_run import ScoreRun
+
+
+@takes_model
+def score(
+    ctx: typer.Context,
+    detector: Folder,
+    model: ChosenModel,
+    images: Annotated[
+        str,
+        typer.Argument(metavar="IMAGES", show_default=False,
+                       help="A folder of pictures, with folders in it if need be, which is streamed; or .npy, .npz, idx."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="FILE", rich_help_panel=OUTPUT_PANEL,
+                     help="The table: .csv, or .parquet or .arrow (these need pyarrow)."),
+    ],
+    fpr: Fpr = "0.01",
+    resize: Annotated[bool, typer.Option("--resize", help="Bring pictures to the size that the detector was fitted on.")] = False,
+    scale: Scale = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Compute everything anew.", rich_help_panel=OUTPUT_PANEL)
+    ] = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
+    _traceback: Traceback = False,
+) -> ExitCode:  # fmt: skip
+    """Score pictures and decide on each: in, out, or unscorable.
+
+    The table has one row per file: file, score, p_value, decision. Rows appear in
+    FILE.partial-… while it runs. After an interruption the same command goes on;
+    after new files arrive it scores only those; with another --fpr it decides anew
+    without scoring. A file that cannot be decoded is unscorable, and named; so is a
+    picture of another size than the detector's, unless all have it or --resize.
+
+    [bold]separatrix ood score detector my_model.py:load photos/ --out scores.csv --fpr 0.01[/bold]
+    """
+    terminal: Terminal = ctx.obj
+    rate = parsed_rate(ctx, fpr)
+
+    from separatrix.ood import load_detector
+    from separatrix.ood._detector import Detector
+    from separatrix.ood._score_run import score_to_table
+    from separatrix.ood._score_table import require_format
+    from separatrix.runs._examination_summary import jsonable
+
+    require_format(out)
+    reads = (model.spec, *model.given.values(), detector, images)
+    place = reserved(ctx, out, kind=None, overwrite=True, reads=reads)  # a table of these images is gone on with
+    field = model.load()
+    known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
+    try:
+        run = score_to_table(
+            known, images, place, fpr=rate, resize=resize, scale=scale, overwrite=overwrite, progress=terminal.progress
+        )
+    except KeyboardInterrupt:
+        terminal.warn(f"What was scored is kept beside {out}; the same command goes on from there.")
+        raise
+    if run.broken:
+        first, reason = next(iter(run.broken.items()))
+        terminal.warn(f"{len(run.broken)} of {len(run.names)} files are unscorable: {first} and others ({reason})"
+                      if len(run.broken) > 1 else f"{first} is unscorable: {reason}")  # fmt: skip
+    terminal.show(heading("Decisions"), labelled(_entries(run)))
+    terminal.line(str(out))
+    terminal.document(jsonable({**run.summary(known), "exit_code": int(ExitCode.OK)}))
+    return ExitCode.OK
+
+
+def _entries(run: ScoreRun) -> list[tuple[str, str]]:
+    total = len(run.names)
+    out, lost = int(run.decisions.is_ood.sum()), int(run.decisions.unscorable.sum())
+    between = run.decisions.between
+    interval = "" if between is None else f" (with this calibration {number(between[0])} to {number(between[1])})"
+    entries = [
+        ("out", f"{out:,} of {total:,} ({share(out / max(total, 1))})"),
+        ("in", f"{total - out - lost:,}"),
+        ("unscorable", f"{lost:,}"),
+        ("promised", f"{number(run.decisions.rate)} of the inputs like the training data are called out{interval}"),
+    ]
+    return entries + ([("known before", f"{run.reused:,} scores, not computed again")] if run.reused else [])

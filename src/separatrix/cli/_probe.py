@@ -1,0 +1,219 @@
+"""``separatrix probe``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from separatrix.cli._chosen_model import ChosenModel, takes_model
+from separatrix.cli._exit_codes import ExitCode
+from separatrix.cli._options import (
+    OUTPUT_PANEL,
+    STARTS_PANEL,
+    BatchSize,
+    Json,
+    NoFigures,
+    Overwrite,
+    Quiet,
+    Scale,
+    Seed,
+    Size,
+    Traceback,
+)
+from separatrix.cli._parsing import parsed_size, usage_error
+from separatrix.cli._place import reserved_run
+from separatrix.cli._tables import duration, heading, labelled, number, table
+from separatrix.cli._terminal import Terminal
+
+if TYPE_CHECKING:
+    from separatrix.runs._probe_run import ProbeRun
+    from separatrix.studies._probing import Probe
+
+_IMAGES, _SUSPECTS = "What the dictionary has to code", "What the model may have been trained on"
+
+
+@takes_model
+def probe(
+    ctx: typer.Context,
+    model: ChosenModel,
+    images: Annotated[
+        str | None,
+        typer.Option("--images", metavar="SOURCE", rich_help_panel=_IMAGES,
+                     help="Real images: a folder of pictures, .npy, .npz (file.npz#name picks an array), idx."),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", metavar="SOURCE", rich_help_panel=_IMAGES,
+                     help="Other images, for the controls that need data; half of --images is set aside if not given."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=4, metavar="N", help="At most so many of each.", rich_help_panel=_IMAGES)
+    ] = 500,
+    size: Size = None,
+    scale: Scale = None,
+    draws: Annotated[
+        int,
+        typer.Option("--draws", min=1, metavar="N", rich_help_panel=_IMAGES,
+                     help="Draws of the noise that are pooled: with few atoms another draw may say otherwise."),
+    ] = 1,
+    suspects: Annotated[
+        str | None,
+        typer.Option("--suspects", metavar="SOURCE", rich_help_panel=_SUSPECTS,
+                     help="Images that it may have been trained on: compared with every decoded attractor."),
+    ] = None,
+    held_out: Annotated[
+        str | None,
+        typer.Option("--held-out", metavar="SOURCE", rich_help_panel=_SUSPECTS,
+                     help="Images from the same source that it never saw; without them there is no verdict."),
+    ] = None,
+    noise: Annotated[
+        int | None,
+        typer.Option("--noise", min=1, metavar="N", rich_help_panel=STARTS_PANEL,
+                     help="Draws from N(0, 1) per coordinate; as many as latent dimensions if not given, at most 1000, "
+                          "without --images at least 256."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, metavar="N", rich_help_panel=STARTS_PANEL,
+                     help="Take the end points after N steps and search for no attractor: for large fields that never settle."),
+    ] = None,
+    max_steps: Annotated[
+        int | None,
+        typer.Option("--max-steps", min=1, metavar="N", help="Budget per orbit of the search.", rich_help_panel=STARTS_PANEL),
+    ] = None,
+    batch_size: BatchSize = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", rich_help_panel=OUTPUT_PANEL,
+                     help="The folder to write; by default runs/NAME-1, or the next free number."),
+    ] = None,
+    overwrite: Overwrite = False,
+    no_figures: NoFigures = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
+    _traceback: Traceback = False,
+) -> ExitCode:  # fmt: skip
+    """What is stored in the weights? Noise is iterated, and where it ends is decoded and looked at. No data needed.
+
+    Writes a contact sheet of the decoded attractors, says which look like images
+    (and that decoded noise may do so too), and what cannot be concluded.
+
+    [bold]separatrix probe my_model.py:load[/bold]
+
+    With images the attractors are a dictionary: how few of them code a real
+    latent? That is compared, image by image, with a random basis, the noise
+    itself, f applied once, an untrained copy, and real latents. The headline
+    follows these controls: beating a random basis alone shows nothing about
+    attractors, because one step of f may do as well.
+
+    [bold]separatrix probe my_model.py:load --images photos/ --size 32,32[/bold]
+
+    A large field that never settles, with end points instead of attractors:
+
+    [bold]separatrix probe taef2 --latent-shape 32,4,4 --images photos/ --size 32,32 --steps 100[/bold]
+    """
+    terminal: Terminal = ctx.obj
+    pixels = parsed_size(ctx, size)
+    if reference is not None and images is None:
+        raise usage_error(ctx, "--reference", "it goes with the images to be coded; give --images too.")
+    if draws > 1 and images is None:
+        raise usage_error(ctx, "--draws", "several draws are pooled over the images to be coded; give --images too.")
+    if held_out is not None and suspects is None:
+        raise usage_error(ctx, "--held-out", "it is compared with the suspects; give --suspects too.")
+    if size is not None and images is None and suspects is None:
+        raise usage_error(ctx, "--size", "there are no images to resize; give --images or --suspects.")
+    if scale is not None and images is None and suspects is None:
+        raise usage_error(ctx, "--scale", "there are no images; give --images or --suspects.")
+    if steps is not None and (max_steps is not None or suspects is not None):
+        other = "--max-steps" if max_steps is not None else "--suspects"
+        raise usage_error(ctx, "--steps", f"it takes the place of a search, which {other} needs; give one of them.")
+
+    from dataclasses import replace
+
+    from separatrix.data import load_images
+    from separatrix.protocol import Protocol
+    from separatrix.runs._probe_run import KIND, run_probe
+
+    place = reserved_run(ctx, out, model, kind=KIND, overwrite=overwrite, reads=(images, reference, suspects, held_out))
+    field = model.load()
+    known = {
+        name: None if source is None else load_images(source, limit=most, size=pixels, scale=scale)
+        for name, source, most in (
+            ("images", images, limit),
+            ("reference", reference, limit),
+            ("suspects", suspects, None),
+            ("held_out", held_out, None),
+        )
+    }
+    terminal.show(labelled((("model", repr(field).removeprefix("LatentField(").removesuffix(")")),)))
+    found = run_probe(
+        field,
+        known["images"],
+        starts=noise,
+        steps=steps,
+        draws=draws,
+        protocol=Protocol() if max_steps is None else replace(Protocol(), max_steps=max_steps),
+        reference=known["reference"],
+        suspects=known["suspects"],
+        held_out=known["held_out"],
+        out=place,
+        batch_size=batch_size,
+        seed=seed,
+        figures=not no_figures,
+        progress=terminal.progress,
+    )
+    code = ExitCode.OK if found.reached or steps is not None else ExitCode.NOTHING_FOUND
+    _show(terminal, found)
+    terminal.line(str(found.folder))
+    terminal.document({**found.summary, "folder": str(found.folder), "seconds": found.seconds, "exit_code": int(code)})
+    return code
+
+
+def _show(terminal: Terminal, found: ProbeRun) -> None:
+    """What became of the noise, what it looks like, what it is worth."""
+    terminal.show(labelled((("noise", found.found.fates.words),)))
+    seen = found.appearance
+    if seen is None:
+        terminal.show(Text("\nThe decoder makes no images, so there is nothing to look at."))
+    else:
+        terminal.show(heading("What noise ends on"), Text(seen.sentence))
+        if seen.resemblance is not None:
+            terminal.show(Text(seen.resemblance.verdict, style="bold"))
+        terminal.show(
+            Text("What cannot be concluded:", style="dim"),
+            *(Text(f"  · {reason}", style="dim") for reason in seen.cannot),
+        )
+    if found.probe is not None:
+        _show_probe(terminal, found.probe)
+    terminal.show(
+        Text(
+            f"\n{found.summary['cost']['map']:,} map evaluations for the noise, {duration(found.seconds)} in all.",
+            style="dim",
+        )
+    )
+
+
+def _show_probe(terminal: Terminal, found: Probe) -> None:
+    levels = sorted({0, len(found.sparsities) // 2, len(found.sparsities) - 1})
+    heads = ["dictionary", "distinct", "eff. rank"]
+    heads += [f"{space}, {found.sparsities[level]}" for space in ("latent", "image") for level in levels]
+    rows = [
+        [
+            known.name,
+            f"{known.geometry.distinct:,}",
+            number(known.geometry.effective_rank, ".1f"),
+            *(number(float(found.relative(known.name)[level]), ".3f") for level in levels),
+            *(number(float(found.mse(known.name, "image")[level]), ".4f") for level in levels),
+        ]
+        for known in found.dictionaries
+    ]
+    terminal.show(
+        heading(f"{len(found):,} images coded with few atoms: share of the latent not coded, MSE of the image"),
+        table(heads, rows),
+        *(Text(reason, style="dim") for reason in (*found.reasons, *found.absent)),
+        Text(f"\n{found.headline}", style="bold"),
+    )

@@ -1,0 +1,87 @@
+"""Numbers and tables as they look in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from separatrix.cli._words import in_command_line_words
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str | Text]], *, words: Sequence[int] = (0,)) -> Table:
+    """A table; columns whose index is in ``words`` are left-aligned and may wrap, the others are numbers."""
+    drawn = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False, header_style="bold")
+    for index, head in enumerate(heads):
+        is_text = index in words
+        drawn.add_column(
+            head,
+            justify="left" if is_text else "right",
+            no_wrap=not is_text,
+            overflow="fold" if is_text else "ellipsis",
+        )
+    for row in rows:
+        drawn.add_row(*(Text(in_command_line_words(cell)) if isinstance(cell, str) else cell for cell in row))
+    return drawn
+
+
+def heading(words: str) -> Text:
+    """A title above a table, with an empty line before it."""
+    return Text(f"\n{words}", style="bold")
+
+
+def labelled(entries: Iterable[tuple[str, str]]) -> Table:
+    """Terms and what they are, without lines."""
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    drawn.add_column(style="dim", no_wrap=True)
+    drawn.add_column(overflow="fold")
+    for term, words in entries:
+        drawn.add_row(term, Text(in_command_line_words(words)))
+    return drawn
+
+
+def number(value: float | None, pattern: str = ".3g") -> str:
+    """A number, or a dash where it is unknown.
+
+    >>> number(0.12345), number(None), number(float("nan"))
+    ('0.123', '–', '–')
+    """
+    return "–" if value is None or not math.isfinite(value) else f"{value:{pattern}}"
+
+
+def share(value: float) -> str:
+    """A share in per cent; never "0 %" or "100 %" for what is not exactly that.
+
+    >>> [share(value) for value in (0.0, 0.0004, 0.1234, 0.9996, 1.0)]
+    ['0 %', '<0.1 %', '12 %', '>99.9 %', '100 %']
+    """
+    percent = 100 * value
+    if percent <= 0 or percent >= 100:
+        return f"{percent:.0f} %"
+    if percent < 0.1:
+        return "<0.1 %"
+    if percent > 99.9:
+        return ">99.9 %"
+    return f"{percent:.1f} %" if percent < 9.95 or percent >= 99 else f"{percent:.0f} %"
+
+
+def steps(median: float | None, high: float | None) -> str:
+    """``"23 / 120"``: median and 95th percentile."""
+    return f"{number(median, ',.0f')} / {number(high, ',.0f')}"
+
+
+def duration(seconds: float) -> str:
+    """In the unit that a person would use.
+
+    >>> [duration(seconds) for seconds in (0.2, 42, 600, 7200, 3e6)]
+    ['under a second', '42 s', '10 min', '2 h', '35 days']
+    """
+    if seconds < 1:
+        return "under a second"
+    for unit, size, limit in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172_800.0)):
+        if seconds < limit:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds / 86_400:,.0f} days"

@@ -1,0 +1,295 @@
+"""The search behind `find_attractors`, in rounds: admit, step, settle.
+
+Everything that still needs steps lives in one of two pools: orbits in the model's own precision, and orbits in float64 whose claim to
+have arrived is to be confirmed or whose capture is audited. In a *round*
+
+1. **admit**: once no more than a quarter of the orbits admitted so far are unsettled, four times as many new starts join them. So
+   what the first have shown captures most of the others;
+2. **step**: every row makes up to R steps against the catalogue as it was at the head of the round. An orbit ends when it is captured
+   in a verified region (`Capture`), when its estimated error is small (a *claim*), when it has left all bounds, or when its budget is
+   used up. The orbit itself is never touched;
+3. **settle**: polish the claims in float64, add what is new to the catalogue, send the claimants on in float64 until the region of an
+   *attracting* set captures them (a slow passage near a saddle looks exactly like convergence), examine records of the oldest rows for
+   closed curves.
+
+What is known changes only between rounds. So labels depend on the starts, the seed and the protocol, and not on the batch size, the
+order of the rows within a round, or the clock; and a round can be computed in parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from separatrix.cost import JVP_WEIGHT, Cost
+from separatrix.field import LatentField
+from separatrix.limitsets._assemble import assemble
+from separatrix.limitsets._auditor import Auditor
+from separatrix.limitsets._capture import Capture
+from separatrix.limitsets._catalogue import NEARBY, Catalogue
+from separatrix.limitsets._claims import settle_claims
+from separatrix.limitsets._ledger import MOVING, Ledger
+from separatrix.limitsets._motion import LEAST_STEPS, motion
+from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets._statistical import StatisticalCapture, pays
+from separatrix.limitsets._watch import CurveWatch
+from separatrix.numerics._distances import spread as spread_of
+from separatrix.orbits._iterate import SPREAD_SAMPLE, centre_of
+from separatrix.orbits._judge import Judge
+from separatrix.orbits._observers import Observer
+from separatrix.orbits._pool import Queue, Rows, advance, width_for
+from separatrix.orbits._status import Status
+from separatrix.protocol import Protocol
+from separatrix.starts import Starts
+from separatrix.work import Progress
+
+FINE_TOLERANCE = 1e-10  # estimated error, as a share of the spread, of the second look in float64
+PILOT = 32  # starts that are admitted first
+GROWTH = 4
+ROUND = 64  # steps
+LONGEST_ROUND = 256
+_UNSETTLED = 0.25  # share of the admitted orbits that may still be unsettled when more are admitted
+_MOST_UNDER_WAY = 16_384  # orbits in a pool at once
+_NUMBERS_UNDER_WAY = 2**23  # … unless the latents are so large that this many numbers are fewer
+_NAMED = 4  # moving orbits whose motion is measured
+_NAMING_STEPS = 256
+_NAMING_SHARE = 0.05  # of the evaluations spent so far
+AT_UNSTABLE = 1e-7  # an orbit at rest this near (share of the spread) to an unstable set is on it
+
+
+class Search:
+    """One search: the pools, the sets known so far, and one ledger row per orbit.
+
+    Attributes:
+        native: orbits under way in the model's own precision.
+        claimants: those under way in float64, whose claim is to be confirmed or whose capture is audited.
+    """
+
+    native: Rows
+    claimants: Rows
+
+    def __init__(
+        self,
+        transit: LatentField,
+        fine: LatentField,
+        protocol: Protocol,
+        progress: Progress,
+    ) -> None:
+        self.transit, self.fine, self.protocol, self.progress = transit, fine, protocol, progress
+
+    def run(self, source: Starts) -> LimitSets:
+        """From starts to limit sets."""
+        with self.progress.stage("following orbits", len(source)):
+            return self._run(source)
+
+    def _run(self, source: Starts) -> LimitSets:
+        self._begin(source)
+        while True:
+            while self._admit() or len(self.native) or len(self.claimants):
+                self._step()
+                self._settle()
+                self._report()
+            audits, withdrawn = self.auditor.reopened(self.ledger, self.catalogue, self.watch.curves)
+            if self.statistical is not None:
+                withdrawn = torch.cat([withdrawn, self.statistical.withdrawn(self.ledger)])
+            if not len(audits) + len(withdrawn):
+                break
+            self.claimants = self._joined_by(self.claimants, audits)
+            self.native = self._joined_by(self.native, withdrawn)
+        notes = self._name_what_moves()
+        ledger, cost = self.ledger, self._spent()
+        orbits = ledger.orbits(self.spread, self.protocol, cost)
+        limits = assemble(self.catalogue, orbits, ledger.set)
+        audit = self.auditor.result() if self.protocol.capture else None
+        if audit is not None and self.statistical is not None:
+            audit = replace(audit, statistical=self.statistical.seen(ledger))
+        return replace(limits, audit=audit, notes=notes)
+
+    def _begin(self, source: Starts) -> None:
+        rules, transit = self.protocol, self.transit
+        sample = source.block(transit, 0, min(len(source), SPREAD_SAMPLE))
+        self.spread, self.centre = spread_of(sample), centre_of(sample)
+        self.catalogue = Catalogue(self.fine, rules, self.spread, torch.finfo(transit.dtype).eps)
+        self.auditor = Auditor(rules.audit if rules.capture else 0.0)
+        self.ledger = Ledger.blank(len(source), sample[:1].to(self.fine.dtype))
+        self.watch = CurveWatch(transit, self.catalogue, rules)
+        self.statistical: StatisticalCapture | None = None
+        if rules.capture and pays(len(source), transit.latent_dim, rules.max_wrong):
+            self.statistical = StatisticalCapture(len(source), transit.device, rules.max_wrong)
+        order = None if self.statistical is None else self.statistical.order
+        self.queue = Queue(transit, source, width_for(transit), order, None if order is None else self.ledger.ends)
+        self.native = Rows.fresh(*self.queue.take(0), rules.max_steps)
+        self.claimants = Rows.fresh(self.native.orbit, self.native.z.to(self.fine.dtype), rules.max_steps)
+        self.coarse_judge = Judge(rules, self.spread, self.centre)
+        self.fine_judge = Judge(replace(rules, tolerance=FINE_TOLERANCE), self.spread, self.centre.to(torch.float64))
+        self.evaluations = self.surplus = self.reported = 0
+        self.round = ROUND
+        self.ended = torch.zeros(0, dtype=torch.int64, device=self.native.orbit.device)
+
+    # -- admit -------------------------------------------------------------------------------------------------------
+
+    def _admit(self) -> int:
+        """How many new starts the next round begins with."""
+        self.fresh = 0
+        if not len(self.queue):
+            return 0
+        admitted = self.queue.taken
+        under_way = len(self.native) + len(self.claimants)
+        admissible = len(self.ledger)
+        if self.statistical is not None:
+            if admitted == self.statistical.admissible and not under_way:
+                self.statistical.next_part(self.ledger, self.catalogue)
+            admissible = self.statistical.admissible
+        unsettled = int((self.ledger.looked[self.native.orbit] == 0).sum()) + len(self.claimants)
+        if admitted and unsettled > _UNSETTLED * admitted:
+            return 0
+        room = min(_MOST_UNDER_WAY, max(PILOT, _NUMBERS_UNDER_WAY // self.transit.latent_dim)) - under_way
+        wanted = GROWTH * admitted if admitted else PILOT
+        if not self.protocol.capture:
+            wanted = len(self.queue)
+        self.fresh = max(0, min(wanted, room, admissible - admitted))
+        return self.fresh
+
+    # -- step --------------------------------------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        """Every row makes up to R steps; what ends is in ``self.ended``."""
+        if not self.fresh and not len(self.queue):
+            self.round = min(2 * self.round, LONGEST_ROUND)
+        running = torch.cat([self.native.orbit, self.claimants.orbit])
+        first = self.queue.taken
+        capture = Capture(self.catalogue, len(self.ledger), self.ledger.followed) if self.protocol.capture else None
+        left = self.fresh
+
+        def admitted(count: int) -> Rows:
+            nonlocal left
+            index, z = self.queue.take(min(count, left))
+            left -= len(index)
+            return Rows.fresh(index, z, self.protocol.max_steps)
+
+        observers: list[Observer] = [self.watch.records, *([self.statistical] if self.statistical else [])]
+        self.native = self._advance(self.transit, self.native, admitted, self.coarse_judge, capture, observers)
+        if len(self.claimants):
+            self.claimants = self._advance(
+                self.fine, self.claimants, lambda _: self.claimants.keep(slice(0, 0)), self.fine_judge, capture
+            )
+        new = self.queue.order[first : self.queue.taken]
+        going_on = torch.cat([self.native.orbit, self.claimants.orbit])
+        rows = torch.cat([running, new])
+        self.ended = rows[~torch.isin(rows, going_on)].sort().values
+        if capture is not None:
+            self.ledger.capture(self.ended, capture.set)
+        if self.statistical is not None:
+            self.ledger.sample(self.ended, self.statistical.set)
+
+    def _advance(
+        self,
+        field: LatentField,
+        rows: Rows,
+        admitted: Callable[[int], Rows],
+        judge: Judge,
+        capture: Capture | None,
+        observers: Sequence[Observer] = (),
+    ) -> Rows:
+        """All rows, then the admitted ones, through the pool; returned is what has not ended."""
+        taken = 0
+
+        def take(count: int) -> Rows:
+            nonlocal taken
+            carried = rows.keep(slice(taken, taken + count))
+            taken += len(carried)
+            further = admitted(count - len(carried)) if len(carried) < count else carried.keep(slice(0, 0))
+            return carried.joined(further) if len(further) else carried
+
+        with field.guest():
+            done = advance(
+                field,
+                judge,
+                take,
+                self.ledger.ends,
+                width_for(field),
+                steps=self.round,
+                observers=observers,
+                catcher=capture,
+            )
+        self.evaluations += done.evaluations
+        self.surplus += done.surplus
+        going_on = rows.keep(slice(0, 0)).joined(*done.paused)
+        return going_on.keep(going_on.orbit.argsort())
+
+    # -- settle ------------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """What the ends of this round show."""
+        ledger = self.ledger
+        self._note_arrival(self.ended[ledger.captured[self.ended] | ledger.likely[self.ended]])
+        audits = self.auditor.draw(ledger, self.ended)
+        open_rows = self.ended[ledger.set[self.ended] < 0]
+        claims = ledger.among(open_rows, Status.CONVERGED, Status.PERIODIC, Status.SLOW)
+        onward = settle_claims(self.catalogue, ledger, claims, AT_UNSTABLE * self.spread, self.protocol.max_steps)
+        for orbit, number in self.watch.found(ledger, self.native, self.ended, self._spent().total - self.surplus):
+            self._on_curve(orbit, number)
+        self.watch.watch(ledger, self.native)
+        self.claimants = self._joined_by(self.claimants, torch.cat([audits, onward]))
+
+    def _joined_by(self, pool: Rows, rows: Tensor) -> Rows:
+        """The pool with these orbits, which go on from where they ended."""
+        ends = self.ledger.ends
+        return pool.joined(Rows.fresh(rows, ends.points[rows].to(pool.z), self.protocol.max_steps, ends.steps[rows]))
+
+    def _report(self) -> None:
+        """Tell how many starts are done with; one whose claim is being confirmed, or that is audited, is not."""
+        done = self.queue.taken - len(self.native) - len(self.claimants)
+        self.progress.advance(max(0, done - self.reported))
+        self.reported = max(done, self.reported)
+
+    def _note_arrival(self, rows: Tensor) -> None:
+        """The distance of a captured orbit to its set is known, not estimated, and so is the period.
+
+        An orbit whose claim is confirmed ends where it made it.
+        """
+        if len(rows):
+            claimants, points = self.ledger.claimed(rows)
+            near = self.catalogue.distance(points, self.ledger.set[claimants]) <= NEARBY * self.spread
+            self.ledger.confirm(claimants, near)
+            self.ledger.captured[claimants[near]] = False
+            ends, numbers = self.ledger.ends, self.ledger.set[rows]
+            ends.error[rows] = self.catalogue.distance(ends.points[rows], numbers)
+            ends.period[rows] = torch.tensor([one.period for one in self.catalogue.sets], device=rows.device)[numbers]
+            self.ledger.on_curve[rows] = (
+                torch.isin(numbers, self.catalogue.curve_numbers()) & self.ledger.captured[rows]
+            )
+
+    def _on_curve(self, orbit: int, number: int) -> None:
+        """This orbit, whose record shows a closed curve, has ended."""
+        ledger, at = self.ledger, (self.native.orbit == orbit).nonzero().squeeze(1)
+        ledger.set[orbit], ledger.captured[orbit], ledger.on_curve[orbit] = number, False, True
+        if len(at):
+            rows = self.native.keep(at)
+            ends = ledger.ends
+            ends.points[orbit], ends.steps[orbit] = rows.z[0].to(ends.points), rows.t[0]
+            ends.status[orbit], ends.period[orbit] = int(Status.QUASIPERIODIC), 0
+            with self.transit.guest():
+                ends.residual[orbit] = (self.transit.bare(rows.z) - rows.z).flatten().norm().to(torch.float64)
+            self.evaluations += 1
+            self.native = self.native.keep(self.native.orbit != orbit)
+
+    # -- what is said at the end -------------------------------------------------------------------------------------
+
+    def _name_what_moves(self) -> tuple[str, ...]:
+        """How some of the orbits move that found no limit set, at a small share of what they have cost."""
+        rows = self.ledger.among((self.ledger.set < 0).nonzero().squeeze(1), *MOVING)
+        affordable = int(_NAMING_SHARE * (self._spent().map - self.surplus) / (1 + JVP_WEIGHT))
+        steps = min(_NAMING_STEPS, affordable)
+        if not len(rows) or steps < LEAST_STEPS:
+            return ()
+        points = self.ledger.ends.points[rows[: min(_NAMED, affordable // steps)]]
+        followed = motion(self.transit, points, steps=steps)
+        self.catalogue.cost += followed.cost
+        return (followed.sentence,)
+
+    def _spent(self) -> Cost:
+        return Cost(map=self.evaluations) + self.catalogue.cost + self.watch.cost

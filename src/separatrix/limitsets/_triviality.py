@@ -1,0 +1,55 @@
+"""Is the field trivial? One attractor that takes everything within a few steps says nothing about the data.
+
+An untrained network does exactly that, so this question comes before any reading of attractors as a dictionary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from separatrix.limitsets._sets import Kind, LimitSets
+
+TAKES_ALL = 0.99  # share of starts on one attracting point
+FAST = 25.0  # median steps to the protocol's tolerance (1e-5: a rate of about 0.6 per step) that count as a few
+
+
+@dataclass(frozen=True)
+class Triviality:
+    """The answer and the sentence that goes with it."""
+
+    trivial: bool
+    sentence: str
+
+
+def triviality(limits: LimitSets) -> Triviality:
+    """Trivial: one fixed point attracts at least 99 % of the starts in a median of at most 25 steps.
+
+    >>> from separatrix import LatentField, find_attractors
+    >>> field = LatentField.from_map(lambda z: 0.1 * z, latent_shape=(1,), dtype=torch.float64)
+    >>> triviality(find_attractors(field, torch.linspace(-1, 1, 9, dtype=torch.float64)[:, None])).trivial
+    True
+    """
+    attractors = limits.attractors
+    if not len(limits.labels) or not len(attractors):
+        return Triviality(False, "No attractor was found, so there is nothing to be trivial or not.")
+    share = float(attractors.fractions.max())
+    winner = int(attractors.fractions.argmax())
+    if share < TAKES_ALL or int(attractors.kind[winner]) != int(Kind.FIXED_POINT):
+        return Triviality(
+            False,
+            f"Not trivial: the largest basin holds {share:.0%} of the starts, among {len(attractors)} attractor{'' if len(attractors) == 1 else 's'}.",
+        )
+    there = (attractors.labels == winner) & limits.orbits.followed
+    steps = float(limits.orbits.steps[there].to(torch.float64).quantile(0.5))
+    if steps <= FAST:
+        return Triviality(
+            True,
+            f"Trivial: one point takes {share:.1%} of the starts in a median of {steps:.0f} steps, as an untrained network "
+            "would; it is no dictionary of anything.",
+        )
+    return Triviality(
+        False,
+        f"One point takes {share:.1%} of the starts, slowly (median {steps:.0f} steps): a single mode, not a dictionary.",
+    )

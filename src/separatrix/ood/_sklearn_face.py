@@ -1,0 +1,132 @@
+"""The detectors as a scikit-learn outlier estimator. There, and only there, *lower* = more unusual: scikit-learn's sign."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from separatrix.field import LatentField
+from separatrix.ood._baselines import KNNDetector, MahalanobisDetector, ResidualDetector
+from separatrix.ood._detector import Detector
+from separatrix.ood._kernel_field import KernelDenoiser
+from separatrix.ood._trajectory import TrajectoryDetector
+from separatrix.ood._typicality import TypicalityDetector
+from separatrix.protocol import Protocol
+
+_SEARCH = Protocol(max_steps=500)
+
+
+class LatentOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Outliers among rows, by the trajectories of a latent field.
+
+    Rows are latents of ``field``, or with ``field=None`` plain features: then the field is the kernel denoiser of the
+    training rows, whose attractors are the modes of their density (`KernelDenoiser`).
+
+    Args:
+        field: a `LatentField` whose latent has as many coordinates as the rows, or None.
+        detector: ``"typicality"``, ``"trajectory"``, ``"knn"``, ``"mahalanobis"`` or ``"residual"``. What speaks
+            for the default (docs/ood.md) was measured on images, with their reconstruction errors, which rows do not have.
+        contamination: share of the training rows that `predict` calls outliers: a quantile, not a promise. `p_values` come
+            from rows that were held out.
+        max_rows: keep at most so many training rows in the kernel denoiser.
+        random_state: seed of the splits.
+
+    Attributes (after fit): ``detector_``, ``offset_``, ``n_features_in_``.
+
+    >>> rows = np.random.default_rng(0).normal(size=(200, 2))
+    >>> estimator = LatentOutlierDetector().fit(rows)
+    >>> estimator.predict([[1.0, 0.5], [9.0, 9.0]]).tolist()
+    [1, -1]
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "field": [LatentField, None],
+        "detector": [StrOptions({"typicality", "trajectory", "knn", "mahalanobis", "residual"})],
+        "contamination": [Interval(Real, 0, 0.5, closed="right")],
+        "max_rows": [Interval(Integral, 2, None, closed="left")],
+        "random_state": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        field: LatentField | None = None,
+        *,
+        detector: str = "typicality",
+        contamination: float = 0.1,
+        max_rows: int = 1000,
+        random_state: int = 0,
+    ) -> None:
+        self.field = field
+        self.detector = detector
+        self.contamination = contamination
+        self.max_rows = max_rows
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+        """Fit on rows ``(n, k)``, n ≥ 6; ``y`` is ignored."""
+        rows = validate_data(self, X, dtype=np.float64, ensure_min_samples=6)
+        latents = torch.from_numpy(np.ascontiguousarray(rows).copy())
+        field = self.field
+        if field is None:
+            chosen = np.random.default_rng(self.random_state).permutation(len(rows))[: self.max_rows]
+            field = KernelDenoiser(latents[torch.from_numpy(np.sort(chosen))]).field()
+        self.detector_ = self._detector(field).fit_features(self._shaped(latents, field), seed=self.random_state)
+        self.offset_ = float(np.quantile(self._scores(rows), self.contamination))
+        return self
+
+    def score_samples(self, X: Any) -> NDArray[np.float64]:
+        """Minus the detector's score: *lower* = more unusual; −inf where the row cannot be scored."""
+        check_is_fitted(self)
+        return self._scores(validate_data(self, X, dtype=np.float64, reset=False))
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """``score_samples − offset_``: negative for outliers."""
+        shifted: NDArray[np.float64] = self.score_samples(X) - self.offset_
+        return shifted
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """+1 for inliers, −1 for outliers."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_values(self, X: Any) -> NDArray[np.float64]:
+        """Split-conformal p-values from the rows that ``fit`` held out, as of `Detector.p_values`: NaN where there is no score."""
+        check_is_fitted(self)
+        # Not from score_samples, where a row that cannot be scored has become the most unusual one.
+        scores = self._detector_scores(validate_data(self, X, dtype=np.float64, reset=False))
+        values: NDArray[np.float64] = self.detector_.p_values_of(scores).numpy()
+        return values
+
+    def _detector(self, field: LatentField) -> Detector:
+        makers: dict[str, Any] = {
+            "typicality": lambda: TypicalityDetector(field, protocol=_SEARCH, seed=self.random_state),
+            "trajectory": lambda: TrajectoryDetector(field, protocol=_SEARCH, self_check=False),
+            "knn": lambda: KNNDetector(field),
+            "mahalanobis": lambda: MahalanobisDetector(field),
+            "residual": lambda: ResidualDetector(field),
+        }
+        made: Detector = makers[self.detector]()
+        return made
+
+    def _scores(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        minus: NDArray[np.float64] = -self._detector_scores(rows).nan_to_num(nan=torch.inf, posinf=torch.inf).numpy()
+        return minus
+
+    def _detector_scores(self, rows: NDArray[np.float64]) -> torch.Tensor:
+        latents = torch.from_numpy(np.ascontiguousarray(rows).copy())
+        return self.detector_.score_features(self._shaped(latents, self.detector_.field))
+
+    @staticmethod
+    def _shaped(latents: torch.Tensor, field: LatentField) -> torch.Tensor:
+        if latents.shape[1] != field.latent_dim:
+            raise ValueError(
+                f"Rows of {latents.shape[1]} features are no latents of a field with {field.latent_dim} coordinates."
+            )
+        return latents.reshape(len(latents), *field.latent_shape)

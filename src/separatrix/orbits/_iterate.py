@@ -1,0 +1,167 @@
+"""z_{t+1} = f(z_t) for many starts, with an active set: a finished orbit costs nothing more."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from separatrix.cost import Cost
+from separatrix.errors import ConvergenceWarning, InputError, NotConvergedError
+from separatrix.field import LatentField
+from separatrix.numerics._distances import spread as spread_of
+from separatrix.orbits._judge import Judge
+from separatrix.orbits._observers import Observer, Paths
+from separatrix.orbits._pool import Catcher, Columns, Queue, Rows, advance, width_for
+from separatrix.orbits._result import Orbits
+from separatrix.orbits._status import Status
+from separatrix.protocol import Protocol
+from separatrix.starts import Starts, as_starts
+from separatrix.work import SILENT, Progress
+
+SPREAD_SAMPLE = 4096  # the first starts define the length unit; enough for a few per cent
+
+
+def iterate(
+    field: LatentField,
+    starts: Starts | Tensor,
+    protocol: Protocol | str | None = None,
+    *,
+    observers: Sequence[Observer] = (),
+    store_paths: bool = False,
+    batch_size: int | None = None,
+    spread: float | None = None,
+    progress: bool | Progress = False,
+    throw: bool = False,
+) -> Orbits:
+    """Iterate the latent map from every start until the protocol's stop rule, or its budget, ends the orbit.
+
+    z_{t+1} = f(z_t), t = 0 … N. Finished orbits leave the batch and waiting starts take their place, so the network
+    always sees full batches of orbits that still move.
+
+    Args:
+        field: the latent field.
+        starts: ``(n, *latent)`` points, or `separatrix.starts._starts`.
+        protocol: stop rule and budget; the default ends an orbit when its estimated distance to the limit is small.
+        observers: record statistics along the way (`separatrix.orbits._observers`), or end orbits.
+        store_paths: keep whole orbits in ``Orbits.paths``; for few and short ones.
+        batch_size: most latents in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
+        spread: the length unit of the tolerances; that of the starts if not given.
+        progress: show a progress bar that counts finished orbits, or move the one that is there (`separatrix.work._progress`).
+        throw: raise if an orbit reached no limit set, instead of warning.
+
+    Returns:
+        One row per start, in the order of the starts.
+
+    Raises:
+        InputError: bad starts or batch size.
+        NotConvergedError: with ``throw=True``.
+
+    Cost: N + 1 map evaluations for an orbit of N steps (the last one gives the residual of the end point), and p more at the end
+    of one that is on a cycle of period p.
+
+    >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,), dtype=torch.float64)
+    >>> orbits = iterate(field, torch.ones(3, 2, dtype=torch.float64))
+    >>> orbits.counts
+    {<Status.CONVERGED: 1>: 3}
+    >>> bool((orbits.rate - 0.5).abs().max() < 1e-9)
+    True
+    """
+    field, protocol = LatentField.of(field), Protocol.of(protocol)
+    source = as_starts(starts)
+    watching: list[Observer] = [*observers, *([Paths()] if store_paths else [])]
+    names = [observer.name for observer in watching]
+    if len(set(names)) < len(names):
+        raise InputError(f"Observers need different names; these are {', '.join(names)}.")
+    with Progress.of(progress).stage("following orbits", len(source)) as line:
+        orbits = run_orbits(field.with_batch_size(batch_size), source, protocol, watching, spread, line)
+    report_unfinished(orbits, throw)
+    return orbits
+
+
+def run_orbits(
+    field: LatentField,
+    source: Starts,
+    protocol: Protocol,
+    observers: Sequence[Observer] = (),
+    spread: float | None = None,
+    progress: Progress = SILENT,
+    catcher: Catcher | None = None,
+    centre: Tensor | None = None,
+) -> Orbits:
+    """:func:`iterate` without the warning, for searches that go on with the unfinished orbits.
+
+    ``progress`` is advanced by one for every orbit that ends. ``centre`` ``(k,)`` is what divergence is measured from; the mean
+    of the starts if not given, so that what becomes of one start may then depend on another that lies far out.
+    """
+    with field.guest():
+        return _run(field, source, protocol, observers, spread, progress, catcher, centre)
+
+
+def _run(
+    field: LatentField,
+    source: Starts,
+    protocol: Protocol,
+    observers: Sequence[Observer],
+    spread: float | None,
+    progress: Progress,
+    catcher: Catcher | None,
+    centre: Tensor | None,
+) -> Orbits:
+    sample = source.block(field, 0, min(len(source), SPREAD_SAMPLE))
+    unit = spread_of(sample) if spread is None else spread
+    judge = Judge(protocol, unit, centre_of(sample) if centre is None else centre)
+    columns = Columns.empty(len(source), sample)
+    for observer in observers:
+        observer.begin(len(source), sample[:1])
+    width = width_for(field)
+    queue = Queue(field, source, width)
+
+    def take(count: int) -> Rows:
+        return Rows.fresh(*queue.take(count), protocol.max_steps)
+
+    done = advance(field, judge, take, columns, width, observers=observers, catcher=catcher, progress=progress)
+    evaluations = done.evaluations
+    evaluations += _measure_cycles(field, columns)
+    paths = [observer.result() for observer in observers if isinstance(observer, Paths)]
+    observed = {observer.name: observer.result() for observer in observers if not isinstance(observer, Paths)}
+    return Orbits(
+        **vars(columns),
+        spread=unit,
+        protocol=protocol,
+        cost=Cost(map=evaluations),
+        paths=paths[0] if paths else None,
+        observed=observed,
+    )
+
+
+def centre_of(sample: Tensor) -> Tensor:
+    """``(k,)`` the mean of the finite starts, which divergence is measured from."""
+    finite = sample[sample.flatten(1).isfinite().all(dim=1)]
+    return (finite if len(finite) else torch.zeros_like(sample)).flatten(1).mean(dim=0)
+
+
+def _measure_cycles(field: LatentField, columns: Columns) -> int:
+    """The residual of a point on a cycle is ‖f^p(z) − z‖, at exactly the reported point: p more evaluations for each, returned."""
+    rows = (columns.status == int(Status.PERIODIC)).nonzero().squeeze(1)
+    rows = rows[columns.period[rows].argsort(descending=True, stable=True)]
+    periods, z = columns.period[rows].tolist(), columns.points[rows]
+    for step in range(max(periods, default=0)):
+        going = sum(period > step for period in periods)
+        z[:going] = field.bare(z[:going])
+    columns.residual[rows] = (z - columns.points[rows]).flatten(1).norm(dim=1).to(torch.float64)
+    return sum(periods)
+
+
+def report_unfinished(orbits: Orbits, throw: bool) -> None:
+    """One warning with the counts per status and their remedies, or an exception if the caller prefers one."""
+    lost = {status: count for status, count in orbits.counts.items() if not status.reached_limit_set}
+    if not lost:
+        return
+    parts = [f"{count} {status.name} ({status.sentence}; {status.remedy})" for status, count in lost.items()]
+    message = f"{sum(lost.values())} of {len(orbits)} orbits reached no limit set: {'; '.join(parts)}."
+    if throw:
+        raise NotConvergedError(message)
+    warnings.warn(message, ConvergenceWarning, stacklevel=3)

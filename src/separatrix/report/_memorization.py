@@ -1,0 +1,235 @@
+"""The page and the model-card section of a memorization audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from separatrix.plots._style import percent
+from separatrix.report._chapter import attractor_cards, page_of
+from separatrix.report._markdown import escaped
+from separatrix.report._page import Block, Bullets, Cell, Facts, Page, Picture, Prose, Section, Table, Verdict
+from separatrix.report._results import ModelResults
+from separatrix.studies._memorization import Decision, Memorization, MemorizationAudit
+from separatrix.studies._resemblance import Resemblance
+
+_RISKIEST = 24
+_NEAREST_TO_IT = 6  # shown where none is called
+NOT_CALLED = "not called"
+NAMED = 20  # images that a model card names; summary.json has all
+STARTS = {"train": "training images", "held-out": "held-out images", "noise": "Gaussian noise"}
+"""What the sources of a `Memorization` are called on pages and in figures."""
+PIXEL_NOISE = "images of uniform noise"
+"""The lower null: no starts, unlike Gaussian noise."""
+_TONES = {Decision.EXCEEDED: "alarm", Decision.WITHIN: "calm", Decision.CANNOT_SAY: "open"}
+
+
+def audit_page(audit: MemorizationAudit, results: ModelResults, figures: Mapping[str, Picture] | None = None) -> Page:
+    """The decision first, then the riskiest attractors, then every null, then all that is known about the model."""
+    shown = riskiest(audit.memorization.resemblance)
+    page = page_of(results, figures, shown=shown)
+    verdict = Verdict(audit.decision.capitalize(), _after(audit), _TONES[audit.decision])
+    opening = [
+        Section("The riskiest attractors", _riskiest(results, shown)),
+        Section("How close, and compared with what", [null_table(audit.memorization), *_context(audit.memorization)]),
+        Section("How varied the attractors are", [variety_table(audit.memorization)]),
+        Section("What each kind of start finds", [source_table(audit.memorization), *_alike(audit.memorization)]),
+        Section("What this audit does not see", [Bullets(limits_of_the_audit(audit))]),
+    ]
+    return replace(page, title=f"Memorization audit of {results.title}", verdict=verdict, opening=opening)
+
+
+def null_table(study: Memorization) -> Table:
+    """Quantiles of the closeness to the training images, of attractors and of everything they are compared with."""
+    found = study.resemblance
+    sign = 1 if found.distance == "cosine" else -1
+    noise_only = (
+        () if study.noise_only is None else (("further attractors, from Gaussian noise", study.noise_only.coefficient),)
+    )
+    rows = (
+        ("attractors", found.coefficient),
+        *noise_only,
+        ("training images, to the others", study.other_train),
+        ("held-out images", found.held_out),
+        (PIXEL_NOISE, found.noise),
+    )
+    name = "cosine" if found.distance == "cosine" else f"{found.distance} distance"
+    return Table(
+        ("images", "number", "5 %", "median", "95 %", "closest"),
+        tuple(_quantiles(words, sign * values, sign) for words, values in rows if len(values)),
+        f"The {name} to the nearest training image. Attractors beside what unseen images and noise reach: only the excess "
+        "means anything.",
+    )
+
+
+def source_table(study: Memorization) -> Table:
+    """What training, held-out and noise starts find."""
+    rows = [
+        (
+            Cell(STARTS[name]),
+            Cell(f"{source.starts:,}"),
+            Cell(str(source.attractors)),
+            Cell(percent(source.distinct)),
+            Cell(f"{source.shared} ({percent(source.shared / source.attractors)})" if source.attractors else "0"),
+            Cell(f"{source.evaluations:,.0f}"),
+            Cell(source.fates.words),
+        )
+        for name, source in study.sources.items()
+    ]
+    return Table(
+        (
+            "starts",
+            "number",
+            "attractors",
+            "attractors per start",
+            "found from training images too",
+            "cost, evaluations",
+            "what became of the starts",
+        ),
+        tuple(rows),
+        "Attractors per start: a few percent where many starts share a prototype, 100 % where every start keeps one of its "
+        "own. What is found from other starts only is stored too, but no followed training image leads there.",
+        words=frozenset({0, 6}),
+    )
+
+
+def variety_table(study: Memorization) -> Table:
+    """How many directions the decoded attractors fill, beside as many training images."""
+    rows = (("attractors, decoded", study.attractors), ("as many training images", study.train))
+    return Table(
+        ("images", "number", "components for 90 % of the variance", "entropy rank"),
+        tuple(
+            (Cell(words), Cell(f"{found.items:,}"), Cell(str(found.components)), Cell(f"{found.entropy_rank:.1f}"))
+            for words, found in rows
+        ),
+        "Components: the fewest principal components that hold 90 % of the variance. Entropy rank: exp(−Σ p ln p) over their "
+        "shares p, which no threshold decides. Far below the training images: variations of a few prototypes. Neither can "
+        "exceed the number of images − 1.",
+    )
+
+
+def limits_of_the_audit(audit: MemorizationAudit) -> tuple[str, ...]:
+    """What a reader must keep in mind, whatever the decision."""
+    return (
+        "Images that are stored in another way than as attractors; a model may reproduce what it does not settle on.",
+        *audit.memorization.would_change,
+    )
+
+
+def model_card_section(audit: MemorizationAudit, name: str) -> str:
+    """A Markdown section for a model card.
+
+    The numbers are those of the audit, the limits are not left out.
+    """
+    study = audit.memorization
+    lines = [
+        "## Memorization",
+        "",
+        f"Audit of {escaped(name)} by its latent attractors (separatrix). **{audit.decision.capitalize()}.** "
+        f"{escaped(_after(audit))}",
+        "",
+        *(f"* {escaped(sentence)}" for sentence in study.context),
+        *([] if study.chamfer is None else [f"* {escaped(study.chamfer.sentence)}"]),
+        *(f"* {escaped(sentence)}" for sentence in given_back_words(audit)),
+        "",
+        "What this does not see:",
+        "",
+        *(f"* {escaped(sentence)}" for sentence in limits_of_the_audit(audit)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def given_back_words(audit: MemorizationAudit, most: int = NAMED) -> tuple[str, ...]:
+    """Which training images are given back, exact copies apart: by file where they have one, else by row number."""
+    return copies_listed("Given back", audit.given_back, audit.exact, audit.names, most)
+
+
+def copies_listed(
+    words: str, called: Tensor, exact: Tensor, names: Sequence[str], most: int = NAMED
+) -> tuple[str, ...]:
+    """A sentence on the images that are exact copies and one on the other called ones, by name or else by row number.
+
+    >>> import torch
+    >>> copies_listed("Found", torch.tensor([0, 2]), torch.tensor([2]), ("a.png", "b.png", "c.png"))
+    ('Found as exact copies: c.png.', 'Found not exactly: a.png.')
+    """
+    copies = exact.tolist()
+    others = [row for row in called.tolist() if row not in copies]
+    sentences = []
+    for kind, rows in (("as exact copies", copies), ("not exactly", others)):
+        if rows:
+            listed = ", ".join(names[row] if names else f"no. {row}" for row in rows[:most])
+            more = f" and {len(rows) - most:,} more (all are in summary.json)" if len(rows) > most else ""
+            sentences.append(f"{words} {kind}: {listed}{more}.")
+    return tuple(sentences)
+
+
+def _after(audit: MemorizationAudit) -> str:
+    """The sentence without the decision that it begins with."""
+    sentence = audit.sentence.removeprefix(f"{audit.decision.capitalize()}: ")
+    return f"{sentence[0].upper()}{sentence[1:]}"
+
+
+def riskiest(found: Resemblance) -> list[int]:
+    """The limit sets that stand first on the page: those called, else those nearest to it, smallest p-values first."""
+    order = sorted(
+        range(len(found)),
+        key=lambda row: (float(found.p_value[row]), float(found.ratio[row]), -float(found.coefficient[row])),
+    )
+    called = [row for row in order if bool(found.significant[row])]
+    sets: list[int] = found.sets[called[:_RISKIEST] or order[:_NEAREST_TO_IT]].tolist()
+    return sets
+
+
+def _riskiest(results: ModelResults, shown: Sequence[int]) -> list[Block]:
+    found = results.resemblance
+    assert found is not None
+    if not shown:
+        return [Prose(("No attractor was found.",))]
+    if bool(found.significant.any()):
+        return attractor_cards(results, shown)
+    which = (
+        "It is shown"
+        if len(found) == 1
+        else f"Those with the smallest p-values, {len(shown)} of {len(found)}, are shown"
+    )
+    words = (
+        "None of the attractors that training images lead to is called: none comes closer to one training image than unseen "
+        "images do, at a false discovery rate of "
+        f"{found.alpha:g}. {which} all the same, beside the training image that each resembles."
+    )
+    return [Prose((words,)), *attractor_cards(results, shown, uncalled=NOT_CALLED)]
+
+
+def _context(study: Memorization) -> list[Block]:
+    blocks: list[Block] = [Bullets(study.context)] if study.context else []
+    if study.decomposition is not None:
+        blocks.append(Prose((study.decomposition.sentence,)))
+    return blocks
+
+
+def _alike(study: Memorization) -> list[Block]:
+    """How alike the attractors of noise and of training images are, where both have some."""
+    found = study.chamfer
+    if found is None:
+        return []
+    entries = (
+        (
+            "Chamfer similarity, cosine",
+            f"{found.cosine:.3f}: near 1, noise leads to the directions that training images do",
+        ),
+        (
+            "Chamfer distance, Euclidean",
+            f"{found.euclidean:.3g} spreads of the points where training images end: near 0, noise leads to the same places",
+        ),
+    )
+    return [Facts(entries)]
+
+
+def _quantiles(words: str, values: Tensor, sign: int) -> tuple[Cell, ...]:
+    low, middle, high = (float(values.quantile(q)) for q in (0.05, 0.5, 0.95))
+    closest = float(values.max() if sign > 0 else values.min())
+    return (Cell(words), Cell(f"{len(values):,}"), *(Cell(f"{value:.3f}") for value in (low, middle, high, closest)))

@@ -1,0 +1,85 @@
+"""Everything that is known about one model, gathered for its figures and its chapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from separatrix.errors import InputError
+from separatrix.field import LatentField
+from separatrix.limitsets._sensitivity import Sensitivity
+from separatrix.limitsets._sets import LimitSets
+from separatrix.plots._plane import Extent
+from separatrix.protocol import Protocol
+from separatrix.studies._resemblance import Resemblance
+
+GRID_RULES = Protocol(tolerance=1e-3, capture=False)
+"""For the map of basins, whose shades are steps: all starts are followed by one rule, none is captured earlier than its
+neighbour. Every end is polished and confirmed all the same, so a coarse stop is enough."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GridSearch:
+    """A search from ``starts.grid``: its result, the grid's shape (h, w) and extent (x, x, y, y)."""
+
+    limits: LimitSets
+    shape: tuple[int, int]
+    extent: Extent
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelResults:
+    """What a report on one model is made from. Beyond the field and one search, each part adds a section.
+
+    Attributes:
+        title: the model in a few words.
+        subtitle: in one line.
+        latent_field: the latent vector field.
+        searches: results by the kind of their starts, such as ``{"encoded digits": …, "Gaussian noise": …}``.
+        together: the searches as one (see `joined`), if the chapter is about the attractors of all of them; it is
+            about those of the first if not given.
+        train: training images, to stand beside the attractors.
+        train_names: one per image of ``train``, such as its file; empty if it has none beyond its row number.
+        noun: what the images of ``train`` are called: nobody knows of a suspected image that it was trained on.
+        resemblance: of `limits`.
+        sensitivity: of the starts of the first search.
+        grid: a search over a grid of a two-dimensional latent space, for the map of basins.
+        inputs: a few images whose orbits are shown, by name.
+        facts: what else is known about the model, in words.
+    """
+
+    title: str
+    subtitle: str
+    latent_field: LatentField
+    searches: Mapping[str, LimitSets]
+    together: LimitSets | None = None
+    train: Tensor | None = None
+    train_names: Sequence[str] = ()
+    noun: str = "training image"
+    resemblance: Resemblance | None = None
+    sensitivity: Sensitivity | None = None
+    grid: GridSearch | None = None
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.searches:
+            raise InputError(
+                "A report needs at least one search, such as searches={'data': find_attractors(field, starts)}."
+            )
+
+    def image_words(self, row: int) -> str:
+        """An image of ``train`` by its row number and its name, such as ``"17 (shoes/0017.png)"``."""
+        return f"{row:,} ({self.train_names[row]})" if self.train_names else f"{row:,}"
+
+    @property
+    def limits(self) -> LimitSets:
+        """What the chapter is about, which all names and colours follow."""
+        return self.first if self.together is None else self.together
+
+    @property
+    def first(self) -> LimitSets:
+        """The first search."""
+        return next(iter(self.searches.values()))

@@ -1,0 +1,89 @@
+"""One self-contained HTML file from a page: no script, no request, nothing that is not in the file."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from importlib import resources
+from pathlib import Path
+from uuid import uuid4
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from separatrix.errors import FileError
+from separatrix.report._page import Page
+
+
+def write_report(path: str | Path, page: Page) -> Path:
+    """Write ``page`` as one HTML file that works offline, in print, on phones, in light and dark.
+
+    Everything a page says comes from data (model names, file names, messages), so every character of it is
+    escaped. The file appears whole or not at all.
+
+    Args:
+        path: of the file; its folder must exist.
+        page: what it says.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileError: the file cannot be written.
+
+    >>> import tempfile
+    >>> from separatrix.report._page import Page, Verdict
+    >>> page = Page("A <b>hostile</b> name", Verdict("nothing", "Nothing was found."), ("What this is.",))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     text = write_report(f"{folder}/report.html", page).read_text(encoding="utf-8")
+    >>> "&lt;b&gt;hostile" in text, "<b>hostile" in text
+    (True, False)
+    """
+    target = Path(path)
+    text = rendered(page)
+    sibling = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
+    try:
+        sibling.write_text(text, encoding="utf-8")
+        os.replace(sibling, target)
+    except OSError as error:
+        sibling.unlink(missing_ok=True)
+        reason = error.strerror or type(error).__name__
+        raise FileError(
+            f"The report cannot be written to {target} ({reason}); choose a folder that exists and has room."
+        ) from error
+    return target
+
+
+def rendered(page: Page) -> str:
+    """The HTML text of a page."""
+    return environment().get_template("page.html.j2").render(page=page, style=page_style())
+
+
+def environment() -> Environment:
+    """Templates of this folder; every character of what they are given is escaped."""
+    made = Environment(
+        loader=PackageLoader("separatrix.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters["data_uri"] = _data_uri
+    made.filters["anchor"] = _anchor
+    return made
+
+
+def page_style() -> Markup:
+    """The style sheet that all pages share."""
+    return Markup(resources.files("separatrix.report").joinpath("page.css").read_text(encoding="utf-8"))
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _anchor(title: str) -> str:
+    """A fragment identifier from a title."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "part"

@@ -1,0 +1,1 @@
+"""Whole runs: a folder of stages, each stored once."""

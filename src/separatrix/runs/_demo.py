@@ -1,0 +1,296 @@
+"""The whole way on real data: three small autoencoders of handwritten digits and what they remember.
+
+All three have the same architecture and are trained the same way, to rebuild digits from noisy copies, with
+about the same number of gradient steps. They differ in the number of latent coordinates and in the number of
+training images. So the differences between their fields are the effect of the bottleneck and of the data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from separatrix import starts
+from separatrix.errors import ConvergenceWarning
+from separatrix.field import LatentField
+from separatrix.limitsets import LimitSets, find_attractors, sensitivity
+from separatrix.models import ConvAutoencoder, save_model, train_autoencoder
+from separatrix.numerics import counter_random
+from separatrix.plots import Plane
+from separatrix.plots._film import TIMES
+from separatrix.report._budget import FigureBudget
+from separatrix.report._comparison import comparison_page
+from separatrix.report._drawing import NOT_ASKED_FOR, illustrate, with_missing
+from separatrix.report._figures import Plan, planned_figures
+from separatrix.report._joined import joined
+from separatrix.report._page import Page, Picture
+from separatrix.report._results import GRID_RULES, GridSearch, ModelResults
+from separatrix.report._tables import versions
+from separatrix.report._write import write_report
+from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, NUMBERS, DemoModel, DemoResult, headline_of, row_of
+from separatrix.storage import ROOM, new_folder, save_result
+from separatrix.studies._resemblance import resemblance
+from separatrix.work import Progress
+
+__all__ = ["DemoModel", "DemoResult", "run_demo"]
+
+_TRAIN = 1400  # of the 1797 digits; the others are never trained on
+_CHANNELS = 16
+_LEARNING_RATE = 5e-3
+_NOISE = 0.2  # standard deviation of the noise on the training inputs
+_FILMED = (3, 5, 8)  # classes of the unseen digits in the films
+_HERO = {"pure noise": "noise 2", "an unseen 3": "an unseen 3"}  # of those, what opens the page
+_REPORT, _SUMMARY = "report.html", "summary.json"
+KIND = "separatrix demo"
+
+
+@dataclass(frozen=True)
+class _Effort:
+    """How much work each part gets."""
+
+    epochs: int
+    epochs_on_ten: int
+    starts: int
+    grid: int
+    resolution: int
+    sensitivity: int
+
+
+_FULL = _Effort(epochs=20, epochs_on_ten=400, starts=128, grid=44, resolution=80, sensitivity=24)
+_QUICK = _Effort(epochs=4, epochs_on_ten=150, starts=32, grid=12, resolution=24, sensitivity=6)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One of the models."""
+
+    name: str
+    title: str
+    latent_dim: int
+    only_ten: bool
+
+
+_PLANS = (
+    _Plan("k2", "Two numbers, 1,400 digits", 2, only_ten=False),
+    _Plan("k16", "Sixteen numbers, 1,400 digits", 16, only_ten=False),
+    _Plan("k16-ten-digits", "Sixteen numbers, ten digits", 16, only_ten=True),
+)
+_QUICK_PLANS = (_PLANS[0], _PLANS[2])
+
+
+def run_demo(
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    quick: bool = False,
+    overwrite: bool = False,
+    figures: bool = True,
+    progress: bool | Progress = True,
+) -> DemoResult:
+    """Train three models, find their attractors from digits and noise, judge them, write a run directory.
+
+    The directory appears whole or not at all: ``report.html``, ``summary.json``, and for each model a folder
+    with the weights and the search results. The figures come last (see `examine`).
+
+    Args:
+        out: the run directory; must not exist yet.
+        seed: of the split, the initial weights, the training and the noise. The same seed on the same machine
+            gives the same numbers.
+        quick: two of the models and a fifth of the work, to see that everything runs; the models are then not
+            good enough to be read.
+        overwrite: replace an earlier demo at ``out``; anything else there is never touched.
+        figures: draw them.
+        progress: show a progress bar, or move the one that is there (`separatrix.work._progress`).
+
+    Raises:
+        FileError: something that is not to be replaced is at ``out``, or it cannot be written.
+
+    Cost: about a quarter of a million map evaluations and 1300 small training steps; half a minute.
+    """
+    target = Path(out)
+    began = time.perf_counter()
+    effort, plans = (_QUICK, _QUICK_PLANS) if quick else (_FULL, _PLANS)
+    with (
+        _one_thread(),
+        warnings.catch_warnings(),
+        Progress.of(progress).stage("demo", 2 * len(plans) + 1) as line,
+    ):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the page says it, with the reasons
+        with new_folder(out, kind=KIND, overwrite=overwrite, room=ROOM) as folder:
+            digits = _Digits.load(seed)
+            found = [_studied(plan, digits, effort, seed, folder, line) for plan in plans]
+            results = {plan.name: result for plan, (result, _) in zip(plans, found, strict=True)}
+            verdict = headline_of(list(results.values()))
+
+            def page(drawn: Mapping[str, Picture]) -> Page:
+                return comparison_page(
+                    f"What {NUMBERS[len(plans)]} autoencoders of handwritten digits remember",
+                    verdict,
+                    list(results.values()),
+                    [
+                        {key.removeprefix(f"{name}/"): drawn[key] for key in drawn if key.startswith(f"{name}/")}
+                        for name in results
+                    ],
+                    inputs={words: digits.films[name] for words, name in _HERO.items()} if drawn else {},
+                )
+
+            write_report(folder / _REPORT, with_missing(page({}), () if figures else (NOT_ASKED_FOR,)))
+            finished = DemoResult(
+                target,
+                target / _REPORT,
+                f"{verdict.words} {verdict.sentence}",
+                tuple(row for _, row in found),
+                seed,
+                time.perf_counter() - began,
+            )
+            # Times and places change from run to run and would hide whether anything else did.
+            lasting = {
+                key: value for key, value in finished.to_dict().items() if key not in ("seconds", "folder", "report")
+            }
+            summary = {"kind": KIND, "quick": quick, **lasting, "versions": versions()}
+            (folder / _SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if figures:
+            illustrate(target / _REPORT, _planned(results, effort.resolution), page, progress=line)
+    return replace(finished, seconds=time.perf_counter() - began)
+
+
+def _planned(results: Mapping[str, ModelResults], resolution: int) -> Plan:
+    """The figures of all models, each in the folder of its model. What they cost is known here, and small."""
+    plan: Plan = {}
+    for name, of_one in results.items():
+        budget = FigureBudget(portrait=resolution**2, film=len(of_one.inputs) * max(TIMES), basins=0, steps=1.0)
+        plan |= {f"{name}/{figure}": make for figure, make in planned_figures(of_one, budget).items()}
+    return plan
+
+
+@dataclass(frozen=True)
+class _Digits:
+    """Images ``(n, 1, 8, 8)`` in [0, 1].
+
+    Attributes:
+        train: for training.
+        ten: one of each digit from ``train``.
+        unseen: never trained on.
+        films: unseen digits and images of pure noise, by name, to be fed to the models.
+    """
+
+    train: Tensor
+    ten: Tensor
+    unseen: Tensor
+    films: dict[str, Tensor]
+
+    @classmethod
+    def load(cls, seed: int) -> _Digits:
+        source = load_digits()
+        order = np.random.default_rng(seed).permutation(len(source.images))
+        images = torch.from_numpy(source.images[order, None] / 16).to(torch.float32)
+        labels = source.target[order]
+        train, unseen = images[:_TRAIN], images[_TRAIN:]
+        ten = [int(np.flatnonzero(labels[:_TRAIN] == digit)[0]) for digit in range(10)]
+        films = {f"an unseen {digit}": unseen[int(np.flatnonzero(labels[_TRAIN:] == digit)[0])] for digit in _FILMED}
+        noise = torch.from_numpy(counter_random.uniform(seed, 0, len(_FILMED), 64)).to(torch.float32)
+        films |= {f"noise {row + 1}": pixels.reshape(1, 8, 8) for row, pixels in enumerate(noise)}
+        return cls(train, train[ten], unseen, films)
+
+
+def _studied(
+    plan: _Plan, digits: _Digits, effort: _Effort, seed: int, folder: Path, progress: Progress
+) -> tuple[ModelResults, DemoModel]:
+    """Everything about one model; its files are in ``folder / plan.name`` afterwards."""
+    train = digits.ten if plan.only_ten else digits.train
+    place = folder / plan.name
+    place.mkdir()
+    with progress.stage(f"{plan.title}: training", 1):
+        model = _trained(plan, train, effort, seed, progress)
+    save_model(model, place / "model.safetensors")
+    field = model.field(plan.title)
+    with progress.stage(f"{plan.title}: searching", 3 + (plan.latent_dim == 2)):
+        encoded = starts.encoded(digits.unseen[: effort.starts])
+        latents = field.encode(train).detach()
+        noise = starts.gaussian(effort.starts, seed=seed, std=float(latents.std(correction=0)))
+        searches = {
+            FROM_DIGITS: find_attractors(field, encoded, progress=progress),
+            FROM_NOISE: find_attractors(field, noise, progress=progress),
+        }
+        # What only noise reaches is stored as well: the verdict must be on all attractors that the page shows.
+        together = joined(list(searches.values()))
+        grid = _grid_search(field, together, latents, effort.grid, progress) if plan.latent_dim == 2 else None
+        errors = (_error(field, train), _error(field, digits.unseen))
+        results = ModelResults(
+            title=plan.title,
+            subtitle=(
+                f"a convolutional autoencoder with {plan.latent_dim} latent numbers, trained on {len(train):,} digits"
+            ),
+            latent_field=field,
+            searches=searches,
+            together=together,
+            train=train,
+            resemblance=resemblance(field, together, train, digits.unseen, seed=seed),
+            sensitivity=sensitivity(field, encoded, limit=effort.sensitivity, progress=progress),
+            grid=grid,
+            inputs=digits.films,
+            facts={
+                "latent numbers": str(plan.latent_dim),
+                "training images": f"{len(train):,}",
+                "error, training / unseen": " / ".join(f"{error:.4f}" for error in errors),
+            },
+        )
+        save_result(searches[FROM_DIGITS], place / "from-digits")
+        save_result(searches[FROM_NOISE], place / "from-noise")
+        if grid is not None:
+            save_result(grid.limits, place / "grid")
+    return results, row_of(plan.name, plan.latent_dim, errors, results)
+
+
+def _trained(plan: _Plan, train: Tensor, effort: _Effort, seed: int, progress: Progress) -> ConvAutoencoder:
+    """The reference autoencoder, trained to rebuild images from noisy copies."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = ConvAutoencoder(train.shape[1:], plan.latent_dim, base_channels=_CHANNELS)
+    train_autoencoder(
+        model,
+        train,
+        epochs=effort.epochs_on_ten if plan.only_ten else effort.epochs,
+        batch_size=64,
+        learning_rate=_LEARNING_RATE,
+        weight_decay=0.0,
+        noise_std=_NOISE,
+        seed=seed,
+        progress=progress,
+    )
+    return model.eval()
+
+
+def _grid_search(field: LatentField, limits: LimitSets, latents: Tensor, size: int, progress: Progress) -> GridSearch:
+    """Which point of the plane ends where. Every end is polished and confirmed all the same, so a coarse stop is enough."""
+    extent = Plane.of(limits).extent(limits, latents)
+    grid = starts.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(size, size))
+    found = find_attractors(field, grid, GRID_RULES, progress=progress)
+    return GridSearch(limits=found, shape=(size, size), extent=extent)
+
+
+def _error(field: LatentField, images: Tensor) -> float:
+    """Mean squared reconstruction error per pixel."""
+    return float((field.reconstruct(images) - images).detach().to(torch.float64).square().mean())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small networks gain nothing from threads, and sums split over threads round differently elsewhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,145 @@
+"""What an examination found, as plain JSON-ready values: what summary.json and ``--json`` hold."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from separatrix.limitsets._basins import basins
+from separatrix.limitsets._sensitivity import Sensitivity
+from separatrix.limitsets._sets import Kind, LimitSets
+from separatrix.limitsets._triviality import triviality
+from separatrix.orbits._fates import Fate, fate_of_each
+from separatrix.orbits._status import Status
+from separatrix.plots._naming import names_of
+from separatrix.report._results import ModelResults
+from separatrix.studies._resemblance import Resemblance
+
+KIND = "separatrix attractors"
+_STABLE = {1: True, 0: False, -1: None}
+
+
+def summary_of(results: ModelResults) -> dict[str, Any]:
+    """Everything about the first search of ``results`` that is a number or a sentence; unknown is None.
+
+    The images are not in it: they are in the report and in the result folder.
+    """
+    limits = results.limits
+    shares = basins(limits)
+    found = triviality(limits)
+    return jsonable(
+        {
+            "kind": KIND,
+            **limits.provenance,
+            "starts": {"words": next(iter(results.searches)), **limits.provenance.get("starts", {})},
+            "protocol": limits.protocol.to_dict(),
+            "spread": limits.spread,
+            "attractors": len(limits.attractors),
+            "reached_once": int((limits.hits == 1).sum()),
+            "fates": limits.fates.to_dict(),
+            "sets": set_rows(limits),
+            "statuses": status_rows(limits),
+            "basin_entropy": shares.entropy,
+            "triviality": {"trivial": found.trivial, "sentence": found.sentence},
+            "resemblance": None
+            if results.resemblance is None
+            else _resemblance(results.resemblance, results.train_names),
+            "sensitivity": None if results.sensitivity is None else _sensitivity(results.sensitivity),
+            "notes": list(limits.notes),
+            "audit": limits.audit.sentence if limits.audit else None,
+            "cost": {**asdict(limits.cost), "total": limits.cost.total},
+        }
+    )
+
+
+def set_rows(limits: LimitSets) -> list[dict[str, Any]]:
+    """One record per limit set, in their order; shares with 95 % intervals, steps of the starts that ended there."""
+    shares = basins(limits)
+    rows = []
+    for index, name in enumerate(names_of(limits)):
+        steps = limits.orbits.steps[(limits.labels == index) & limits.orbits.followed].to(torch.float64)
+        rows.append(
+            {
+                "set": name.label,
+                "kind": Kind(int(limits.kind[index])).words,
+                "period": int(limits.period[index]),
+                "stable": _STABLE[int(limits.stable[index])],
+                "unstable_directions": int(limits.unstable_directions[index]),
+                "hits": int(limits.hits[index]),
+                "share": float(shares.fractions[index]),
+                "share_low": float(shares.low[index]),
+                "share_high": float(shares.high[index]),
+                "spectral_radius": float(limits.spectral_radius[index]),
+                "spectral_norm": float(limits.spectral_norm[index]),
+                "residual": float(limits.residual[index]),
+                "steps_median": float(steps.quantile(0.5)) if len(steps) else math.nan,
+                "steps_p95": float(steps.quantile(0.95)) if len(steps) else math.nan,
+            }
+        )
+    return rows
+
+
+def status_rows(limits: LimitSets) -> list[dict[str, Any]]:
+    """How many starts had which fate and whose orbits ended with which status, most first, with sentence and remedy."""
+    orbits = limits.orbits
+    pairs = zip(fate_of_each(orbits.status, limits.labels, limits.stable).tolist(), orbits.status.tolist(), strict=True)
+    known, fates = {int(status): status for status in Status}, list(Fate)
+    return [
+        {
+            "fate": fates[fate].short,
+            "status": known[status].name,
+            "count": count,
+            "share": count / max(len(limits.labels), 1),
+            "sentence": known[status].sentence if fates[fate] is not Fate.SADDLE else Fate.SADDLE.sentence,
+            "remedy": "" if fates[fate].on_a_set else known[status].remedy,
+        }
+        for (fate, status), count in sorted(Counter(pairs).items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def jsonable(value: Any) -> Any:
+    """The same with lists for tuples and None for numbers that are not finite, which JSON does not have.
+
+    >>> jsonable({"rate": float("nan"), "shape": (2, 3)})
+    {'rate': None, 'shape': [2, 3]}
+    """
+    if isinstance(value, Mapping):
+        return {key.name if isinstance(key, Status) else str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _resemblance(found: Resemblance, names: Sequence[str]) -> dict[str, Any]:
+    columns = ("index", "coefficient", "nearest", "ratio", "p_value", "q_value", "called", "exact")
+    values = (
+        found.sets, found.coefficient, found.nearest, found.ratio, found.p_value, found.q_value,
+        found.significant, found.exact,
+    )  # fmt: skip
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in values), strict=True)]
+    for row in rows:
+        row["nearest_name"] = names[row["nearest"]] if names else None
+    return {
+        "outcome": str(found.outcome),
+        "verdict": found.verdict,
+        "would_change": list(found.would_change),
+        "alpha": found.alpha,
+        "distance": found.distance,
+        "closest": float(found.coefficient.max()) if len(found) else None,
+        "held_out_median": float(found.held_out.quantile(0.5)) if len(found.held_out) else None,
+        "noise_median": float(found.noise.quantile(0.5)),
+        "attractors": rows,
+        "overlap": found.overlap.record(),
+        **found.provenance,
+    }
+
+
+def _sensitivity(table: Sensitivity) -> dict[str, Any]:
+    return {"stable": table.stable, "starts": table.starts, "rows": [asdict(row) for row in table.rows]}

@@ -1,0 +1,42 @@
+"""What is written and read: results as tensors and JSON, places that are reserved and appear whole, and manifests of what is ours."""
+
+from separatrix.storage._columnar import Columnar
+from separatrix.storage._manifest import DETECTOR, MANIFEST, RESULT, add_file, foreign_entries
+from separatrix.storage._owner import Owner
+from separatrix.storage._reservation import (
+    ROOM,
+    Busy,
+    PathLike,
+    Reservation,
+    hold,
+    new_file,
+    new_folder,
+    reserve,
+    reserve_numbered,
+)
+from separatrix.storage._store import Result, load_result, save_result, storable, storable_part, write_tensors
+
+__all__ = [
+    "DETECTOR",
+    "MANIFEST",
+    "RESULT",
+    "ROOM",
+    "Busy",
+    "Columnar",
+    "Owner",
+    "PathLike",
+    "Reservation",
+    "Result",
+    "add_file",
+    "foreign_entries",
+    "hold",
+    "load_result",
+    "new_file",
+    "new_folder",
+    "reserve",
+    "reserve_numbered",
+    "save_result",
+    "storable",
+    "storable_part",
+    "write_tensors",
+]

@@ -1,0 +1,188 @@
+"""What a comparison says, with its null and its ceiling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from separatrix.limitsets._sets import LimitSets
+from separatrix.storage import Columnar, storable
+
+VIEW_WORDS = {
+    "latent": "in the same latent coordinates",
+    "procrustes": "after orthogonal Procrustes alignment",
+    "relative": "in relative representation",
+    "decoded": "decoded",
+}
+
+
+@storable
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View(Columnar):
+    """Attractors of A beside those of B in one space; one row per attractor of A.
+
+    Attributes:
+        partner: ``(m,)`` int64, the attractor of B that it is matched with; −1 for none within ``threshold``.
+        distance: ``(m,)`` float64 to the attractor of B that the best assignment gives it, in spreads of the anchors (for
+            ``"decoded"`` of what they decode to); NaN where B has too few.
+        name: ``"latent"``, ``"procrustes"``, ``"relative"`` or ``"decoded"``.
+        threshold: distance up to which a pair counts as matched.
+        mean_distance: mean of the assigned distances.
+        null_mean: the same for as many random anchors of A in the place of its attractors, on average.
+        null_low: 5 % of such draws come nearer than this.
+        p_value: (1 + #{draws as near})/(1 + draws).
+        fit: r² of the alignment on anchors that it was not fitted to; NaN where nothing is fitted.
+    """
+
+    _columns: ClassVar[tuple[str, ...]] = ("partner", "distance")
+
+    partner: Tensor
+    distance: Tensor
+    name: str
+    threshold: float
+    mean_distance: float
+    null_mean: float
+    null_low: float
+    p_value: float
+    fit: float
+
+    @property
+    def matched(self) -> int:
+        """Attractors of A that have a partner."""
+        return int((self.partner >= 0).sum())
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        if math.isnan(self.mean_distance):
+            return f"Attractors {VIEW_WORDS[self.name]}: one of the models has none."
+        fitted = "" if math.isnan(self.fit) else f" (r² {self.fit:.3f} on anchors left out of the fit)"
+        return (
+            f"Attractors {VIEW_WORDS[self.name]}{fitted}: {self.matched} of {len(self)} of A have one of B within "
+            f"{self.threshold:g} spreads; mean distance {self.mean_distance:.3f}, of random data points instead "
+            f"{self.null_mean:.3f} (p {self.p_value:.3f})."
+        )
+
+
+@storable
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Comparison(Columnar):
+    """Model A beside model B; one row per attractor of A.
+
+    Attributes:
+        share: ``(m,)`` float64, share of the starts in its basin.
+        partner: ``(m,)`` int64, the attractor of B whose basin is most like it (best assignment); −1 for none.
+        similarity: ``(m,)`` float64, |A ∩ B|/|A ∪ B| of those two basins; NaN without a partner.
+        ami, ari: agreement of the basins, adjusted for chance (see `separatrix.numerics._agreement`); NaN if there is but one
+            basin in both.
+        null_high: what 5 % of shuffled labels of these sizes exceed.
+        p_value: of the agreement, against shuffled labels.
+        counted: starts that reached an attractor in both models.
+        starts: all of them.
+        rerun: ami of A with itself, searched again from the same starts in another order; NaN if not asked for.
+        reseeded: ami of A with each of the reseeded models.
+        views: the attractors, by name of the space in which they are compared.
+        limits_a, limits_b: the searches, attractors only.
+        provenance: both fields and the starts.
+        notes: sentences to read before any number.
+    """
+
+    _columns: ClassVar[tuple[str, ...]] = ("share", "partner", "similarity")
+
+    share: Tensor
+    partner: Tensor
+    similarity: Tensor
+    ami: float
+    ari: float
+    null_high: float
+    p_value: float
+    counted: int
+    starts: int
+    rerun: float
+    reseeded: tuple[float, ...]
+    views: Mapping[str, View]
+    limits_a: LimitSets
+    limits_b: LimitSets
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ceiling(self) -> float:
+        """The agreement to expect of two equally good models: the mean of the reseeded runs, else A with itself."""
+        known = [value for value in self.reseeded if not math.isnan(value)]
+        return sum(known) / len(known) if known else self.rerun
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The findings in words, notes first."""
+        return (*self.notes, self._basins_sentence(), *(view.sentence for view in self.views.values()))
+
+    def _basins_sentence(self) -> str:
+        if math.isnan(self.ami):
+            return (
+                f"Basins: cannot say. Over {self.counted} of {self.starts} starts both models have a single basin, and any two "
+                "such models agree."
+            )
+        chance = (
+            "" if math.isnan(self.null_high) else f", shuffled labels reach {self.null_high:.3f} once in twenty times"
+        )
+        ceiling = ""
+        if self.reseeded:
+            low, high = min(self.reseeded), max(self.reseeded)
+            runs = "one run" if len(self.reseeded) == 1 else f"{len(self.reseeded)} runs"
+            ceiling = f", A with {runs} from another seed {self.ceiling:.3f} ({low:.3f} to {high:.3f})"
+        elif not math.isnan(self.rerun):
+            ceiling = f", A with itself {self.rerun:.3f}"
+        return (
+            f"Basins: adjusted mutual information {self.ami:.3f} (adjusted Rand {self.ari:.3f}) over {self.counted} of "
+            f"{self.starts} starts{chance} (p {self.p_value:.3f}){ceiling}."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; unknown numbers are None."""
+        return {
+            "ami": _known(self.ami),
+            "ari": _known(self.ari),
+            "null_high": _known(self.null_high),
+            "p_value": _known(self.p_value),
+            "counted": self.counted,
+            "starts": self.starts,
+            "rerun": _known(self.rerun),
+            "reseeded": [_known(value) for value in self.reseeded],
+            "ceiling": _known(self.ceiling),
+            "attractors_a": len(self.limits_a),
+            "attractors_b": len(self.limits_b),
+            "pairs": [
+                {"share": share, "partner": partner if partner >= 0 else None, "similarity": _known(similarity)}
+                for share, partner, similarity in zip(
+                    self.share.tolist(), self.partner.tolist(), self.similarity.tolist(), strict=True
+                )
+            ],
+            "views": {
+                name: {
+                    "matched": view.matched,
+                    "threshold": view.threshold,
+                    "mean_distance": _known(view.mean_distance),
+                    "null_mean": _known(view.null_mean),
+                    "null_low": _known(view.null_low),
+                    "p_value": _known(view.p_value),
+                    "fit": _known(view.fit),
+                    "partner": [partner if partner >= 0 else None for partner in view.partner.tolist()],
+                    "distance": [_known(value) for value in view.distance.tolist()],
+                }
+                for name, view in self.views.items()
+            },
+            "sentences": list(self.sentences),
+        }
+
+    def __repr__(self) -> str:
+        ami = "–" if math.isnan(self.ami) else f"{self.ami:.3f}"
+        return f"Comparison({len(self.limits_a)} and {len(self.limits_b)} attractors; basins agree with ami {ami})"
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

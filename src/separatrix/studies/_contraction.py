@@ -1,0 +1,191 @@
+"""Where does the latent map contract? ρ and ‖J‖₂ on the data, just outside, far away, and before training.
+
+Information about the training data must survive a round trip, so ‖J_f‖₂ ≈ 1 on their latents; what is not in the data is
+squeezed out, so it falls off the data (Fumero et al., ICLR 2026, section on inductive biases; measured on one k = 2 model as
+1.08, 0.69, 0.27). ρ ≤ ‖J‖₂ always, and the gap is large because E∘D is not normal: both are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from separatrix.cost import NO_WORK, Cost
+from separatrix.errors import InputError
+from separatrix.field import LatentField
+from separatrix.limitsets._spectrum import spectrum_matrix_free, spectrum_of
+from separatrix.models._untrained import untrained_copy
+from separatrix.protocol import DENSE_LIMIT
+from separatrix.starts import Starts, encoded
+from separatrix.storage import Columnar, storable
+from separatrix.work import Progress
+
+GROUPS: Mapping[str, float] = {"on the data": 1.0, "just outside": 1.5, "far away": 4.0}
+"""Each group's distance from the mean of the data's latents, as a multiple of the data's own."""
+UNTRAINED = "before training"
+_ENTRIES_AT_ONCE = 2**22  # of a batch of Jacobians
+_MATRIX_FREE_POINTS = 16  # per group, where a spectrum costs a hundred products
+
+
+@storable
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contraction(Columnar):
+    """One row per point.
+
+    Attributes:
+        points: ``(n, *latent)``.
+        group: ``(n,)`` int64, index into ``names``.
+        spectral_radius: ``(n,)`` float64 ρ of J_f; NaN where Arnoldi did not converge.
+        spectral_norm: ``(n,)`` float64 ‖J_f‖₂.
+        names: of the groups.
+        provenance: field and data.
+        cost: derivative products spent.
+    """
+
+    _columns: ClassVar[tuple[str, ...]] = ("points", "group", "spectral_radius", "spectral_norm")
+
+    points: Tensor
+    group: Tensor
+    spectral_radius: Tensor
+    spectral_norm: Tensor
+    names: tuple[str, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    cost: Cost = NO_WORK
+
+    def of(self, name: str) -> Contraction:
+        """The points of one group."""
+        if name not in self.names:
+            raise InputError(f"There is no group {name!r}; choose from {', '.join(self.names)}.")
+        return self[self.group == self.names.index(name)]
+
+    @property
+    def rows(self) -> tuple[ContractionRow, ...]:
+        """The distributions, a row per group."""
+        return tuple(_row(name, self.of(name)) for name in self.names)
+
+    @property
+    def sentence(self) -> str:
+        """The medians of ‖J‖₂ and the share of points where single steps contract, group by group."""
+        parts = [f"{row.name} {row.norm[1]:.2f} ({row.contracting:.0%} of {row.count} below 1)" for row in self.rows]
+        return f"Median ‖J‖₂: {', '.join(parts)}."
+
+    def __repr__(self) -> str:
+        return f"Contraction({len(self)} points; {self.sentence})"
+
+
+@dataclass(frozen=True)
+class ContractionRow:
+    """One group: 5 %, 50 % and 95 % quantiles of ρ and ‖J‖₂, and the shares of points where they are below 1."""
+
+    name: str
+    count: int
+    radius: tuple[float, float, float]
+    norm: tuple[float, float, float]
+    attracting: float
+    contracting: float
+
+    def __repr__(self) -> str:
+        return f"ContractionRow({self.name}: {self.count} points; ρ {_words(self.radius)}, ‖J‖₂ {_words(self.norm)})"
+
+
+def contraction(
+    field: LatentField,
+    data: Any,
+    *,
+    groups: Mapping[str, float] = GROUPS,
+    untrained: bool = True,
+    limit: int = 128,
+    seed: int = 0,
+    progress: bool | Progress = False,
+) -> Contraction:
+    """ρ and ‖J_f‖₂ at the latents z of data, and at m + s·(z − m) for other scales s, m their mean.
+
+    Args:
+        field: the latent field.
+        data: training images as `separatrix.starts._starts.encoded` takes them, or latents as `Starts`.
+        groups: name → s.
+        untrained: also on the data's latents under a freshly initialised copy (`untrained_copy`); left out where the
+            weights cannot be found.
+        limit: at most so many data; 16 where the latent has more than 512 dimensions.
+        seed: of the untrained weights.
+        progress: show a progress bar, or move the one that is there (`separatrix.work._progress`).
+
+    Raises:
+        InputError: no group, no data, or a limit below 1.
+
+    Cost: 2k map evaluations per point up to 512 dimensions, about a thousand above.
+
+    >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,), dtype=torch.float64)
+    >>> from separatrix import starts
+    >>> contraction(field, starts.points(torch.eye(2)), groups={"on the data": 1.0}).sentence
+    'Median ‖J‖₂: on the data 0.50 (100% of 2 below 1).'
+    """
+    field = LatentField.of(field)
+    if limit < 1 or not groups:
+        raise InputError("A contraction study needs at least one point and one group.")
+    source = data if isinstance(data, Starts) else encoded(data)
+    latents = source.block(field, 0, min(len(source), _most(field, limit)))
+    centre = latents.mean(dim=0, keepdim=True)
+    clouds = {name: centre + scale * (latents - centre) for name, scale in groups.items()}
+    fields = dict.fromkeys(clouds, field)
+    if untrained:
+        try:
+            copy = untrained_copy(field, seed)
+        except InputError:  # a plain function has no weights to draw
+            copy = None
+        if copy is not None:
+            clouds[UNTRAINED] = latents if isinstance(data, Starts) else source.block(copy, 0, len(latents))
+            fields[UNTRAINED] = copy
+    parts = {}
+    with Progress.of(progress).stage("contraction", len(clouds)) as line:
+        for name, points in clouds.items():
+            parts[name] = _spectrum(fields[name], points)
+            line.advance()
+    return Contraction(
+        points=torch.cat([points.cpu() for points in clouds.values()]),
+        group=torch.cat([torch.full((len(points),), index) for index, points in enumerate(clouds.values())]),
+        spectral_radius=torch.cat([radius for radius, _, _ in parts.values()]),
+        spectral_norm=torch.cat([norm for _, norm, _ in parts.values()]),
+        names=tuple(clouds),
+        provenance={"field": field.describe(), "data": source.describe(), "seed": seed},
+        cost=sum((cost for _, _, cost in parts.values()), NO_WORK),
+    )
+
+
+def _most(field: LatentField, limit: int) -> int:
+    return limit if field.latent_dim <= DENSE_LIMIT else min(limit, _MATRIX_FREE_POINTS)
+
+
+def _spectrum(field: LatentField, points: Tensor) -> tuple[Tensor, Tensor, Cost]:
+    """ρ, ‖J‖₂ and what they cost, in chunks of Jacobians that fit."""
+    if field.latent_dim > DENSE_LIMIT:
+        found = spectrum_matrix_free(field, points)
+        return found.radius, found.norm, found.cost
+    size = max(1, _ENTRIES_AT_ONCE // field.latent_dim**2)
+    parts = [spectrum_of(field.jacobian(chunk)) for chunk in points.split(size)]
+    radius, norm = (torch.cat([getattr(part, name) for part in parts]).cpu() for name in ("radius", "norm"))
+    return radius, norm, Cost(vjp=len(points) * field.latent_dim)
+
+
+def _row(name: str, part: Contraction) -> ContractionRow:
+    radius, norm = (values[values.isfinite()] for values in (part.spectral_radius, part.spectral_norm))
+    return ContractionRow(name, len(part), _quantiles(radius), _quantiles(norm), _share(radius < 1), _share(norm < 1))
+
+
+def _quantiles(values: Tensor) -> tuple[float, float, float]:
+    levels: Sequence[float] = (0.05, 0.5, 0.95)
+    low, middle, high = ((float(values.quantile(q)) if len(values) else float("nan")) for q in levels)
+    return low, middle, high
+
+
+def _words(quantiles: tuple[float, float, float]) -> str:
+    low, middle, high = quantiles
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _share(holds: Tensor) -> float:
+    return float(holds.double().mean()) if len(holds) else float("nan")

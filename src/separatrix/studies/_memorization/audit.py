@@ -1,0 +1,298 @@
+"""A decision on memorization: which share of the training images does the model give back, against a budget?
+
+A training image is *given back* if it is the nearest training image of an attractor that the resemblance study calls,
+that is, of an attractor closer to that one image than 95 % of unseen images are to theirs (1 − α); exact copies are counted
+among them. The share is estimated on a random
+sample of the training images, each of which is also a start, with an exact interval. Noise starts are followed too,
+because they reach attractors that no training image leads to; these are judged with the others, and a sampled image that
+only they give back counts.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from separatrix import starts as starting
+from separatrix.cost import Cost
+from separatrix.data import ImageSet, load_images
+from separatrix.errors import ConvergenceWarning, InputError, OverlapWarning
+from separatrix.field import LatentField
+from separatrix.limitsets import LimitSets, find_attractors
+from separatrix.numerics._intervals import clopper_pearson, trials_without_success
+from separatrix.numerics._neighbours import Distance, Engine
+from separatrix.protocol import Protocol
+from separatrix.studies._closeness import images_of
+from separatrix.studies._memorization.study import Memorization, memorization
+from separatrix.studies._overlap import Overlap, overlap
+from separatrix.studies._resemblance_words import EXACT, Outcome
+from separatrix.work import Progress
+
+_SAMPLE = 1000
+_NOISE = 256
+
+
+class Decision(StrEnum):
+    """How an audit ends."""
+
+    WITHIN = "within budget"
+    EXCEEDED = "budget exceeded"
+    CANNOT_SAY = "cannot say"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MemorizationAudit:
+    """The decision and everything it rests on.
+
+    Attributes:
+        decision: see :class:`Decision`.
+        sentence: the decision in words, with its numbers.
+        budget: the share of training images that may be given back.
+        share: of the sampled training images, those given back. Repetitions count once.
+        low, high: 95 % interval for the share of all training images (Clopper–Pearson; without width if all were sampled).
+        sampled: ``(s,)`` int64, the training images that were sampled, from the distinct ones.
+        given_back: ``(g,)`` int64, training images nearest to a called attractor of either search, sampled or not.
+        exact: ``(e,)`` those of them that come back as an exact copy, see
+            :data:`~separatrix.studies._resemblance_words.EXACT`.
+        by_noise_alone: ``(h,)`` those of them that only attractors of noise give back.
+        names: of all training images, where they have some, such as their files in the folder; else empty.
+        memorization: the study behind it.
+        limits: limit sets from the sampled training images.
+        unseen: limit sets from as many held-out images, all if there are not more: for comparison, they decide nothing
+            (the p-values come from the held-out images themselves).
+        noise: limit sets from noise.
+    """
+
+    decision: Decision
+    sentence: str
+    budget: float
+    share: float
+    low: float
+    high: float
+    sampled: Tensor
+    given_back: Tensor
+    exact: Tensor
+    by_noise_alone: Tensor
+    names: tuple[str, ...]
+    memorization: Memorization
+    limits: LimitSets
+    unseen: LimitSets
+    noise: LimitSets
+
+    @property
+    def cost(self) -> Cost:
+        """Of the three searches."""
+        return self.limits.cost + self.unseen.cost + self.noise.cost
+
+    @property
+    def headline(self) -> str:
+        """The decision and the counts behind it, in one line."""
+        count, exact = (int(torch.isin(self.sampled, images).sum()) for images in (self.given_back, self.exact))
+        return (
+            f"{self.decision.capitalize()}: {count} of {len(self.sampled):,} followed training images given back, {exact} exactly "
+            f"(budget {self.budget:.2%}{self._left_out})"
+        )
+
+    @property
+    def overlap(self) -> Overlap:
+        """What held-out and training images have in common."""
+        return self.memorization.resemblance.overlap
+
+    @property
+    def _left_out(self) -> str:
+        count, total = len(self.overlap.copies), self.overlap.given[1]
+        return f"; {count:,} of {total:,} held-out images are copies of training images" if count else ""
+
+    def __repr__(self) -> str:
+        return f"MemorizationAudit({self.decision}: {self.share:.2%} of {len(self.sampled)} images, budget {self.budget:.2%})"
+
+
+def audit_memorization(
+    field: LatentField,
+    train: Any,
+    held_out: Any,
+    *,
+    budget: float = 0.01,
+    sample: int = _SAMPLE,
+    noise: int = _NOISE,
+    protocol: Protocol | str | None = None,
+    distance: Distance = "cosine",
+    engine: Engine = "torch",
+    alpha: float = 0.05,
+    seed: int = 0,
+    batch_size: int | None = None,
+    progress: bool | Progress = False,
+) -> MemorizationAudit:
+    """Does the model give back more than a share ``budget`` of its training images?
+
+    *Exceeded* if the whole interval lies above the budget, *within* if it lies below, else *cannot say*. Nor can it be
+    said of a trivial field, of one on which more than 10 % of the starts reach no attractor, and with too few held-out
+    images for a p-value at level ``alpha``, nor if more than a share ``alpha`` of the held-out images are copies of training
+    images (`overlap`, asked before the searches; fewer are left out): none of these excuses a model, they say that this
+    method sees nothing.
+
+    Args:
+        field: the latent field.
+        train: its training images, ``(m, …)`` or what `load_images` takes.
+        held_out: images from the same source that it was not trained on.
+        budget: share of the training images that may be given back.
+        sample: training images that are followed, and as many held-out images; all if there are not more.
+        noise: draws from N(0, I) that are followed as well.
+        protocol: of the searches.
+        distance: between images.
+        engine: of the nearest neighbours.
+        alpha: expected share of false calls among the attractors that are called.
+        seed: of the sample and of the noise.
+        batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
+        progress: show a progress bar, or move the one that is there (`separatrix.work._progress`).
+
+    Raises:
+        InputError: a budget outside [0, 1), a sample below 1, or data of the wrong shape.
+
+    Warns:
+        OverlapWarning: before the searches, that too many of the held-out images are training images.
+
+    Cost: three searches, from ``sample`` training images, as many held-out images and ``noise`` draws, and that of
+    :func:`memorization`.
+    """
+    field, protocol = LatentField.of(field), Protocol.of(protocol)
+    if not 0 <= budget < 1:
+        raise InputError(f"A budget is a share of the training images from 0 to below 1, not {budget}.")
+    if sample < 1 or noise < 1:
+        raise InputError(f"An audit needs at least one training image and one noise start, not {sample} and {noise}.")
+    trained, held = _loaded(train), _loaded(held_out)
+    known, unseen = images_of(trained, "train"), images_of(held, "held_out")
+    shared = overlap(trained, held, distance=distance, engine=engine, alpha=alpha, seed=seed)
+    if shared.too_many:
+        warnings.warn(f"The decision will be 'cannot say': {shared.sentence}", OverlapWarning, stacklevel=2)
+    total = len(shared.train)
+    sampled = shared.train[_sampled(total, sample, seed)]
+    # Where all held-out images are copies they are followed all the same: these starts decide nothing.
+    followed = shared.held_out if len(shared.held_out) else torch.arange(len(unseen))
+    sources = (
+        starting.encoded(trained[sampled]),
+        starting.encoded(held[followed[_sampled(len(followed), len(sampled), seed)]]),
+        starting.gaussian(noise, seed=seed),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the decision says it
+        field = field.with_batch_size(batch_size)
+        with Progress.of(progress).stage("searching from training images, held-out images and noise", 3) as line:
+            limits, beside, drawn = (find_attractors(field, source, protocol, progress=line) for source in sources)
+    study = memorization(
+        field,
+        limits,
+        known,
+        unseen,
+        noise=drawn,
+        unseen=beside,
+        distance=distance,
+        engine=engine,
+        alpha=alpha,
+        seed=seed,
+        shared=shared,
+    )
+    given_back, exact, by_noise_alone = _given_back(study)
+    count, copies, alone = (int(torch.isin(sampled, images).sum()) for images in (given_back, exact, by_noise_alone))
+    low, high = _interval(count, len(sampled), total)
+    decision, sentence = _decided(study, count, copies, alone, len(sampled), total, low, high, budget)
+    return MemorizationAudit(
+        decision=decision,
+        sentence=sentence,
+        budget=budget,
+        share=count / len(sampled),
+        low=low,
+        high=high,
+        sampled=sampled,
+        given_back=given_back,
+        exact=exact,
+        by_noise_alone=by_noise_alone,
+        names=trained.own_names if isinstance(trained, ImageSet) else (),
+        memorization=study,
+        limits=limits,
+        unseen=beside,
+        noise=drawn,
+    )
+
+
+def _loaded(data: Any) -> ImageSet | Tensor:
+    """With its names and where it came from, if it says so; a tensor keeps its precision."""
+    return data if isinstance(data, (ImageSet, Tensor)) else load_images(data)
+
+
+def _sampled(total: int, count: int, seed: int) -> Tensor:
+    """So many of the indices below ``total``, drawn without replacement, in ascending order."""
+    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:count].sort().values
+
+
+def _given_back(study: Memorization) -> tuple[Tensor, Tensor, Tensor]:
+    """Training images nearest to a called attractor, to an exact copy, and to called attractors of noise alone."""
+    found, noise = study.resemblance, study.noise_only
+    known, exact = found.nearest[found.significant].unique(), found.nearest[found.exact].unique()
+    if noise is None:
+        return known, exact, known[:0]
+    reached = noise.nearest[noise.significant].unique()
+    return (
+        torch.cat([known, reached]).unique(),
+        torch.cat([exact, noise.nearest[noise.exact]]).unique(),
+        reached[~torch.isin(reached, known)],
+    )
+
+
+def _interval(count: int, sampled: int, total: int) -> tuple[float, float]:
+    if sampled >= total:
+        return count / total, count / total
+    low, high = clopper_pearson(torch.tensor([count]), sampled)
+    return float(low), float(high)
+
+
+def _decided(
+    study: Memorization,
+    count: int,
+    exact: int,
+    alone: int,
+    sampled: int,
+    total: int,
+    low: float,
+    high: float,
+    budget: float,
+) -> tuple[Decision, str]:
+    if study.resemblance.overlap.too_many:
+        return Decision.CANNOT_SAY, study.resemblance.verdict
+    which = f"all {total:,}" if sampled == total else f"{sampled:,} sampled of {total:,}"
+    if total < study.resemblance.overlap.given[0]:
+        which += " distinct"
+    interval = "" if sampled == total else f", 95 % interval {low:.2%} to {high:.2%}"
+    share = f"{count} of {which} training images are given back ({count / sampled:.2%}{interval}; budget {budget:.2%})"
+    if count:
+        share += f", {exact or 'none'} of them as exact copies (distance ratio below {EXACT:g})"
+    if alone:
+        share += f", {alone} of them only by attractors that noise reaches and no training image that was followed"
+    if study.outcome is Outcome.EVIDENCE and low > budget:
+        return Decision.EXCEEDED, f"Budget exceeded: {share}. {study.judged}"
+    # What noise alone gives back can exceed a budget; it does not excuse that the training starts show nothing.
+    if study.resemblance.outcome in (Outcome.TRIVIAL, Outcome.CANNOT_SAY):
+        verdict = study.resemblance.verdict.removeprefix("Cannot say: ")
+        noise = "" if study.noise_only is None else f" {study.noise_only.sentence}"
+        return Decision.CANNOT_SAY, f"Cannot say: {verdict}{noise}"
+    if high <= budget:
+        return Decision.WITHIN, (
+            f"Within budget: {share}. {study.judged} Images that are stored in another way than as "
+            "attractors are not seen by this audit."
+        )
+    return Decision.CANNOT_SAY, (
+        f"Cannot say: {share}; the interval reaches across the budget. Sample more training images: with none given "
+        f"back, {_needed(budget)}. {study.resemblance.overlap.sentence}".rstrip()
+    )
+
+
+def _needed(budget: float) -> str:
+    """How many images have to be sampled before none given back is within the budget."""
+    if budget == 0:
+        return "only all of them decide about a budget of zero"
+    return f"{trials_without_success(budget):,} would do"

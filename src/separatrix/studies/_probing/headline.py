@@ -1,0 +1,174 @@
+"""What the controls allow one to say, in words. No sentence here is written before its numbers are known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from itertools import groupby
+
+from separatrix.studies._probing.compare import SPACES, Comparison, Space, Verdict
+from separatrix.studies._probing.dictionary import Dictionary, Role
+
+
+class Finding(StrEnum):
+    """The strongest statement about one space that survives its controls."""
+
+    NO_EFFECT = "no effect"
+    ONE_STEP = "one step is as good"
+    ARCHITECTURE = "an untrained copy is as good"
+    ITERATING = "iterating adds something"
+
+
+_WHERE = {"latent": "in latent space", "image": "after decoding"}
+_CALLED = {
+    Role.ORTHONORMAL: "a random orthonormal basis",
+    Role.ONCE: "f applied once",
+    Role.UNTRAINED: "an untrained copy",
+}
+
+
+def finding_of(verdicts: Mapping[str, Verdict]) -> Finding:
+    """From the verdicts of iterated noise against the data-free controls, by role.
+
+    * no effect: not better than a random orthonormal basis, or not better than the noise itself;
+    * one step is as good: better than both, but not than f applied once to the same noise;
+    * an untrained copy is as good: better than those, but not than the same procedure on fresh weights;
+    * iterating adds something: better than all of them.
+
+    >>> finding_of({Role.ORTHONORMAL: Verdict.BETTER, Role.NOISE: Verdict.BETTER, Role.ONCE: Verdict.WORSE}).value
+    'one step is as good'
+    """
+    if verdicts[Role.ORTHONORMAL] is not Verdict.BETTER or verdicts[Role.NOISE] is not Verdict.BETTER:
+        return Finding.NO_EFFECT
+    if verdicts[Role.ONCE] is not Verdict.BETTER:
+        return Finding.ONE_STEP
+    if verdicts.get(Role.UNTRAINED, Verdict.BETTER) is not Verdict.BETTER:
+        return Finding.ARCHITECTURE
+    return Finding.ITERATING
+
+
+def headline_of(
+    findings: Mapping[Space, Finding], comparisons: Sequence[Comparison], untrained: bool, draws: int = 1
+) -> str:
+    """One statement, then its numbers for each space.
+
+    Args:
+        findings: per space.
+        comparisons: of iterated noise with its controls, and of one step with the random basis.
+        untrained: the untrained copy is among the controls.
+        draws: of the noise, that the comparisons are over.
+    """
+    details = [_details(space, findings[space], comparisons) for space in SPACES]
+    missing = (
+        [] if untrained else ["Without the untrained copy nobody knows how much of this the architecture does alone."]
+    )
+    return " ".join([_lead(findings), *details, *missing, *_draws(findings, draws)])
+
+
+def reasons_of(dictionaries: Sequence[Dictionary], sparsities: Sequence[int]) -> tuple[str, ...]:
+    """How many directions iterating leaves of the noise, from the geometry of the dictionaries."""
+    by_role = {dictionary.role: dictionary for dictionary in dictionaries}
+    iterated, once, noise = (by_role[role].geometry for role in (Role.ITERATED, Role.ONCE, Role.NOISE))
+    sentences = [
+        f"The atoms are {by_role[Role.ITERATED].words}: {iterated.distinct:,} distinct of {iterated.atoms:,}.",
+        f"Effective rank of {iterated.dimension:,} dimensions: raw noise {noise.effective_rank:.1f}, after one step "
+        f"{once.effective_rank:.1f}, iterated {iterated.effective_rank:.1f}.",
+    ]
+    if iterated.distinct < sparsities[-1]:
+        sentences.append(
+            f"No more than {iterated.distinct:,} different atoms can be chosen, so the error stands still from there on."
+        )
+    return (*sentences, *_no_bounds(dictionaries, sparsities[-1]))
+
+
+def by_sparsity(comparison: Comparison, sparsities: Sequence[int]) -> str:
+    """Where along the axis the sign is certain: ``"better at 1–2, level at 4, worse from 8 atoms"``."""
+    runs = [
+        (verdict, [k for k, _ in group])
+        for verdict, group in groupby(
+            ((k, comparison.at(j)) for j, k in enumerate(sparsities)), key=lambda item: item[1]
+        )
+    ]
+    if len(runs) == 1:
+        return f"{runs[0][0]} at every sparsity"
+    parts = [f"{verdict} at {ks[0]}{'' if len(ks) == 1 else f'–{ks[-1]}'}" for verdict, ks in runs]
+    return f"{', '.join(parts)} atoms"
+
+
+def percent_words(comparison: Comparison, control: str) -> str:
+    """``"12 % less error than a random basis (95 %: 9 to 15 %)"``, or more error, or as much.
+
+    Args:
+        comparison: of errors, so that less is better.
+        control: what the other dictionary is called in a sentence.
+    """
+    if math.isinf(comparison.share):
+        return f"some error where {control} leaves none"
+    if comparison.verdict is Verdict.LEVEL:
+        low, high = -100 * comparison.share_high, -100 * comparison.share_low
+        return f"as much error as {control} (95 %: {_number(low, '+')} to {_number(high, '+')} %)"
+    word = "less" if comparison.verdict is Verdict.BETTER else "more"
+    low, high = sorted((100 * abs(comparison.share_low), 100 * abs(comparison.share_high)))
+    between = f"(95 %: {_number(low)} to {_number(high)} %)"
+    return f"{_number(100 * abs(comparison.share))} % {word} error than {control} {between}"
+
+
+def _number(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.1f}" if abs(value) < 9.95 else f"{value:{sign}.0f}"
+
+
+def _no_bounds(dictionaries: Sequence[Dictionary], most: int) -> list[str]:
+    """A sentence where dictionaries from data are too small to say how good a dictionary could be."""
+    from_data = [known for known in dictionaries if known.role.needs_data]
+    wanted = max(most, *(known.geometry.distinct for known in dictionaries if not known.role.needs_data))
+    # Fewer principal directions than real latents: these fill no more dimensions, and nothing is missing.
+    all_there_is = max((known.geometry.distinct for known in from_data), default=0)
+    short = [known for known in from_data if all_there_is <= known.geometry.distinct < wanted]
+    if not short:
+        return []
+    remedy = "starts" if all_there_is >= len(dictionaries[0]) else "reference images"
+    have = " and ".join(f"{known.name} ({known.geometry.distinct:,})" for known in short)
+    return [
+        f"Fewer different atoms than the {wanted:,} that another dictionary has or that a code may use: {have}. So "
+        f"{'this is' if len(short) == 1 else 'these are'} no upper bound of what a dictionary can do; give more {remedy}."
+    ]
+
+
+def _draws(findings: Mapping[Space, Finding], draws: int) -> list[str]:
+    """Intervals over images alone say nothing of another draw, and this finding is the one that has been seen to flip."""
+    if Finding.ITERATING not in findings.values():
+        return []
+    if draws == 1:
+        return ["This is one draw of the noise: another may say otherwise, so pool several (--draws, pooled)."]
+    return [f"Intervals are over images and {draws} draws of the noise."]
+
+
+def _lead(findings: Mapping[Space, Finding]) -> str:
+    adding = [space for space in SPACES if findings[space] is Finding.ITERATING]
+    if len(adding) == len(SPACES):
+        return "Iterating adds something over one application of f, and beats every data-free control."
+    if adding:
+        other = next(space for space in SPACES if space not in adding)
+        return f"Iterating adds something {_WHERE[adding[0]]}, but not {_WHERE[other]}."
+    if Finding.ARCHITECTURE in findings.values():
+        return "Iterating helps, but an untrained copy of the network does as well: it is not what was learnt."
+    if Finding.ONE_STEP in findings.values():
+        return "Iterating adds nothing over one application of f."
+    return "No effect: iterated noise is no better dictionary than a random basis or the noise itself."
+
+
+def _details(space: Space, finding: Finding, comparisons: Sequence[Comparison]) -> str:
+    here = {(c.name, c.control): c for c in comparisons if c.space == space}
+    basis, once = here[Role.ITERATED, Role.ORTHONORMAL], here[Role.ITERATED, Role.ONCE]
+    where = _WHERE[space]
+    sentence = (
+        f"{where[0].upper()}{where[1:]} iterated noise leaves {percent_words(basis, _CALLED[Role.ORTHONORMAL])} and "
+        f"{percent_words(once, _CALLED[Role.ONCE])}"
+    )
+    if finding is Finding.NO_EFFECT:
+        step = here[Role.ONCE, Role.ORTHONORMAL]
+        sentence += f"; one step alone leaves {percent_words(step, 'that basis')}"
+    if (Role.ITERATED, Role.UNTRAINED) in here and finding in (Finding.ARCHITECTURE, Finding.ITERATING):
+        sentence += f", and {percent_words(here[Role.ITERATED, Role.UNTRAINED], _CALLED[Role.UNTRAINED])}"
+    return f"{sentence}."

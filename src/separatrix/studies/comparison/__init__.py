@@ -1,6 +1,0 @@
-"""Two models compared through their dynamics: basins on shared starts, attractors after alignment."""
-
-from separatrix.studies.comparison.compare import compare
-from separatrix.studies.comparison.result import Comparison, View
-
-__all__ = ["Comparison", "View", "compare"]
