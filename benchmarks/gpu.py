@@ -30,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import separatrix as sx
 from separatrix.limitsets import _search as search
-from separatrix.limitsets._same import same_sets
+from separatrix.limitsets._same_sets import same_sets
 from separatrix.models import ConvAutoencoder, DenseAutoencoder, train_autoencoder
 from separatrix.orbits import _looks as looks
 from separatrix.testing._questions import Questions

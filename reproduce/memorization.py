@@ -98,7 +98,7 @@ def study(model: torch.nn.Module, train: Tensor, test: Tensor, size: Size, seed:
         "outcome": str(found.outcome),
         "exchange_p": None if found.exchange is None else found.exchange.p_value,
         "components": found.attractors.components,
-        "entropy_rank": found.attractors.entropy_rank,
+        "entropy_rank": found.attractors.effective_rank,
         "components_of_images": found.train.components,
         "bound_holds": None if found.decomposition is None else float(found.decomposition.holds.double().mean()),
         "sources": {

@@ -14,10 +14,30 @@ import pytest
 import separatrix
 
 ROOT = Path(separatrix.__file__).parent
-ROOMS = (
-    "errors protocol cost numerics work storage field data models starts orbits limitsets studies ood monitoring plots report runs cli "
-    "testing __init__ __main__"
-).split()
+ROOMS = [
+    "errors",
+    "protocol",
+    "cost",
+    "numerics",
+    "work",
+    "storage",
+    "field",
+    "data",
+    "models",
+    "starts",
+    "orbits",
+    "limitsets",
+    "studies",
+    "ood",
+    "monitoring",
+    "plots",
+    "report",
+    "runs",
+    "cli",
+    "testing",
+    "__init__",
+    "__main__",
+]
 FILES = {
     ".".join((path.parent if path.name == "__init__.py" else path.with_suffix("")).relative_to(ROOT.parent).parts): path
     for path in sorted(ROOT.rglob("*.py"))

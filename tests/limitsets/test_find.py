@@ -13,7 +13,7 @@ from torch import nn
 import separatrix as sx
 from separatrix import Kind, LatentField, Protocol, Status
 from separatrix.errors import ConvergenceWarning, FieldError, InputError, NotConvergedError
-from separatrix.limitsets._same import same_sets
+from separatrix.limitsets._same_sets import same_sets
 from separatrix.testing import oracles
 
 quiet = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")

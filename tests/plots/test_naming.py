@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from separatrix.errors import InputError
-from separatrix.limitsets._same import same_sets
+from separatrix.limitsets._same_sets import same_sets
 from separatrix.limitsets._sets import Kind
 from separatrix.plots._naming import names_across, names_of
 

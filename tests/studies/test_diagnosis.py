@@ -24,11 +24,11 @@ def _linear(matrix: torch.Tensor, dtype: torch.dtype = DTYPE) -> LatentField:
 
 def test_a_non_normal_map_contracts_in_the_long_run_and_stretches_at_first():
     found = diagnose(_linear(torch.tensor([[0.5, 10.0], [0.0, 0.5]])))
-    assert [slope.where for slope in found.slopes] == [NOISE] * 4 + [ENDS] * 4
-    for slope in found.slopes:
+    assert [spectrum.where for spectrum in found.spectra] == [NOISE] * 4 + [ENDS] * 4
+    for spectrum in found.spectra:
         # A defective double eigenvalue is known only to the square root of the rounding.
-        assert slope.radius == pytest.approx(0.5, abs=1e-6)
-        assert slope.norm == pytest.approx(10.025, abs=1e-3)
+        assert spectrum.radius == pytest.approx(0.5, abs=1e-6)
+        assert spectrum.norm == pytest.approx(10.025, abs=1e-3)
     (scale,) = found.scales
     # σ² of both coordinates under N(0, I): (0.25 + 100 + 0.25)/2
     assert scale.ratio == pytest.approx(math.sqrt(50.25), rel=0.15)
@@ -74,10 +74,10 @@ def test_large_latents_are_measured_without_their_jacobian():
     rates = torch.linspace(0.1, 0.6, 600, dtype=DTYPE)
     field = LatentField.from_map(lambda z: rates.reshape(6, 100) * z, latent_shape=(6, 100), dtype=DTYPE)
     found = diagnose(field, samples=16)
-    assert len(found.slopes) == 8
-    for slope in found.slopes:
-        assert slope.radius == pytest.approx(0.6, rel=1e-4)
-        assert slope.norm == pytest.approx(0.6, rel=1e-2)
+    assert len(found.spectra) == 8
+    for spectrum in found.spectra:
+        assert spectrum.radius == pytest.approx(0.6, rel=1e-4)
+        assert spectrum.norm == pytest.approx(0.6, rel=1e-2)
 
 
 def test_a_slow_network_gets_fewer_points_and_steps():
@@ -93,14 +93,14 @@ def test_a_slow_network_gets_fewer_points_and_steps():
 def test_what_is_no_field_is_measured_no_further():
     found = diagnose(LatentField.from_map(lambda z: z + torch.rand_like(z), latent_shape=2))
     assert not found.checked.ok
-    assert (found.scales, found.slopes, found.pilot, found.advice) == ((), (), None, None)
+    assert (found.scales, found.spectra, found.pilot, found.advice) == ((), (), None, None)
 
 
 def test_lost_orbits_leave_no_slope():
     found = diagnose(
         LatentField.from_map(lambda z: torch.where(z.abs() < 50, 3 * z, torch.nan), latent_shape=2, dtype=DTYPE)
     )
-    assert [slope.where for slope in found.slopes] == [NOISE] * 4 + [ENDS] * 4  # their last finite points
+    assert [spectrum.where for spectrum in found.spectra] == [NOISE] * 4 + [ENDS] * 4  # their last finite points
     assert found.pilot is not None
     assert not any(status.reached_limit_set for status in found.pilot.statuses)
     assert math.isnan(found.pilot.steps_median)
@@ -150,7 +150,7 @@ def test_of_a_quantised_map_no_steps_are_predicted_from_its_slope():
         lambda z: (9 * z).round() / 10, latent_shape=2, dtype=DTYPE, details={"quantised": True}
     )
     found = diagnose(field)
-    assert {slope.radius for slope in found.slopes if slope.where == ENDS} == {0.0}
+    assert {spectrum.radius for spectrum in found.spectra if spectrum.where == ENDS} == {0.0}
     assert found.advice is not None
     assert found.pilot is not None
     assert found.advice.steps == math.ceil(found.pilot.steps_median) > 1  # ρ = 0 would promise 1

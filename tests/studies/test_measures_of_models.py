@@ -1,4 +1,4 @@
-"""Slopes within a budget, memory, formats, and whether decoder and encoder meet: on maps with known answers."""
+"""Spectra within a budget, memory, formats, and whether decoder and encoder meet: on maps with known answers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from separatrix.cost import Cost
 from separatrix.field import LatentField
 from separatrix.studies._diagnosis import diagnose
-from separatrix.studies._footprint import drift, memory_per_orbit
+from separatrix.studies._local_spectra import spectra_at, spectrum_by_differences
 from separatrix.studies._loop_closure import loop_closure
-from separatrix.studies._slopes import slope_by_differences, slopes_at
+from separatrix.studies._one_evaluation import memory_per_orbit, rounding_in
 
 DTYPE = torch.float64
 
@@ -21,44 +21,44 @@ def diagonal(rates: torch.Tensor) -> LatentField:
     return LatentField.from_map(lambda z: rates * z, latent_shape=len(rates), dtype=DTYPE)
 
 
-def test_slopes_are_exact_where_the_budget_allows():
+def test_spectra_are_exact_where_the_budget_allows():
     field = diagonal(torch.linspace(0.1, 0.9, 10, dtype=DTYPE))
-    slopes, cost = slopes_at(field, "here", torch.zeros(6, 10, dtype=DTYPE), budget=65)
-    assert [slope.rough for slope in slopes] == [False] * 3  # 20 evaluations each
+    spectra, cost = spectra_at(field, "here", torch.zeros(6, 10, dtype=DTYPE), budget=65)
+    assert [spectrum.rough for spectrum in spectra] == [False] * 3  # 20 evaluations each
     assert cost == Cost(vjp=30)
-    assert slopes[0].radius == pytest.approx(0.9, abs=1e-12)
+    assert spectra[0].radius == pytest.approx(0.9, abs=1e-12)
 
 
-def test_slopes_beyond_the_budget_are_rough_and_cheap():
+def test_spectra_beyond_the_budget_are_rough_and_cheap():
     rates = torch.linspace(0.1, 0.5, 1000, dtype=DTYPE)
     rates[-1] = 0.9
-    (slope,), cost = slopes_at(diagonal(rates), "here", torch.zeros(3, 1000, dtype=DTYPE), budget=400)
-    assert slope.rough
-    assert slope.radius == pytest.approx(0.9, rel=0.05)
-    assert 0.85 < slope.norm <= 0.9 * (1 + 1e-12)  # a lower bound
+    (spectrum,), cost = spectra_at(diagonal(rates), "here", torch.zeros(3, 1000, dtype=DTYPE), budget=400)
+    assert spectrum.rough
+    assert spectrum.radius == pytest.approx(0.9, rel=0.05)
+    assert 0.85 < spectrum.norm <= 0.9 * (1 + 1e-12)  # a lower bound
     assert cost.total <= 400
-    (slope,), cost = slopes_at(diagonal(rates), "here", torch.zeros(3, 1000, dtype=DTYPE), budget=1)
+    (spectrum,), cost = spectra_at(diagonal(rates), "here", torch.zeros(3, 1000, dtype=DTYPE), budget=1)
     assert cost.total <= 4 * 4 + 4 * 6
-    assert slope.norm <= 0.9 * (1 + 1e-12)
+    assert spectrum.norm <= 0.9 * (1 + 1e-12)
 
 
-def test_a_rough_slope_of_a_rotation_is_its_rate():
+def test_a_rough_spectrum_of_a_rotation_is_its_rate():
     turn = 0.9 * torch.tensor([[0.5, -(0.75**0.5)], [0.75**0.5, 0.5]], dtype=DTYPE)
     field = LatentField.from_map(lambda z: (z.reshape(-1, 400, 2) @ turn.T).flatten(1), latent_shape=800, dtype=DTYPE)
-    (slope,), _ = slopes_at(field, "here", torch.zeros(1, 800, dtype=DTYPE), budget=100)
-    assert slope.radius == pytest.approx(0.9, abs=1e-9)
-    assert slope.norm == pytest.approx(0.9, abs=1e-9)
+    (spectrum,), _ = spectra_at(field, "here", torch.zeros(1, 800, dtype=DTYPE), budget=100)
+    assert spectrum.radius == pytest.approx(0.9, abs=1e-9)
+    assert spectrum.norm == pytest.approx(0.9, abs=1e-9)
 
 
-def test_constant_maps_and_maps_without_gradients_have_rough_slopes_too():
+def test_constant_maps_and_maps_without_gradients_have_rough_spectra_too():
     still = LatentField.from_map(lambda z: 0 * z, latent_shape=700, dtype=DTYPE)
-    (slope,), _ = slopes_at(still, "here", torch.ones(1, 700, dtype=DTYPE), budget=50)
-    assert (slope.radius, slope.norm) == (0.0, 0.0)
+    (spectrum,), _ = spectra_at(still, "here", torch.ones(1, 700, dtype=DTYPE), budget=50)
+    assert (spectrum.radius, spectrum.norm) == (0.0, 0.0)
     blind = LatentField.from_map(lambda z: torch.from_numpy(0.5 * z.detach().numpy()), latent_shape=700, dtype=DTYPE)
-    (slope,), _ = slopes_at(blind, "here", torch.ones(1, 700, dtype=DTYPE), budget=50)
-    assert slope.radius == pytest.approx(0.5, abs=1e-4)
-    assert math.isnan(slope.norm)
-    assert slopes_at(still, "here", torch.ones(0, 700, dtype=DTYPE), budget=50) == ([], Cost())
+    (spectrum,), _ = spectra_at(blind, "here", torch.ones(1, 700, dtype=DTYPE), budget=50)
+    assert spectrum.radius == pytest.approx(0.5, abs=1e-4)
+    assert math.isnan(spectrum.norm)
+    assert spectra_at(still, "here", torch.ones(0, 700, dtype=DTYPE), budget=50) == ([], Cost())
 
 
 def test_a_norm_without_gradients_is_to_be_had_on_request():
@@ -69,9 +69,9 @@ def test_a_norm_without_gradients_is_to_be_had_on_request():
         latent_shape=(6, 100),
         dtype=DTYPE,
     )
-    slope, cost = slope_by_differences(blind, "here", torch.ones(1, 6, 100, dtype=DTYPE))
-    assert slope.norm == pytest.approx(float(torch.linalg.matrix_norm(matrix, 2)), rel=1e-6)
-    assert slope.radius == pytest.approx(float(torch.linalg.eigvals(matrix).abs().max()), rel=1e-6)
+    spectrum, cost = spectrum_by_differences(blind, "here", torch.ones(1, 6, 100, dtype=DTYPE))
+    assert spectrum.norm == pytest.approx(float(torch.linalg.matrix_norm(matrix, 2)), rel=1e-6)
+    assert spectrum.radius == pytest.approx(float(torch.linalg.eigvals(matrix).abs().max()), rel=1e-6)
     assert cost == Cost(map=1200)
 
 
@@ -95,13 +95,13 @@ def test_drift_is_that_of_the_format():
     module.weight.data *= 0.9
     field = LatentField.from_map(module, latent_shape=8)
     z = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
-    fine, coarse = drift(field, torch.float64, z, 1.0), drift(field, torch.bfloat16, z, 1.0)
+    fine, coarse = rounding_in(field, torch.float64, z, 1.0), rounding_in(field, torch.bfloat16, z, 1.0)
     assert fine is not None
     assert coarse is not None
     assert 1e-9 < fine.median < 1e-6
     assert 1e-3 < coarse.median < 5e-2  # bfloat16 has 8 bits
     stubborn = LatentField.from_map(lambda z: 0.5 * z.to(torch.float32), latent_shape=8)
-    assert drift(stubborn, torch.float64, z, 1.0) is None
+    assert rounding_in(stubborn, torch.float64, z, 1.0) is None
 
 
 def images(count: int = 8) -> torch.Tensor:

@@ -42,7 +42,7 @@ def test_the_study_of_a_memory(stored):
     assert found.exchange.expected == pytest.approx(6 * 12 / 312)
     assert found.exchange.p_value < 1e-7
     assert found.attractors.items == 6
-    assert 1 < found.attractors.entropy_rank <= 5
+    assert 1 < found.attractors.effective_rank <= 5
     # f is the reconstruction here: an error of 10 % of the way to the nearest stored image, and 0 for those stored.
     assert found.train_error == pytest.approx(
         float((TRAIN - field.reconstruct(TRAIN)).flatten(1).norm(dim=1).mean()), abs=1e-12

@@ -135,8 +135,8 @@ def _measurements(found: Diagnosis, spec: str) -> list[RenderableType]:
         )
         for scale in found.scales
     ]
-    for where in dict.fromkeys(slope.where for slope in found.slopes):
-        here = [slope for slope in found.slopes if slope.where == where]
+    for where in dict.fromkeys(at.where for at in found.spectra):
+        here = [at for at in found.spectra if at.where == where]
         entries.append(
             (
                 f"{len(here)} point{'s' if len(here) > 1 else ''}, {where}",

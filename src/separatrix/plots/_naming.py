@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from separatrix.limitsets._same import same_sets
+from separatrix.limitsets._same_sets import same_sets
 from separatrix.limitsets._sets import LimitSets
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from separatrix.errors import InputError
 from separatrix.limitsets._audit import Audit, StatisticalCaptures
-from separatrix.limitsets._same import same_sets
+from separatrix.limitsets._same_sets import same_sets
 from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._triviality import triviality
 from separatrix.orbits._result import Orbits

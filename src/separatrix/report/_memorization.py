@@ -34,7 +34,7 @@ def audit_page(audit: MemorizationAudit, results: ModelResults, figures: Mapping
     opening = [
         Section("The riskiest attractors", _riskiest(results, shown)),
         Section("How close, and compared with what", [null_table(audit.memorization), *_context(audit.memorization)]),
-        Section("How varied the attractors are", [variety_table(audit.memorization)]),
+        Section("How varied the attractors are", [dimension_table(audit.memorization)]),
         Section("What each kind of start finds", [source_table(audit.memorization), *_alike(audit.memorization)]),
         Section("What this audit does not see", [Bullets(limits_of_the_audit(audit))]),
     ]
@@ -95,16 +95,16 @@ def source_table(study: Memorization) -> Table:
     )
 
 
-def variety_table(study: Memorization) -> Table:
+def dimension_table(study: Memorization) -> Table:
     """How many directions the decoded attractors fill, beside as many training images."""
     rows = (("attractors, decoded", study.attractors), ("as many training images", study.train))
     return Table(
-        ("images", "number", "components for 90 % of the variance", "entropy rank"),
+        ("images", "number", "components for 90 % of the variance", "effective rank"),
         tuple(
-            (Cell(words), Cell(f"{found.items:,}"), Cell(str(found.components)), Cell(f"{found.entropy_rank:.1f}"))
+            (Cell(words), Cell(f"{found.items:,}"), Cell(str(found.components)), Cell(f"{found.effective_rank:.1f}"))
             for words, found in rows
         ),
-        "Components: the fewest principal components that hold 90 % of the variance. Entropy rank: exp(−Σ p ln p) over their "
+        "Components: the fewest principal components that hold 90 % of the variance. Effective rank: exp(−Σ p ln p) over their "
         "shares p, which no threshold decides. Far below the training images: variations of a few prototypes. Neither can "
         "exceed the number of images − 1.",
     )

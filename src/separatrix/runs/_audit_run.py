@@ -234,7 +234,7 @@ def _record(found: MemorizationAudit, results: ModelResults) -> dict[str, Any]:
             "exchange": None if study.exchange is None else asdict(study.exchange),
             "train_error": study.train_error,
             "decomposition": None if study.decomposition is None else _decomposition(study.decomposition),
-            "variety": {"attractors": asdict(study.attractors), "train": asdict(study.train)},
+            "variety": {"attractors": study.attractors.to_dict(), "train": study.train.to_dict()},
             "sources": {
                 name: {**asdict(source), "distinct": source.distinct} for name, source in study.sources.items()
             },

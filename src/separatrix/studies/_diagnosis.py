@@ -25,15 +25,15 @@ from separatrix.orbits._status import Status
 from separatrix.protocol import Protocol
 from separatrix.starts import as_starts, encoded, gaussian
 from separatrix.studies._advice import Advice, advise
-from separatrix.studies._footprint import Rounding, drift, memory_per_orbit
+from separatrix.studies._local_spectra import LocalSpectrum, spectra_at
 from separatrix.studies._loop_closure import LoopClosure, as_images, loop_closure
-from separatrix.studies._slopes import Slope, slopes_at
+from separatrix.studies._one_evaluation import Rounding, memory_per_orbit, rounding_in
 from separatrix.work import Progress
 
 NOISE, DATA, ENDS = "N(0, I)", "encoded data", "where the pilot orbits ended"
 _FEWEST_STEPS = 20  # of a pilot orbit, however slow the network is
 _FEWEST_ORBITS = 4
-_PARTS = 5  # of the time: pilot, slopes at the starts, slopes at the ends, and two for all else
+_PARTS = 5  # of the time: pilot, spectra at the starts, spectra at the ends, and two for all else
 _TIMINGS = 3
 _LONG = 1.0  # seconds; a batch that takes longer is timed once, for noise is then a small part of it
 _FEWEST_SAMPLES = 16
@@ -83,7 +83,7 @@ class Diagnosis:
         model: identity of the field, as by ``LatentField.describe``.
         checked: is it a deterministic self-map?
         scales: of N(0, I), and of encoded data if data were given.
-        slopes: at the first starts, and where the first pilot orbits ended.
+        spectra: at the first starts, and where the first pilot orbits ended.
         pilot: a few short orbits from encoded data, else from N(0, I).
         rounding: at the starts, against float64; None where no float64 copy can be made.
         bfloat16: what computing in bfloat16 instead would do; None where no such copy can be made.
@@ -97,7 +97,7 @@ class Diagnosis:
     model: Mapping[str, Any]
     checked: FieldCheck
     scales: tuple[Scale, ...] = ()
-    slopes: tuple[Slope, ...] = ()
+    spectra: tuple[LocalSpectrum, ...] = ()
     pilot: Pilot | None = None
     rounding: Rounding | None = None
     bfloat16: Rounding | None = None
@@ -110,6 +110,7 @@ class Diagnosis:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, but for floats that are not finite."""
         record = asdict(self)
+        record["slopes"] = record.pop("spectra")
         record["checked"]["ok"] = self.checked.ok
         record["scales"] = [{**asdict(scale), "ratio": scale.ratio} for scale in self.scales]
         if self.pilot is not None:
@@ -151,7 +152,7 @@ def diagnose(
 
     >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(3,), dtype=torch.float64)
     >>> found = diagnose(field)
-    >>> round(found.scales[0].ratio, 9), round(found.slopes[0].radius, 9), found.advice.steps
+    >>> round(found.scales[0].ratio, 9), round(found.spectra[0].radius, 9), found.advice.steps
     (0.5, 0.5, 25)
     """
     for name, value in (("samples", samples), ("orbits", orbits), ("max_steps", max_steps)):
@@ -178,12 +179,12 @@ def diagnose(
         with line.stage("following orbits", orbits):
             ended = run_orbits(field, as_starts(z[:orbits]), short, spread=unit, progress=line)
         with line.stage("Jacobians"):
-            at_starts, cost_at_starts = slopes_at(field, where, z, affordable)
-            at_ends, cost_at_ends = slopes_at(field, ENDS, _end_points(ended), affordable)
+            at_starts, cost_at_starts = spectra_at(field, where, z, affordable)
+            at_ends, cost_at_ends = spectra_at(field, ENDS, _end_points(ended), affordable)
         few = z[: max(_FEWEST_SAMPLES // 2, min(samples, int(rate * seconds / _SHARE / _FORMAT_COST)))]
         with line.stage("number formats"):
-            rounding = drift(field, torch.float64, few, unit)
-            coarse = drift(field, torch.bfloat16, few, unit) if field.dtype != torch.bfloat16 else None
+            rounding = rounding_in(field, torch.float64, few, unit)
+            coarse = rounding_in(field, torch.bfloat16, few, unit) if field.dtype != torch.bfloat16 else None
         loop = loop_closure(field, z[:_IMAGES], None if data is None else as_images(data, _IMAGES))
         pilot = Pilot(where, ended.counts, max_steps, _median(ended.steps[ended.reached]))
         advice = advise(
@@ -201,7 +202,7 @@ def diagnose(
             model=field.describe(),
             checked=checked,
             scales=scales,
-            slopes=(*at_starts, *at_ends),
+            spectra=(*at_starts, *at_ends),
             pilot=pilot,
             rounding=rounding,
             bfloat16=coarse,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from separatrix.field import LatentField
-from separatrix.limitsets._same import same_sets
+from separatrix.limitsets._same_sets import same_sets
 from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._ranks import benjamini_hochberg
 from separatrix.storage import Columnar

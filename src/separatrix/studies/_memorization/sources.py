@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from separatrix.limitsets._same import same_sets
+from separatrix.limitsets._same_sets import same_sets
 from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._distances import spread
 from separatrix.numerics._neighbours import Distance, nearest_items

@@ -14,8 +14,8 @@ from separatrix.data._encoding import decode_all
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._sets import LimitSets
+from separatrix.numerics._effective_dimension import EffectiveDimension, effective_dimension
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
-from separatrix.numerics._variety import Variety, variety
 from separatrix.studies._closeness import images_of
 from separatrix.studies._memorization.decomposition import Decomposition, decomposition
 from separatrix.studies._memorization.noise_only import NoiseOnly, judged_together
@@ -57,7 +57,7 @@ class Memorization:
         exchange: see :class:`Exchange`; None without held-out images or without attractors.
         train_error: ‖x − F(x)‖ on a sample of training images, mean.
         decomposition: of held-out images into prototype and coverage error; None without them or without attractors.
-        attractors: :class:`~separatrix.numerics._variety.Variety` of the decoded attractors.
+        attractors: :class:`~separatrix.numerics._effective_dimension.EffectiveDimension` of the decoded attractors.
         train: of as many training images, drawn at random: what the same number of real images would fill.
         sources: what each kind of start found; the first is the given search.
         chamfer: noise attractors against those of the first search; None without ``noise``.
@@ -70,8 +70,8 @@ class Memorization:
     exchange: Exchange | None
     train_error: float
     decomposition: Decomposition | None
-    attractors: Variety
-    train: Variety
+    attractors: EffectiveDimension
+    train: EffectiveDimension
     sources: Mapping[str, Source]
     chamfer: Chamfer | None
     noise_only: NoiseOnly | None = None
@@ -117,8 +117,8 @@ class Memorization:
         if self.attractors.items > 1:
             words.append(
                 f"The {self.attractors.items} decoded attractors need {self.attractors.components} components for 90 % of "
-                f"their variance (entropy rank {self.attractors.entropy_rank:.1f}), as many training images "
-                f"{self.train.components} ({self.train.entropy_rank:.1f})."
+                f"their variance (effective rank {self.attractors.effective_rank:.1f}), as many training images "
+                f"{self.train.components} ({self.train.effective_rank:.1f})."
             )
         return tuple(words)
 
@@ -194,8 +194,8 @@ def memorization(
         decomposition=None
         if held is None or not len(attractors)
         else decomposition(field, limits, _drawn(held, sample, seed), drawn),
-        attractors=variety(images) if len(images) else Variety(0, 0, 0.0),
-        train=variety(_drawn(known, max(len(images), 1), seed)),
+        attractors=effective_dimension(images) if len(images) else EffectiveDimension(0, 0, 0.0),
+        train=effective_dimension(_drawn(known, max(len(images), 1), seed)),
         sources=sources(searches),
         chamfer=None if noise is None else chamfer(noise, limits),
         noise_only=noise_only,

@@ -9,7 +9,7 @@ from functools import cached_property
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.numerics._frames import FrameGeometry, distinct_atoms, frame_geometry
+from separatrix.numerics._frame_geometry import FrameGeometry, distinct_atoms, frame_geometry
 
 
 class Role(StrEnum):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import InputError
-from separatrix.numerics._frames import distinct_atoms, frame_geometry
+from separatrix.numerics._frame_geometry import distinct_atoms, frame_geometry
 
 
 def gaussian(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -21,7 +21,7 @@ _FEWEST, _MOST = 4, 40  # steps of a power iteration
 
 
 @dataclass(frozen=True)
-class Slope:
+class LocalSpectrum:
     """ρ(J) and ‖J‖₂ at one point. ρ is a rate of convergence only where orbits end.
 
     With ``rough`` they come from a short power iteration: ‖J‖₂ is at least ``norm``, and ``radius`` is the growth
@@ -34,8 +34,8 @@ class Slope:
     rough: bool = False
 
 
-def slopes_at(field: LatentField, where: str, points: Tensor, budget: float) -> tuple[list[Slope], Cost]:
-    """Slopes at as many of the points as ``budget`` map evaluations allow, at most four; at least a rough one.
+def spectra_at(field: LatentField, where: str, points: Tensor, budget: float) -> tuple[list[LocalSpectrum], Cost]:
+    """Measure ρ(J) and ‖J‖₂ at as many of the points as ``budget`` map evaluations allow, at most four; at least a rough one.
 
     Cost: 2k evaluations per point up to k = 512, about a thousand above; for a rough one 40 to 400.
     """
@@ -52,17 +52,19 @@ def slopes_at(field: LatentField, where: str, points: Tensor, budget: float) -> 
         found = spectrum_matrix_free(field, chosen)
         cost = found.cost
     rows = zip(found.radius.tolist(), found.norm.tolist(), strict=True)
-    return [Slope(where, radius, norm) for radius, norm in rows], cost
+    return [LocalSpectrum(where, radius, norm) for radius, norm in rows], cost
 
 
-def slope_by_differences(field: LatentField, where: str, point: Tensor, batch_size: int = 64) -> tuple[Slope, Cost]:
+def spectrum_by_differences(
+    field: LatentField, where: str, point: Tensor, batch_size: int = 64
+) -> tuple[LocalSpectrum, Cost]:
     """ρ and ‖J‖₂ of a map without gradients in any number of dimensions, from its whole Jacobian by central differences.
 
     On request only: column i is (f(z + hεᵢ) − f(z − hεᵢ))/2h, so it takes 2k evaluations and k² numbers of memory.
 
     Args:
         field: the field.
-        where: what the slope calls the point.
+        where: what the spectrum calls the point.
         point: ``(1, *latent_shape)``.
         batch_size: columns at once.
 
@@ -78,10 +80,10 @@ def slope_by_differences(field: LatentField, where: str, point: Tensor, batch_si
             step = step.reshape(-1, *field.latent_shape)
             columns.append((field.bare(point + step) - field.bare(point - step)).flatten(1) / (2 * length))
     found = spectrum_of(torch.cat(columns).mT.unsqueeze(0))
-    return Slope(where, float(found.radius[0]), float(found.norm[0])), Cost(map=2 * k)
+    return LocalSpectrum(where, float(found.radius[0]), float(found.norm[0])), Cost(map=2 * k)
 
 
-def _rough(field: LatentField, where: str, point: Tensor, budget: float) -> tuple[list[Slope], Cost]:
+def _rough(field: LatentField, where: str, point: Tensor, budget: float) -> tuple[list[LocalSpectrum], Cost]:
     steps = max(_FEWEST, min(_MOST, int(budget / (2 * JVP_WEIGHT + VJP_WEIGHT))))
     draw = torch.from_numpy(gaussian(seed=0, first=0, count=1, width=field.latent_dim)).to(point)
     unit = draw.reshape(point.shape) / draw.norm()
@@ -108,4 +110,4 @@ def _rough(field: LatentField, where: str, point: Tensor, budget: float) -> tupl
             direction = direction / direction.norm()
     except FieldError:  # without gradients Jᵀu is not to be had in many dimensions
         norm = math.nan
-    return [Slope(where, radius, norm, rough=True)], cost
+    return [LocalSpectrum(where, radius, norm, rough=True)], cost

@@ -1,4 +1,4 @@
-"""Components and entropy rank on clouds whose covariance is known."""
+"""Components and effective rank on clouds whose covariance is known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import InputError
-from separatrix.numerics._variety import variety
+from separatrix.numerics._effective_dimension import effective_dimension
 
 
 def axes(*lengths: float) -> torch.Tensor:
@@ -18,16 +18,16 @@ def axes(*lengths: float) -> torch.Tensor:
 
 
 def test_shares_of_the_variance_decide():
-    found = variety(axes(3.0, 1.0))  # shares 0.9 and 0.1
+    found = effective_dimension(axes(3.0, 1.0))  # shares 0.9 and 0.1
     assert found.components == 1
     p = torch.tensor([0.9, 0.1], dtype=torch.float64)
-    assert found.entropy_rank == pytest.approx(float((-(p * p.log()).sum()).exp()), abs=1e-9)
-    assert variety(axes(3.0, 1.0), 0.91).components == 2
+    assert found.effective_rank == pytest.approx(float((-(p * p.log()).sum()).exp()), abs=1e-9)
+    assert effective_dimension(axes(3.0, 1.0), 0.91).components == 2
 
 
 def test_nothing_varies_in_one_item_or_in_equal_ones():
     for items in (torch.ones(1, 4), torch.ones(7, 4), 1e6 + torch.zeros(5, 3)):
-        assert (variety(items).components, variety(items).entropy_rank) == (0, 0.0)
+        assert (effective_dimension(items).components, effective_dimension(items).effective_rank) == (0, 0.0)
 
 
 @settings(max_examples=30, deadline=None)
@@ -36,14 +36,14 @@ def test_shifts_scales_and_rotations_change_nothing(count, width, seed):
     generator = torch.Generator().manual_seed(seed)
     cloud = torch.randn(count, width, generator=generator, dtype=torch.float64)
     rotation = torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=torch.float64)).Q
-    plain, moved = variety(cloud), variety(3.0 * cloud @ rotation + 1.0)
+    plain, moved = effective_dimension(cloud), effective_dimension(3.0 * cloud @ rotation + 1.0)
     assert plain.components == moved.components
-    assert moved.entropy_rank == pytest.approx(plain.entropy_rank, rel=1e-6)
-    assert 1 <= plain.entropy_rank <= min(count - 1, width) + 1e-9
+    assert moved.effective_rank == pytest.approx(plain.effective_rank, rel=1e-6)
+    assert 1 <= plain.effective_rank <= min(count - 1, width) + 1e-9
 
 
 def test_bad_input():
     with pytest.raises(InputError, match="NaN"):
-        variety(torch.tensor([[1.0], [torch.nan]]))
+        effective_dimension(torch.tensor([[1.0], [torch.nan]]))
     with pytest.raises(InputError, match="share"):
-        variety(torch.ones(2, 2), 0.0)
+        effective_dimension(torch.ones(2, 2), 0.0)

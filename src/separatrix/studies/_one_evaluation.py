@@ -24,7 +24,7 @@ class Rounding:
     largest: float
 
 
-def drift(field: LatentField, dtype: torch.dtype, z: Tensor, unit: float) -> Rounding | None:
+def rounding_in(field: LatentField, dtype: torch.dtype, z: Tensor, unit: float) -> Rounding | None:
     """What computing in ``dtype`` instead of the field's own format does to f(z); None if there is no such copy.
 
     Cost: 2 evaluations per latent.
