@@ -95,7 +95,7 @@ class OrbitState:
 
 
 @dataclass
-class Verdict:
+class StepReport:
     """What the judge found at one step, per active orbit; `Judge.complete` fills in what is only asked of ends."""
 
     status: Tensor  # (b,) uint8
@@ -106,7 +106,7 @@ class Verdict:
     period: Tensor | None = None  # (b,) int64
 
     def where(self, chosen: Tensor, other: Self) -> Self:
-        """This verdict on the chosen rows, the other one on the rest; both are complete."""
+        """Take this report on the chosen rows and the other one on the rest; both are complete."""
         columns = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
         return type(self)(*(torch.where(chosen, mine, theirs) for mine, theirs in columns))
 
@@ -129,7 +129,7 @@ class Judge:
         squared = protocol.stop == "squared_step"
         self._short = protocol.tolerance**0.5 if squared else self.tolerance  # steps no longer are looked at closely
 
-    def step(self, state: OrbitState, t: Tensor, z: Tensor, f_z: Tensor) -> Verdict:
+    def step(self, state: OrbitState, t: Tensor, z: Tensor, f_z: Tensor) -> StepReport:
         """Update ``state`` in place with the step from z_t to f(z_t) and say which orbits are finished."""
         flat, image = z.flatten(1), f_z.flatten(1)
         length = (image - flat).norm(dim=1).to(torch.float64)
@@ -137,29 +137,29 @@ class Judge:
         gap = (image - state.anchor.flatten(1)).norm(dim=1).to(torch.float64)
         state.log_steps.scatter_(1, _slot(t), _log(length))
         state.path += length
-        verdict = Verdict(torch.full_like(t, int(Status.RUNNING), dtype=torch.uint8), length, floor)
+        report = StepReport(torch.full_like(t, int(Status.RUNNING), dtype=torch.uint8), length, floor)
         eventful = torch.minimum(length, gap) <= floor.clamp(min=self._short)
         eventful |= (t >= state.due) | ~length.isfinite()
         if worth(eventful):
-            self._look(state, t, z, f_z, gap, verdict)
+            self._look(state, t, z, f_z, gap, report)
         else:
             state.streak.zero_()
             state.stalled.zero_()
             state.closest = torch.minimum(state.closest, gap)
-        return verdict
+        return report
 
-    def complete(self, state: OrbitState, t: Tensor, verdict: Verdict) -> None:
+    def complete(self, state: OrbitState, t: Tensor, report: StepReport) -> None:
         """Fill in the columns that `step` left open, from the state after it."""
-        if verdict.rate is None:
-            verdict.rate = _rate(state, t)
-        if verdict.error is None:
-            verdict.error = self._error(verdict.rate, verdict.residual, verdict.floor)
-        if verdict.period is None:
-            verdict.period = torch.ones_like(t)
+        if report.rate is None:
+            report.rate = _rate(state, t)
+        if report.error is None:
+            report.error = self._error(report.rate, report.residual, report.floor)
+        if report.period is None:
+            report.period = torch.ones_like(t)
 
-    def _look(self, state: OrbitState, t: Tensor, z: Tensor, f_z: Tensor, gap: Tensor, verdict: Verdict) -> None:
+    def _look(self, state: OrbitState, t: Tensor, z: Tensor, f_z: Tensor, gap: Tensor, report: StepReport) -> None:
         """All rules, for all orbits."""
-        rules, status, length, floor = self.protocol, verdict.status, verdict.residual, verdict.floor
+        rules, status, length, floor = self.protocol, report.status, report.residual, report.floor
         image = f_z.flatten(1)
         at_floor = length <= floor
         self._update_rate(state, t, at_floor, floor)
@@ -203,7 +203,7 @@ class Judge:
             status.copy_(torch.where(unfinished, why, status))
             period.masked_fill_(unfinished, 0)
         self._move_anchor(state, t, z, length)
-        verdict.rate, verdict.error, verdict.period = state.rate, error, period
+        report.rate, report.error, report.period = state.rate, error, period
 
     @staticmethod
     def _error(rate: Tensor, length: Tensor, floor: Tensor) -> Tensor:

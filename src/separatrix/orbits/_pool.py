@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from separatrix.field import LatentField
-from separatrix.orbits._judge import Judge, OrbitState, Verdict
+from separatrix.orbits._judge import Judge, OrbitState, StepReport
 from separatrix.orbits._looks import steps_between
 from separatrix.orbits._observers import Observer
 from separatrix.orbits._status import Status
@@ -94,13 +94,13 @@ class Columns:
             period=torch.zeros(count, dtype=torch.int64, device=like.device),
         )
 
-    def put(self, rows: Rows, verdict: Verdict, where: Tensor) -> None:
+    def put(self, rows: Rows, report: StepReport, where: Tensor) -> None:
         """The end of the chosen rows."""
         chosen = rows.orbit[where]
         self.points[chosen] = rows.z[where].to(self.points)
         self.steps[chosen] = rows.t[where]
         for name in ("residual", "rate", "error", "status", "period"):
-            getattr(self, name)[chosen] = getattr(verdict, name)[where]
+            getattr(self, name)[chosen] = getattr(report, name)[where]
 
 
 class Queue:
@@ -194,7 +194,7 @@ def advance(
     left = np.full(len(rows), allowed)  # steps until a row pauses; the first rows have the fewest
     while len(rows):
         block = min(steps_between(rows.z.device), int(left[0]))
-        verdict, idle, f_z = _until_look(field, judge, rows, block, observers, catcher)
+        report, idle, f_z = _until_look(field, judge, rows, block, observers, catcher)
         steps_idle = idle.cpu().numpy()  # the one question of a look
         ended, left = steps_idle > 0, left - block
         done.evaluations += block * len(rows)
@@ -206,8 +206,8 @@ def advance(
         order = torch.from_numpy(fate.argsort(kind="stable")).to(idle.device, non_blocking=True)
         ending, resting, staying = order.split(np.bincount(fate, minlength=3).tolist())
         if len(ending):
-            judge.complete(rows.state, rows.t, verdict)
-            columns.put(rows, verdict, ending)
+            judge.complete(rows.state, rows.t, report)
+            columns.put(rows, report, ending)
             progress.advance(len(ending))
         rows.t, rows.z = rows.t + 1, f_z
         if len(resting):
@@ -226,22 +226,22 @@ def _until_look(
     steps: int,
     observers: Sequence[Observer],
     catcher: Catcher | None,
-) -> tuple[Verdict, Tensor, Tensor]:
-    """Make so many steps, the last of them up to f(z): the verdicts, at how many of the steps each row had ended, and f(z).
+) -> tuple[StepReport, Tensor, Tensor]:
+    """Make so many steps, the last of them up to f(z): the reports, at how many of the steps each row had ended, and f(z).
 
-    A row that has ended stays where it is, and so does the verdict on it.
+    A row that has ended stays where it is, and so does the report on it.
     """
-    verdict, f_z = _one_step(field, judge, rows, observers, catcher, None)
-    ended = verdict.status != int(Status.RUNNING)
+    report, f_z = _one_step(field, judge, rows, observers, catcher, None)
+    ended = report.status != int(Status.RUNNING)
     idle = ended.long()
     for _ in range(steps - 1):
         running = ~ended
         rows.t, rows.z = rows.t + running, torch.where(running.view(-1, *[1] * (f_z.ndim - 1)), f_z, rows.z)
         later, f_z = _one_step(field, judge, rows, observers, catcher, running)
-        verdict = later.where(running, verdict)
-        ended = verdict.status != int(Status.RUNNING)
+        report = later.where(running, report)
+        ended = report.status != int(Status.RUNNING)
         idle = idle + ended
-    return verdict, idle, f_z
+    return report, idle, f_z
 
 
 def _one_step(
@@ -251,18 +251,18 @@ def _one_step(
     observers: Sequence[Observer],
     catcher: Catcher | None,
     running: Tensor | None,
-) -> tuple[Verdict, Tensor]:
+) -> tuple[StepReport, Tensor]:
     """Return what judge, observers and catcher say of one step, and f(z); without a mask all rows are ``running``."""
     f_z = field.bare(rows.z)
-    verdict = judge.step(rows.state, rows.t, rows.z, f_z)
+    report = judge.step(rows.state, rows.t, rows.z, f_z)
     orbit = rows.orbit if running is None else torch.where(running, rows.orbit, -1)
     for observer in observers:
         stopped = _shown(observer, orbit, rows, f_z, running)
         if stopped is not None:
-            verdict.status.masked_fill_(stopped & (verdict.status == int(Status.RUNNING)), int(Status.CAPTURED))
+            report.status.masked_fill_(stopped & (report.status == int(Status.RUNNING)), int(Status.CAPTURED))
     if catcher is not None:
-        verdict.status.masked_fill_(catcher.see(orbit, rows.z, f_z), int(Status.CAPTURED))
-    return verdict, f_z
+        report.status.masked_fill_(catcher.see(orbit, rows.z, f_z), int(Status.CAPTURED))
+    return report, f_z
 
 
 def _shown(observer: Observer, orbit: Tensor, rows: Rows, f_z: Tensor, running: Tensor | None) -> Tensor | None:
