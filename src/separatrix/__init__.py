@@ -28,7 +28,8 @@ from separatrix.limitsets import (
 from separatrix.models import load
 from separatrix.monitoring import DynamicsMonitor
 from separatrix.ood import (
-    Budget,
+    AlarmBudget,
+    Decision,
     Decisions,
     KNNDetector,
     MahalanobisDetector,
@@ -38,7 +39,6 @@ from separatrix.ood import (
     StreamMonitor,
     TrajectoryDetector,
     TypicalityDetector,
-    Verdict,
     self_check,
 )
 from separatrix.orbits import Orbits, Status, iterate
@@ -56,12 +56,13 @@ from separatrix.studies._training_film import TrainingFilm, training_film
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlarmBudget",
     "Basins",
-    "Budget",
     "Comparison",
     "Continuation",
     "Contraction",
     "Cost",
+    "Decision",
     "Decisions",
     "DynamicsMonitor",
     "EventKind",
@@ -91,7 +92,6 @@ __all__ = [
     "TrajectoryDetector",
     "Triviality",
     "TypicalityDetector",
-    "Verdict",
     "audit_memorization",
     "basin_entropy",
     "basins",

@@ -18,7 +18,7 @@ import separatrix as sx
 from separatrix import DynamicsMonitor, LatentField
 from separatrix.errors import FileError, InputError, ModelWarning
 from separatrix.models import ConvAutoencoder, DenseAutoencoder, train_autoencoder
-from separatrix.monitoring._budget import Budget, ladder
+from separatrix.monitoring._budget import TimeBudget, ladder
 from separatrix.monitoring._untouched import frozen
 from separatrix.protocol import Protocol
 
@@ -76,7 +76,7 @@ def test_the_loss_curve_is_the_same_to_the_last_bit(model_class):
 def test_glances_and_searches_that_are_cut_change_nothing_either(monkeypatch):
     alone, without, _ = trained(Noisy, False)
     ticks = itertools.count()
-    monkeypatch.setattr(Budget, "deadline", property(lambda budget: budget.clock() + 30))  # looks at the clock
+    monkeypatch.setattr(TimeBudget, "deadline", property(lambda budget: budget.clock() + 30))  # looks at the clock
     watched, beside, monitor = trained(Noisy, True, max_share=1e6, clock=lambda: float(next(ticks)))
     assert [(shot.step, shot.searched) for shot in monitor.history] == [(step, False) for step in (0, 3, 6, 9, 12)]
     assert monitor.usage.cut == 5
@@ -253,7 +253,7 @@ def test_the_share_is_kept_whatever_things_cost(per_latent, per_step, every, max
 
 def test_a_snapshot_that_turns_out_too_dear_is_cut():
     clock = Clock()
-    budget = Budget(64, 4096, 0.1, clock)
+    budget = TimeBudget(64, 4096, 0.1, clock)
     budget.enter()
     budget.leave()
     budget.calibrate(1e-3, latent_dim=2)

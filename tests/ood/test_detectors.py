@@ -261,10 +261,10 @@ class TestDecisionsHold:
 
     def test_a_budget_is_a_rate(self):
         detector = ood.MahalanobisDetector(scaling()).fit_features(gaussian(50), gaussian(999, seed=9))
-        budget = ood.Budget(10, 1000, "hour")
+        budget = ood.AlarmBudget(10, 1000, "hour")
         assert torch.equal(
-            detector.decide_scores(gaussian(50, dim=1)[:, 0] + 3, fpr=budget).verdict,
-            detector.decide_scores(gaussian(50, dim=1)[:, 0] + 3, fpr=0.01).verdict,
+            detector.decide_scores(gaussian(50, dim=1)[:, 0] + 3, fpr=budget).decision,
+            detector.decide_scores(gaussian(50, dim=1)[:, 0] + 3, fpr=0.01).decision,
         )
 
 

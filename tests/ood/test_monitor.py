@@ -9,23 +9,23 @@ import pytest
 import torch
 
 from separatrix.errors import InputError
-from separatrix.ood import Budget, StreamMonitor, Verdict
+from separatrix.ood import AlarmBudget, Decision, StreamMonitor
 from separatrix.ood._decisions import decided
 
 
 def test_budgets():
-    assert Budget.parse("5 a day at 10 000 images a day").rate == 5e-4
-    assert Budget.parse("5/10000").rate == 5e-4
-    assert Budget.parse("2 per hour at 1,000 parts per hour") == Budget(2, 1000, "hour")
+    assert AlarmBudget.parse("5 a day at 10 000 images a day").rate == 5e-4
+    assert AlarmBudget.parse("5/10000").rate == 5e-4
+    assert AlarmBudget.parse("2 per hour at 1,000 parts per hour") == AlarmBudget(2, 1000, "hour")
     for text in ("five a day", "5 a day at 100 a week", "0/10", "10/5"):
         with pytest.raises(InputError):
-            Budget.parse(text)
+            AlarmBudget.parse(text)
 
 
 def test_a_p_value_on_the_line_is_called_and_one_above_is_not():
     p = torch.tensor([0.01, 0.010001, torch.nan], dtype=torch.float64)
     decisions = decided(p, p, 0.01, calibration=99)
-    assert decisions.verdict.tolist() == [int(Verdict.OOD), int(Verdict.TYPICAL), int(Verdict.UNSCORABLE)]
+    assert decisions.decision.tolist() == [int(Decision.OOD), int(Decision.TYPICAL), int(Decision.UNSCORABLE)]
     assert decisions.between is not None
     assert decisions.between[0] < 0.01 < decisions.between[1]
     assert decisions[:1].is_ood.tolist() == [True]

@@ -77,7 +77,7 @@ def test_what_overflows_is_unscorable_in_both(tmp_path, make):
     detector = make(field).fit(torch.randn(200, 1, 2, 2, generator=torch.Generator().manual_seed(0)))
     exported = ood.export_onnx(detector, tmp_path / "d.onnx")
     x = torch.tensor([0.5, 1e30, 3e38]).reshape(-1, 1, 1, 1).expand(-1, 1, 2, 2)
-    assert torch.equal(exported.decide(x, 0.05).verdict, detector.decide(x, 0.05).verdict)
+    assert torch.equal(exported.decide(x, 0.05).decision, detector.decide(x, 0.05).decision)
     if detector.kind == "residual":
         assert detector.decide(x, 0.05).unscorable.tolist() == [False, True, True]
 

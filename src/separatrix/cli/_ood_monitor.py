@@ -86,12 +86,12 @@ def monitor(
 
     import torch
 
-    from separatrix.ood._decisions import Budget, decided
+    from separatrix.ood._decisions import AlarmBudget, decided
     from separatrix.ood._files import read_calibration
     from separatrix.ood._watch import load_monitor, save_monitor, watch
     from separatrix.runs._examination_summary import jsonable
 
-    alpha = rate.rate if isinstance(rate, Budget) else rate
+    alpha = rate.rate if isinstance(rate, AlarmBudget) else rate
     field = None
     if model is not None:
         field = loaded(

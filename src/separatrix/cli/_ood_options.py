@@ -10,7 +10,7 @@ from separatrix.cli._parsing import parsed_settings, parsed_shape, usage_error
 
 if TYPE_CHECKING:
     from separatrix.field import LatentField
-    from separatrix.ood import Budget
+    from separatrix.ood import AlarmBudget
 
 Folder = Annotated[
     str, typer.Argument(metavar="DETECTOR", show_default=False, help="The folder that separatrix ood fit wrote.")
@@ -22,16 +22,16 @@ Fpr = Annotated[
 ]  # fmt: skip
 
 
-def parsed_rate(ctx: typer.Context, text: str) -> float | Budget:
+def parsed_rate(ctx: typer.Context, text: str) -> float | AlarmBudget:
     """``"0.01"``, or a budget."""
     try:
         rate = float(text)
     except ValueError:
         from separatrix.errors import InputError
-        from separatrix.ood import Budget
+        from separatrix.ood import AlarmBudget
 
         try:
-            return Budget.parse(text)
+            return AlarmBudget.parse(text)
         except InputError as error:
             raise usage_error(ctx, "--fpr", str(error)) from error
     if not 0 < rate < 1:

@@ -85,7 +85,7 @@ class Usage:
         )
 
 
-class Budget:
+class TimeBudget:
     """Keeps time and chooses the effort. All times come from ``clock``.
 
     ``available`` seconds are what ``max_share`` of the training so far leaves; what is predicted to cost more waits, and what

@@ -15,7 +15,7 @@ from separatrix.field import LatentField, require_self_map
 from separatrix.field._guest import modules_behind
 from separatrix.limitsets._find import find_attractors
 from separatrix.limitsets._sets import LimitSets
-from separatrix.monitoring._budget import Budget, Effort, Usage
+from separatrix.monitoring._budget import Effort, TimeBudget, Usage
 from separatrix.monitoring._failures import Failures
 from separatrix.monitoring._glance import GLANCE_STARTS, GLANCE_STEPS, Glance, glance
 from separatrix.monitoring._loggers import as_loggers
@@ -116,7 +116,7 @@ class DynamicsMonitor:
         self.history: list[Snapshot] = []
         self.searches: list[LimitSets] = []
         self._loggers = as_loggers(log)
-        self._budget = Budget(len(self.starts), self.protocol.max_steps, max_share, clock)
+        self._budget = TimeBudget(len(self.starts), self.protocol.max_steps, max_share, clock)
         self._follower = Follower(by)
         self._waiting: _Moment | None = None
         self._last: int | None = None

@@ -1,7 +1,7 @@
 """Out-of-distribution detection: scores from trajectories, decisions with a false-alarm rate that holds."""
 
 from separatrix.ood._baselines import KNNDetector, MahalanobisDetector, ReconstructionDetector, ResidualDetector
-from separatrix.ood._decisions import Budget, Decisions, Verdict
+from separatrix.ood._decisions import AlarmBudget, Decision, Decisions
 from separatrix.ood._detector import Detector
 from separatrix.ood._files import load_detector
 from separatrix.ood._monitor import MonitorReport, StreamMonitor
@@ -11,7 +11,8 @@ from separatrix.ood._trajectory import TrajectoryDetector
 from separatrix.ood._typicality import TypicalityDetector
 
 __all__ = [
-    "Budget",
+    "AlarmBudget",
+    "Decision",
     "Decisions",
     "Detector",
     "KNNDetector",
@@ -24,7 +25,6 @@ __all__ = [
     "StreamMonitor",
     "TrajectoryDetector",
     "TypicalityDetector",
-    "Verdict",
     "export_onnx",
     "load_detector",
     "self_check",

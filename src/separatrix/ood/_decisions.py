@@ -1,4 +1,4 @@
-"""From scores to decisions with a false-alarm rate: per input, or for a batch; an input that has no score gets no verdict."""
+"""From scores to decisions with a false-alarm rate: per input, or for a batch; an input that has no score is called neither."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from separatrix.storage import Columnar
 _ROUNDING = 1e-12  # a p-value that sits on the line is called
 
 
-class Verdict(IntEnum):
-    """What is said of one input. The integer is what ``Decisions.verdict`` holds."""
+class Decision(IntEnum):
+    """What is said of one input. The integer is what ``Decisions.decision`` holds."""
 
     TYPICAL = 0
     OOD = 1
@@ -33,13 +33,13 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True)
-class Budget:
+class AlarmBudget:
     """A false-alarm budget as people say it: at most ``alarms`` false ones among ``inputs`` per ``period``.
 
-    >>> Budget(5, 10_000, "day").rate
+    >>> AlarmBudget(5, 10_000, "day").rate
     0.0005
-    >>> Budget.parse("5 a day at 10 000 images a day")
-    Budget(alarms=5.0, inputs=10000.0, period='day')
+    >>> AlarmBudget.parse("5 a day at 10 000 images a day")
+    AlarmBudget(alarms=5.0, inputs=10000.0, period='day')
     """
 
     alarms: float
@@ -59,7 +59,7 @@ class Budget:
         return self.alarms / self.inputs
 
     @classmethod
-    def parse(cls, text: str) -> Budget:
+    def parse(cls, text: str) -> AlarmBudget:
         """``"5/10000"`` or ``"5 a day at 10 000 images a day"``.
 
         Raises:
@@ -86,7 +86,7 @@ class Decisions(Columnar):
     Attributes:
         scores: ``(n,)`` float64, higher = more OOD; NaN where unscorable.
         p_values: ``(n,)`` float64, split-conformal; NaN where unscorable.
-        verdict: ``(n,)`` uint8, a `Verdict` per input.
+        decision: ``(n,)`` uint8, a `Decision` per input.
         rate: the false-alarm rate asked for: per ID input, or for a batch the false discovery rate.
         batch: Benjamini–Hochberg over all inputs instead of each for itself.
         calibration: number of calibration scores.
@@ -94,11 +94,11 @@ class Decisions(Columnar):
         notes: what to keep in mind.
     """
 
-    _columns: ClassVar[tuple[str, ...]] = ("scores", "p_values", "verdict")
+    _columns: ClassVar[tuple[str, ...]] = ("scores", "p_values", "decision")
 
     scores: Tensor
     p_values: Tensor
-    verdict: Tensor
+    decision: Tensor
     rate: float
     batch: bool
     calibration: int
@@ -108,21 +108,21 @@ class Decisions(Columnar):
     @property
     def is_ood(self) -> Tensor:
         """``(n,)`` bool; False for the unscorable, which are neither."""
-        return self.verdict == int(Verdict.OOD)
+        return self.decision == int(Decision.OOD)
 
     @property
     def unscorable(self) -> Tensor:
         """``(n,)`` bool: the trajectory met NaN or infinity, or diverged."""
-        return self.verdict == int(Verdict.UNSCORABLE)
+        return self.decision == int(Decision.UNSCORABLE)
 
     def __repr__(self) -> str:
         kind = "false discovery rate" if self.batch else "false-alarm rate"
-        counts = ", ".join(f"{int((self.verdict == int(v)).sum())} {v.words}" for v in Verdict)
+        counts = ", ".join(f"{int((self.decision == int(v)).sum())} {v.words}" for v in Decision)
         return f"Decisions({len(self)}: {counts}; {kind} {self.rate:g}, {self.calibration} calibration scores)"
 
 
 def decided(
-    scores: Tensor, p_values: Tensor, rate: float | Budget, calibration: int, *, batch: bool = False
+    scores: Tensor, p_values: Tensor, rate: float | AlarmBudget, calibration: int, *, batch: bool = False
 ) -> Decisions:
     """Call inputs OOD: p ≤ rate each for itself, or by Benjamini–Hochberg at that false discovery rate.
 
@@ -133,7 +133,7 @@ def decided(
     >>> decided(p, p, 0.05, calibration=99)
     Decisions(3: 1 typical, 1 ood, 1 unscorable; false-alarm rate 0.05, 99 calibration scores)
     """
-    if isinstance(rate, Budget):
+    if isinstance(rate, AlarmBudget):
         rate = rate.rate
     needed = smallest_calibration(rate)  # also refuses a rate outside (0, 1)
     notes: list[str] = []
@@ -147,7 +147,7 @@ def decided(
         notes.append(f"Nothing can be called: {calibration} calibration scores, and a rate of {rate:g} needs {needed}.")
     unscorable = p_values.isnan()
     called = discoveries(p_values, rate) if batch else p_values <= rate * (1 + _ROUNDING)
-    verdict = torch.where(unscorable, int(Verdict.UNSCORABLE), called.to(torch.int64)).to(torch.uint8)
+    decision = torch.where(unscorable, int(Decision.UNSCORABLE), called.to(torch.int64)).to(torch.uint8)
     alone = smallest_calibration(rate, tests=max(len(p_values), 1))
     if batch and needed <= calibration < alone:
         notes.append(
@@ -159,7 +159,7 @@ def decided(
     return Decisions(
         scores=scores,
         p_values=p_values,
-        verdict=verdict,
+        decision=decision,
         rate=rate,
         batch=batch,
         calibration=calibration,

@@ -19,7 +19,7 @@ from separatrix.field import LatentField
 from separatrix.numerics._conformal import conformal_p_values
 from separatrix.numerics._duplicates import keys_of
 from separatrix.numerics.counter_random import uniform
-from separatrix.ood._decisions import Budget, Decisions, decided
+from separatrix.ood._decisions import AlarmBudget, Decisions, decided
 
 _BLOCK = 512  # inputs scored together: memory depends on this, not on how many there are
 
@@ -158,12 +158,12 @@ class Detector(ABC):
         """The p-values that belong to scores of this detector."""
         return conformal_p_values(scores, self.calibrated)
 
-    def decide(self, data: Any, fpr: float | Budget = 0.01, *, batch: bool = False) -> Decisions:
+    def decide(self, data: Any, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
         """Which inputs are OOD, at a false-alarm rate of ``fpr`` on ID inputs.
 
         Args:
             data: as for :meth:`score`.
-            fpr: the rate, or a `Budget` such as ``Budget(5, 10_000, "day")``.
+            fpr: the rate, or an `AlarmBudget` such as ``AlarmBudget(5, 10_000, "day")``.
             batch: decide on all inputs together by Benjamini–Hochberg; ``fpr`` is then the expected share of false calls
                 among the calls.
 
@@ -172,7 +172,7 @@ class Detector(ABC):
         """
         return self.decide_scores(self.score(data), fpr, batch=batch)
 
-    def decide_scores(self, scores: Tensor, fpr: float | Budget = 0.01, *, batch: bool = False) -> Decisions:
+    def decide_scores(self, scores: Tensor, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
         """:meth:`decide` for scores that are known already."""
         return decided(scores, self.p_values_of(scores), fpr, len(self.calibrated), batch=batch)
 

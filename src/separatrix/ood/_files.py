@@ -18,7 +18,7 @@ from torch import Tensor
 from separatrix.errors import DetectorWarning, FieldError, FileError, SeparatrixError
 from separatrix.field import LatentField
 from separatrix.ood._detector import Detector
-from separatrix.ood._golden import golden_answers, verdict
+from separatrix.ood._golden import golden_answers, mismatch
 from separatrix.storage import DETECTOR, new_folder, write_tensors
 
 FORMAT = 1
@@ -168,7 +168,7 @@ def _require_same_behaviour(folder: Path, record: DetectorRecord, detector: Dete
         return
     same_device = record.field.device.partition(":")[0] == detector.field.device.type
     try:
-        found = verdict(detector, detector.golden, same_device=same_device)
+        found = mismatch(detector, detector.golden, same_device=same_device)
     except FieldError:
         raise
     except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, SeparatrixError) as error:

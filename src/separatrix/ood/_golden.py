@@ -68,7 +68,7 @@ def golden_answers(detector: Detector) -> dict[str, Tensor]:
     return golden
 
 
-def verdict(detector: Detector, golden: Mapping[str, Tensor], *, same_device: bool) -> str | None:
+def mismatch(detector: Detector, golden: Mapping[str, Tensor], *, same_device: bool) -> str | None:
     """None if the model answers as it did; "" if the answers cannot tell; else what it answers differently, in words."""
     given = _answers(detector, golden["x"][:_COUNT].to(detector.field.dtype))
     words = {"latent": "encodes", "image": "maps"}

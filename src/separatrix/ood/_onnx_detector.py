@@ -22,7 +22,7 @@ from separatrix.models._onnx_pairs import require_contained
 from separatrix.models._onnx_sessions import OnnxSession
 from separatrix.models._weights import first_line
 from separatrix.numerics._conformal import conformal_p_values
-from separatrix.ood._decisions import Budget, Decisions, decided
+from separatrix.ood._decisions import AlarmBudget, Decisions, decided
 from separatrix.ood._detector import Detector, inputs_of
 from separatrix.ood._golden import PARITY as PARITY
 from separatrix.ood._golden import examples as examples_of
@@ -83,7 +83,7 @@ class OnnxDetector:
         """As `Detector.p_values`."""
         return self._all(data)[1]
 
-    def decide(self, data: Any, fpr: float | Budget = 0.01, *, batch: bool = False) -> Decisions:
+    def decide(self, data: Any, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
         """As `Detector.decide`."""
         return decided(*self._all(data), fpr, self.calibration, batch=batch)
 

@@ -22,7 +22,7 @@ from separatrix.data._picture_stream import PictureBlock, stream_pictures
 from separatrix.data._white import require_scale
 from separatrix.errors import CalibrationWarning, FileError, InputError, SeparatrixError
 from separatrix.models._weights import first_line
-from separatrix.ood._decisions import Budget, Decisions
+from separatrix.ood._decisions import AlarmBudget, Decisions
 from separatrix.ood._detector import Detector
 from separatrix.ood._files import identity
 from separatrix.ood._score_table import (
@@ -63,7 +63,7 @@ class ScoreRun:
 
     def summary(self, detector: Detector) -> dict[str, Any]:
         """JSON-ready: what was promised by whom, and what was seen."""
-        verdicts = self.decisions.verdict
+        codes = self.decisions.decision
         return {
             "table": str(self.table),
             "kind": detector.kind,
@@ -72,7 +72,7 @@ class ScoreRun:
             "calibration": self.decisions.calibration,
             "between": None if self.decisions.between is None else list(self.decisions.between),
             "files": len(self.names),
-            **{word: int((verdicts == int(verdict)).sum()) for verdict, word in WORDS.items()},
+            **{word: int((codes == int(decision)).sum()) for decision, word in WORDS.items()},
             "reused": self.reused,
             "broken": dict(self.broken),
             "notes": [*self.decisions.notes, *detector.notes],
@@ -84,7 +84,7 @@ def score_to_table(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    fpr: float | Budget = 0.01,
+    fpr: float | AlarmBudget = 0.01,
     resize: bool = False,
     scale: float | None = None,
     overwrite: bool = False,
@@ -128,7 +128,7 @@ def _scored(
     detector: Detector,
     folder: Path,
     place: Reservation,
-    fpr: float | Budget,
+    fpr: float | AlarmBudget,
     resize: bool,
     scale: float | None,
     overwrite: bool,
@@ -332,7 +332,7 @@ def _remove(partial: Path) -> None:
             path.unlink()
 
 
-def _quietly_decided(detector: Detector, scores: Tensor, fpr: float | Budget) -> Decisions:
+def _quietly_decided(detector: Detector, scores: Tensor, fpr: float | AlarmBudget) -> Decisions:
     """What there is to warn about was warned about at the start."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from separatrix.errors import FileError, InputError
-from separatrix.ood._decisions import Decisions, Verdict
+from separatrix.ood._decisions import Decision, Decisions
 from separatrix.storage import PathLike, new_file
 
 COLUMNS = ("file", "score", "p_value", "decision", "size", "mtime_ns")
@@ -26,7 +26,7 @@ _UNKNOWN = -1
 # apostrophe of themselves get one more, so that every name is read back as it was.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
-WORDS = {Verdict.TYPICAL: "in", Verdict.OOD: "out", Verdict.UNSCORABLE: "unscorable"}
+WORDS = {Decision.TYPICAL: "in", Decision.OOD: "out", Decision.UNSCORABLE: "unscorable"}
 """What the column ``decision`` holds."""
 
 SUFFIXES = (".csv", ".parquet", ".arrow")
@@ -52,7 +52,7 @@ def rows_of(names: Sequence[str], decisions: Decisions, stamps: Sequence[tuple[i
     >>> [row.decision for row in rows_of(["a.png", "b.png"], decided(scores, p, 0.05, calibration=99), [(1, 2)] * 2)]
     ['out', 'unscorable']
     """
-    words = [WORDS[Verdict(verdict)] for verdict in decisions.verdict.tolist()]
+    words = [WORDS[Decision(decision)] for decision in decisions.decision.tolist()]
     columns = (names, decisions.scores.tolist(), decisions.p_values.tolist(), words, stamps)
     return [Row(name, score, p, word, *stamp) for name, score, p, word, stamp in zip(*columns, strict=True)]
 
@@ -158,7 +158,7 @@ def parsed_rows(lines: Iterable[str], where: str, *, damaged: bool = False) -> I
         for cells in reader:
             row = _row(cells) if len(cells) == len(header) else None
             if row is None and damaged and cells:
-                row = Row(f"line {reader.line_num}", math.nan, math.nan, WORDS[Verdict.UNSCORABLE])
+                row = Row(f"line {reader.line_num}", math.nan, math.nan, WORDS[Decision.UNSCORABLE])
             if row is not None:
                 yield row._replace(file=row.file[1:]) if _is_guarded(row.file) else row
     except (csv.Error, UnicodeDecodeError) as error:
@@ -202,7 +202,7 @@ def _row(cells: Sequence[Any]) -> Row | None:
     except (ValueError, TypeError):
         return None
     known = math.isnan(score), math.isnan(p_value)
-    if known != ((True, True) if cells[3] == WORDS[Verdict.UNSCORABLE] else (False, False)):
+    if known != ((True, True) if cells[3] == WORDS[Decision.UNSCORABLE] else (False, False)):
         return None
     return Row(cells[0], score, p_value, cells[3], size, mtime_ns) if known[1] or 0 < p_value <= 1 else None
 
