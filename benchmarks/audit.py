@@ -35,7 +35,7 @@ from separatrix.models._training import train_autoencoder
 from separatrix.numerics._intervals import clopper_pearson
 from separatrix.numerics._ranks import benjamini_hochberg, rank_p_values
 from separatrix.studies._closeness import closeness
-from separatrix.studies._memorization import Decision, audit_memorization
+from separatrix.studies._memorization import AuditDecision, audit_memorization
 
 KINDS = {"memorizing": (20, 3000), "well trained": (1200, 120)}  # training images, epochs
 SAMPLE, NOISE, BUDGET = 400, 128, 0.01
@@ -140,13 +140,13 @@ def table(record: dict[str, Any]) -> str:
         if not rows:
             continue
         n = len(rows)
-        counts = {decision: sum(row["decision"] == str(decision) for row in rows) for decision in Decision}
-        low, high = clopper_pearson(torch.tensor([counts[Decision.EXCEEDED]]), n)
+        counts = {decision: sum(row["decision"] == str(decision) for row in rows) for decision in AuditDecision}
+        low, high = clopper_pearson(torch.tensor([counts[AuditDecision.EXCEEDED]]), n)
         share = sorted(row["share"] for row in rows)[n // 2]
         called = sorted(row["called"] / max(row["attractors"], 1) for row in rows)[n // 2]
         alone = sum(row["called_by_coefficient_alone"] > 0 for row in rows)
         lines.append(
-            f"| {kind} | {data} | {n} | {counts[Decision.EXCEEDED]} | {counts[Decision.WITHIN]} | {counts[Decision.CANNOT_SAY]} | "
+            f"| {kind} | {data} | {n} | {counts[AuditDecision.EXCEEDED]} | {counts[AuditDecision.WITHIN]} | {counts[AuditDecision.CANNOT_SAY]} | "
             f"{float(low):.2f} to {float(high):.2f} | {share:.1%} | {called:.0%} | {alone} |"
         )
     names = {"coefficient": "cosine to the nearest training image", "ratio": "distance ratio"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
-from separatrix.studies._probing import Finding, Role
+from separatrix.studies._probing import Conclusion, Role
 
 _LEVELS = (8, 32, 128, 256)
 _SIGNS = {"better": "", "level": " (level)", "worse": ""}
@@ -57,7 +57,7 @@ def _counted(rows: dict[str, Any]) -> list[str]:
     lines = []
     for space in ("latent", "image"):
         found = Counter(row["findings"][space] for row in rows.values())
-        words = ", ".join(f"{found[str(finding)]} {finding}" for finding in Finding)
+        words = ", ".join(f"{found[str(conclusion)]} {conclusion}" for conclusion in Conclusion)
         verdicts = {
             control: Counter(_against(row, control, space)["verdict"] for row in rows.values())
             for control in (Role.ORTHONORMAL, Role.ONCE)

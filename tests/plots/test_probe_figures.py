@@ -102,7 +102,7 @@ def test_the_overview_has_a_mark_per_probe_control_and_space(probed):
     for space in ("latent", "image"):
         for control in (Role.ONCE, Role.ORTHONORMAL):
             compared = found.against(control, space)
-            x, _ = line(figure, f"{space}:0:{control}:{compared.verdict}").get_data()
+            x, _ = line(figure, f"{space}:0:{control}:{compared.standing}").get_data()
             assert x[0] == pytest.approx(np.clip(compared.share, -1, 1), abs=1e-12)
     with pytest.raises(InputError, match="no probe to draw"):
         probe_overview({}, controls=(Role.ONCE,), title="none")

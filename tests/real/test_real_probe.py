@@ -11,7 +11,7 @@ import torch
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
 from separatrix.studies._probing import Finding, Role, appearance
-from separatrix.studies._probing.compare import Verdict
+from separatrix.studies._probing.compare import Standing
 
 pytestmark = pytest.mark.real
 
@@ -28,9 +28,9 @@ def test_the_papers_comparison_is_won_and_one_step_wins_it_too(searched, real_da
     field, limits = searched
     images = sx.data.load_images(real_data / "data/mnist.npz", key="x_test", limit=200, size=(32, 32))
     found = sx.probe(field, limits, images)
-    assert found.against(Role.ORTHONORMAL, "latent").verdict is Verdict.BETTER
-    assert found.against(Role.ORTHONORMAL, "image").verdict is Verdict.BETTER
-    assert found.against(Role.ONCE, "latent").verdict is Verdict.WORSE
+    assert found.against(Role.ORTHONORMAL, "latent").standing is Standing.BETTER
+    assert found.against(Role.ORTHONORMAL, "image").standing is Standing.BETTER
+    assert found.against(Role.ONCE, "latent").standing is Standing.WORSE
     assert found.findings == {"latent": Finding.ONE_STEP, "image": Finding.ONE_STEP}
     # An untrained copy takes everything to one point, and PCA of ten dimensions is nearly complete with eight atoms.
     untrained = next(known for known in found.dictionaries if known.role is Role.UNTRAINED)

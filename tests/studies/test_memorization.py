@@ -17,7 +17,13 @@ from separatrix.data import ImageSet
 from separatrix.errors import InputError
 from separatrix.numerics._ranks import benjamini_hochberg, rank_p_values
 from separatrix.studies._closeness import closeness
-from separatrix.studies._memorization import Decision, Decomposition, audit_memorization, decomposition, memorization
+from separatrix.studies._memorization import (
+    AuditDecision,
+    Decomposition,
+    audit_memorization,
+    decomposition,
+    memorization,
+)
 from separatrix.studies._memorization.sources import chamfer, sources
 from separatrix.studies._memorization.study import exchange
 from separatrix.studies._resemblance_words import Outcome
@@ -155,7 +161,7 @@ def test_unseen_images_and_the_null_have_one_distribution():
 def test_the_audit_finds_the_share_that_is_stored(stored):
     field, _ = stored
     found = audit_memorization(field, TRAIN, UNSEEN, budget=0.1, noise=32)
-    assert found.decision is Decision.EXCEEDED
+    assert found.decision is AuditDecision.EXCEEDED
     assert found.share == found.low == found.high == 0.5
     assert found.given_back.tolist() == list(range(6))
     assert found.sentence.startswith(
@@ -166,7 +172,7 @@ def test_the_audit_finds_the_share_that_is_stored(stored):
     assert found.exact.tolist() == list(range(6))
     assert found.headline == "Budget exceeded: 6 of 12 followed training images given back, 6 exactly (budget 10.00%)"
     assert found.names == ()
-    assert audit_memorization(field, TRAIN, UNSEEN, budget=0.5, noise=32).decision is Decision.WITHIN
+    assert audit_memorization(field, TRAIN, UNSEEN, budget=0.5, noise=32).decision is AuditDecision.WITHIN
 
 
 def test_held_out_images_are_followed_beside_the_training_images(stored):
@@ -197,14 +203,14 @@ def test_a_model_that_stores_other_images_is_within_budget():
     field = memory(images(6, 5))
     found = audit_memorization(field, TRAIN, UNSEEN, budget=0.0, noise=32)
     assert found.share == 0.0
-    assert found.decision is Decision.WITHIN
+    assert found.decision is AuditDecision.WITHIN
     assert "not seen by this audit" in found.sentence
 
 
 def test_a_sample_that_is_too_small_cannot_say():
     field = memory(images(6, 5))
     found = audit_memorization(field, images(200, 6), UNSEEN, budget=0.01, sample=50, noise=32)
-    assert found.decision is Decision.CANNOT_SAY
+    assert found.decision is AuditDecision.CANNOT_SAY
     assert (len(found.sampled), found.share) == (50, 0.0)
     assert found.high == pytest.approx(1 - 0.025 ** (1 / 50), abs=1e-12)  # exact, at 0 of 50
     assert "368 would do" in found.sentence
@@ -232,7 +238,7 @@ def test_images_near_the_stored_ones_are_given_back_but_not_exactly():
     assert found.exact.tolist() == []
     assert "(50.00%; budget 10.00%), none of them as exact copies (distance ratio below 0.01)." in found.sentence
     assert "than 95 % of unseen images do, none of them exact copies" in found.sentence
-    assert found.decision is Decision.EXCEEDED
+    assert found.decision is AuditDecision.EXCEEDED
 
 
 def test_names_and_source_of_the_images_are_kept(stored):
@@ -246,7 +252,7 @@ def test_names_and_source_of_the_images_are_kept(stored):
 def test_a_trivial_field_is_no_excuse():
     field = LatentField.from_map(lambda z: 0.3 * z + 0.7 * TRAIN[:1], (1, 4, 4), dtype=torch.float64)
     found = audit_memorization(field, TRAIN, UNSEEN, noise=32)
-    assert found.decision is Decision.CANNOT_SAY
+    assert found.decision is AuditDecision.CANNOT_SAY
     assert found.sentence.startswith("Cannot say: Trivial")
 
 
@@ -269,7 +275,7 @@ def test_what_only_noise_gives_back_counts_and_is_named():
     assert len(found.memorization.noise_only) == 5
     assert found.given_back.tolist() == [0, 1, 2, 3, 4, 5]
     assert found.by_noise_alone.tolist() == [1, 2, 3, 4, 5]
-    assert (found.share, found.decision) == (0.5, Decision.EXCEEDED)
+    assert (found.share, found.decision) == (0.5, AuditDecision.EXCEEDED)
     assert "6 of all 12 training images are given back" in found.sentence
     assert "5 of them only by attractors that noise reaches and no training image that was followed." in found.sentence
     # One family of six: q-values of both tables are those of all six p-values together.
@@ -291,7 +297,7 @@ def test_evidence_from_noise_alone_is_evidence():
     assert study.verdict.startswith(
         "Evidence of memorization, from noise alone: Of 5 further attractors that noise reaches"
     )
-    assert found.decision is Decision.EXCEEDED
+    assert found.decision is AuditDecision.EXCEEDED
     assert found.by_noise_alone.tolist() == found.given_back.tolist() == [1, 2, 3, 4, 5]
 
 

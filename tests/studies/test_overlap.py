@@ -12,7 +12,7 @@ from memories import images, memory
 from separatrix import find_attractors, starts
 from separatrix.data import ImageSet
 from separatrix.errors import InputError, OverlapWarning
-from separatrix.studies._memorization import Decision, audit_memorization, memorization
+from separatrix.studies._memorization import AuditDecision, audit_memorization, memorization
 from separatrix.studies._overlap import overlap
 from separatrix.studies._probing.appearance import appearance
 from separatrix.studies._resemblance import resemblance
@@ -41,7 +41,7 @@ def stored():
 def test_a_few_leaked_images_are_left_out_and_the_memory_is_still_seen(stored, count, change):
     field, _ = stored
     found = audit_memorization(field, TRAIN, leaked(count, change), **RULES)
-    assert found.decision is Decision.EXCEEDED
+    assert found.decision is AuditDecision.EXCEEDED
     assert found.share == 0.5
     assert found.overlap.copies.tolist() == list(range(count))
     assert found.overlap.originals.tolist() == [row % 12 for row in range(count)]
@@ -63,7 +63,7 @@ def test_many_leaked_images_forbid_any_answer(stored, count, change):
     field, _ = stored
     with pytest.warns(OverlapWarning, match="cannot say"):
         found = audit_memorization(field, TRAIN, leaked(count, change), **RULES)
-    assert found.decision is Decision.CANNOT_SAY
+    assert found.decision is AuditDecision.CANNOT_SAY
     assert found.memorization.outcome is Outcome.CANNOT_SAY
     assert len(found.overlap.copies) == count
     if count == 200 and not change:
@@ -79,7 +79,7 @@ def test_the_training_images_as_held_out_images_have_a_sentence_of_their_own(sto
     field, limits = stored
     with pytest.warns(OverlapWarning):
         found = audit_memorization(field, TRAIN, TRAIN.flip(0), **RULES)
-    assert found.decision is Decision.CANNOT_SAY
+    assert found.decision is AuditDecision.CANNOT_SAY
     assert found.sentence.startswith(
         "Cannot say: The held-out images are the training images themselves, all 12 of them"
     )
@@ -93,7 +93,7 @@ def test_a_training_image_that_occurs_twelve_times_is_one_image(stored, change):
     train = TRAIN.repeat_interleave(12, dim=0)
     train = train + change * torch.randn(train.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     found = audit_memorization(field, train, UNSEEN, **RULES)
-    assert found.decision is Decision.EXCEEDED
+    assert found.decision is AuditDecision.EXCEEDED
     assert (len(found.sampled), found.share) == (12, 0.5)
     assert found.given_back.tolist() == [12 * row for row in range(6)]
     assert "6 of all 12 distinct training images are given back" in found.sentence

@@ -23,8 +23,8 @@ from probing_fields import (
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.numerics._bootstrap import bootstrap_means, interval_of
-from separatrix.studies._probing import Finding, Role, data_free_dictionaries, pooled
-from separatrix.studies._probing.compare import Verdict, weights_over_log
+from separatrix.studies._probing import Conclusion, Role, data_free_dictionaries, pooled
+from separatrix.studies._probing.compare import Standing, weights_over_log
 from separatrix.studies._probing.headline import by_sparsity, percent_words
 
 
@@ -52,10 +52,10 @@ def test_attractors_that_are_the_true_atoms_win_and_the_headline_says_so(remembe
     assert (
         float((cosines.abs().amax(dim=0) - 1).abs().max()) < 0.02
     )  # sharpness 12: a pattern with a little of the rest
-    assert found.findings == {"latent": Finding.ITERATING, "image": Finding.ITERATING}
+    assert found.conclusions == {"latent": Conclusion.ITERATING, "image": Conclusion.ITERATING}
     assert found.headline.startswith("Iterating adds something over one application of f")
     for control in (Role.NOISE, Role.ONCE, Role.ORTHONORMAL):
-        assert found.against(control, "latent").verdict is Verdict.BETTER
+        assert found.against(control, "latent").standing is Standing.BETTER
     assert float(found.relative(Role.ITERATED)[1]) < 0.02 < 0.3 < float(found.relative(Role.ORTHONORMAL)[1])
     # The missing control is named in the headline and among the absent ones.
     assert "Without the untrained copy" in found.headline
@@ -72,8 +72,8 @@ def test_a_linear_contraction_collapses_to_one_direction_and_loses():
     iterated, noise = found.dictionaries[0].geometry, found.dictionaries[1].geometry
     assert iterated.effective_rank == pytest.approx(1.0, abs=1e-6)
     assert noise.effective_rank > 6
-    assert found.findings == {"latent": Finding.NO_EFFECT, "image": Finding.NO_EFFECT}
-    assert found.against(Role.ONCE, "latent").verdict is Verdict.WORSE
+    assert found.conclusions == {"latent": Conclusion.NO_EFFECT, "image": Conclusion.NO_EFFECT}
+    assert found.against(Role.ONCE, "latent").standing is Standing.WORSE
     # One direction codes its own coordinate of a white latent and nothing else: 1 − 1/8 is left.
     assert float(found.relative(Role.ITERATED)[0]) == pytest.approx(7 / 8, abs=0.06)
     assert found.headline.startswith("No effect")
@@ -89,9 +89,9 @@ def test_a_pca_autoencoder_has_nothing_to_gain_from_a_second_step():
     latents = gaussian(60, 3, seed=5) @ basis
     found = sx.probe(field, orbits, latents=latents, starts=starts, sparsities=[1, 2, 3])
     once = found.against(Role.ONCE, "latent")
-    assert (once.area, once.share, once.verdict) == (0.0, 0.0, Verdict.LEVEL)
+    assert (once.area, once.share, once.standing) == (0.0, 0.0, Standing.LEVEL)
     assert float(once.gain.abs().max()) == 0.0
-    assert found.findings["latent"] is Finding.ONE_STEP
+    assert found.conclusions["latent"] is Conclusion.ONE_STEP
     assert found.headline.startswith("Iterating adds nothing over one application of f.")
     # Three atoms of the plane span it; three atoms of a random basis do not.
     assert float(found.relative(Role.ITERATED)[2]) < 1e-20
@@ -107,9 +107,9 @@ def test_what_an_untrained_copy_does_as_well_was_not_learnt():
     limits = sx.find_attractors(field, sx.starts.gaussian(40, seed=0))
     corners = gaussian(50, 3, seed=3).sign()
     found = sx.probe(field, limits, latents=corners, sparsities=[1, 2])
-    assert found.against(Role.ONCE, "latent").verdict is Verdict.BETTER
+    assert found.against(Role.ONCE, "latent").standing is Standing.BETTER
     assert found.against(Role.UNTRAINED, "latent").share == 0.0
-    assert found.findings["latent"] is Finding.ARCHITECTURE
+    assert found.conclusions["latent"] is Conclusion.ARCHITECTURE
     assert "an untrained copy of the network does as well" in found.headline
     # There are only eight corners, and all of them are coded: nothing is left for the controls from data.
     assert [sentence[:6] for sentence in found.absent] == ["No PCA"]
@@ -120,7 +120,7 @@ def test_a_map_that_does_nothing_has_no_effect():
     field = linear(torch.eye(10, dtype=torch.float64))
     found = sx.probe(field, orbits_of(field, starts, 5), latents=gaussian(40, 10), starts=starts)
     assert found.against(Role.NOISE, "latent").share == 0.0
-    assert set(found.findings.values()) == {Finding.NO_EFFECT}
+    assert set(found.conclusions.values()) == {Conclusion.NO_EFFECT}
 
 
 def test_orthonormal_atoms_leave_the_dropped_squares_also_after_an_isometric_decoder():
@@ -159,18 +159,18 @@ def test_against_a_control_that_leaves_nothing_no_percentage_is_made_up(remember
     atoms, field, limits, latents = remembered
     base = data_free_dictionaries(field, limits, untrained=False).also("the truth", atoms, "the atoms themselves")
     compared = sx.probe(field, base, latents=latents, sparsities=[2]).against("the truth", "latent")
-    assert (compared.verdict, compared.share) == (Verdict.WORSE, -math.inf)
+    assert (compared.standing, compared.share) == (Standing.WORSE, -math.inf)
     assert percent_words(compared, "the truth") == "some error where the truth leaves none"
 
 
 def test_percentages_are_signed_in_words(remembered):
     _, field, limits, latents = remembered
     one = sx.probe(field, limits, latents=latents, sparsities=[2], untrained=False).against(Role.ONCE, "latent")
-    better = replace(one, share=0.123, share_low=0.09, share_high=0.151, verdict=Verdict.BETTER)
+    better = replace(one, share=0.123, share_low=0.09, share_high=0.151, standing=Standing.BETTER)
     assert percent_words(better, "b") == "12 % less error than b (95 %: 9.0 to 15 %)"
-    worse = replace(one, share=-0.05, share_low=-0.07, share_high=-0.03, verdict=Verdict.WORSE)
+    worse = replace(one, share=-0.05, share_low=-0.07, share_high=-0.03, standing=Standing.WORSE)
     assert percent_words(worse, "b") == "5.0 % more error than b (95 %: 3.0 to 7.0 %)"
-    level = replace(one, share=0.004, share_low=-0.02, share_high=0.03, verdict=Verdict.LEVEL)
+    level = replace(one, share=0.004, share_low=-0.02, share_high=0.03, standing=Standing.LEVEL)
     assert percent_words(level, "b") == "as much error as b (95 %: -3.0 to +2.0 %)"
 
 
@@ -295,7 +295,7 @@ def test_one_set_of_dictionaries_serves_many_data_sets_and_takes_more(remembered
     )
     one = sx.probe(field, base, latents=latents, sparsities=[2])
     assert "three steps" in one.errors
-    assert one.against("three steps", "latent").verdict is Verdict.BETTER
+    assert one.against("three steps", "latent").standing is Standing.BETTER
     direct = sx.probe(field, limits, latents=latents, sparsities=[2], untrained=False)
     assert torch.equal(one.errors[Role.ONCE].latent, direct.errors[Role.ONCE].latent)
     with pytest.raises(InputError, match="called 'three steps' already"):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from separatrix.numerics._bootstrap import bootstrap_means, interval_of
 from separatrix.plots._style import FAINT, HUES, INK, MUTED, new_figure, styled
-from separatrix.studies._probing.compare import SPACES, Comparison, Space
+from separatrix.studies._probing.compare import SPACES, DictionaryComparison, Space
 from separatrix.studies._probing.dictionary import Dictionary, Role
 from separatrix.studies._probing.result import Probe
 
@@ -126,7 +126,7 @@ def _gains(axes: Axes, found: Probe, space: Space, colours: dict[str, str]) -> N
     )
 
 
-def _shares(found: Probe, one: Comparison) -> tuple[_Array, _Array, _Array]:
+def _shares(found: Probe, one: DictionaryComparison) -> tuple[_Array, _Array, _Array]:
     """Gain and its interval as shares of the control's error; NaN where the control leaves nothing."""
     under = found.mse(one.control, one.space).numpy()
     whole = np.where(under > 0, under, np.nan)

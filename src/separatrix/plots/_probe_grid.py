@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 from separatrix.errors import InputError
 from separatrix.plots._probe_curves import OTHERS, ROLE_COLOURS, axis_ticks
 from separatrix.plots._style import FAINT, INK, MUTED, PAPER, new_figure, styled
-from separatrix.studies._probing.compare import SPACES, Verdict
+from separatrix.studies._probing.compare import SPACES, Standing
 from separatrix.studies._probing.dictionary import Role
 
 _EDGE = 1.0  # shares beyond ±100 % are drawn at the edge
@@ -124,7 +124,7 @@ def _mark(axes: Axes, one: Mapping[str, Any], row: int) -> Any:
     share, low, high = (-_EDGE if value is None else float(np.clip(value, -_EDGE, _EDGE)) for value in one["share"])
     hue = ROLE_COLOURS[Role(one["control"])]
     axes.plot([low, high], [row, row], color=hue, linewidth=1.6, solid_capstyle="butt")
-    level = Verdict(one["verdict"]) is Verdict.LEVEL
+    level = Standing(one["verdict"]) is Standing.LEVEL
     axes.plot(
         [share], [row], "o", color=hue, markersize=5.0, markerfacecolor=PAPER if level else hue, linestyle="none",
         gid=f"{one['space']}:{row}:{one['control']}:{one['verdict']}",

@@ -12,7 +12,7 @@ from separatrix.report._chapter import attractor_cards, page_of
 from separatrix.report._markdown import escaped
 from separatrix.report._page import Block, Bullets, Cell, Facts, Page, Picture, Prose, Section, Table, Verdict
 from separatrix.report._results import ModelResults
-from separatrix.studies._memorization import Decision, Memorization, MemorizationAudit
+from separatrix.studies._memorization import AuditDecision, Memorization, MemorizationAudit
 from separatrix.studies._resemblance import Resemblance
 
 _RISKIEST = 24
@@ -23,7 +23,7 @@ STARTS = {"train": "training images", "held-out": "held-out images", "noise": "G
 """What the sources of a `Memorization` are called on pages and in figures."""
 PIXEL_NOISE = "images of uniform noise"
 """The lower null: no starts, unlike Gaussian noise."""
-_TONES = {Decision.EXCEEDED: "alarm", Decision.WITHIN: "calm", Decision.CANNOT_SAY: "open"}
+_TONES = {AuditDecision.EXCEEDED: "alarm", AuditDecision.WITHIN: "calm", AuditDecision.CANNOT_SAY: "open"}
 
 
 def audit_page(audit: MemorizationAudit, results: ModelResults, figures: Mapping[str, Picture] | None = None) -> Page:

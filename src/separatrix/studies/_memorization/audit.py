@@ -37,7 +37,7 @@ _SAMPLE = 1000
 _NOISE = 256
 
 
-class Decision(StrEnum):
+class AuditDecision(StrEnum):
     """How an audit ends."""
 
     WITHIN = "within budget"
@@ -50,7 +50,7 @@ class MemorizationAudit:
     """The decision and everything it rests on.
 
     Attributes:
-        decision: see :class:`Decision`.
+        decision: see :class:`AuditDecision`.
         sentence: the decision in words, with its numbers.
         budget: the share of training images that may be given back.
         share: of the sampled training images, those given back. Repetitions count once.
@@ -68,7 +68,7 @@ class MemorizationAudit:
         noise: limit sets from noise.
     """
 
-    decision: Decision
+    decision: AuditDecision
     sentence: str
     budget: float
     share: float
@@ -261,9 +261,9 @@ def _decided(
     low: float,
     high: float,
     budget: float,
-) -> tuple[Decision, str]:
+) -> tuple[AuditDecision, str]:
     if study.resemblance.overlap.too_many:
-        return Decision.CANNOT_SAY, study.resemblance.verdict
+        return AuditDecision.CANNOT_SAY, study.resemblance.verdict
     which = f"all {total:,}" if sampled == total else f"{sampled:,} sampled of {total:,}"
     if total < study.resemblance.overlap.given[0]:
         which += " distinct"
@@ -274,18 +274,18 @@ def _decided(
     if alone:
         share += f", {alone} of them only by attractors that noise reaches and no training image that was followed"
     if study.outcome is Outcome.EVIDENCE and low > budget:
-        return Decision.EXCEEDED, f"Budget exceeded: {share}. {study.judged}"
+        return AuditDecision.EXCEEDED, f"Budget exceeded: {share}. {study.judged}"
     # What noise alone gives back can exceed a budget; it does not excuse that the training starts show nothing.
     if study.resemblance.outcome in (Outcome.TRIVIAL, Outcome.CANNOT_SAY):
         verdict = study.resemblance.verdict.removeprefix("Cannot say: ")
         noise = "" if study.noise_only is None else f" {study.noise_only.sentence}"
-        return Decision.CANNOT_SAY, f"Cannot say: {verdict}{noise}"
+        return AuditDecision.CANNOT_SAY, f"Cannot say: {verdict}{noise}"
     if high <= budget:
-        return Decision.WITHIN, (
+        return AuditDecision.WITHIN, (
             f"Within budget: {share}. {study.judged} Images that are stored in another way than as "
             "attractors are not seen by this audit."
         )
-    return Decision.CANNOT_SAY, (
+    return AuditDecision.CANNOT_SAY, (
         f"Cannot say: {share}; the interval reaches across the budget. Sample more training images: with none given "
         f"back, {_needed(budget)}. {study.resemblance.overlap.sentence}".rstrip()
     )

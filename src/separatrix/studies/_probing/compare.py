@@ -18,7 +18,7 @@ NEGLIGIBLE = 0.01  # share of the control's error below which two dictionaries a
 _ROUNDING = 1e-10  # of the error of no atom at all; differences below are rounding
 
 
-class Verdict(StrEnum):
+class Standing(StrEnum):
     """A dictionary against a control."""
 
     BETTER = "better"
@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class DictionaryComparison:
     """Error of a control minus error of a dictionary: positive where the dictionary pays. 95 % bootstrap intervals.
 
     The intervals are over images, for these very dictionaries: another draw of the noise is another dictionary. Where
@@ -44,7 +44,7 @@ class Comparison:
         share: that area as a share of the area under the control's curve: 0.2 is 20 % less error; −∞ if the control
             leaves nothing.
         share_low, share_high: its interval.
-        verdict: LEVEL if the interval of the share holds 0 or the share is below 1 %.
+        standing: LEVEL if the interval of the share holds 0 or the share is below 1 %.
     """
 
     name: str
@@ -59,12 +59,12 @@ class Comparison:
     share: float
     share_low: float
     share_high: float
-    verdict: Verdict
+    standing: Standing
 
-    def at(self, level: int) -> Verdict:
-        """The verdict at one sparsity alone: its interval excludes 0."""
+    def at(self, level: int) -> Standing:
+        """The standing at one sparsity alone: its interval excludes 0."""
         low, high = float(self.low[level]), float(self.high[level])
-        return Verdict.BETTER if low > 0 else Verdict.WORSE if high < 0 else Verdict.LEVEL
+        return Standing.BETTER if low > 0 else Standing.WORSE if high < 0 else Standing.LEVEL
 
 
 def weights_over_log(sparsities: Sequence[int]) -> Tensor:
@@ -93,7 +93,7 @@ def compared(
     repeats: int,
     seed: int,
     scale: float,
-) -> Comparison:
+) -> DictionaryComparison:
     """Compare errors ``(s, l)`` of the same signals; ``scale`` is an error below whose rounding all are equal.
 
     Errors may also be ``(m, s, l)``, of m draws of the dictionaries: then the intervals are over draws too.
@@ -109,7 +109,7 @@ def compared(
     ratios = _ratio(means[:, -2], means[:, -1])
     low, high = interval_of(torch.cat([means[:, :-1], ratios[:, None]], dim=1))
     share = float(_ratio(area.mean(), under.mean()))
-    return Comparison(
+    return DictionaryComparison(
         name=names[0],
         control=names[1],
         space=space,
@@ -122,14 +122,14 @@ def compared(
         share=share,
         share_low=float(low[-1]),
         share_high=float(high[-1]),
-        verdict=_judged(share, float(low[-1]), float(high[-1])),
+        standing=_judged(share, float(low[-1]), float(high[-1])),
     )
 
 
-def _judged(share: float, low: float, high: float) -> Verdict:
+def _judged(share: float, low: float, high: float) -> Standing:
     if abs(share) < NEGLIGIBLE or low <= 0 <= high:
-        return Verdict.LEVEL
-    return Verdict.BETTER if share > 0 else Verdict.WORSE
+        return Standing.LEVEL
+    return Standing.BETTER if share > 0 else Standing.WORSE
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

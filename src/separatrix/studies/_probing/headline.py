@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import groupby
 
-from separatrix.studies._probing.compare import SPACES, Comparison, Space, Verdict
+from separatrix.studies._probing.compare import SPACES, DictionaryComparison, Space, Standing
 from separatrix.studies._probing.dictionary import Dictionary, Role
 
 
-class Finding(StrEnum):
+class Conclusion(StrEnum):
     """The strongest statement about one space that survives its controls."""
 
     NO_EFFECT = "no effect"
@@ -28,42 +28,45 @@ _CALLED = {
 }
 
 
-def finding_of(verdicts: Mapping[str, Verdict]) -> Finding:
-    """From the verdicts of iterated noise against the data-free controls, by role.
+def conclusion_of(standings: Mapping[str, Standing]) -> Conclusion:
+    """From the standings of iterated noise against the data-free controls, by role.
 
     * no effect: not better than a random orthonormal basis, or not better than the noise itself;
     * one step is as good: better than both, but not than f applied once to the same noise;
     * an untrained copy is as good: better than those, but not than the same procedure on fresh weights;
     * iterating adds something: better than all of them.
 
-    >>> finding_of({Role.ORTHONORMAL: Verdict.BETTER, Role.NOISE: Verdict.BETTER, Role.ONCE: Verdict.WORSE}).value
+    >>> conclusion_of({Role.ORTHONORMAL: Standing.BETTER, Role.NOISE: Standing.BETTER, Role.ONCE: Standing.WORSE}).value
     'one step is as good'
     """
-    if verdicts[Role.ORTHONORMAL] is not Verdict.BETTER or verdicts[Role.NOISE] is not Verdict.BETTER:
-        return Finding.NO_EFFECT
-    if verdicts[Role.ONCE] is not Verdict.BETTER:
-        return Finding.ONE_STEP
-    if verdicts.get(Role.UNTRAINED, Verdict.BETTER) is not Verdict.BETTER:
-        return Finding.ARCHITECTURE
-    return Finding.ITERATING
+    if standings[Role.ORTHONORMAL] is not Standing.BETTER or standings[Role.NOISE] is not Standing.BETTER:
+        return Conclusion.NO_EFFECT
+    if standings[Role.ONCE] is not Standing.BETTER:
+        return Conclusion.ONE_STEP
+    if standings.get(Role.UNTRAINED, Standing.BETTER) is not Standing.BETTER:
+        return Conclusion.ARCHITECTURE
+    return Conclusion.ITERATING
 
 
-def headline_of(
-    findings: Mapping[Space, Finding], comparisons: Sequence[Comparison], untrained: bool, draws: int = 1
+def probe_headline(
+    conclusions: Mapping[Space, Conclusion],
+    comparisons: Sequence[DictionaryComparison],
+    untrained: bool,
+    draws: int = 1,
 ) -> str:
     """One statement, then its numbers for each space.
 
     Args:
-        findings: per space.
+        conclusions: per space.
         comparisons: of iterated noise with its controls, and of one step with the random basis.
         untrained: the untrained copy is among the controls.
         draws: of the noise, that the comparisons are over.
     """
-    details = [_details(space, findings[space], comparisons) for space in SPACES]
+    details = [_details(space, conclusions[space], comparisons) for space in SPACES]
     missing = (
         [] if untrained else ["Without the untrained copy nobody knows how much of this the architecture does alone."]
     )
-    return " ".join([_lead(findings), *details, *missing, *_draws(findings, draws)])
+    return " ".join([_lead(conclusions), *details, *missing, *_draws(conclusions, draws)])
 
 
 def reasons_of(dictionaries: Sequence[Dictionary], sparsities: Sequence[int]) -> tuple[str, ...]:
@@ -82,21 +85,21 @@ def reasons_of(dictionaries: Sequence[Dictionary], sparsities: Sequence[int]) ->
     return (*sentences, *_no_bounds(dictionaries, sparsities[-1]))
 
 
-def by_sparsity(comparison: Comparison, sparsities: Sequence[int]) -> str:
+def by_sparsity(comparison: DictionaryComparison, sparsities: Sequence[int]) -> str:
     """Where along the axis the sign is certain: ``"better at 1–2, level at 4, worse from 8 atoms"``."""
     runs = [
-        (verdict, [k for k, _ in group])
-        for verdict, group in groupby(
+        (standing, [k for k, _ in group])
+        for standing, group in groupby(
             ((k, comparison.at(j)) for j, k in enumerate(sparsities)), key=lambda item: item[1]
         )
     ]
     if len(runs) == 1:
         return f"{runs[0][0]} at every sparsity"
-    parts = [f"{verdict} at {ks[0]}{'' if len(ks) == 1 else f'–{ks[-1]}'}" for verdict, ks in runs]
+    parts = [f"{standing} at {ks[0]}{'' if len(ks) == 1 else f'–{ks[-1]}'}" for standing, ks in runs]
     return f"{', '.join(parts)} atoms"
 
 
-def percent_words(comparison: Comparison, control: str) -> str:
+def percent_words(comparison: DictionaryComparison, control: str) -> str:
     """``"12 % less error than a random basis (95 %: 9 to 15 %)"``, or more error, or as much.
 
     Args:
@@ -105,10 +108,10 @@ def percent_words(comparison: Comparison, control: str) -> str:
     """
     if math.isinf(comparison.share):
         return f"some error where {control} leaves none"
-    if comparison.verdict is Verdict.LEVEL:
+    if comparison.standing is Standing.LEVEL:
         low, high = -100 * comparison.share_high, -100 * comparison.share_low
         return f"as much error as {control} (95 %: {_number(low, '+')} to {_number(high, '+')} %)"
-    word = "less" if comparison.verdict is Verdict.BETTER else "more"
+    word = "less" if comparison.standing is Standing.BETTER else "more"
     low, high = sorted((100 * abs(comparison.share_low), 100 * abs(comparison.share_high)))
     between = f"(95 %: {_number(low)} to {_number(high)} %)"
     return f"{_number(100 * abs(comparison.share))} % {word} error than {control} {between}"
@@ -135,30 +138,30 @@ def _no_bounds(dictionaries: Sequence[Dictionary], most: int) -> list[str]:
     ]
 
 
-def _draws(findings: Mapping[Space, Finding], draws: int) -> list[str]:
-    """Intervals over images alone say nothing of another draw, and this finding is the one that has been seen to flip."""
-    if Finding.ITERATING not in findings.values():
+def _draws(conclusions: Mapping[Space, Conclusion], draws: int) -> list[str]:
+    """Intervals over images alone say nothing of another draw, and this conclusion is the one that has been seen to flip."""
+    if Conclusion.ITERATING not in conclusions.values():
         return []
     if draws == 1:
         return ["This is one draw of the noise: another may say otherwise, so pool several (--draws, pooled)."]
     return [f"Intervals are over images and {draws} draws of the noise."]
 
 
-def _lead(findings: Mapping[Space, Finding]) -> str:
-    adding = [space for space in SPACES if findings[space] is Finding.ITERATING]
+def _lead(conclusions: Mapping[Space, Conclusion]) -> str:
+    adding = [space for space in SPACES if conclusions[space] is Conclusion.ITERATING]
     if len(adding) == len(SPACES):
         return "Iterating adds something over one application of f, and beats every data-free control."
     if adding:
         other = next(space for space in SPACES if space not in adding)
         return f"Iterating adds something {_WHERE[adding[0]]}, but not {_WHERE[other]}."
-    if Finding.ARCHITECTURE in findings.values():
+    if Conclusion.ARCHITECTURE in conclusions.values():
         return "Iterating helps, but an untrained copy of the network does as well: it is not what was learnt."
-    if Finding.ONE_STEP in findings.values():
+    if Conclusion.ONE_STEP in conclusions.values():
         return "Iterating adds nothing over one application of f."
     return "No effect: iterated noise is no better dictionary than a random basis or the noise itself."
 
 
-def _details(space: Space, finding: Finding, comparisons: Sequence[Comparison]) -> str:
+def _details(space: Space, conclusion: Conclusion, comparisons: Sequence[DictionaryComparison]) -> str:
     here = {(c.name, c.control): c for c in comparisons if c.space == space}
     basis, once = here[Role.ITERATED, Role.ORTHONORMAL], here[Role.ITERATED, Role.ONCE]
     where = _WHERE[space]
@@ -166,9 +169,9 @@ def _details(space: Space, finding: Finding, comparisons: Sequence[Comparison]) 
         f"{where[0].upper()}{where[1:]} iterated noise leaves {percent_words(basis, _CALLED[Role.ORTHONORMAL])} and "
         f"{percent_words(once, _CALLED[Role.ONCE])}"
     )
-    if finding is Finding.NO_EFFECT:
+    if conclusion is Conclusion.NO_EFFECT:
         step = here[Role.ONCE, Role.ORTHONORMAL]
         sentence += f"; one step alone leaves {percent_words(step, 'that basis')}"
-    if (Role.ITERATED, Role.UNTRAINED) in here and finding in (Finding.ARCHITECTURE, Finding.ITERATING):
+    if (Role.ITERATED, Role.UNTRAINED) in here and conclusion in (Conclusion.ARCHITECTURE, Conclusion.ITERATING):
         sentence += f", and {percent_words(here[Role.ITERATED, Role.UNTRAINED], _CALLED[Role.UNTRAINED])}"
     return f"{sentence}."

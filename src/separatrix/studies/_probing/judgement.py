@@ -1,4 +1,4 @@
-"""From errors to comparisons, findings and a headline; and the same for several draws of the noise together."""
+"""From errors to comparisons, conclusions and a headline; and the same for several draws of the noise together."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 from separatrix.cost import NO_WORK
 from separatrix.errors import InputError
 from separatrix.studies._probing.coding import CodingErrors
-from separatrix.studies._probing.compare import SPACES, Comparison, Space, compared
+from separatrix.studies._probing.compare import SPACES, DictionaryComparison, Space, compared
 from separatrix.studies._probing.dictionary import Dictionary, Role
-from separatrix.studies._probing.headline import Finding, finding_of, headline_of
+from separatrix.studies._probing.headline import Conclusion, conclusion_of, probe_headline
 from separatrix.studies._probing.result import Probe
 
 
@@ -21,8 +21,8 @@ from separatrix.studies._probing.result import Probe
 class Judgement:
     """What errors allow one to say."""
 
-    comparisons: tuple[Comparison, ...]
-    findings: Mapping[Space, Finding]
+    comparisons: tuple[DictionaryComparison, ...]
+    conclusions: Mapping[Space, Conclusion]
     headline: str
 
 
@@ -59,12 +59,14 @@ def judgement(
         for space in SPACES
     )
     roles = {known.name: known.role for known in dictionaries}
-    findings = {
-        space: finding_of({roles[c.control]: c.verdict for c in comparisons if c.space == space and c.name == first})
+    conclusions = {
+        space: conclusion_of(
+            {roles[c.control]: c.standing for c in comparisons if c.space == space and c.name == first}
+        )
         for space in SPACES
     }
-    headline = headline_of(findings, comparisons, Role.UNTRAINED in roles.values(), draws)
-    return Judgement(comparisons, findings, headline)
+    headline = probe_headline(conclusions, comparisons, Role.UNTRAINED in roles.values(), draws)
+    return Judgement(comparisons, conclusions, headline)
 
 
 def pooled(probes: Sequence[Probe]) -> Probe:
@@ -104,7 +106,7 @@ def pooled(probes: Sequence[Probe]) -> Probe:
             for name, each in stacked.items()
         },
         comparisons=found.comparisons,
-        findings=found.findings,
+        conclusions=found.conclusions,
         headline=found.headline,
         cost=sum((probe.cost for probe in probes), NO_WORK),
         provenance={**one.provenance, "draws": len(probes)},

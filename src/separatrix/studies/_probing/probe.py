@@ -76,7 +76,7 @@ def probe(
     >>> limits = find_attractors(wells, starts.gaussian(64, seed=0))
     >>> corners = torch.randn(40, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).sign()
     >>> found = probe(wells, limits, latents=corners, sparsities=[1])
-    >>> found.findings["latent"].value
+    >>> found.conclusions["latent"].value
     'iterating adds something'
     """
     if (images is None) == (latents is None):
@@ -114,7 +114,7 @@ def probe(
         peak_image=signals.peak_image,
         examples=signals.latents[:_EXAMPLES],
         example_images=signals.targets[:_EXAMPLES].reshape(-1, *_decoded_shape(field)),
-        findings=judged.findings,
+        conclusions=judged.conclusions,
         headline=judged.headline,
         reasons=reasons_of(dictionaries, schedule),
         absent=(*base.absent, *split.absent),

@@ -12,9 +12,9 @@ from torch import Tensor
 from separatrix.cost import NO_WORK, Cost
 from separatrix.errors import InputError
 from separatrix.studies._probing.coding import CodingErrors
-from separatrix.studies._probing.compare import Comparison, Space
+from separatrix.studies._probing.compare import DictionaryComparison, Space
 from separatrix.studies._probing.dictionary import Dictionary
-from separatrix.studies._probing.headline import Finding
+from separatrix.studies._probing.headline import Conclusion
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,8 +32,8 @@ class Probe:
         floor: ``(s,)`` ‖x − D(z)‖²/p, the image error of the latent itself.
         peak_latent, peak_image: ranges that PSNR refers to.
         examples: ``(m, d)`` the first few coded latents, and ``example_images`` ``(m, …)`` what they should decode to.
-        findings: per space, what the controls allow one to say.
-        headline: the finding in words, with its numbers.
+        conclusions: per space, what the controls allow one to say.
+        headline: the conclusion in words, with its numbers.
         reasons: sentences on why, from the geometry of the dictionaries and the counts.
         absent: controls that could not be made, and why.
         cost: map evaluations; one encoding or decoding counts as half.
@@ -44,7 +44,7 @@ class Probe:
     sparsities: tuple[int, ...]
     dictionaries: tuple[Dictionary, ...]
     errors: Mapping[str, CodingErrors]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[DictionaryComparison, ...]
     power: Tensor
     empty: Tensor
     floor: Tensor
@@ -52,7 +52,7 @@ class Probe:
     peak_image: float
     examples: Tensor
     example_images: Tensor
-    findings: Mapping[Space, Finding]
+    conclusions: Mapping[Space, Conclusion]
     headline: str
     reasons: tuple[str, ...]
     absent: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class Probe:
         power = torch.where(self.power > 0, self.power, 1.0)
         return (self._errors(dictionary).latent / power[:, None]).mean(dim=0)
 
-    def against(self, control: str, space: Space) -> Comparison:
+    def against(self, control: str, space: Space) -> DictionaryComparison:
         """Iterated noise against one control.
 
         Raises:
@@ -98,5 +98,5 @@ class Probe:
         return self.errors[dictionary]
 
     def __repr__(self) -> str:
-        found = ", ".join(f"{space}: {finding}" for space, finding in self.findings.items())
+        found = ", ".join(f"{space}: {conclusion}" for space, conclusion in self.conclusions.items())
         return f"Probe({self.name}, {len(self)} signals, {len(self.dictionaries)} dictionaries; {found})"

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from separatrix.numerics._bootstrap import bootstrap_means, interval_of
-from separatrix.studies._probing.compare import SPACES, Comparison
+from separatrix.studies._probing.compare import SPACES, DictionaryComparison
 from separatrix.studies._probing.dictionary import Dictionary
 from separatrix.studies._probing.headline import by_sparsity
 from separatrix.studies._probing.result import Probe
@@ -22,7 +22,7 @@ def probe_summary(found: Probe) -> dict[str, Any]:
     return {
         "name": found.name,
         "headline": found.headline,
-        "findings": {space: str(found.findings[space]) for space in SPACES},
+        "findings": {space: str(found.conclusions[space]) for space in SPACES},
         "reasons": list(found.reasons),
         "absent": list(found.absent),
         "sparsities": list(found.sparsities),
@@ -58,12 +58,12 @@ def _curve(errors: Tensor) -> Mapping[str, Any]:
     return {"mean": errors.mean(dim=0).tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
-def _comparison(found: Probe, one: Comparison) -> Mapping[str, Any]:
+def _comparison(found: Probe, one: DictionaryComparison) -> Mapping[str, Any]:
     return {
         "dictionary": one.name,
         "control": one.control,
         "space": one.space,
-        "verdict": str(one.verdict),
+        "verdict": str(one.standing),
         "share": [one.share, one.share_low, one.share_high],
         "area": [one.area, one.area_low, one.area_high],
         "gain": one.gain.tolist(),
