@@ -18,9 +18,9 @@ from separatrix.errors import ConvergenceWarning
 from separatrix.limitsets import LimitSets
 from separatrix.limitsets._basins import shares_without_set
 from separatrix.plots import basin_shares
-from separatrix.report._comparison import comparison_page
 from separatrix.report._page import Verdict
 from separatrix.report._results import ModelResults
+from separatrix.report._several_models import several_models_page
 from separatrix.report._write import rendered
 from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, row_of
 from separatrix.studies._memorization.sources import sources
@@ -114,7 +114,7 @@ def test_pages_figures_and_the_demo(limits):
         resemblance=resemblance(field, limits, images, images),
     )
     assert row_of("k4", 4, (0.0, 0.0), results).fates == FATES
-    page = comparison_page("Several", Verdict("", ""), [results], [{}], inputs={"one": images[0]})
+    page = several_models_page("Several", Verdict("", ""), [results], [{}], inputs={"one": images[0]})
     assert FATES.words in rendered(page)
     bars = {tick.get_text() for tick in basin_shares({"data": limits}).axes[0].get_yticklabels()}
     assert {"still moving", "diverged", "not finite"} <= bars

@@ -62,3 +62,8 @@ class FigureWarning(SeparatrixWarning):
 
 class DetectorWarning(SeparatrixWarning):
     """A detector's score is not to be trusted on this model; the message says what was seen and what to use instead."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an exception says, in one line without a full stop; the name of its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -12,9 +12,9 @@ import separatrix as sx
 from separatrix.limitsets._audit import StatisticalCaptures
 from separatrix.limitsets._auditor import Auditor
 from separatrix.limitsets._catalogue import Catalogue
+from separatrix.limitsets._join import join_searches
 from separatrix.limitsets._ledger import Ledger
 from separatrix.limitsets._statistical import LOOKS, RECORDED, WIDTHS, Library, StatisticalCapture, pays, sample_size
-from separatrix.report._joined import joined
 from separatrix.storage import load_result, save_result
 from separatrix.testing import oracles
 
@@ -222,9 +222,9 @@ def test_the_account_is_saved_and_joined(tmp_path):
     found = sx.find_attractors(field, starts, sx.Protocol(max_wrong=LENIENT))
     save_result(found, tmp_path / "found")
     assert load_result(tmp_path / "found").audit == found.audit
-    both = joined([found, sx.find_attractors(field, starts[:50])])
+    both = join_searches([found, sx.find_attractors(field, starts[:50])])
     assert both.audit.statistical == found.audit.statistical
-    twice = joined([found, found])
+    twice = join_searches([found, found])
     assert twice.audit.statistical == replace(
         found.audit.statistical,
         captured=2 * found.audit.statistical.captured,

@@ -9,7 +9,7 @@ import torch
 from separatrix.errors import InputError
 from separatrix.plots import attractor_gallery, null_levels, orbit_film
 from separatrix.plots._null_levels import closeness
-from separatrix.plots._pictures import to_pixels, value_range
+from separatrix.plots._pictures import to_rgb, value_range
 from separatrix.studies._resemblance import resemblance
 
 
@@ -59,7 +59,7 @@ def test_film_frames_are_the_orbit(image_field, product_limits, marked, words):
     for column, trips in enumerate((0, 1, 2, 37)):
         for _ in range(trips):
             shown = image_field.reconstruct(shown)
-        assert np.array_equal(images[f"frame:0:{column}"], to_pixels(shown, (0.0, 1.0))[0])
+        assert np.array_equal(images[f"frame:0:{column}"], to_rgb(shown, (0.0, 1.0))[0])
     assert marked(figure, "end:") == ["end:0:C"]
     assert "halves" in words(figure)
 
@@ -109,5 +109,5 @@ def test_pictures_share_one_range():
     assert value_range(torch.tensor([0.1, 0.9])) == (0.0, 1.0)
     assert value_range(torch.tensor([-1.0, 0.5]), torch.tensor([2.0])) == (-1.0, 2.0)
     assert value_range(torch.tensor([3.0, 3.0])) == (3.0, 4.0)
-    pixels = to_pixels(torch.tensor([float("nan"), -1.0, 2.0, 0.5]).reshape(1, 1, 2, 2), (-1.0, 2.0))
+    pixels = to_rgb(torch.tensor([float("nan"), -1.0, 2.0, 0.5]).reshape(1, 1, 2, 2), (-1.0, 2.0))
     assert pixels[0, :, :, 0].tolist() == [[0, 0], [255, 128]]

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from separatrix import LatentField, find_attractors, sensitivity, starts
-from separatrix.report import GridSearch, ModelResults
+from separatrix.limitsets._grid_search import GridSearch
+from separatrix.report import ModelResults
 from separatrix.studies._resemblance import resemblance
 
 

@@ -9,13 +9,13 @@ import torch
 
 from separatrix.errors import InputError
 from separatrix.limitsets import Kind
+from separatrix.limitsets._join import join_searches
 from separatrix.orbits._status import Status
 from separatrix.plots import spectrum
 from separatrix.report import ModelResults, chapter_of, figures_of, page_of, write_report
-from separatrix.report._chapter import attractor_cards, summary_of, verdict_of
-from separatrix.report._comparison import comparison_page
-from separatrix.report._joined import joined
+from separatrix.report._chapter import attractor_cards, counts_in_words, verdict_of
 from separatrix.report._page import Bullets, Cards, Facts, Film, Page, Picture, Section, Table, Verdict
+from separatrix.report._several_models import several_models_page
 from separatrix.report._tables import limit_set_table, sensitivity_table
 from separatrix.report._write import rendered
 from separatrix.studies._resemblance import resemblance
@@ -137,7 +137,7 @@ def test_a_chapter_on_all_searches_together_counts_the_same_everywhere(results):
     """The first search reaches three of the four attractors; the fourth is known from noise."""
     known = results.limits[[0, 1, 2]]
     searches = {"a box": known, "noise": results.searches["noise"]}
-    both = joined(list(searches.values()))
+    both = join_searches(list(searches.values()))
     study = resemblance(results.latent_field, both, results.train, torch.rand(60, 1, 4, 4, dtype=torch.float64))
     given = replace(results, searches=searches, together=both, resemblance=study, grid=None)
     chapter = chapter_of(given, figures_of(given, resolution=8))
@@ -145,7 +145,7 @@ def test_a_chapter_on_all_searches_together_counts_the_same_everywhere(results):
     assert [card.name for card in cards] == ["A", "B", "C", "D"]
     assert all(card.headline.endswith(" % of all starts") for card in cards)
     assert len(study) == len(blocks(chapter, Table)[0].rows) == 4
-    assert summary_of(given.limits).startswith("4 attractors")
+    assert counts_in_words(given.limits).startswith("4 attractors")
 
 
 def test_protocol_provenance_and_cost_are_there(results, figures):
@@ -182,7 +182,7 @@ def test_a_count_never_hides_what_did_not_converge(results):
     labels, status = results.limits.labels.clone(), results.limits.orbits.status.clone()
     labels[:16], status[:16] = -1, int(Status.WANDERING)
     limits = replace(results.limits, labels=labels, orbits=replace(results.limits.orbits, status=status))
-    assert summary_of(limits) == "4 attractors; 48 of 64 starts reached an attractor, 16 are still moving"
+    assert counts_in_words(limits) == "4 attractors; 48 of 64 starts reached an attractor, 16 are still moving"
 
 
 def test_orbits_that_did_not_arrive_come_with_their_remedy(results, figures):
@@ -276,7 +276,7 @@ def test_a_report_needs_a_search(results):
 def test_a_comparison_feeds_every_input_to_every_model(results, figures):
     inputs = {"first": results.train[0], "noise": torch.rand(1, 4, 4, dtype=torch.float64)}
     twin = replace(results, title="Twin")
-    page = comparison_page("t", Verdict("v", "s"), [results, twin], [figures, figures], inputs=inputs)
+    page = several_models_page("t", Verdict("v", "s"), [results, twin], [figures, figures], inputs=inputs)
     films = [block for block in page.opening[0].blocks if isinstance(block, Film)]
     assert len(films) == 2
     for film in films:
@@ -291,9 +291,9 @@ def test_a_comparison_feeds_every_input_to_every_model(results, figures):
 
 def test_a_comparison_needs_training_images_and_figures(results, figures):
     with pytest.raises(InputError, match="one set per model"):
-        comparison_page("t", Verdict("v", "s"), [results], [], inputs={"x": results.train[0]})
+        several_models_page("t", Verdict("v", "s"), [results], [], inputs={"x": results.train[0]})
     with pytest.raises(InputError, match="train="):
-        comparison_page("t", Verdict("v", "s"), [replace(results, train=None)], [figures], inputs={})
+        several_models_page("t", Verdict("v", "s"), [replace(results, train=None)], [figures], inputs={})
 
 
 def test_pictures_say_how_wide_they_are(figures):

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from separatrix.errors import FileError
+from separatrix.limitsets._join import join_searches
 from separatrix.models import load
-from separatrix.report._joined import joined
 from separatrix.runs._demo import run_demo
 from separatrix.storage import load_result
 from separatrix.work import Progress
@@ -61,7 +61,7 @@ def test_summary_result_and_files_agree(demo):
     assert [row["name"] for row in summary["models"]] == ["k2", "k16-ten-digits"]
     for row, model in zip(summary["models"], result.models, strict=True):
         searches = [load_result(result.folder / model.name / name) for name in ("from-digits", "from-noise")]
-        assert row["attractors"] == model.attractors == len(joined(searches).attractors)
+        assert row["attractors"] == model.attractors == len(join_searches(searches).attractors)
         assert [model.attractors_from_digits, model.attractors_from_noise] == [len(x.attractors) for x in searches]
         assert model.evaluations == sum(limits.cost.map for limits in searches)
         assert 0 < model.train_error < 0.1

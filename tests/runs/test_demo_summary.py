@@ -9,7 +9,7 @@ import torch
 
 from separatrix import LatentField, find_attractors
 from separatrix.limitsets._sets import LimitSets
-from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, headline_of
+from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, demo_headline
 from separatrix.studies._overlap import overlap
 from separatrix.studies._resemblance import Resemblance
 from separatrix.studies._resemblance_words import Outcome
@@ -71,7 +71,7 @@ def results():
 
 
 def test_copies_are_counted_by_image_and_by_start(results):
-    verdict = headline_of([results(Outcome.EVIDENCE), results(Outcome.NO_EVIDENCE)])
+    verdict = demo_headline([results(Outcome.EVIDENCE), results(Outcome.NO_EVIDENCE)])
     assert verdict.tone == "alarm"
     assert "2 of 3 attractors are closer to training images than 95 % of unseen digits are" in verdict.sentence
     assert "10 training images. " in verdict.sentence
@@ -84,7 +84,7 @@ def test_copies_are_counted_by_image_and_by_start(results):
 def test_noise_is_in_the_headline_only_if_most_of_it_ends_on_copies(results):
     model = results(Outcome.EVIDENCE)
     model.searches[FROM_NOISE] = model.searches[FROM_DIGITS]
-    words = headline_of([model, results(Outcome.CANNOT_SAY)]).words
+    words = demo_headline([model, results(Outcome.CANNOT_SAY)]).words
     assert words == "Given pure noise, one of these two models returns training images."
 
 
@@ -92,19 +92,19 @@ def test_two_copies_of_one_image_are_not_two_images(results):
     model = results(Outcome.EVIDENCE)
     model.resemblance = replace(model.resemblance, nearest=torch.tensor([5, 5, 6]))
     model.resemblance = replace(model.resemblance, ratio=torch.tensor([1e-4, 1e-4, 1e-4], dtype=torch.float64))
-    sentence = headline_of([model]).sentence
+    sentence = demo_headline([model]).sentence
     assert "to 1 of its 10 training images; 2 of them are exact copies." in sentence
 
 
 def test_no_sign_is_not_said_of_a_model_about_which_nothing_can_be_said(results):
-    verdict = headline_of([results(Outcome.EVIDENCE), results(Outcome.CANNOT_SAY)])
+    verdict = demo_headline([results(Outcome.EVIDENCE), results(Outcome.CANNOT_SAY)])
     assert "no sign" not in verdict.words
     assert "cannot say" in verdict.sentence
 
 
 def test_without_evidence_the_headline_claims_no_absence(results):
-    verdict = headline_of([results(Outcome.NO_EVIDENCE)] * 2)
+    verdict = demo_headline([results(Outcome.NO_EVIDENCE)] * 2)
     assert verdict.tone == "calm"
     assert verdict.words == "None of these two models shows evidence of memorization."
     assert "not evidence of no memorization" in verdict.sentence
-    assert headline_of([results(Outcome.NO_EVIDENCE), results(Outcome.TRIVIAL)]).tone == "open"
+    assert demo_headline([results(Outcome.NO_EVIDENCE), results(Outcome.TRIVIAL)]).tone == "open"

@@ -14,7 +14,7 @@ from searches_by_hand import limit_sets
 import separatrix as sx
 from separatrix import EventKind, LatentField, continuation, match
 from separatrix.errors import FieldError, FileError, InputError, ModelWarning
-from separatrix.studies._continuation.dissimilarity import basin_dissimilarity, chamfer, overlap
+from separatrix.studies._continuation.dissimilarity import basin_dissimilarity, chamfer_distances, overlap
 from separatrix.testing.oracles import negated_tanh_product, tilted_well
 
 FOLD = 2 / (3 * math.sqrt(3))  # 0.38490
@@ -203,7 +203,9 @@ def test_the_dissimilarities_by_hand():
     table = basin_dissimilarity(shared, torch.tensor([3, 2]), torch.tensor([2, 3]))
     assert torch.allclose(table, 1 - torch.tensor([[2 / 3, 1 / 5], [0, 1 / 4]], dtype=torch.float64))
     square = [torch.tensor([[0.0, 0.0], [1.0, 0.0]])]
-    assert chamfer(square, [torch.tensor([[0.0, 3.0]])]).item() == pytest.approx((3 + (3 + math.sqrt(10)) / 2) / 2)
+    assert chamfer_distances(square, [torch.tensor([[0.0, 3.0]])]).item() == pytest.approx(
+        (3 + (3 + math.sqrt(10)) / 2) / 2
+    )
 
 
 def test_many_small_pieces_end_the_id_of_the_whole():

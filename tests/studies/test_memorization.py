@@ -24,7 +24,7 @@ from separatrix.studies._memorization import (
     decomposition,
     memorization,
 )
-from separatrix.studies._memorization.sources import chamfer, sources
+from separatrix.studies._memorization.sources import chamfer_similarity, sources
 from separatrix.studies._memorization.study import exchange
 from separatrix.studies._resemblance_words import Outcome
 
@@ -139,7 +139,7 @@ def test_what_each_kind_of_start_finds(stored):
     assert (table["noise"].attractors, table["noise"].shared, table["noise"].starts) == (2, 2, 2)
     assert table["noise"].distinct == 1.0
     assert table["train"].distinct == 0.5
-    likeness = chamfer(fewer, limits)
+    likeness = chamfer_similarity(fewer, limits)
     gaps = (limits.attractors.points[:, None] - fewer.attractors.points[None]).flatten(2).norm(dim=2).min(dim=1).values
     assert likeness.euclidean == pytest.approx(0.5 * float(gaps.mean()) / limits.spread, rel=0.2)
     assert 0 < likeness.cosine < 1

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _TRAINING = "The data"
 
 
-class Kind(StrEnum):
+class DetectorKind(StrEnum):
     """Detectors by name."""
 
     TYPICALITY = "typicality"
@@ -62,8 +62,8 @@ def fit(
     ] = None,
     scale: Scale = None,
     detector: Annotated[
-        Kind, typer.Option("--detector", help="The default is best in the mean over kinds of input that nothing was chosen on; auto: the one that does best on simple inputs (docs/ood.md).")
-    ] = Kind.TYPICALITY,
+        DetectorKind, typer.Option("--detector", help="The default is best in the mean over kinds of input that nothing was chosen on; auto: the one that does best on simple inputs (docs/ood.md).")
+    ] = DetectorKind.TYPICALITY,
     steps: Annotated[int, typer.Option("--steps", min=1, metavar="N", help="Of every trajectory.")] = 10,
     max_steps: Annotated[
         int | None,
@@ -90,7 +90,7 @@ def fit(
     pixels = parsed_size(ctx, size)
     if out.exists() and not overwrite:
         raise usage_error(ctx, "--out", f"{out} exists; give another name, or --overwrite.")
-    if detector is Kind.AUTO and not check:
+    if detector is DetectorKind.AUTO and not check:
         raise usage_error(ctx, "--no-check", "auto chooses by the check; leave it on, or name a --detector.")
 
     from dataclasses import replace
@@ -124,7 +124,11 @@ def fit(
         terminal.show(*_checked(fitted.check))
         if fitted.check.recommended != found.kind:
             advice = f"This fits {found.kind}; on these inputs {fitted.check.recommended} does best (--detector {fitted.check.recommended})"
-            best = ", which by itself is no reason to change: see docs/ood.md" if detector is Kind.TYPICALITY else ""
+            best = (
+                ", which by itself is no reason to change: see docs/ood.md"
+                if detector is DetectorKind.TYPICALITY
+                else ""
+            )
             terminal.show(Text(f"{advice}{best}."))
     terminal.show(heading("The detector"), labelled(_entries(found)), Text(""))
     terminal.line(str(out))

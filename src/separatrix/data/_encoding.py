@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from separatrix.data._images import shape_words
-from separatrix.errors import FieldError, InputError
+from separatrix.errors import FieldError, InputError, first_line
 from separatrix.field import LatentField
 
 _LARGEST_BATCH = 256  # beyond this, batches get slower on a CPU (page faults) and no faster on an accelerator
@@ -45,7 +45,7 @@ def _encode(field: LatentField, x: Tensor) -> Tensor:
     try:
         latents = field.encode(x.to(field.dtype).to(field.device))
     except _REFUSALS as error:
-        raise _misfit(field, x.shape[1:], f"refuses it ({_first_line(error)})") from error
+        raise _misfit(field, x.shape[1:], f"refuses it ({first_line(error)})") from error
     if latents.shape != (len(x), *field.latent_shape):
         outcome = f"makes {shape_words(latents.shape[1:]) or 'single numbers'} of it"
         raise _misfit(field, x.shape[1:], f"{outcome} where the latent space is {shape_words(field.latent_shape)}")
@@ -81,7 +81,3 @@ def _remedy(given: torch.Size, expected: torch.Size) -> str:
     if len(given) == len(expected) == 3 and given[1:] == expected[1:] and expected[0] == 1:
         return "average the colours with x.mean(1, keepdim=True)"
     return f"give data of shape {shape_words(expected)}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from separatrix.errors import first_line
 from separatrix.field._field import LatentField
 from separatrix.field._findings import FieldCheck, Finding
 from separatrix.field._fingerprints import unregistered
@@ -78,7 +79,7 @@ def _examined(field: LatentField, latents: Tensor | None, data: Tensor | None, c
     before, elsewhere, trial = generator_states(field.device), _other_generators(), None
     try:
         with field.guest():
-            held, weights = _versions(field), weights_finding(field)
+            held, weights = _write_counts(field), weights_finding(field)
             if weights.passed and latents is None and data is not None:
                 latents = field.encoder.examine(data[:count], [])
                 if latents.shape[1:] != field.latent_shape:  # a misfit of these data, which their reader explains
@@ -88,7 +89,7 @@ def _examined(field: LatentField, latents: Tensor | None, data: Tensor | None, c
                 return Examined(FieldCheck((weights,)), z, given)
             trial = _Trial(field, z)
             check = FieldCheck((weights, *trial.findings()))
-            now = _versions(field)
+            now = _write_counts(field)
             scratch = frozenset(name for name in held.keys() | now.keys() if held.get(name) != now.get(name))
             return Examined(check, z, given, trial.image, trial.error, scratch)
     finally:
@@ -173,7 +174,7 @@ class _Trial:
             return Finding(
                 name,
                 False,
-                f"decode does not accept latents of shape {wanted} ({_first_line(error)})",
+                f"decode does not accept latents of shape {wanted} ({first_line(error)})",
                 "give the latent_shape that the decoder was built for",
             )
         try:
@@ -183,7 +184,7 @@ class _Trial:
             return Finding(
                 name,
                 False,
-                f"encode does not accept what decode returns, shape {tuple(x.shape)} ({_first_line(error)})",
+                f"encode does not accept what decode returns, shape {tuple(x.shape)} ({first_line(error)})",
                 "resize or convert the decoder's output to the encoder's input inside encode",
             )
         if tuple(image.shape) != wanted and image.shape == self.z.squeeze().shape:
@@ -217,7 +218,7 @@ class _Trial:
         if any("quantized.dynamic" in type(p).__module__ for module in self.field.modules for p in module.modules()):
             remedy = "quantise statically: dynamic quantisation takes its scale from the whole batch"
         if isinstance(rows, Exception):
-            detail = f"f works on a batch but not on a single latent ({_first_line(rows)})"
+            detail = f"f works on a batch but not on a single latent ({first_line(rows)})"
             return Finding("batch independence", False, detail, remedy)
         if other := [row for row in rows if row.shape != self.z[:1].shape]:
             detail = f"f(z) of a single latent has shape {tuple(other[0].shape)} instead of {tuple(self.z[:1].shape)}"
@@ -351,7 +352,7 @@ def _seeded(evaluate: Callable[[], Any]) -> _Seeded:
     return _Seeded(mode.any, mode.shared)
 
 
-def _versions(field: LatentField) -> dict[str, tuple[int, int]]:
+def _write_counts(field: LatentField) -> dict[str, tuple[int, int]]:
     """Return the tensors that the model holds beside its state dict, and how often each was written to."""
     found = unregistered(field.modules, (field.encoder.function, field.decoder.function))
     return {name: (id(value), version(value)) for name, value in found.items() if isinstance(value, Tensor)}
@@ -364,7 +365,3 @@ def _other_generators() -> tuple[Any, Any]:
 def _restore_others(states: tuple[Any, Any]) -> None:
     np.random.set_state(states[0])  # noqa: NPY002
     random.setstate(states[1])
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

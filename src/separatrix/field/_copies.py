@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import FieldError, SeparatrixError
+from separatrix.errors import FieldError, SeparatrixError, first_line
 from separatrix.field._guest import cells_of, parts_of, uncompiled
 
 _MAX_DEPTH = 4  # how far closures of closures are followed
@@ -81,7 +81,7 @@ class Copier:
         except (SeparatrixError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # whatever a user's __deepcopy__ or a library's `to` may raise
-            raise FieldError(f"The model cannot be copied ({_first_line(error)}); {_REMEDY}") from error
+            raise FieldError(f"The model cannot be copied ({first_line(error)}); {_REMEDY}") from error
 
     def _of(self, value: Any, depth: int) -> Any:
         value = uncompiled(value)
@@ -202,7 +202,7 @@ class Copier:
                     if _holds_weights(held, _MAX_DEPTH, set()):
                         raise FieldError(
                             f"The model cannot be copied: {type(part).__name__}.{name} holds weights and refuses "
-                            f"({_first_line(error)}); {_REMEDY}"
+                            f"({first_line(error)}); {_REMEDY}"
                         ) from error
                     self._remember(held, held)
                     self.shared.append(f"{type(part).__name__}.{name}")
@@ -294,7 +294,3 @@ def _cut_from_the_graph(value: Any, memo: dict[int, Any], depth: int) -> None:
     elif depth > 0 and _is_container(value):
         for item in value.values() if isinstance(value, dict) else value:
             _cut_from_the_graph(item, memo, depth - 1)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import FieldError, InputError, OutOfMemoryError
+from separatrix.errors import FieldError, InputError, OutOfMemoryError, first_line
 from separatrix.field import _derivatives as derivatives
 from separatrix.field._copies import transplanted
 from separatrix.field._fingerprints import fingerprint, weights_fingerprint
@@ -404,7 +404,7 @@ class LatentField:
                 output = twin.batches(twin._once, zero)
         except (RuntimeError, TypeError, ValueError) as error:
             raise FieldError(
-                f"{self.name} cannot be evaluated as {dtype} on {device} ({_first_line(error)}); "
+                f"{self.name} cannot be evaluated as {dtype} on {device} ({first_line(error)}); "
                 "pass the modules themselves to LatentField, without casts inside."
             ) from error
         twin.batches.asked = self.batches.asked
@@ -444,7 +444,3 @@ class LatentField:
 
 def _identity(z: Tensor) -> Tensor:
     return z
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,11 +106,12 @@ def _padded(values: Tensor, width: int) -> Tensor:
     return torch.cat([values, padding])
 
 
-def versions() -> dict[str, Any]:
-    """What a number depends on besides its inputs."""
+def versions(*others: str) -> dict[str, str]:
+    """The software that a number depends on besides its inputs; the versions of ``others`` come last."""
     return {
         "separatrix": version("separatrix"),
         "torch": str(torch.__version__),  # a subclass of str that compares as a version
         "numpy": version("numpy"),
         "python": platform.python_version(),
+        **{library: version(library) for library in others},
     }

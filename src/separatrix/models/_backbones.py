@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import FileError, InputError, ModelWarning
+from separatrix.errors import FileError, InputError, ModelWarning, first_line
 from separatrix.field import LatentField
 from separatrix.field._fingerprints import weights_fingerprint
 from separatrix.models._adapter import ModelAdapter
@@ -29,7 +29,7 @@ from separatrix.models._python_objects import object_from
 from separatrix.models._registry import Family, LoadRequest
 from separatrix.models._surrogate import load_decoder
 from separatrix.models._vit_mae import normalisation, square_side
-from separatrix.models._weights import fill, first_line, read_weights
+from separatrix.models._weights import fill, read_weights
 
 FEATURES = ("patches", "mean")
 POOR = 0.5  # share of the pixels' variance; below it a decoder is warned about

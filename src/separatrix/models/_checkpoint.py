@@ -14,13 +14,13 @@ from typing import TypeVar
 import safetensors.torch
 import torch
 
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FileError, InputError, first_line
 from separatrix.field import LatentField
 from separatrix.models._autoencoders import ConvAutoencoder, DenseAutoencoder
 from separatrix.models._base import ReferenceAutoencoder
 from separatrix.models._burgess import BurgessVAE
 from separatrix.models._registry import Family, LoadRequest
-from separatrix.models._weights import fill, first_line, read_safetensors, unusable_weight
+from separatrix.models._weights import fill, read_safetensors, unusable_weight
 
 _SUFFIX = ".safetensors"
 B = TypeVar("B")

@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FileError, InputError, first_line
 from separatrix.field import LatentField
 from separatrix.models._adapter import ModelAdapter
 from separatrix.models._folders import ModelFolder, load_pretrained, optional, origin_details, refuse_code
 from separatrix.models._outputs import unwrapped
 from separatrix.models._preprocessing import Preprocessing
 from separatrix.models._registry import Family, LoadRequest
-from separatrix.models._weights import first_line
 
 _STARTS = ("Autoencoder", "Asymmetric", "VQModel")
 _LARGEST_DEFAULT = 256  # pixels; SD's 512 would give 16 384 latent dimensions before anyone asked for them

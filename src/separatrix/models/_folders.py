@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from separatrix.errors import FileError, InputError, SeparatrixError
-from separatrix.models._weights import first_line, listed
+from separatrix.errors import FileError, InputError, SeparatrixError, first_line
+from separatrix.models._weights import listed
 
 _HUB = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?:#(?P<subfolder>[\w./-]+))?")
 _CONVERT = 'load it where you trust it and write it again with model.save_pretrained("folder", safe_serialization=True)'

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from separatrix.errors import FieldError, FileError, InputError
+from separatrix.errors import FieldError, FileError, InputError, first_line
 from separatrix.field import LatentField
 from separatrix.models._adapter import ModelAdapter
 from separatrix.models._folders import optional
 from separatrix.models._onnx_sessions import OnnxSession
 from separatrix.models._registry import Family, LoadRequest
-from separatrix.models._weights import first_line, listed
+from separatrix.models._weights import listed
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 _LARGEST = 2**31  # bytes of one ONNX file, by its format

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from separatrix.errors import FileError
+from separatrix.errors import FileError, first_line
 from separatrix.models._folders import optional
-from separatrix.models._weights import first_line
 
 _PATIENCE = 5.0  # seconds for a stopped run to end; one operator cannot be stopped halfway
 

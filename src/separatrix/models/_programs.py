@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FileError, InputError, first_line
 from separatrix.field import LatentField
 from separatrix.field._given import declared_shape
 from separatrix.models._adapter import ModelAdapter
 from separatrix.models._outputs import unwrapped
 from separatrix.models._registry import Family, LoadRequest
-from separatrix.models._weights import PICKLED_SUFFIXES, first_line, require_present
+from separatrix.models._weights import PICKLED_SUFFIXES, require_present
 
 
 class ProgramPair(ModelAdapter):

@@ -24,13 +24,13 @@ from typing import Any
 
 from torch import nn
 
-from separatrix.errors import InputError
+from separatrix.errors import InputError, first_line
 from separatrix.field import LatentField
 from separatrix.field._given import declared_shape, halves
 from separatrix.models._base import ReferenceAutoencoder
 from separatrix.models._outputs import Unwrapping, is_plain_module
 from separatrix.models._registry import Family, LoadRequest
-from separatrix.models._weights import fill, first_line, read_weights
+from separatrix.models._weights import fill, read_weights
 
 _RETURNS = "a LatentField, a pair (encode, decode) or an nn.Module with the methods encode and decode"
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FileError, InputError, first_line
 from separatrix.models._base import positive
 from separatrix.models._checkpoint import built, write_atomically
-from separatrix.models._weights import fill, first_line, read_safetensors
+from separatrix.models._weights import fill, read_safetensors
 
 KIND = "surrogate decoder"
 _SMALLEST_GRID = 4  # cells per side that one feature vector is spread over

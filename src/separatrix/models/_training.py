@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from separatrix.errors import InputError
+from separatrix.errors import InputError, first_line
 from separatrix.field._guest import borrowed
 from separatrix.field._watched import generators_kept
 from separatrix.models._base import ReferenceAutoencoder, positive
-from separatrix.models._weights import first_line
 from separatrix.work import Progress
 
 _EVALUATED_AT_ONCE = 256

@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from separatrix.errors import FileError, ModelWarning
+from separatrix.errors import FileError, ModelWarning, first_line
 from separatrix.models._checkpoint_names import assigned
 
 PICKLED_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
@@ -234,11 +234,6 @@ def _unusable(tensor: Tensor, *, is_parameter: bool) -> str | None:
     if is_parameter and bool(tensor.isinf().any()):
         return "infinite values"
     return None
-
-
-def first_line(error: BaseException) -> str:
-    """What an exception says, in one line without a full stop."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def listed(names: Any) -> str:

@@ -26,7 +26,7 @@ from separatrix.starts import Starts, as_starts
 from separatrix.studies._continuation.events import phrase
 from separatrix.studies._continuation.following import Follower
 from separatrix.studies._continuation.matching import By
-from separatrix.studies._continuation.sequence import Continuation, joined, lasting
+from separatrix.studies._continuation.sequence import Continuation, continuation_of, lasting
 
 T = TypeVar("T")
 
@@ -188,7 +188,7 @@ class DynamicsMonitor:
         if not self.searches:
             raise InputError("There is no snapshot yet with attractors; train longer, or raise max_share.")
         steps = [float(snapshot.step) for snapshot in self.history if snapshot.searched]
-        return joined(self.searches, steps, None, by=by or self.by, threshold=threshold)
+        return continuation_of(self.searches, steps, None, by=by or self.by, threshold=threshold)
 
     def _due(self, step: int) -> bool:
         """Is a snapshot due, and is there room for it?"""

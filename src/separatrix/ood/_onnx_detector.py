@@ -16,11 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FileError, InputError, first_line
 from separatrix.models._folders import optional
 from separatrix.models._onnx_pairs import require_contained
 from separatrix.models._onnx_sessions import OnnxSession
-from separatrix.models._weights import first_line
 from separatrix.numerics._conformal import conformal_p_values
 from separatrix.ood._decisions import AlarmBudget, Decisions, decided
 from separatrix.ood._detector import Detector, inputs_of

@@ -20,8 +20,7 @@ from separatrix.data import load_images
 from separatrix.data._images import shape_words
 from separatrix.data._picture_stream import PictureBlock, stream_pictures
 from separatrix.data._white import require_scale
-from separatrix.errors import CalibrationWarning, FileError, InputError, SeparatrixError
-from separatrix.models._weights import first_line
+from separatrix.errors import CalibrationWarning, FileError, InputError, SeparatrixError, first_line
 from separatrix.ood._decisions import AlarmBudget, Decisions
 from separatrix.ood._detector import Detector
 from separatrix.ood._files import identity

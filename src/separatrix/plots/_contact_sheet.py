@@ -7,7 +7,7 @@ import math
 from matplotlib.figure import Figure
 
 from separatrix.plots._marks import mosaic, place_picture
-from separatrix.plots._pictures import to_pixels, value_range
+from separatrix.plots._pictures import to_rgb, value_range
 from separatrix.plots._style import FAINT, HUES, INK, MUTED, WIDTH, new_figure, percent, styled
 from separatrix.studies._probing.appearance import Appearance
 
@@ -33,7 +33,7 @@ def contact_sheet(found: Appearance, *, title: str | None = None) -> Figure:
     figure = new_figure(0.95 + WIDTH / across * _DOWN * rows, heading)
     axes = figure.subplots()
     mosaic(axes, left=-0.06, right=across, bottom=_DOWN * rows, top=-0.06)
-    pixels = to_pixels(found.images[:shown], value_range(found.images[:shown]))
+    pixels = to_rgb(found.images[:shown], value_range(found.images[:shown]))
     passes, total = found.looks_like_an_image.tolist(), int(found.hits.sum())
     like = found.resemblance
     called = like.significant.tolist() if like is not None and len(like) else [False] * len(found)

@@ -14,7 +14,7 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._distances import nearest
 from separatrix.plots._marks import mosaic, place_picture
 from separatrix.plots._naming import names_of
-from separatrix.plots._pictures import are_pictures, to_pixels, value_range
+from separatrix.plots._pictures import are_pictures, to_rgb, value_range
 from separatrix.plots._style import FAINT, MUTED, WIDTH, colour, new_figure, styled
 from separatrix.work import Progress
 
@@ -62,7 +62,7 @@ def orbit_film(
     if not times or list(times) != sorted(set(times)) or times[0] < 1:
         raise InputError(f"times must be increasing numbers of round trips from 1 on, not {tuple(times)}.")
     frames, latents = filmed(field, inputs, times, progress)
-    pixels = to_pixels(frames.flatten(0, 1), value_range(frames))
+    pixels = to_rgb(frames.flatten(0, 1), value_range(frames))
     owners = [arrived(column, limits) for column in latents]
     names = names_of(limits, like)
 

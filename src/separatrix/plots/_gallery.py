@@ -15,7 +15,7 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._neighbours import most_similar
 from separatrix.plots._marks import mosaic, place_picture
 from separatrix.plots._naming import names_of
-from separatrix.plots._pictures import decoded_pictures, to_pixels, value_range
+from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range
 from separatrix.plots._style import FAINT, MUTED, WIDTH, colour, new_figure, percent, styled
 
 _COLUMNS = 4
@@ -67,7 +67,7 @@ def attractor_gallery(
     near = most_similar(images, train)
     partners = train[near.index.to(train.device)].detach().to("cpu", torch.float64)
     shades = value_range(images, partners)
-    pairs = zip(to_pixels(images, shades), to_pixels(partners, shades), strict=True)
+    pairs = zip(to_rgb(images, shades), to_rgb(partners, shades), strict=True)
     names = names_of(limits, like)
 
     rows = math.ceil(len(shown) / _COLUMNS)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from separatrix.field import LatentField
 from separatrix.limitsets._sets import Kind, LimitSets
 from separatrix.plots._naming import Name, in_order
-from separatrix.plots._pictures import decoded_pictures, to_pixels, value_range
+from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range
 from separatrix.plots._plane import Plane
 from separatrix.plots._style import INK, MUTED, PAPER, colour, percent, readable_on
 
@@ -66,7 +66,7 @@ def picture_column(
     main, side = figure.add_subplot(layout[0]), figure.add_subplot(layout[1])
     rows = max(len(shown), _LEAST_ROWS)
     mosaic(side, left=-0.75, right=1.06, bottom=_PITCH * rows, top=-0.1)
-    pixels = to_pixels(images, value_range(images))
+    pixels = to_rgb(images, value_range(images))
     for row, index in enumerate(shown):
         hue = colour(names[index].rank)
         place_picture(side, pixels[row], 0.0, _PITCH * row, hue, gid=f"picture:{names[index].label}")

@@ -35,10 +35,10 @@ def value_range(*data: Tensor) -> tuple[float, float]:
     return low, high if high > low else low + 1.0
 
 
-def to_pixels(images: Tensor, limits: tuple[float, float]) -> NDArray[np.uint8]:
+def to_rgb(images: Tensor, limits: tuple[float, float]) -> NDArray[np.uint8]:
     """``(n, c, h, w)`` to ``(n, h, w, 3)`` bytes; values outside the range are clipped, NaN becomes black.
 
-    >>> to_pixels(torch.tensor([0.0, 0.5, 1.0, 2.0]).reshape(1, 1, 2, 2), (0.0, 1.0))[0, :, :, 0].tolist()
+    >>> to_rgb(torch.tensor([0.0, 0.5, 1.0, 2.0]).reshape(1, 1, 2, 2), (0.0, 1.0))[0, :, :, 0].tolist()
     [[0, 128], [255, 255]]
     """
     values = images.detach().to("cpu").double().numpy()

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
+from separatrix.limitsets._grid_search import Extent
 from separatrix.limitsets._sets import LimitSets
 from separatrix.work import Progress
 
 _STRIDE = 64  # latents between two moments of the progress
-
-Extent = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)

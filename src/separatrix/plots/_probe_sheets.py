@@ -9,7 +9,7 @@ from torch import Tensor
 
 from separatrix.field import LatentField
 from separatrix.plots._marks import mosaic, place_picture
-from separatrix.plots._pictures import are_pictures, decoded_pictures, to_pixels, value_range
+from separatrix.plots._pictures import are_pictures, decoded_pictures, to_rgb, value_range
 from separatrix.plots._probe_curves import colours_of
 from separatrix.plots._style import FAINT, INK, MUTED, WIDTH, new_figure, styled
 from separatrix.studies._probing.coding import reconstructions
@@ -44,7 +44,7 @@ def probe_atoms(field: LatentField, found: Probe, *, title: str | None = None) -
     for row, ((known, _), images) in enumerate(zip(rows, pictures, strict=True)):
         assert images is not None
         _row_name(axes, 1.12 * row, known.name, f"{known.geometry.distinct} distinct", colours[known.name])
-        for place, pixels in enumerate(to_pixels(images, value_range(found.example_images))):
+        for place, pixels in enumerate(to_rgb(images, value_range(found.example_images))):
             place_picture(axes, pixels, _LABEL + 1.06 * place, 1.12 * row, FAINT, width=0.6)
     return figure
 
@@ -86,7 +86,7 @@ def probe_reconstructions(field: LatentField, found: Probe, *, count: int = 4, t
 
 
 def _pictures(axes: Axes, images: Tensor, y: float, x: float, shades: tuple[float, float]) -> None:
-    for place, pixels in enumerate(to_pixels(images, shades)):
+    for place, pixels in enumerate(to_rgb(images, shades)):
         place_picture(axes, pixels, x + 1.04 * place, y, FAINT, width=0.6)
 
 

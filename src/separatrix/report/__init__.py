@@ -3,11 +3,10 @@
 from separatrix.report._chapter import chapter_of, page_of
 from separatrix.report._figures import figures_of
 from separatrix.report._page import Page, Picture
-from separatrix.report._results import GridSearch, ModelResults
+from separatrix.report._results import ModelResults
 from separatrix.report._write import write_report
 
 __all__ = [
-    "GridSearch",
     "ModelResults",
     "Page",
     "Picture",

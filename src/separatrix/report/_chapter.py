@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 import torch
 
+from separatrix.limitsets._assemble import versions
 from separatrix.limitsets._sets import Kind, LimitSets
 from separatrix.limitsets._triviality import triviality
 from separatrix.orbits._fates import Fate
 from separatrix.orbits._status import Status
 from separatrix.plots._naming import Name, names_of
-from separatrix.plots._pictures import decoded_pictures, to_pixels, value_range
+from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range
 from separatrix.plots._style import colour, percent
 from separatrix.report._figures import figures_of
 from separatrix.report._page import (
@@ -35,7 +36,6 @@ from separatrix.report._tables import (
     protocol_facts,
     provenance_facts,
     sensitivity_table,
-    versions,
 )
 from separatrix.studies._resemblance import Resemblance
 from separatrix.studies._resemblance_words import EXACT, Outcome, most_unseen
@@ -50,6 +50,8 @@ INTRODUCTION = (
 )
 _TONES = {Outcome.EVIDENCE: "alarm", Outcome.NO_EVIDENCE: "calm"}
 _MOST_CARDS = 48
+LIBRARIES = ("scipy", "scikit-learn", "matplotlib")
+"""On which numbers and figures rest, beside those that `versions` names by itself."""
 
 
 def page_of(
@@ -111,10 +113,10 @@ def verdict_of(results: ModelResults) -> Verdict:
     trivial = triviality(results.limits)
     if trivial.trivial:
         return Verdict("Trivial field", trivial.sentence)
-    return Verdict(summary_of(results.limits), trivial.sentence)
+    return Verdict(counts_in_words(results.limits), trivial.sentence)
 
 
-def summary_of(limits: LimitSets) -> str:
+def counts_in_words(limits: LimitSets) -> str:
     """``"3 attractors"``, with what they are if they are not all fixed points, and what is left over.
 
     Never a bare count: starts that reached no attractor are named in the same breath.
@@ -136,7 +138,7 @@ def summary_of(limits: LimitSets) -> str:
 
 def versions_section() -> Section:
     """With which software the page was made."""
-    return Section("Made with", [Facts(tuple(versions().items()))])
+    return Section("Made with", [Facts(tuple(versions(*LIBRARIES).items()))])
 
 
 def _section(title: str, drawn: Mapping[str, Picture], name: str) -> Section:
@@ -192,8 +194,8 @@ def attractor_cards(
         chosen = results.resemblance.nearest[[rows[index] for index in shown]]
         partners = results.train[chosen].detach().to("cpu", torch.float64)
     shades = value_range(images) if partners is None else value_range(images, partners)
-    decoded = to_pixels(images, shades)
-    nearest = None if partners is None else to_pixels(partners, shades)
+    decoded = to_rgb(images, shades)
+    nearest = None if partners is None else to_rgb(partners, shades)
     whose = f"starts from {next(iter(results.searches))}" if results.together is None else "all starts"
     cards = []
     for place, index in enumerate(shown):

@@ -9,6 +9,7 @@ import torch
 
 from separatrix.data._encoding import encode_range
 from separatrix.limitsets._basins import basins
+from separatrix.limitsets._grid_search import GridSearch
 from separatrix.limitsets._sets import LimitSets
 from separatrix.plots import (
     attractor_gallery,
@@ -25,7 +26,7 @@ from separatrix.plots._pictures import are_pictures
 from separatrix.plots._style import percent
 from separatrix.report._budget import FigureBudget
 from separatrix.report._page import Picture
-from separatrix.report._results import GridSearch, ModelResults
+from separatrix.report._results import ModelResults
 from separatrix.studies._resemblance_words import most_unseen
 from separatrix.work import Progress
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from separatrix.models._checkpoint import write_atomically
 from separatrix.plots._naming import letters
-from separatrix.plots._pictures import are_pictures, to_pixels, value_range
+from separatrix.plots._pictures import are_pictures, to_rgb, value_range
 from separatrix.plots._style import UNRESOLVED, colour
 from separatrix.plots._training_frames import depth, training_frames
 from separatrix.report._page import Picture, Tile
@@ -141,7 +141,7 @@ def _pictures(film: TrainingFilm, time: int) -> list[str]:
     if decoded is None or not decoded[time] or not are_pictures(tuple(decoded[time][0].shape[1:])):
         return []
     images = torch.stack([points[0] for points in decoded[time][:_MOST_PICTURES]])
-    tiles = [Tile.of(pixels, alt="") for pixels in to_pixels(images, value_range(images))]
+    tiles = [Tile.of(pixels, alt="") for pixels in to_rgb(images, value_range(images))]
     return ["data:image/png;base64," + base64.b64encode(tile.png).decode("ascii") for tile in tiles]
 
 

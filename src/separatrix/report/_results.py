@@ -9,24 +9,10 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
+from separatrix.limitsets._grid_search import GridSearch
 from separatrix.limitsets._sensitivity import Sensitivity
 from separatrix.limitsets._sets import LimitSets
-from separatrix.plots._plane import Extent
-from separatrix.protocol import Protocol
 from separatrix.studies._resemblance import Resemblance
-
-GRID_RULES = Protocol(tolerance=1e-3, capture=False)
-"""For the map of basins, whose shades are steps: all starts are followed by one rule, none is captured earlier than its
-neighbour. Every end is polished and confirmed all the same, so a coarse stop is enough."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class GridSearch:
-    """A search from ``starts.grid``: its result, the grid's shape (h, w) and extent (x, x, y, y)."""
-
-    limits: LimitSets
-    shape: tuple[int, int]
-    extent: Extent
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,7 +24,7 @@ class ModelResults:
         subtitle: in one line.
         latent_field: the latent vector field.
         searches: results by the kind of their starts, such as ``{"encoded digits": …, "Gaussian noise": …}``.
-        together: the searches as one (see `joined`), if the chapter is about the attractors of all of them; it is
+        together: the searches as one (see `join_searches`), if the chapter is about the attractors of all of them; it is
             about those of the first if not given.
         train: training images, to stand beside the attractors.
         train_names: one per image of ``train``, such as its file; empty if it has none beyond its row number.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from typing import Any
 
 import torch
@@ -19,7 +17,6 @@ from separatrix.report._page import Cell, Facts, Table
 
 _STABILITY = {1: "attracts", 0: "does not attract", -1: "unknown"}
 _MOST_ROWS = 60
-_LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
 
 
 def limit_set_table(searches: Mapping[str, LimitSets]) -> Table:
@@ -140,12 +137,6 @@ def provenance_facts(searches: Mapping[str, LimitSets]) -> Facts:
             )
         )
     return Facts(tuple(entries))
-
-
-def versions() -> dict[str, str]:
-    """Of this package and what the numbers rest on."""
-    found = {"separatrix": metadata.version("separatrix"), "python": platform.python_version()}
-    return found | {library: metadata.version(library) for library in _LIBRARIES}
 
 
 def _flattened(values: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, str]]:

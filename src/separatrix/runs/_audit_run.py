@@ -27,7 +27,7 @@ from separatrix.report._write import write_report
 from separatrix.runs._audit_card import data_free_card
 from separatrix.runs._audit_noise import names_at, noise_record, noise_section
 from separatrix.runs._examination import REPORT, SUMMARY, fitting_images, run_folder
-from separatrix.runs._examination_summary import jsonable, summary_of
+from separatrix.runs._examination_summary import examination_summary, jsonable
 from separatrix.starts import gaussian
 from separatrix.storage import save_result
 from separatrix.studies._memorization import Decomposition, MemorizationAudit, audit_memorization
@@ -165,7 +165,7 @@ def run_data_free(
                 resemblance=found.resemblance,
             )
             record = {
-                **summary_of(results),
+                **examination_summary(results),
                 "kind": KIND_DATA_FREE,
                 "look_like_images": int(found.looks_like_an_image.sum()),
                 "sentence": found.sentence,
@@ -213,7 +213,7 @@ def _record(found: MemorizationAudit, results: ModelResults) -> dict[str, Any]:
     study = found.memorization
     record: dict[str, Any] = jsonable(
         {
-            **summary_of(results),
+            **examination_summary(results),
             "kind": KIND,
             "decision": str(found.decision),
             "sentence": found.sentence,

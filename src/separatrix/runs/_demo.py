@@ -24,21 +24,23 @@ from torch import Tensor
 from separatrix import starts
 from separatrix.errors import ConvergenceWarning
 from separatrix.field import LatentField
-from separatrix.limitsets import LimitSets, find_attractors, sensitivity
+from separatrix.limitsets import find_attractors, sensitivity
+from separatrix.limitsets._assemble import versions
+from separatrix.limitsets._grid_search import grid_search
+from separatrix.limitsets._join import join_searches
 from separatrix.models import ConvAutoencoder, save_model, train_autoencoder
 from separatrix.numerics import counter_random
 from separatrix.plots import Plane
 from separatrix.plots._film import TIMES
 from separatrix.report._budget import FigureBudget
-from separatrix.report._comparison import comparison_page
+from separatrix.report._chapter import LIBRARIES
 from separatrix.report._drawing import NOT_ASKED_FOR, illustrate, with_missing
 from separatrix.report._figures import Plan, planned_figures
-from separatrix.report._joined import joined
 from separatrix.report._page import Page, Picture
-from separatrix.report._results import GRID_RULES, GridSearch, ModelResults
-from separatrix.report._tables import versions
+from separatrix.report._results import ModelResults
+from separatrix.report._several_models import several_models_page
 from separatrix.report._write import write_report
-from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, NUMBERS, DemoModel, DemoResult, headline_of, row_of
+from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, NUMBERS, DemoModel, DemoResult, demo_headline, row_of
 from separatrix.storage import ROOM, new_folder, save_result
 from separatrix.studies._resemblance import resemblance
 from separatrix.work import Progress
@@ -131,10 +133,10 @@ def run_demo(
             digits = _Digits.load(seed)
             found = [_studied(plan, digits, effort, seed, folder, line) for plan in plans]
             results = {plan.name: result for plan, (result, _) in zip(plans, found, strict=True)}
-            verdict = headline_of(list(results.values()))
+            verdict = demo_headline(list(results.values()))
 
             def page(drawn: Mapping[str, Picture]) -> Page:
-                return comparison_page(
+                return several_models_page(
                     f"What {NUMBERS[len(plans)]} autoencoders of handwritten digits remember",
                     verdict,
                     list(results.values()),
@@ -158,7 +160,7 @@ def run_demo(
             lasting = {
                 key: value for key, value in finished.to_dict().items() if key not in ("seconds", "folder", "report")
             }
-            summary = {"kind": KIND, "quick": quick, **lasting, "versions": versions()}
+            summary = {"kind": KIND, "quick": quick, **lasting, "versions": versions(*LIBRARIES)}
             (folder / _SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if figures:
             illustrate(target / _REPORT, _planned(results, effort.resolution), page, progress=line)
@@ -224,8 +226,10 @@ def _studied(
             FROM_NOISE: find_attractors(field, noise, progress=progress),
         }
         # What only noise reaches is stored as well: the verdict must be on all attractors that the page shows.
-        together = joined(list(searches.values()))
-        grid = _grid_search(field, together, latents, effort.grid, progress) if plan.latent_dim == 2 else None
+        together = join_searches(list(searches.values()))
+        grid = None
+        if plan.latent_dim == 2:
+            grid = grid_search(field, Plane.of(together).extent(together, latents), effort.grid, progress=progress)
         errors = (_error(field, train), _error(field, digits.unseen))
         results = ModelResults(
             title=plan.title,
@@ -270,14 +274,6 @@ def _trained(plan: _Plan, train: Tensor, effort: _Effort, seed: int, progress: P
         progress=progress,
     )
     return model.eval()
-
-
-def _grid_search(field: LatentField, limits: LimitSets, latents: Tensor, size: int, progress: Progress) -> GridSearch:
-    """Which point of the plane ends where. Every end is polished and confirmed all the same, so a coarse stop is enough."""
-    extent = Plane.of(limits).extent(limits, latents)
-    grid = starts.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(size, size))
-    found = find_attractors(field, grid, GRID_RULES, progress=progress)
-    return GridSearch(limits=found, shape=(size, size), extent=extent)
 
 
 def _error(field: LatentField, images: Tensor) -> float:

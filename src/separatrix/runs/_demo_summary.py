@@ -107,7 +107,7 @@ def row_of(name: str, latent_dim: int, errors: tuple[float, float], results: Mod
     )
 
 
-def headline_of(models: Sequence[ModelResults]) -> Verdict:
+def demo_headline(models: Sequence[ModelResults]) -> Verdict:
     """What the verdicts on the models say together, and nothing that none of them says."""
     outcomes = [verdict_of(results) for results in models]
     remembering = [r for r in models if r.resemblance is not None and r.resemblance.outcome is Outcome.EVIDENCE]

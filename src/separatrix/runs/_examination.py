@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +13,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix import starts as starting
 from separatrix.data import ImageSet, load_images
 from separatrix.data._images import shape_words
-from separatrix.errors import ConvergenceWarning, InputError
+from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors, sensitivity
+from separatrix.limitsets._grid_search import GridSearch, grid_search
 from separatrix.plots import Plane
 from separatrix.protocol import Protocol
 from separatrix.report._budget import FigureBudget
 from separatrix.report._chapter import page_of
 from separatrix.report._drawing import NOT_ASKED_FOR, illustrate, with_missing
 from separatrix.report._figures import Plan, basins_picture, planned_figures
-from separatrix.report._results import GRID_RULES, GridSearch, ModelResults
+from separatrix.report._results import ModelResults
 from separatrix.report._write import write_report
-from separatrix.runs._examination_summary import KIND, summary_of
+from separatrix.runs._examination_summary import KIND, examination_summary
 from separatrix.starts import Starts, as_starts
 from separatrix.starts._rules import Encoded
 from separatrix.storage import ROOM, new_folder, save_result
@@ -135,7 +134,7 @@ def examine(
                 sensitivity=_counted(field, source, limits.protocol, line) if count_by_other_rules else None,
                 inputs=_filmed(source),
             )
-            summary = summary_of(results)
+            summary = examination_summary(results)
             if folder is not None:
                 save_result(limits, folder / LIMITS)
                 (folder / SUMMARY).write_text(
@@ -191,16 +190,11 @@ def _planned(results: ModelResults) -> Plan:
     budget = FigureBudget.after(results.searches.values())
     plan = planned_figures(results, budget)
     if results.latent_field.latent_dim == 2 and len(results.limits):
-        plan["basins"] = lambda line: basins_picture(results, _grid(results, budget.map_side, line))
+        plan["basins"] = lambda line: basins_picture(results, _searched_grid(results, budget.map_side, line))
     return plan
 
 
-def _grid(results: ModelResults, side: int, progress: Progress) -> GridSearch:
-    """Which point of a two-dimensional latent space ends where."""
+def _searched_grid(results: ModelResults, side: int, progress: Progress) -> GridSearch:
     limits = results.limits
     extent = Plane.of(limits).extent(limits, limits.orbits.points)
-    grid = starting.grid((extent[0], extent[2]), (extent[1], extent[3]), shape=(side, side))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the map shows it
-        found = find_attractors(results.latent_field, grid, GRID_RULES, progress=progress)
-    return GridSearch(limits=found, shape=(side, side), extent=extent)
+    return grid_search(results.latent_field, extent, side, progress=progress)

@@ -24,7 +24,7 @@ KIND = "separatrix attractors"
 _STABLE = {1: True, 0: False, -1: None}
 
 
-def summary_of(results: ModelResults) -> dict[str, Any]:
+def examination_summary(results: ModelResults) -> dict[str, Any]:
     """Everything about the first search of ``results`` that is a number or a sentence; unknown is None.
 
     The images are not in it: they are in the report and in the result folder.

@@ -14,16 +14,15 @@ from separatrix.data import load_images
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._find import find_attractors
+from separatrix.limitsets._grid_search import Extent
 from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._triviality import triviality
 from separatrix.protocol import Protocol
 from separatrix.starts import grid
 from separatrix.storage import Columnar, storable
 from separatrix.studies._continuation.matching import By, decoded_traces
-from separatrix.studies._continuation.sequence import Continuation, joined, lasting
+from separatrix.studies._continuation.sequence import Continuation, continuation_of, lasting
 from separatrix.work import Progress
-
-Extent = tuple[float, float, float, float]
 
 _CHUNK = 256  # images encoded at once
 _BULK = (0.01, 0.99)  # quantiles of the encoded images that must be in view
@@ -135,7 +134,7 @@ def training_film(
         for each in fields:
             found.append(find_attractors(each, points, rules, progress=line))
             pictures.append(decoded_traces(each, lasting(found[-1])[0]))
-    story = joined(found, values, pictures, by=by, threshold=threshold)
+    story = continuation_of(found, values, pictures, by=by, threshold=threshold)
     shape = (len(fields), resolution, resolution)
     empty = torch.full(shape, -1, dtype=torch.int32)
     film = TrainingFilm(

@@ -16,7 +16,7 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._distances import spread
 from separatrix.numerics._procrustes import procrustes, relative
 from separatrix.studies._comparison.result import View
-from separatrix.studies._continuation.dissimilarity import chamfer, sampled_trace
+from separatrix.studies._continuation.dissimilarity import chamfer_distances, sampled_trace
 
 DRAWS = 199
 _CHUNK = 256
@@ -84,7 +84,7 @@ def _view(
         for place, limits in zip(places, sets, strict=True)
     )
     unit = spread(places[1](anchors[1]))
-    table = chamfer(ours, theirs) / unit
+    table = chamfer_distances(ours, theirs) / unit
     partner, distance = _assigned(table, threshold)
     mean = float(distance.nanmean()) if bool((~distance.isnan()).any()) else math.nan
     drawn = _null(places[0](anchors[0]), theirs, len(ours), unit, seed) if ours and theirs else np.zeros(0)
@@ -115,7 +115,7 @@ def _assigned(table: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
 
 def _null(candidates: Tensor, theirs: Sequence[Tensor], count: int, unit: float, seed: int) -> np.ndarray:
     """Mean assigned distances of ``count`` random anchors of A to the attractors of B, ``(draws,)``."""
-    table = chamfer([point[None] for point in candidates], theirs).numpy() / unit
+    table = chamfer_distances([point[None] for point in candidates], theirs).numpy() / unit
     generator = np.random.default_rng(seed)
     means = []
     for _ in range(DRAWS):

@@ -29,12 +29,12 @@ def basin_dissimilarity(shared: Tensor, before: Tensor, after: Tensor) -> Tensor
     return 1 - shared.to(torch.float64) / union.clamp(min=1)
 
 
-def chamfer(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+def chamfer_distances(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     """``(m, m')`` float64 distances between sets of points ``(p, …)``: the mean of the two mean nearest distances.
 
     For single points that is their Euclidean distance; for two samples of one curve it is small whatever the phase.
 
-    >>> chamfer([torch.tensor([[0.0], [1.0]])], [torch.tensor([[1.0], [0.0]]), torch.tensor([[3.0]])]).tolist()
+    >>> chamfer_distances([torch.tensor([[0.0], [1.0]])], [torch.tensor([[1.0], [0.0]]), torch.tensor([[3.0]])]).tolist()
     [[0.0, 2.25]]
     """
     table = torch.zeros((len(before), len(after)), dtype=torch.float64)

@@ -14,7 +14,12 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._sets import LimitSets
-from separatrix.studies._continuation.dissimilarity import basin_dissimilarity, chamfer, overlap, sampled_trace
+from separatrix.studies._continuation.dissimilarity import (
+    basin_dissimilarity,
+    chamfer_distances,
+    overlap,
+    sampled_trace,
+)
 from separatrix.studies._continuation.portrait import Portrait, shared_starts
 
 By = Literal["basins", "points", "decoded"]
@@ -167,13 +172,13 @@ def _by_points(before: Portrait, after: Portrait) -> Tensor:
             f"Limit sets in latent spaces of shape {before.latent_shape} and {after.latent_shape} have no "
             'distance; match by="basins" or by="decoded", or align the spaces with compare.'
         )
-    return chamfer(before.traces, after.traces) / max(before.spread, after.spread)
+    return chamfer_distances(before.traces, after.traces) / max(before.spread, after.spread)
 
 
 def _by_pictures(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     everything = [points.flatten(1).to(torch.float64) for points in (*before, *after)]
     squares = torch.cat(everything).square().sum(dim=1) if everything else torch.ones(1, dtype=torch.float64)
-    return chamfer(before, after) / (float(squares.mean().sqrt()) or 1.0)
+    return chamfer_distances(before, after) / (float(squares.mean().sqrt()) or 1.0)
 
 
 def _nearest(table: Tensor, threshold: float, axis: int) -> Tensor:

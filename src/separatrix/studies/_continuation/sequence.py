@@ -90,7 +90,7 @@ class Continuation(Columnar):
         Raises:
             InputError: ``by="decoded"`` where nothing was decoded (``keep_decoded=True`` keeps it).
         """
-        return joined(self.limits, self.parameters, self.decoded, by=by or self.by, threshold=threshold)
+        return continuation_of(self.limits, self.parameters, self.decoded, by=by or self.by, threshold=threshold)
 
     def describe_events(self) -> list[str]:
         """One line per field in which something happened."""
@@ -193,7 +193,7 @@ def continuation(
         warnings.warn(f"Field {number} ({name}) is left out of the continuation: {why}", ModelWarning, stacklevel=2)
     lost = {number for number, _, _ in broken}
     values = tuple(value for number, value in enumerate(values) if number not in lost)
-    return joined(found, values, tuple(pictures) if decoding else None, by=by, threshold=threshold)
+    return continuation_of(found, values, tuple(pictures) if decoding else None, by=by, threshold=threshold)
 
 
 def lasting(limits: LimitSets) -> tuple[LimitSets, Tensor]:
@@ -202,7 +202,7 @@ def lasting(limits: LimitSets) -> tuple[LimitSets, Tensor]:
     return limits[numbers], numbers.cpu()
 
 
-def joined(
+def continuation_of(
     found: Sequence[LimitSets],
     parameters: Sequence[float],
     decoded: Sequence[Sequence[Tensor]] | None,

@@ -37,7 +37,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Chamfer:
+class ChamferSimilarity:
     """How alike the attractors from noise and those from training images are, as sets of latents.
 
     Attributes:
@@ -74,15 +74,15 @@ def sources(searches: Mapping[str, LimitSets]) -> dict[str, Source]:
     return table
 
 
-def chamfer(noise: LimitSets, train: LimitSets) -> Chamfer | None:
+def chamfer_similarity(noise: LimitSets, train: LimitSets) -> ChamferSimilarity | None:
     """Symmetric Chamfer similarity of two sets of attractors (Fumero et al., ICLR 2026); None where one is empty.
 
     >>> import torch
     >>> from separatrix import LatentField, find_attractors
     >>> field = LatentField.from_map(lambda z: z.mul(2).tanh(), (1,), dtype=torch.float64)
     >>> limits = find_attractors(field, torch.tensor([[-1.0], [1.0]], dtype=torch.float64))
-    >>> chamfer(limits, limits)
-    Chamfer(cosine=1.0, euclidean=0.0)
+    >>> chamfer_similarity(limits, limits)
+    ChamferSimilarity(cosine=1.0, euclidean=0.0)
     """
     ours, theirs = noise.attractors.points, train.attractors.points
     if not len(ours) or not len(theirs):
@@ -93,4 +93,4 @@ def chamfer(noise: LimitSets, train: LimitSets) -> Chamfer | None:
         return 0.5 * float(there.distance.mean() + back.distance.mean())
 
     unit = spread(train.orbits.points.cpu())
-    return Chamfer(round(1 - both_ways("cosine"), 15), both_ways("euclidean") / unit)
+    return ChamferSimilarity(round(1 - both_ways("cosine"), 15), both_ways("euclidean") / unit)

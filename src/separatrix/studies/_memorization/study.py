@@ -19,7 +19,7 @@ from separatrix.numerics._neighbours import Distance, Engine, nearest_items
 from separatrix.studies._closeness import images_of
 from separatrix.studies._memorization.decomposition import Decomposition, decomposition
 from separatrix.studies._memorization.noise_only import NoiseOnly, judged_together
-from separatrix.studies._memorization.sources import Chamfer, Source, chamfer, sources
+from separatrix.studies._memorization.sources import ChamferSimilarity, Source, chamfer_similarity, sources
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance import Resemblance
 from separatrix.studies._resemblance_words import Outcome
@@ -73,7 +73,7 @@ class Memorization:
     attractors: EffectiveDimension
     train: EffectiveDimension
     sources: Mapping[str, Source]
-    chamfer: Chamfer | None
+    chamfer: ChamferSimilarity | None
     noise_only: NoiseOnly | None = None
 
     @property
@@ -197,7 +197,7 @@ def memorization(
         attractors=effective_dimension(images) if len(images) else EffectiveDimension(0, 0, 0.0),
         train=effective_dimension(_drawn(known, max(len(images), 1), seed)),
         sources=sources(searches),
-        chamfer=None if noise is None else chamfer(noise, limits),
+        chamfer=None if noise is None else chamfer_similarity(noise, limits),
         noise_only=noise_only,
     )
 

@@ -11,10 +11,10 @@ from separatrix.studies._probing.result import Probe
 
 __all__ = [
     "Appearance",
+    "Conclusion",
     "DataFreeDictionaries",
     "Dictionary",
     "DictionaryComparison",
-    "Conclusion",
     "Probe",
     "Role",
     "Standing",

@@ -15,7 +15,7 @@ from separatrix.numerics._neighbours import most_similar
 from separatrix.orbits._fates import Fate
 from separatrix.plots._film import arrived, filmed
 from separatrix.plots._naming import names_of
-from separatrix.plots._pictures import to_pixels, value_range
+from separatrix.plots._pictures import to_rgb, value_range
 from separatrix.report._chapter import INTRODUCTION, called_badge, chapter_of, versions_section
 from separatrix.report._page import Block, Cell, Film, Page, Picture, Section, Strip, Table, Tile, Verdict
 from separatrix.report._results import ModelResults
@@ -24,7 +24,7 @@ from separatrix.studies._resemblance_words import EXACT, most_unseen
 TIMES = (1, 2, 4, 16, 256)
 
 
-def comparison_page(
+def several_models_page(
     title: str,
     verdict: Verdict,
     models: Sequence[ModelResults],
@@ -74,7 +74,7 @@ def _films(models: Sequence[ModelResults], inputs: Mapping[str, Tensor]) -> list
                 end = results.latent_field.decode(results.limits.points[owner : owner + 1].to(latents[-1]))
             near = most_similar(end, results.train)
             partner = results.train[near.index].to(frames)
-            pixels = to_pixels(torch.cat((frames[:, place], partner)), value_range(frames, partner))
+            pixels = to_rgb(torch.cat((frames[:, place], partner)), value_range(frames, partner))
             strips.append(_strip(results, name, pixels, owner, float(near.similarity)))
         films.append(Film(heads, tuple(strips), f"Input: {name}. n×: after n round trips through encoder and decoder."))
     return films

@@ -20,7 +20,7 @@ from separatrix.orbits._result import Orbits
 _ORBIT_COLUMNS = ("points", "steps", "residual", "rate", "error", "status", "period")
 
 
-def joined(searches: Sequence[LimitSets]) -> LimitSets:
+def join_searches(searches: Sequence[LimitSets]) -> LimitSets:
     """All sets that any of the searches found and all their starts, one search after the other.
 
     The sets of the first search come first, in their order, then those that only later ones found. So they are not

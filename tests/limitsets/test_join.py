@@ -10,9 +10,9 @@ import torch
 from separatrix import LatentField, find_attractors
 from separatrix.errors import InputError
 from separatrix.limitsets._audit import Audit
+from separatrix.limitsets._join import join_searches
 from separatrix.limitsets._triviality import triviality
 from separatrix.plots._naming import names_of
-from separatrix.report._joined import joined
 
 
 def column(*values: float) -> torch.Tensor:
@@ -35,7 +35,7 @@ def searches():
 
 
 def test_every_set_is_there_once_with_all_its_starts(searches):
-    both = joined(searches)
+    both = join_searches(searches)
     assert both.points.flatten().tolist() == pytest.approx([0, 1, 3], abs=1e-9)
     assert both.hits.tolist() == [2, 2, 2]
     assert both.labels.tolist() == [0, 0, 1, 2, -1, 2, 1]
@@ -46,7 +46,7 @@ def test_every_set_is_there_once_with_all_its_starts(searches):
 
 
 def test_names_are_those_of_the_first_search(searches):
-    both = joined(searches)
+    both = join_searches(searches)
     for limits in searches:
         assert names_of(limits, both) == names_of(limits, searches[0])
 
@@ -54,13 +54,15 @@ def test_names_are_those_of_the_first_search(searches):
 def test_traces_move_with_their_sets(searches):
     first, second = searches
     traced = replace(second, traces={0: column(3, 3), 1: column(1, 1)})
-    assert {index: trace.flatten().tolist() for index, trace in joined([first, traced]).traces.items()} == {2: [3, 3]}
+    assert {index: trace.flatten().tolist() for index, trace in join_searches([first, traced]).traces.items()} == {
+        2: [3, 3]
+    }
 
 
 def test_eigenvalues_of_different_width_are_padded_with_unknown(searches):
     first, second = searches
     wide = replace(second, eigenvalues=second.eigenvalues.repeat(1, 3))
-    values = joined([first, wide]).eigenvalues
+    values = join_searches([first, wide]).eigenvalues
     assert values.shape == (3, 3)
     assert values[:2, 1:].isnan().all()
     assert values[2].isfinite().all()
@@ -70,8 +72,8 @@ def test_audits_add_up(searches):
     first, second = (
         replace(limits, audit=Audit(10, 4, agreed)) for limits, agreed in zip(searches, (4, 3), strict=True)
     )
-    assert joined([first, second]).audit == Audit(20, 8, 7)
-    assert joined([first, replace(second, audit=None)]).audit == first.audit
+    assert join_searches([first, second]).audit == Audit(20, 8, 7)
+    assert join_searches([first, replace(second, audit=None)]).audit == first.audit
 
 
 def test_that_one_search_is_trivial_is_no_note_on_both(searches):
@@ -79,10 +81,10 @@ def test_that_one_search_is_trivial_is_no_note_on_both(searches):
     alone = replace(first[[0]], labels=torch.zeros(3, dtype=torch.int64), hits=torch.tensor([3]))
     noted = replace(alone, notes=("Lost precision.", triviality(alone).sentence))
     assert triviality(noted).trivial
-    assert joined([noted, replace(second, notes=("Lost precision.",))]).notes == ("Lost precision.",)
+    assert join_searches([noted, replace(second, notes=("Lost precision.",))]).notes == ("Lost precision.",)
 
 
 def test_one_search_is_itself_and_none_is_refused(searches):
-    assert joined(searches[:1]) is searches[0]
+    assert join_searches(searches[:1]) is searches[0]
     with pytest.raises(InputError, match="at least one search"):
-        joined([])
+        join_searches([])
