@@ -36,7 +36,7 @@ def line(monkeypatch):
     watched.__set_name__(Terminal, "progress")
     monkeypatch.setattr(Terminal, "progress", watched)
     for module in ("examination", "audit_run"):
-        monkeypatch.setattr(f"separatrix.{module}._planned", lambda _results: {})
+        monkeypatch.setattr(f"separatrix.runs._{module}._planned", lambda _results: {})
     return sink
 
 
