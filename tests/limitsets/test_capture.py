@@ -12,9 +12,9 @@ import separatrix as sx
 from separatrix import Kind, LatentField, Protocol, Status
 from separatrix.limitsets import _search as search
 from separatrix.limitsets._approach import Approach
-from separatrix.limitsets._audit import Audit
-from separatrix.limitsets._auditor import LEAST
 from separatrix.limitsets._capture import Capture
+from separatrix.limitsets._capture_audit import CaptureAudit
+from separatrix.limitsets._capture_auditor import LEAST
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._polish import polish
 from separatrix.limitsets._regions import StepNorms, TrappingRegions
@@ -203,15 +203,15 @@ def test_the_share_that_is_audited(share, count):
 
 
 def test_the_sentence_of_an_audit():
-    audit = Audit(captured=1000, checked=20, agreed=19, rounds=2)
+    audit = CaptureAudit(captured=1000, checked=20, agreed=19, rounds=2)
     assert audit.fidelity == pytest.approx(0.95)
     low, high = audit.interval
     assert low == pytest.approx(0.75127, abs=1e-5)
     assert high == pytest.approx(0.99873, abs=1e-5)
     assert "19 of 20" in audit.sentence
     assert "regions shrunk 1×" in audit.sentence
-    assert math.isnan(Audit(captured=5, checked=0, agreed=0).fidelity)
-    assert "none of 5" in Audit(captured=5, checked=0, agreed=0).sentence
+    assert math.isnan(CaptureAudit(captured=5, checked=0, agreed=0).fidelity)
+    assert "none of 5" in CaptureAudit(captured=5, checked=0, agreed=0).sentence
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), "all", True])

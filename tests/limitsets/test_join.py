@@ -9,7 +9,7 @@ import torch
 
 from separatrix import LatentField, find_attractors
 from separatrix.errors import InputError
-from separatrix.limitsets._audit import Audit
+from separatrix.limitsets._capture_audit import CaptureAudit
 from separatrix.limitsets._join import join_searches
 from separatrix.limitsets._triviality import triviality
 from separatrix.plots._naming import names_of
@@ -70,9 +70,9 @@ def test_eigenvalues_of_different_width_are_padded_with_unknown(searches):
 
 def test_audits_add_up(searches):
     first, second = (
-        replace(limits, audit=Audit(10, 4, agreed)) for limits, agreed in zip(searches, (4, 3), strict=True)
+        replace(limits, audit=CaptureAudit(10, 4, agreed)) for limits, agreed in zip(searches, (4, 3), strict=True)
     )
-    assert join_searches([first, second]).audit == Audit(20, 8, 7)
+    assert join_searches([first, second]).audit == CaptureAudit(20, 8, 7)
     assert join_searches([first, replace(second, audit=None)]).audit == first.audit
 
 

@@ -56,7 +56,7 @@ def most_alive(count: int, latent: int) -> int:
 
 def test_a_further_start_takes_its_end_and_a_few_numbers(monkeypatch):
     monkeypatch.setattr("separatrix.limitsets._search._MOST_UNDER_WAY", 512)
-    monkeypatch.setattr("separatrix.limitsets._auditor._NUMBERS_AT_ONCE", 2**12)
+    monkeypatch.setattr("separatrix.limitsets._capture_auditor._NUMBERS_AT_ONCE", 2**12)
     latent, more = 64, 2000
     taken = (most_alive(1000 + more, latent) - most_alive(1000, latent)) / more
     assert taken <= 1.5 * 8 * latent + 400

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import separatrix as sx
-from separatrix.limitsets._audit import StatisticalCaptures
-from separatrix.limitsets._auditor import Auditor
+from separatrix.limitsets._capture_audit import StatisticalCaptures
+from separatrix.limitsets._capture_auditor import CaptureAuditor
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._join import join_searches
 from separatrix.limitsets._ledger import Ledger
@@ -42,7 +42,7 @@ def test_the_order_has_nothing_to_do_with_the_starts(seed):
     capture = StatisticalCapture(FEWEST, torch.device("cpu"), LENIENT)
     place = torch.empty(FEWEST, dtype=torch.float64)
     place[capture.order] = torch.arange(FEWEST, dtype=torch.float64)
-    audited = Auditor(0.5)._numbers(Ledger.blank(FEWEST, z[:1]), torch.arange(FEWEST))
+    audited = CaptureAuditor(0.5)._numbers(Ledger.blank(FEWEST, z[:1]), torch.arange(FEWEST))
     for drawn in (place, audited):
         for column in (*z.T, *z.abs().T):
             correlation = torch.corrcoef(torch.stack([drawn, column]))[0, 1]

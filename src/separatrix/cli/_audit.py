@@ -201,27 +201,13 @@ def _header(field: LatentField, images: dict[str, Any]) -> Any:
 
 def _words(run: AuditRun) -> list[Any]:
     from separatrix.plots._style import percent
-    from separatrix.report._memorization import PIXEL_NOISE, STARTS, given_back_words
+    from separatrix.report._memorization import STARTS, given_back_words
 
     study = run.audit.memorization
-    found = study.resemblance
-    sign = 1 if found.distance == "cosine" else -1
     rows = [
-        [name, f"{len(values):,}", *(number(sign * float(values.quantile(q))) for q in (0.05, 0.5, 0.95))]
-        for name, values in (
-            ("attractors", found.coefficient),
-            *(
-                ()
-                if study.noise_only is None
-                else (("further attractors, from Gaussian noise", study.noise_only.coefficient),)
-            ),
-            ("training images, to the others", study.other_train),
-            ("held-out images", found.held_out),
-            (PIXEL_NOISE, found.noise),
-        )
-        if len(values)
+        [name, f"{len(values):,}", *(number(float(values.quantile(q))) for q in (0.05, 0.5, 0.95))]
+        for name, values in study.null_levels
     ]
-    name = "cosine" if found.distance == "cosine" else f"{found.distance} distance"
     source_rows = [
         [
             STARTS[source],
@@ -234,7 +220,7 @@ def _words(run: AuditRun) -> list[Any]:
         for source, row in study.sources.items()
     ]
     return [
-        heading(f"How close to the nearest training image ({name})"),
+        heading(f"How close to the nearest training image ({study.resemblance.measure})"),
         table(("images", "number", "5 %", "median", "95 %"), rows),
         heading("What each kind of start finds"),
         table(("starts", "number", "attractors", "per start", "from train too", "evaluations"), source_rows),

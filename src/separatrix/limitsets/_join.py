@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from separatrix.errors import InputError
-from separatrix.limitsets._audit import Audit, StatisticalCaptures
+from separatrix.limitsets._capture_audit import CaptureAudit, StatisticalCaptures
 from separatrix.limitsets._same_sets import same_sets
 from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._triviality import triviality
@@ -85,10 +85,10 @@ def _orbits(first: Orbits, second: Orbits) -> Orbits:
     return replace(first, **columns, paths=None, observed={}, cost=first.cost + second.cost)
 
 
-def _audit(first: Audit | None, second: Audit | None) -> Audit | None:
+def _audit(first: CaptureAudit | None, second: CaptureAudit | None) -> CaptureAudit | None:
     if first is None or second is None:
         return first or second
-    return Audit(
+    return CaptureAudit(
         captured=first.captured + second.captured,
         checked=first.checked + second.checked,
         agreed=first.agreed + second.agreed,

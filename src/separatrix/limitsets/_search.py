@@ -27,8 +27,8 @@ from torch import Tensor
 from separatrix.cost import JVP_WEIGHT, Cost
 from separatrix.field import LatentField
 from separatrix.limitsets._assemble import assemble
-from separatrix.limitsets._auditor import Auditor
 from separatrix.limitsets._capture import Capture
+from separatrix.limitsets._capture_auditor import CaptureAuditor
 from separatrix.limitsets._catalogue import NEARBY, Catalogue
 from separatrix.limitsets._claims import settle_claims
 from separatrix.limitsets._ledger import MOVING, Ledger
@@ -113,7 +113,7 @@ class Search:
         sample = source.block(transit, 0, min(len(source), SPREAD_SAMPLE))
         self.spread, self.centre = spread_of(sample), centre_of(sample)
         self.catalogue = Catalogue(self.fine, rules, self.spread, torch.finfo(transit.dtype).eps)
-        self.auditor = Auditor(rules.audit if rules.capture else 0.0)
+        self.auditor = CaptureAuditor(rules.audit if rules.capture else 0.0)
         self.ledger = Ledger.blank(len(source), sample[:1].to(self.fine.dtype))
         self.watch = CurveWatch(transit, self.catalogue, rules)
         self.statistical: StatisticalCapture | None = None

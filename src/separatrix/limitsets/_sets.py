@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from separatrix.cost import NO_WORK, Cost
-from separatrix.limitsets._audit import Audit
+from separatrix.limitsets._capture_audit import CaptureAudit
 from separatrix.orbits._fates import Fates, fate_of_each
 from separatrix.orbits._result import Orbits
 from separatrix.protocol import Protocol
@@ -95,7 +95,7 @@ class LimitSets(Columnar):
     traces: Mapping[int, Tensor] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    audit: Audit | None = None
+    audit: CaptureAudit | None = None
     cost: Cost = NO_WORK
 
     def __getitem__(self, index: int | slice | Tensor | list[int]) -> LimitSets:

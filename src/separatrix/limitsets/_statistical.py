@@ -29,7 +29,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from separatrix.limitsets._audit import StatisticalCaptures
+from separatrix.limitsets._capture_audit import StatisticalCaptures
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._ledger import Ledger
 from separatrix.numerics._intervals import clopper_pearson, trials_without_success

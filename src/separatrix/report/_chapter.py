@@ -240,11 +240,10 @@ def _more_than_a_point(limits: LimitSets, index: int) -> tuple[str, ...]:
 def _resemblance_lines(results: ModelResults, row: int, uncalled: str) -> tuple[tuple[str, ...], str]:
     found = results.resemblance
     assert found is not None
-    sign, name = (1, "cosine") if found.distance == "cosine" else (-1, "distance")
-    lines = [f"{name} {sign * float(found.coefficient[row]):.3g}"]
+    lines = [f"{found.measure} {found.sign * float(found.coefficient[row]):.3g}"]
     if len(found.held_out):
         lines = [
-            f"{lines[0]}, unseen median {sign * float(found.held_out.quantile(0.5)):.3g}",
+            f"{lines[0]}, unseen median {found.sign * float(found.held_out.quantile(0.5)):.3g}",
             f"ratio {float(found.ratio[row]):.2f}, p = {float(found.p_value[row]):.2g}",
         ]
     if bool(found.significant[row]):

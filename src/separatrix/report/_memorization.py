@@ -21,8 +21,6 @@ NOT_CALLED = "not called"
 NAMED = 20  # images that a model card names; summary.json has all
 STARTS = {"train": "training images", "held-out": "held-out images", "noise": "Gaussian noise"}
 """What the sources of a `Memorization` are called on pages and in figures."""
-PIXEL_NOISE = "images of uniform noise"
-"""The lower null: no starts, unlike Gaussian noise."""
 _TONES = {AuditDecision.EXCEEDED: "alarm", AuditDecision.WITHIN: "calm", AuditDecision.CANNOT_SAY: "open"}
 
 
@@ -44,22 +42,10 @@ def audit_page(audit: MemorizationAudit, results: ModelResults, figures: Mapping
 def null_table(study: Memorization) -> Table:
     """Quantiles of the closeness to the training images, of attractors and of everything they are compared with."""
     found = study.resemblance
-    sign = 1 if found.distance == "cosine" else -1
-    noise_only = (
-        () if study.noise_only is None else (("further attractors, from Gaussian noise", study.noise_only.coefficient),)
-    )
-    rows = (
-        ("attractors", found.coefficient),
-        *noise_only,
-        ("training images, to the others", study.other_train),
-        ("held-out images", found.held_out),
-        (PIXEL_NOISE, found.noise),
-    )
-    name = "cosine" if found.distance == "cosine" else f"{found.distance} distance"
     return Table(
         ("images", "number", "5 %", "median", "95 %", "closest"),
-        tuple(_quantiles(words, sign * values, sign) for words, values in rows if len(values)),
-        f"The {name} to the nearest training image. Attractors beside what unseen images and noise reach: only the excess "
+        tuple(_quantiles(words, values, found.sign) for words, values in study.null_levels),
+        f"The {found.measure} to the nearest training image. Attractors beside what unseen images and noise reach: only the excess "
         "means anything.",
     )
 
@@ -231,5 +217,5 @@ def _alike(study: Memorization) -> list[Block]:
 
 def _quantiles(words: str, values: Tensor, sign: int) -> tuple[Cell, ...]:
     low, middle, high = (float(values.quantile(q)) for q in (0.05, 0.5, 0.95))
-    closest = float(values.max() if sign > 0 else values.min())
+    closest = sign * float((sign * values).max())
     return (Cell(words), Cell(f"{len(values):,}"), *(Cell(f"{value:.3f}") for value in (low, middle, high, closest)))

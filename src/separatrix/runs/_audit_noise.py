@@ -25,7 +25,7 @@ def noise_section(audit: MemorizationAudit, results: ModelResults) -> tuple[Sect
     found = audit.memorization.noise_only
     if found is None:
         return ()
-    sign = 1 if audit.memorization.resemblance.distance == "cosine" else -1
+    like = audit.memorization.resemblance
     order = found.p_value.argsort(stable=True)[:_MOST_ROWS].tolist()
     names = names_across(results.searches.values())[-1]
     sets = found.sets[order].tolist()
@@ -34,7 +34,7 @@ def noise_section(audit: MemorizationAudit, results: ModelResults) -> tuple[Sect
             Cell(names[index].label, hue=colour(names[index].rank)),
             Cell(f"{int(found.hits[row]):,}"),
             Cell(results.image_words(int(found.nearest[row]))),
-            Cell(f"{sign * float(found.coefficient[row]):.3f}"),
+            Cell(f"{like.sign * float(found.coefficient[row]):.3f}"),
             Cell(f"{float(found.ratio[row]):.3f}"),
             Cell(f"{float(found.p_value[row]):.2g}"),
             Cell(f"{float(found.q_value[row]):.2g}"),
@@ -42,16 +42,13 @@ def noise_section(audit: MemorizationAudit, results: ModelResults) -> tuple[Sect
         )
         for index, row in zip(sets, order, strict=True)
     )
-    name = "cosine" if sign > 0 else f"{audit.memorization.resemblance.distance} distance"
     shown = "" if len(order) == len(found) else f" The first {len(order)} of {len(found)} are shown."
     table = Table(
-        ("set", "noise starts", "nearest training image", name, "ratio", "p", "q", "gives it back"),
+        ("set", "noise starts", "nearest training image", like.measure, "ratio", "p", "q", "gives it back"),
         rows,
         f"Judged in one family with the attractors that training images lead to.{shown}",
     )
-    drawn = replace(
-        results, searches={STARTS["noise"]: audit.noise}, resemblance=found.beside(audit.memorization.resemblance)
-    )
+    drawn = replace(results, searches={STARTS["noise"]: audit.noise}, resemblance=found.beside(like))
     cards = attractor_cards(drawn, sets[:_MOST_CARDS], names=names, uncalled=NOT_CALLED)
     return (Section("Attractors that noise reaches and no training image", [Prose((found.sentence,)), *cards, table]),)
 

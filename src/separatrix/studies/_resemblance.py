@@ -28,7 +28,7 @@ from separatrix.numerics._ranks import benjamini_hochberg, rank_p_values
 from separatrix.storage import Columnar
 from separatrix.studies._closeness import Closeness, images_of
 from separatrix.studies._overlap import Overlap, overlap
-from separatrix.studies._resemblance_words import Outcome, exact_copies, judged, median, would_change
+from separatrix.studies._resemblance_words import Outcome, exact_copies, judged, median, sign_of, would_change
 
 _CHUNK = 256  # points decoded at once
 
@@ -93,6 +93,16 @@ class Resemblance(Columnar):
     would_change: tuple[str, ...]
     overlap: Overlap
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sign(self) -> int:
+        """1 where the coefficient is a cosine, −1 where it is minus a distance: times the coefficient, what a reader is shown."""
+        return sign_of(self.distance)
+
+    @property
+    def measure(self) -> str:
+        """What ``sign`` times the coefficient is called: ``"cosine"``, or such as ``"euclidean distance"``."""
+        return "cosine" if self.sign > 0 else f"{self.distance} distance"
 
     @property
     def excess(self) -> Tensor:

@@ -27,6 +27,11 @@ class Outcome(StrEnum):
     EVIDENCE = "evidence of memorization"
 
 
+def sign_of(distance: str) -> int:
+    """Return 1 for a cosine and −1 for a distance: a reader is shown the coefficient times this."""
+    return 1 if distance == "cosine" else -1
+
+
 def exact_copies(called: Tensor, ratio: Tensor) -> Tensor:
     """``(a,)`` bool: called, and no further from its image than rounding to grey levels; never without neighbours.
 
@@ -89,7 +94,7 @@ def judged(
             f"Cannot say: the attractors come as close to {noun}s as a {closest}, but without held-out "
             "images nobody knows what an unseen image would reach."
         )
-    sign = 1 if distance == "cosine" else -1
+    sign = sign_of(distance)
     level = f"unseen images: median {sign * median(null):.3f}, closest {sign * float(null.max()):.3f}"
     called = columns["q_value"] <= alpha
     if bool(called.any()):

@@ -77,6 +77,22 @@ class Memorization:
     noise_only: NoiseOnly | None = None
 
     @property
+    def null_levels(self) -> tuple[tuple[str, Tensor], ...]:
+        """The closeness to training images as a reader is shown it (see `Resemblance.measure`), of attractors and of all they are compared with."""
+        found = self.resemblance
+        rows = (
+            ("attractors", found.coefficient),
+            (
+                "further attractors, from Gaussian noise",
+                found.coefficient[:0] if self.noise_only is None else self.noise_only.coefficient,
+            ),
+            ("training images, to the others", self.other_train),
+            ("held-out images", found.held_out),
+            ("images of uniform noise", found.noise),
+        )
+        return tuple((words, found.sign * values) for words, values in rows if len(values))
+
+    @property
     def outcome(self) -> Outcome:
         """What the p-values of both searches allow one to say."""
         noise, ours = self.noise_only, self.resemblance

@@ -37,14 +37,14 @@ class StatisticalCaptures:
         )
 
 
-def _read(fields: dict[str, Any]) -> Audit:
+def _read(fields: dict[str, Any]) -> CaptureAudit:
     sample = fields.get("statistical")  # files from before there were statistical captures do not have it
-    return Audit(**{**fields, "statistical": sample and StatisticalCaptures(**sample)})
+    return CaptureAudit(**{**fields, "statistical": sample and StatisticalCaptures(**sample)})
 
 
 @storable_part("audit", _read)
 @dataclass(frozen=True)
-class Audit:
+class CaptureAudit:
     """How often capture agreed with plain iteration in float64, on a random sample.
 
     Attributes:
@@ -80,12 +80,12 @@ class Audit:
         """In words, for reports."""
         more = f" {self.statistical.sentence}" if self.statistical else ""
         if not self.checked:
-            return f"Audit: none of {self.captured:,} captured orbits was followed to its end.{more}"
+            return f"Audit of captures: none of {self.captured:,} captured orbits was followed to its end.{more}"
         low, high = self.interval
         again = f", regions shrunk {self.rounds - 1}×" if self.rounds > 1 else ""
         end = " All others were then followed to their end as well." if self.abandoned else ""
         return (
-            f"Audit: {self.agreed} of {self.checked} captured orbits, followed to their end, reached the set they were given "
+            f"Audit of captures: {self.agreed} of {self.checked} captured orbits, followed to their end, reached the set they were given "
             f"(95 % interval {low:.1%} to {high:.1%}; {self.captured:,} captured, "
             f"these {self.checked} included, whose status now tells how they came to rest{again}).{end}{more}"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from separatrix.limitsets._audit import Audit
+from separatrix.limitsets._capture_audit import CaptureAudit
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._curves import CurveSearch
 from separatrix.limitsets._ledger import Ledger
@@ -17,7 +17,7 @@ _NUMBERS_AT_ONCE = 2**20  # coordinates compared with the regions
 _SHRINK = 0.25  # what an audit that finds a disagreement does to the regions
 
 
-class Auditor:
+class CaptureAuditor:
     """Draws the sample, and decides what follows from a disagreement.
 
     Each captured orbit is drawn by a random number of its own, (seed, index), so that the sample does not depend on the order in
@@ -39,7 +39,7 @@ class Auditor:
     @staticmethod
     def _followed(ledger: Ledger, rows: Tensor) -> Tensor:
         ledger.given[rows], ledger.audited[rows], ledger.withdrawn[rows] = ledger.set[rows], True, True
-        return Auditor._released(ledger, rows)
+        return CaptureAuditor._released(ledger, rows)
 
     def reopened(self, ledger: Ledger, catalogue: Catalogue, curves: CurveSearch) -> tuple[Tensor, Tensor]:
         """Rows that have to go on before the search may end: audits that are still to be made, and captures that are withdrawn.
@@ -100,6 +100,6 @@ class Auditor:
         ledger.withdrawn[rows] = True
         return rows
 
-    def result(self) -> Audit:
+    def result(self) -> CaptureAudit:
         """What was seen."""
-        return Audit(self._captured, self._checked, self._agreed, self._rounds, self._abandoned)
+        return CaptureAudit(self._captured, self._checked, self._agreed, self._rounds, self._abandoned)
