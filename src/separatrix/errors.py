@@ -67,3 +67,7 @@ class DetectorWarning(SeparatrixWarning):
 def first_line(error: BaseException) -> str:
     """Return what an exception says, in one line without a full stop; the name of its type where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+class DamageWarning(SeparatrixWarning):
+    """Something that was stored cannot be used any more and is being computed again."""

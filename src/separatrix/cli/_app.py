@@ -17,6 +17,7 @@ from separatrix.cli._group import OneSentenceCommand, OneSentenceGroup
 from separatrix.cli._ood import ood
 from separatrix.cli._options import Traceback
 from separatrix.cli._probe import probe
+from separatrix.cli._runs import report, runs
 from separatrix.cli._train_decoder import train_decoder
 
 # Typer makes a line of every paragraph of an epilog.
@@ -59,6 +60,6 @@ def separatrix(
         print(ctx.get_help())
 
 
-for _command in (demo, attractors, audit, probe, film, diff, doctor, train_decoder):
+for _command in (demo, attractors, audit, probe, film, diff, doctor, train_decoder, report, runs):
     app.command(cls=OneSentenceCommand)(_command)
 app.add_typer(ood)

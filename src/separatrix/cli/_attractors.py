@@ -29,7 +29,7 @@ from separatrix.cli._options import (
     Traceback,
 )
 from separatrix.cli._parsing import parsed_box, parsed_size, usage_error
-from separatrix.cli._place import reserved_run
+from separatrix.cli._place import name_of_run, reserved_run
 from separatrix.cli._terminal import Terminal
 
 if TYPE_CHECKING:
@@ -155,10 +155,16 @@ def attractors(
     from separatrix import starts as starting
     from separatrix.data import load_images
     from separatrix.errors import ConvergenceWarning
-    from separatrix.runs._examination import examine
-    from separatrix.runs._examination_summary import KIND
+    from separatrix.runs import attractors as run_attractors
 
-    place = reserved_run(ctx, out, model, kind=KIND, overwrite=overwrite, reads=(data, train, held_out))
+    place = reserved_run(
+        ctx,
+        out,
+        name_of_run(model.spec),
+        recipe="attractors",
+        overwrite=overwrite,
+        reads=(*model.reads, data, train, held_out),
+    )
     rules = _rules(protocol, max_steps, tolerance, precision)
     field = model.load()
     if data is not None:
@@ -172,7 +178,7 @@ def attractors(
     terminal.show(header(field, source, protocol.value, rules))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the table of statuses says it, with the reasons
-        found = examine(
+        found = run_attractors(
             field,
             source,
             rules,

@@ -38,6 +38,11 @@ class ChosenModel:
     latent_shape: tuple[int, ...] | None
     options: Mapping[str, str]
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What it is read from."""
+        return (self.spec, *self.given.values())
+
     def load(self) -> LatentField:
         """The field; see `separatrix.load`."""
         from separatrix.models import load

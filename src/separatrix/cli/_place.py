@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,42 +11,53 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from separatrix.cli._chosen_model import ChosenModel
-
 if TYPE_CHECKING:
     from separatrix.storage import Reservation
 
 RUNS = Path("runs")
+_OF_THE_OUTPUT = frozenset({"out", "overwrite", "no_figures", "_json", "_quiet", "_traceback", "batch_size"})
 
 
 def reserved(
-    ctx: typer.Context, path: Path, *, kind: str | None, overwrite: bool, reads: Iterable[str | None] = ()
+    ctx: typer.Context,
+    path: Path,
+    *,
+    kind: str | None,
+    overwrite: bool,
+    run: bool = False,
+    reads: Iterable[str | None] = (),
 ) -> Reservation:
     """Hold a place until the command ends (see `separatrix.storage.reserve`)."""
     from separatrix.storage import ROOM, reserve
 
-    return ctx.with_resource(reserve(path, kind=kind, overwrite=overwrite, reads=reads, room=ROOM))
+    return ctx.with_resource(reserve(path, kind=kind, overwrite=overwrite, run=run, reads=reads, room=ROOM))
 
 
 def reserved_run(
     ctx: typer.Context,
     out: Path | None,
-    model: ChosenModel,
+    name: str,
     *,
-    kind: str,
+    recipe: str,
     overwrite: bool,
     reads: Iterable[str | None] = (),
-    prefix: str = "",
 ) -> Reservation:
-    """The folder of a run: ``out``, or the first ``runs/NAME-N`` that nothing has and no other run is writing to."""
+    """The folder of a run: ``out``, or the first ``runs/NAME-N`` that nothing has and no other run is writing to.
+
+    A run that the same command began there and did not finish is gone on with, wherever nobody says otherwise.
+    """
     from separatrix.storage import ROOM, reserve_numbered
 
-    reads = (model.spec, *model.given.values(), *reads)
+    kind = f"separatrix {recipe}"
     if out is not None:
-        return reserved(ctx, out, kind=kind, overwrite=overwrite, reads=reads)
-    return ctx.with_resource(
-        reserve_numbered(RUNS / f"{prefix}{name_of_run(model.spec)}", kind=kind, reads=reads, room=ROOM)
-    )
+        return reserved(ctx, out, kind=kind, overwrite=overwrite, run=True, reads=reads)
+    return ctx.with_resource(reserve_numbered(RUNS / name, kind=kind, key=_key(ctx), reads=reads, room=ROOM))
+
+
+def _key(ctx: typer.Context) -> str:
+    """What was asked for, in short: the command and all options that its numbers may depend on."""
+    asked = {name: str(value) for name, value in sorted(ctx.params.items()) if name not in _OF_THE_OUTPUT}
+    return hashlib.sha256(json.dumps([ctx.command_path, asked]).encode()).hexdigest()[:16]
 
 
 def name_of_run(spec: str) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.storage import Columnar
+from separatrix.storage import Columnar, storable
 
 
 def shape_words(shape: Sequence[int]) -> str:
@@ -20,6 +20,7 @@ def shape_words(shape: Sequence[int]) -> str:
     return "×".join(map(str, shape))
 
 
+@storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet(Columnar):
     """n images, or n vectors, in the layout that encoders take.

@@ -4,5 +4,16 @@ from separatrix.field._check import check, require_self_map
 from separatrix.field._contract import Examined, examined
 from separatrix.field._field import LatentField
 from separatrix.field._findings import FieldCheck, Finding
+from separatrix.field._recorded import Answers, RecordedField
 
-__all__ = ["Examined", "FieldCheck", "Finding", "LatentField", "check", "examined", "require_self_map"]
+__all__ = [
+    "Answers",
+    "Examined",
+    "FieldCheck",
+    "Finding",
+    "LatentField",
+    "RecordedField",
+    "check",
+    "examined",
+    "require_self_map",
+]

@@ -11,6 +11,7 @@ from separatrix.limitsets._find import find_attractors
 from separatrix.limitsets._sets import LimitSets
 from separatrix.protocol import Protocol
 from separatrix.starts import grid
+from separatrix.storage import storable
 from separatrix.work import Progress
 
 Extent = tuple[float, float, float, float]
@@ -21,6 +22,7 @@ GRID_RULES = Protocol(tolerance=1e-3, capture=False)
 neighbour. Every end is polished and confirmed all the same, so a coarse stop is enough."""
 
 
+@storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GridSearch:
     """The result of a search from ``starts.grid``, the grid's shape (h, w) and its extent."""

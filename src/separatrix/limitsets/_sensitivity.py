@@ -15,6 +15,7 @@ from separatrix.orbits._iterate import run_orbits
 from separatrix.orbits._observers import FirstCrossings
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
+from separatrix.storage import storable
 from separatrix.work import Progress
 
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5)  # stop when the step is shorter than this share of the spread
@@ -23,6 +24,7 @@ COSINE = 0.99
 FACTORS = (10.0, 0.1)  # the chosen protocol with every tolerance tightened and loosened by ten
 
 
+@storable
 @dataclass(frozen=True)
 class SensitivityRow:
     """One way of counting: the rule in words, its two thresholds, the count, and how many starts it could count."""
@@ -34,6 +36,7 @@ class SensitivityRow:
     counted: int
 
 
+@storable
 @dataclass(frozen=True)
 class Sensitivity:
     """Counts of the same starts under different rules; ``stable`` if the verified count does not move.

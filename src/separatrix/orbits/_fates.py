@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from separatrix.orbits._status import Status
+from separatrix.storage import storable
 
 
 class Fate(IntEnum):
@@ -82,6 +83,7 @@ class Fate(IntEnum):
         return self < Fate.MOVING
 
 
+@storable
 @dataclass(frozen=True, kw_only=True)
 class Fates:
     """How many starts had which `Fate`; the seven numbers add up to the number of starts.

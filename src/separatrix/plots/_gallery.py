@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol as Interface
 
 import torch
 from matplotlib.axes import Axes
@@ -22,12 +23,24 @@ _COLUMNS = 4
 _MOST = 24
 
 
+class Images(Interface):
+    """Images by their row numbers: a tensor, or whatever keeps some of many."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all of them."""
+
+    def __getitem__(self, rows: Tensor, /) -> Tensor:
+        """The images in these rows."""
+
+
 @styled
 def attractor_gallery(
     field: LatentField,
     limits: LimitSets,
-    train: Tensor,
+    train: Images,
     *,
+    nearest: Tensor | None = None,
     like: LimitSets | None = None,
     title: str | None = None,
     noun: str = "training image",
@@ -41,6 +54,7 @@ def attractor_gallery(
         field: the latent vector field.
         limits: its limit sets; those that attract are shown, most hits first.
         train: training data ``(n, …)`` in the decoder's value range.
+        nearest: ``(m,)`` int64, the row of ``train`` that stands beside each limit set; the most similar one if not given.
         like: another search of the same field whose names and colours are kept.
         title: above the figure.
         noun: what the images of ``train`` are called, such as "suspected image".
@@ -64,8 +78,13 @@ def attractor_gallery(
             f"{tuple(images.shape[1:])}; "
             "pass the images in the decoder's shape."
         )
-    near = most_similar(images, train)
-    partners = train[near.index.to(train.device)].detach().to("cpu", torch.float64)
+    if nearest is None:
+        assert isinstance(train, Tensor)
+        rows = most_similar(images, train).index
+    else:
+        rows = nearest[shown]
+    partners = train[rows].detach().to("cpu", torch.float64)
+    cosines = torch.nn.functional.cosine_similarity(images.flatten(1), partners.flatten(1))
     shades = value_range(images, partners)
     pairs = zip(to_rgb(images, shades), to_rgb(partners, shades), strict=True)
     names = names_of(limits, like)
@@ -79,7 +98,7 @@ def attractor_gallery(
         x, y = across * (place % _COLUMNS), down * (place // _COLUMNS)
         label, hue = names[index].label, colour(names[index].rank)
         place_picture(axes, pair[0], x, y, hue, gid=f"attractor:{label}")
-        place_picture(axes, pair[1], x + 1.07, y, FAINT, gid=f"nearest:{label}:{int(near.index[place])}")
+        place_picture(axes, pair[1], x + 1.07, y, FAINT, gid=f"nearest:{label}:{int(rows[place])}")
         axes.text(x, y - 0.08, label, color=hue, fontweight="bold", fontsize=12, va="bottom")
         axes.text(
             x + 2.07,
@@ -93,7 +112,7 @@ def attractor_gallery(
         axes.text(
             x + 2.07,
             y + 1.06,
-            f"cosine {float(near.similarity[place]):.3f}",
+            f"cosine {float(cosines[place]):.3f}",
             fontsize=8,
             ha="right",
             va="top",

@@ -5,13 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from separatrix.errors import FigureWarning
 from separatrix.report._page import Bullets, Page, Picture, Section
 from separatrix.report._write import rendered
-from separatrix.storage import add_file
 from separatrix.work import Progress
 
 T = TypeVar("T")
@@ -66,30 +64,35 @@ def draw(
 
 
 def draw_into(
-    folder: Path, planned: Mapping[str, Callable[[Progress], Picture]], *, progress: bool | Progress = False
+    keep: Callable[[str, bytes], None],
+    planned: Mapping[str, Callable[[Progress], Picture]],
+    *,
+    progress: bool | Progress = False,
 ) -> Drawn[Picture]:
-    """Draw what is planned into the folder of a finished run, each figure as ``NAME.png`` as soon as it is there.
+    """Draw what is planned for a run whose results are stored, each figure as ``NAME.png`` as soon as it is there.
 
     Warns:
         FigureWarning: one sentence for each figure that is missing.
     """
-    drawn = draw(planned, progress=progress, keep=lambda name, picture: add_file(folder, f"{name}.png", picture.png))
+    drawn = draw(planned, progress=progress, keep=lambda name, picture: keep(f"{name}.png", picture.png))
     for sentence in drawn.missing:
         warnings.warn(sentence, FigureWarning, stacklevel=3)
     return drawn
 
 
 def illustrate(
-    report: Path,
+    keep: Callable[[str, bytes], None],
+    report: str,
     planned: Mapping[str, Callable[[Progress], Picture]],
     page: Callable[[Mapping[str, Picture]], Page],
     *,
     progress: bool | Progress = False,
 ) -> Drawn[Picture]:
-    """Draw what is planned beside a finished report, and write the report again, with the figures in it.
+    """Draw what is planned beside a report that is there, and write the report again, with the figures in it.
 
     Args:
-        report: the page, which is there without figures.
+        keep: is called with the name and the content of each file.
+        report: the name of the page, which is there without figures.
         planned: see `draw`.
         page: makes it anew from the figures that were drawn.
         progress: show progress.
@@ -97,10 +100,9 @@ def illustrate(
     Warns:
         FigureWarning: one sentence for each figure that is missing; the page says it too.
     """
-    drawn = draw_into(report.parent, planned, progress=progress)
+    drawn = draw_into(keep, planned, progress=progress)
     try:
-        text = rendered(with_missing(page(drawn.figures), drawn.missing))
-        add_file(report.parent, report.name, text.encode("utf-8"))
+        keep(report, rendered(with_missing(page(drawn.figures), drawn.missing)).encode("utf-8"))
     except (Exception, KeyboardInterrupt) as error:
         sentence = (
             f"The report stays as it was, without figures ({type(error).__name__}: {error}); the results are complete."

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from matplotlib.figure import Figure
+from torch import Tensor
 
 from separatrix.data._encoding import encode_range
 from separatrix.limitsets._basins import basins
@@ -26,12 +28,9 @@ from separatrix.plots._pictures import are_pictures
 from separatrix.plots._style import percent
 from separatrix.report._budget import FigureBudget
 from separatrix.report._page import Picture
-from separatrix.report._results import ModelResults
+from separatrix.report._results import DOTS, ChosenImages, ModelResults
 from separatrix.studies._resemblance_words import most_unseen
 from separatrix.work import Progress
-
-_DATA_SHOWN = 1500  # encoded training images drawn in the portrait
-
 
 Plan = dict[str, Callable[[Progress], Picture]]
 
@@ -78,7 +77,7 @@ def planned_figures(results: ModelResults, budget: FigureBudget) -> Plan:
     train = results.train
     if train is not None and are_pictures(tuple(train.shape[1:])):
         plan["attractors"] = lambda _: Picture.of(
-            attractor_gallery(field, limits, train, noun=results.noun, title=f"What the attractors{whence} look like"),
+            _gallery(results, train, f"What the attractors{whence} look like"),
             alt=f"Every attractor decoded, beside the {results.noun} nearest to it.",
         )
     grid = results.grid
@@ -89,6 +88,17 @@ def planned_figures(results: ModelResults, budget: FigureBudget) -> Plan:
     if bool(limits.eigenvalues.isfinite().any()):
         plan["spectrum"] = lambda _: _spectrum(limits)
     return plan
+
+
+def _gallery(results: ModelResults, train: Tensor | ChosenImages, title: str) -> Figure:
+    """The attractors beside the images that were found to be nearest, or beside the most similar of all that are there."""
+    field, limits, found = results.latent_field, results.limits, results.resemblance
+    if not isinstance(train, ChosenImages):
+        return attractor_gallery(field, limits, train, noun=results.noun, title=title)
+    assert found is not None
+    nearest = torch.full((len(limits),), -1, dtype=torch.int64)
+    nearest[found.sets] = found.nearest
+    return attractor_gallery(field, limits, train, nearest=nearest, noun=results.noun, title=title)
 
 
 def basins_picture(results: ModelResults, grid: GridSearch) -> Picture:
@@ -142,10 +152,9 @@ def _spectrum(limits: LimitSets) -> Picture:
 
 def _portrait(results: ModelResults, resolution: int, line: Progress) -> Picture:
     field, limits = results.latent_field, results.limits
-    encoded = None
-    if results.train is not None:
-        step = max(1, len(results.train) // _DATA_SHOWN)
-        shown = results.train[::step]
+    encoded = results.train.dots if isinstance(results.train, ChosenImages) else None
+    if isinstance(results.train, Tensor):
+        shown = results.train[:: max(1, len(results.train) // DOTS)]
         encoded = encode_range(field, lambda a, b: shown[a:b], 0, len(shown))
     dots = f" Faint dots: encoded {results.noun}s." if encoded is not None else ""
     return Picture.of(

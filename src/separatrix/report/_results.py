@@ -2,17 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
+from separatrix.data import ImageSet
+from separatrix.data._encoding import encode_range
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._grid_search import GridSearch
 from separatrix.limitsets._sensitivity import Sensitivity
 from separatrix.limitsets._sets import LimitSets
+from separatrix.storage import storable
 from separatrix.studies._resemblance import Resemblance
+
+DOTS = 1500  # encoded images in a portrait
+
+
+@storable
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChosenImages:
+    """Those of a model's images that a page shows, by the row numbers that they have among all; the others are not kept.
+
+    Attributes:
+        rows: ``(m,)`` int64, ascending.
+        pixels: ``(m, …)``.
+        names: ``(m,)``, such as files; empty if they have none beyond their row numbers.
+        count: how many there are in all.
+        dots: ``(n, *latent)`` latents of some of all images, for the portrait.
+    """
+
+    rows: Tensor
+    pixels: Tensor
+    names: tuple[str, ...] = ()
+    count: int
+    dots: Tensor | None = None
+
+    @classmethod
+    def of(cls, images: ImageSet, wanted: Tensor, field: LatentField) -> ChosenImages:
+        """The ``wanted`` rows of all images. Cost: an encoding of at most 3,000 images."""
+        rows = wanted.unique()
+        step = max(1, len(images) // DOTS)
+        shown = images.pixels[::step]
+        names = tuple(images.own_names[row] for row in rows.tolist()) if images.own_names else ()
+        dots = encode_range(field, lambda a, b: shown[a:b], 0, len(shown)) if field.latent_dim > 1 else None
+        return cls(rows=rows, pixels=images.pixels[rows], names=names, count=len(images), dots=dots)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all images."""
+        return (self.count, *self.pixels.shape[1:])
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """Images by their row numbers among all."""
+        return self.pixels[self._places(rows)]
+
+    def name(self, row: int) -> str | None:
+        """The name of an image; None if it has none."""
+        return self.names[int(self._places(torch.tensor([row])))] if self.names else None
+
+    def _places(self, rows: Tensor) -> Tensor:
+        places = torch.searchsorted(self.rows, rows.to(self.rows)).clamp(max=len(self.rows) - 1)
+        if not torch.equal(self.rows[places], rows.to(self.rows)):
+            raise InputError("The page shows an image that was not chosen for it; run it again with figures.")
+        return places
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,7 +82,6 @@ class ModelResults:
         together: the searches as one (see `join_searches`), if the chapter is about the attractors of all of them; it is
             about those of the first if not given.
         train: training images, to stand beside the attractors.
-        train_names: one per image of ``train``, such as its file; empty if it has none beyond its row number.
         noun: what the images of ``train`` are called: nobody knows of a suspected image that it was trained on.
         resemblance: of `limits`.
         sensitivity: of the starts of the first search.
@@ -41,8 +95,7 @@ class ModelResults:
     latent_field: LatentField
     searches: Mapping[str, LimitSets]
     together: LimitSets | None = None
-    train: Tensor | None = None
-    train_names: Sequence[str] = ()
+    train: Tensor | ChosenImages | None = None
     noun: str = "training image"
     resemblance: Resemblance | None = None
     sensitivity: Sensitivity | None = None
@@ -58,7 +111,12 @@ class ModelResults:
 
     def image_words(self, row: int) -> str:
         """An image of ``train`` by its row number and its name, such as ``"17 (shoes/0017.png)"``."""
-        return f"{row:,} ({self.train_names[row]})" if self.train_names else f"{row:,}"
+        name = self.image_name(row)
+        return f"{row:,}" if name is None else f"{row:,} ({name})"
+
+    def image_name(self, row: int) -> str | None:
+        """The name of an image of ``train``, such as its file; None if it has none beyond its row number."""
+        return self.train.name(row) if isinstance(self.train, ChosenImages) else None
 
     @property
     def limits(self) -> LimitSets:

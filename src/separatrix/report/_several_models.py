@@ -47,7 +47,7 @@ def several_models_page(
     """
     if len(models) != len(figures):
         raise InputError(f"{len(models)} models and {len(figures)} sets of figures; pass one set per model.")
-    if any(results.train is None for results in models):
+    if not all(isinstance(results.train, Tensor) for results in models):
         raise InputError("A comparison shows the nearest training images; pass train= for every model.")
     films = _films(models, inputs) if inputs else []
     opening = [
@@ -67,7 +67,7 @@ def _films(models: Sequence[ModelResults], inputs: Mapping[str, Tensor]) -> list
     for place, name in enumerate(inputs):
         strips = []
         for results, (frames, latents) in zip(models, orbits, strict=True):
-            assert results.train is not None
+            assert isinstance(results.train, Tensor)
             owner = arrived(latents[-1], results.limits)[place]
             end = frames[-1, place : place + 1]
             if owner >= 0:

@@ -1,1 +1,21 @@
-"""Whole runs: a folder of stages, each stored once."""
+"""Whole runs: a folder that holds what was asked for, what was computed, each stage once, and what is made of it to be read."""
+
+from separatrix.runs._again import RunEntry, listed, report
+from separatrix.runs._attractors import AttractorsRun, attractors
+from separatrix.runs._plan import Plan
+from separatrix.runs._run import OtherPlan, Run, opened, record_of_run, reopened, state_of
+
+__all__ = [
+    "AttractorsRun",
+    "OtherPlan",
+    "Plan",
+    "Run",
+    "RunEntry",
+    "attractors",
+    "listed",
+    "opened",
+    "record_of_run",
+    "reopened",
+    "report",
+    "state_of",
+]

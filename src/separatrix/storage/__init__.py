@@ -1,13 +1,14 @@
 """What is written and read: results as tensors and JSON, places that are reserved and appear whole, and manifests of what is ours."""
 
 from separatrix.storage._columnar import Columnar
-from separatrix.storage._manifest import DETECTOR, MANIFEST, RESULT, add_file, foreign_entries
+from separatrix.storage._manifest import DETECTOR, MANIFEST, RESULT, foreign_entries
 from separatrix.storage._owner import Owner
 from separatrix.storage._reservation import (
     ROOM,
     Busy,
     PathLike,
     Reservation,
+    at_work_on,
     hold,
     new_file,
     new_folder,
@@ -27,7 +28,7 @@ __all__ = [
     "PathLike",
     "Reservation",
     "Result",
-    "add_file",
+    "at_work_on",
     "foreign_entries",
     "hold",
     "load_result",

@@ -17,7 +17,9 @@ RESULT, DETECTOR = "separatrix result", "separatrix detector"
 """Kinds of folders; those of runs are named where the runs are."""
 
 _WRITER = "separatrix"
-_ON_ITS_WAY = ".on-its-way"  # a file that is being added
+ON_ITS_WAY, UNFINISHED = ".on-its-way", ".unfinished"
+"""In the folder of a run: a file that is being added, and what a long stage keeps on its way."""
+
 _NAMED = 3  # entries that a message names
 
 # Folders from before there were manifests: what they are by, and the only names that may be in one.
@@ -32,33 +34,36 @@ _EARLIER = {
 }
 
 
+def writer() -> str:
+    """Return who writes: this package, with its version."""
+    return f"{_WRITER} {metadata.version('separatrix')}"
+
+
 def write_manifest(folder: Path, kind: str) -> None:
     """List all that is in a folder that was just made."""
-    record = {
-        "written_by": f"{_WRITER} {metadata.version('separatrix')}",
-        "kind": kind,
-        "files": sorted([*_entries(folder), MANIFEST, _ON_ITS_WAY]),
-    }
+    record = {"written_by": writer(), "kind": kind, "files": sorted([*_entries(folder), MANIFEST])}
     (folder / MANIFEST).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def add_file(folder: Path, name: str, content: bytes) -> None:
-    """Put one more file into a folder that has a manifest, or replace one: whole or not at all, and listed before it is there.
+def write_whole_file(folder: Path, name: str, content: bytes) -> None:
+    """Put a file into a folder, or replace one: whole or not at all.
 
     Raises:
         OSError: it cannot be written; the folder is as it was.
     """
-    record = _read(folder / MANIFEST)
-    record["files"] = sorted({*record.get("files", ()), MANIFEST, _ON_ITS_WAY, name})
-    for place, data in ((MANIFEST, (json.dumps(record, indent=1) + "\n").encode()), (name, content)):
-        try:
-            with (folder / _ON_ITS_WAY).open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(folder / _ON_ITS_WAY, folder / place)
-        finally:
-            (folder / _ON_ITS_WAY).unlink(missing_ok=True)
+    try:
+        with (folder / ON_ITS_WAY).open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(folder / ON_ITS_WAY, folder / name)
+    finally:
+        (folder / ON_ITS_WAY).unlink(missing_ok=True)
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder; empty if there is none that can be read."""
+    return _read(folder / MANIFEST)
 
 
 def kind_of(folder: Path) -> str | None:
@@ -100,7 +105,8 @@ def _ours(folder: Path) -> tuple[str | None, re.Pattern[str]]:
         and isinstance(files, list)
         and all(isinstance(file, str) for file in files)
     ):
-        return kind, re.compile("|".join(map(re.escape, files)) or _NOTHING.pattern)
+        own = [*map(re.escape, files), rf"{re.escape(UNFINISHED)}/.*"] if "plan" in manifest else map(re.escape, files)
+        return kind, re.compile("|".join(own) or _NOTHING.pattern)
     summary, result, detector = (_read(folder / name) for name in _MARKS)
     kind = summary.get("kind")
     if isinstance(kind, str) and kind.startswith(_WRITER):

@@ -12,14 +12,16 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from separatrix.errors import FileError
-from separatrix.storage._manifest import foreign_entries, in_words, kind_of, write_manifest
+from separatrix.storage._manifest import foreign_entries, in_words, kind_of, manifest_of, write_manifest
 from separatrix.storage._owner import Owner
 
 ROOM = 2**20
@@ -44,12 +46,19 @@ class Reservation(os.PathLike[str]):
         asked: the path that was asked for.
         target: what is written: where that path leads, if it is a link.
         new: a folder on the same disk; :meth:`commit` moves what is in it to beside ``target``.
+        overwrite: may what is there be replaced?
+        key: of the command that asked for it, in short; empty if there was none.
+        another: gives the next place instead, where the number of a run was left to us.
     """
 
     def __init__(self, asked: Path, target: Path, overwrite: bool) -> None:
-        self.asked, self.target = asked, target
-        self._part, self._overwrite = _part_of(target), overwrite
+        self.asked, self.target, self.overwrite = asked, target, overwrite
+        self.key, self.another = "", None
+        self._part = _part_of(target)
         self.new = self._part / "new"
+
+    key: str
+    another: Callable[[], Reservation] | None
 
     def __fspath__(self) -> str:
         return str(self.asked)
@@ -68,7 +77,7 @@ class Reservation(os.PathLike[str]):
         self.new.rename(ready)
         entries = len(_listed(ready))
         try:
-            elsewhere = _put_in_place(self._part, self._overwrite)
+            elsewhere = _put_in_place(self._part, self.overwrite)
         except BaseException:  # also Ctrl-C: between two renames there is nothing at ``target``
             self._give_back()
             if len(_listed(ready)) == entries:  # else what has begun is finished, now or by the next run
@@ -79,6 +88,12 @@ class Reservation(os.PathLike[str]):
                 f"Something appeared at {self.asked} while this was computed, so the result is in {elsewhere[0]}; move it to "
                 "where you want it."
             )
+
+    def clear(self) -> None:
+        """Take away what is there; it is gone when the reservation ends."""
+        if os.path.lexists(self.target):
+            (self._part / "old").mkdir(exist_ok=True)
+            self.target.rename(self._part / "old" / self.target.name)
 
     def _give_back(self) -> None:
         for old in _listed(self._part / "old"):
@@ -99,6 +114,7 @@ def reserve(
     *,
     kind: str | None,
     overwrite: bool = False,
+    run: bool = False,
     reads: Iterable[PathLike | None] = (),
     room: int = 0,
 ) -> Iterator[Reservation]:
@@ -108,6 +124,7 @@ def reserve(
         path: of the folder or file to be. If it is a link, it stays one, and what it leads to is written.
         kind: what the folder is, as in its manifest; None for a file.
         overwrite: a folder of that kind may be replaced if nothing in it is foreign, and a file may.
+        run: a folder of that kind may be there, to go on with (`separatrix.runs`).
         reads: data and models that the work reads (None is none): what is replaced may not hold them.
         room: bytes that must be free.
 
@@ -129,7 +146,8 @@ def reserve(
             _take(part)
             taken = True
             _require_room(part, room)
-            _refuse_what_is_there(asked, target, kind, overwrite)
+            if overwrite or not run or kind_of(target) != kind:
+                _refuse_what_is_there(asked, target, kind, overwrite)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _failed(asked, error) from error
@@ -150,24 +168,37 @@ def reserve(
 
 @contextmanager
 def reserve_numbered(
-    stem: PathLike, *, kind: str | None, reads: Iterable[PathLike | None] = (), room: int = 0
+    stem: PathLike, *, kind: str, key: str = "", reads: Iterable[PathLike | None] = (), room: int = 0
 ) -> Iterator[Reservation]:
-    """Hold ``STEM-1``, or the place with the next number where nothing is and no other run is at work."""
-    first = Path(stem)
-    reads = tuple(reads)
+    """Hold the first place ``STEM-N`` where nothing is, or a run that the same command (``key``) began and did not finish, and no other
+    run is at work."""
+    first, reads = Path(stem), tuple(reads)
     with ExitStack() as stack:
-        for number in count(1):
-            path = first.with_name(f"{first.name}-{number}")
-            if os.path.lexists(path):
-                continue
-            try:
-                place = stack.enter_context(reserve(path, kind=kind, reads=reads, room=room))
-            except FileError as error:
-                if isinstance(error, Busy) or os.path.lexists(path):  # the latter: a killed run's, just put in place
+
+        def free(after: int, going_on: bool) -> Reservation:
+            for number in count(after):
+                path = first.with_name(f"{first.name}-{number}")
+                if os.path.lexists(path) and not (going_on and _begun_by(path, kind, key)):
                     continue
-                raise
-            yield place
-            return
+                try:
+                    place = stack.enter_context(reserve(path, kind=kind, run=True, reads=reads, room=room))
+                except FileError as error:
+                    if isinstance(error, Busy) or os.path.lexists(
+                        path
+                    ):  # the latter: a killed run's, just put in place
+                        continue
+                    raise
+                place.key, place.another = key, partial(free, number + 1, going_on=False)
+                return place
+            raise AssertionError("numbers do not end")
+
+        yield free(1, going_on=True)
+
+
+def _begun_by(path: Path, kind: str, key: str) -> bool:
+    """Did the same command begin the run there, and was it stopped?"""
+    record = manifest_of(path)
+    return bool(key) and (record.get("kind"), record.get("asked"), record.get("state")) == (kind, key, "running")
 
 
 @contextmanager
@@ -202,13 +233,17 @@ def new_file(path: PathLike, *, overwrite: bool = True, room: int = 0) -> Iterat
         place.commit()
 
 
-def hold(
-    path: PathLike, *, kind: str | None, overwrite: bool, reads: Iterable[PathLike | None] = (), room: int = 0
-) -> AbstractContextManager[Reservation]:
+def hold(path: PathLike, *, kind: str | None, overwrite: bool, **options: Any) -> AbstractContextManager[Reservation]:
     """The reservation itself, if the path is one, else a new one (see :func:`reserve`)."""
     if isinstance(path, Reservation):
         return nullcontext(path)
-    return reserve(path, kind=kind, overwrite=overwrite, reads=reads, room=room)
+    return reserve(path, kind=kind, overwrite=overwrite, **options)
+
+
+def at_work_on(path: PathLike) -> bool:
+    """Is a process that lives writing to that place?"""
+    owner = Owner.read(_part_of(_followed(Path(path))) / _OWNER)
+    return owner is not None and owner.alive
 
 
 @contextmanager

@@ -11,8 +11,9 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -22,7 +23,6 @@ from torch import Tensor
 from separatrix.cost import Cost
 from separatrix.errors import FileError, InputError
 from separatrix.protocol import Protocol
-from separatrix.storage._columnar import Columnar
 from separatrix.storage._manifest import RESULT
 from separatrix.storage._reservation import new_folder
 
@@ -31,11 +31,11 @@ _TENSORS, _JSON = "tensors.safetensors", "result.json"
 _AGAIN = "the result is damaged, compute it again"
 _NAMED = 3  # results in a folder of them that a message names
 
-Result = Columnar
-"""What can be saved: the frozen records that `storable` knows, made of tensors, numbers, words and each other."""
+Result = Any
+"""Any record that `storable` knows can be saved: frozen dataclasses, named tuples and enumerations of tensors, numbers, words and each other."""
 
-R = TypeVar("R", bound=type[Columnar])
-_KINDS: dict[str, type[Columnar]] = {}
+R = TypeVar("R", bound=type[Any])
+_KINDS: dict[str, type[Any]] = {}
 _PARTS: dict[
     str, tuple[type[Any], Callable[..., Any]]
 ] = {  # of results: what is stored as its fields, and what they make
@@ -166,11 +166,8 @@ def _checksums(record: Any, tensors: Path) -> dict[str, str]:
 
 def _flatten(result: Result, prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """JSON-ready content; tensors go to ``tensors`` under dotted names, with a reference in their place."""
-    content: dict[str, Any] = {}
-    for field in fields(cast(Any, result)):
-        value = getattr(result, field.name)
-        content[field.name] = _pack(value, f"{prefix}{field.name}", tensors)
-    return content
+    names = getattr(result, "_fields", None) or [field.name for field in fields(result) if field.init]
+    return {name: _pack(getattr(result, name), f"{prefix}{name}", tensors) for name in names}
 
 
 def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
@@ -180,9 +177,12 @@ def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         tensors[key] = torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
         return {"complex tensor" if value.is_complex() else "tensor": key}
     if _KINDS.get(type(value).__name__) is type(value):
-        return {"result": {"type": type(value).__name__, "content": _flatten(value, f"{name}.", tensors)}}
-    for part, (kind, _) in _PARTS.items():
-        if isinstance(value, kind):
+        kind = type(value).__name__
+        if isinstance(value, Enum):
+            return {"member": {"type": kind, "name": value.name}}
+        return {"result": {"type": kind, "content": _flatten(value, f"{name}.", tensors)}}
+    for part, (known, _) in _PARTS.items():
+        if isinstance(value, known):
             return {part: asdict(value)}
     if isinstance(value, Mapping):
         items = [[key, _pack(item, f"{name}.{key}", tensors)] for key, item in value.items()]
@@ -222,6 +222,8 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return _rebuild(_KINDS["Orbits"], content, tensors)
     if kind == "result":
         return _rebuild(_KINDS[content["type"]], content["content"], tensors)
+    if kind == "member":
+        return _KINDS[content["type"]][content["name"]]
     if kind in _PARTS:
         return _PARTS[kind][1](content)
     if kind == "mapping":

@@ -11,8 +11,10 @@ from separatrix.data import ImageSet, load_images
 from separatrix.errors import InputError
 from separatrix.numerics._duplicates import NEIGHBOURS, chords
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
+from separatrix.storage import storable
 
 
+@storable
 class Closeness(NamedTuple):
     """How close images come to the training images: coefficient and ratio as in `Resemblance`, and which is nearest."""
 

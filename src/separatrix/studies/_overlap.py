@@ -27,6 +27,7 @@ from separatrix.numerics._duplicates import (
     spread_between,
 )
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
+from separatrix.storage import storable
 from separatrix.studies._closeness import Closeness, closeness, images_of
 from separatrix.studies._resemblance_words import EXACT
 
@@ -35,6 +36,7 @@ _NAMED = 20  # copies that a sentence names; the record has all
 _RARE = 0.1  # of α: so many training images at most may lie as near to another as a copy does
 
 
+@storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Overlap:
     """What held-out and training images have in common, and what is left to compare.

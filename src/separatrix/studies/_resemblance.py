@@ -25,7 +25,7 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics import counter_random
 from separatrix.numerics._neighbours import Distance, Engine
 from separatrix.numerics._ranks import benjamini_hochberg, rank_p_values
-from separatrix.storage import Columnar
+from separatrix.storage import Columnar, storable
 from separatrix.studies._closeness import Closeness, images_of
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance_words import Outcome, exact_copies, judged, median, sign_of, would_change
@@ -33,6 +33,7 @@ from separatrix.studies._resemblance_words import Outcome, exact_copies, judged,
 _CHUNK = 256  # points decoded at once
 
 
+@storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Resemblance(Columnar):
     """One row per attractor, beside the null levels.

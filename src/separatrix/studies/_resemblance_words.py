@@ -9,6 +9,7 @@ from torch import Tensor
 
 from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._triviality import triviality
+from separatrix.storage import storable
 
 EXACT = 0.01
 """Distance ratio below which a called attractor is an exact copy. Images of one source differ from their neighbours by about
@@ -18,6 +19,7 @@ _STRANGE = 0.05  # quantile of the unseen images below which an attractor does n
 _MOST_ELSEWHERE = 0.1  # with more starts than this on no attractor, "none found" is no finding
 
 
+@storable
 class Outcome(StrEnum):
     """What a resemblance study may conclude, and no more than that."""
 

@@ -27,6 +27,7 @@ from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.numerics._intervals import clopper_pearson, trials_without_success
 from separatrix.numerics._neighbours import Distance, Engine
 from separatrix.protocol import Protocol
+from separatrix.storage import storable
 from separatrix.studies._closeness import images_of
 from separatrix.studies._memorization.study import Memorization, memorization
 from separatrix.studies._overlap import Overlap, overlap
@@ -37,6 +38,7 @@ _SAMPLE = 1000
 _NOISE = 256
 
 
+@storable
 class AuditDecision(StrEnum):
     """How an audit ends."""
 
@@ -45,6 +47,7 @@ class AuditDecision(StrEnum):
     CANNOT_SAY = "cannot say"
 
 
+@storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MemorizationAudit:
     """The decision and everything it rests on.

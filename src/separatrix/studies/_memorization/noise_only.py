@@ -16,11 +16,12 @@ from separatrix.field import LatentField
 from separatrix.limitsets._same_sets import same_sets
 from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._ranks import benjamini_hochberg
-from separatrix.storage import Columnar
+from separatrix.storage import Columnar, storable
 from separatrix.studies._resemblance import Resemblance, resemblance
 from separatrix.studies._resemblance_words import exact_copies, exact_words, most_unseen
 
 
+@storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NoiseOnly(Columnar):
     """One row per attractor that noise reaches and the other search does not; columns as those of `Resemblance`.

@@ -10,8 +10,10 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._distances import spread
 from separatrix.numerics._neighbours import Distance, nearest_items
 from separatrix.orbits._fates import Fates
+from separatrix.storage import storable
 
 
+@storable
 @dataclass(frozen=True)
 class Source:
     """The attractors that one kind of start reaches.
@@ -36,6 +38,7 @@ class Source:
         return self.attractors / max(self.starts, 1)
 
 
+@storable
 @dataclass(frozen=True)
 class ChamferSimilarity:
     """How alike the attractors from noise and those from training images are, as sets of latents.

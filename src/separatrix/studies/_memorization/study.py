@@ -16,6 +16,7 @@ from separatrix.field import LatentField
 from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._effective_dimension import EffectiveDimension, effective_dimension
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
+from separatrix.storage import storable
 from separatrix.studies._closeness import images_of
 from separatrix.studies._memorization.decomposition import Decomposition, decomposition
 from separatrix.studies._memorization.noise_only import NoiseOnly, judged_together
@@ -27,6 +28,10 @@ from separatrix.studies._resemblance_words import Outcome
 _SAMPLE = 1000
 
 
+storable(Variety)  # numerics announce nothing
+
+
+@storable
 @dataclass(frozen=True)
 class Exchange:
     """Are the images nearest to the attractors training images more often than chance would have it?
@@ -47,6 +52,7 @@ class Exchange:
     p_value: float
 
 
+@storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Memorization:
     """What the attractors say about memorization and generalization.

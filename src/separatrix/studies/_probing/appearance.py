@@ -17,7 +17,7 @@ from separatrix.numerics._spatial import morans_i, shuffled_p_values
 from separatrix.orbits._fates import Fates
 from separatrix.orbits._result import Orbits
 from separatrix.starts import Starts
-from separatrix.storage import Columnar
+from separatrix.storage import Columnar, storable
 from separatrix.studies._probing.coding import decoded
 from separatrix.studies._probing.data_free import noise_of
 from separatrix.studies._resemblance import Resemblance, resemblance
@@ -27,6 +27,7 @@ _MOST = 512  # points that are decoded and tested; a sheet shows fewer
 _AS_OFTEN = 0.9  # of the attractors' rate: decoded raw noise that passes this often makes passing the decoder's work
 
 
+@storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Appearance(Columnar):
     """One row per decoded attractor (or end point), most hits first.

@@ -12,6 +12,7 @@ from separatrix.data._encoding import decode_all
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.numerics._omp import CodeStatus, SparseCodes, omp
+from separatrix.storage import storable
 from separatrix.studies._probing.dictionary import Dictionary
 
 
@@ -38,6 +39,7 @@ class Signals:
         return len(self.latents)
 
 
+@storable
 @dataclass(frozen=True)
 class CodingErrors:
     """Errors of s signals with one dictionary at l sparsities.

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.numerics._frame_geometry import FrameGeometry, distinct_atoms, frame_geometry
+from separatrix.storage import storable
 
 
+@storable
 class Role(StrEnum):
     """What a dictionary is for in a probe; the value is how figures and tables call it."""
 
@@ -30,6 +32,7 @@ class Role(StrEnum):
         return self in (Role.PCA, Role.REAL)
 
 
+@storable
 @dataclass(frozen=True, eq=False)
 class Dictionary:
     """n atoms of d coordinates.

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from separatrix.cost import NO_WORK, Cost
 from separatrix.errors import InputError
+from separatrix.storage import storable
 from separatrix.studies._probing.coding import CodingErrors
 from separatrix.studies._probing.compare import DictionaryComparison, Space
 from separatrix.studies._probing.dictionary import Dictionary
 from separatrix.studies._probing.headline import Conclusion
 
 
+@storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Probe:
     """How well s real latents are coded by iterated noise and by every control, at l sparsities.

@@ -1,10 +1,10 @@
-"""What an examination found, as plain JSON-ready values: what summary.json and ``--json`` hold."""
+"""What a search found, as plain JSON-ready values: the content of summary.json and of ``--json``."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -20,11 +20,10 @@ from separatrix.plots._naming import names_of
 from separatrix.report._results import ModelResults
 from separatrix.studies._resemblance import Resemblance
 
-KIND = "separatrix attractors"
 _STABLE = {1: True, 0: False, -1: None}
 
 
-def examination_summary(results: ModelResults) -> dict[str, Any]:
+def attractors_summary(results: ModelResults) -> dict[str, Any]:
     """Everything about the first search of ``results`` that is a number or a sentence; unknown is None.
 
     The images are not in it: they are in the report and in the result folder.
@@ -34,7 +33,7 @@ def examination_summary(results: ModelResults) -> dict[str, Any]:
     found = triviality(limits)
     return jsonable(
         {
-            "kind": KIND,
+            "kind": "separatrix attractors",
             **limits.provenance,
             "starts": {"words": next(iter(results.searches)), **limits.provenance.get("starts", {})},
             "protocol": limits.protocol.to_dict(),
@@ -48,7 +47,7 @@ def examination_summary(results: ModelResults) -> dict[str, Any]:
             "triviality": {"trivial": found.trivial, "sentence": found.sentence},
             "resemblance": None
             if results.resemblance is None
-            else _resemblance(results.resemblance, results.train_names),
+            else _resemblance(results.resemblance, results.image_name),
             "sensitivity": None if results.sensitivity is None else _sensitivity(results.sensitivity),
             "notes": list(limits.notes),
             "audit": limits.audit.sentence if limits.audit else None,
@@ -117,7 +116,7 @@ def jsonable(value: Any) -> Any:
     return value
 
 
-def _resemblance(found: Resemblance, names: Sequence[str]) -> dict[str, Any]:
+def _resemblance(found: Resemblance, name_of: Callable[[int], str | None]) -> dict[str, Any]:
     columns = ("index", "coefficient", "nearest", "ratio", "p_value", "q_value", "called", "exact")
     values = (
         found.sets, found.coefficient, found.nearest, found.ratio, found.p_value, found.q_value,
@@ -125,7 +124,7 @@ def _resemblance(found: Resemblance, names: Sequence[str]) -> dict[str, Any]:
     )  # fmt: skip
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*(v.tolist() for v in values), strict=True)]
     for row in rows:
-        row["nearest_name"] = names[row["nearest"]] if names else None
+        row["nearest_name"] = name_of(row["nearest"])
     return {
         "outcome": str(found.outcome),
         "verdict": found.verdict,

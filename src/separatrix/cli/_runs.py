@@ -1,0 +1,100 @@
+"""``separatrix runs`` and ``separatrix report``: what is there, and its pages made again."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from separatrix.cli._exit_codes import ExitCode
+from separatrix.cli._options import Json, NoFigures, Quiet, Traceback
+from separatrix.cli._place import RUNS
+from separatrix.cli._tables import duration, table
+from separatrix.cli._terminal import Terminal
+
+
+class Format(StrEnum):
+    """What a report is printed as."""
+
+    HTML = "html"
+    JSON = "json"
+    MARKDOWN = "md"
+
+
+def report(
+    ctx: typer.Context,
+    run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a finished run.")],
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="html: the page; json: all numbers; md: the text for a model card, or the summary."),
+    ] = Format.HTML,
+    no_figures: NoFigures = False,
+    _json: Json = False,
+    _quiet: Quiet = False,
+    _traceback: Traceback = False,
+) -> ExitCode:  # fmt: skip
+    """Make the page, the pictures and the tables of a run again, without its model.
+
+    Everything comes from what the run stored: not one map evaluation is made.
+    Prints the path of the page, or with --format the numbers or the text.
+
+    [bold]separatrix report runs/my_model-1 --format md[/bold]
+    """
+    terminal: Terminal = ctx.obj
+    from separatrix.runs import report as made_again
+    from separatrix.runs._views import REPORT, SUMMARY, as_json
+
+    view = made_again(run, figures=not no_figures, progress=terminal.progress)
+    page = run / REPORT if view.page is not None else None
+    if form is Format.HTML:
+        terminal.line(str(page or run / SUMMARY))
+    elif form is Format.JSON:
+        terminal.line(as_json(view.summary).decode().rstrip())
+    else:
+        terminal.line(view.as_markdown())
+    terminal.document({**view.summary, "folder": str(run), "report": page and str(page), "exit_code": int(ExitCode.OK)})
+    return ExitCode.OK
+
+
+def runs(
+    ctx: typer.Context,
+    place: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where runs lie, or one run.")
+    ] = RUNS,
+    _json: Json = False,
+    _quiet: Quiet = False,
+    _traceback: Traceback = False,
+) -> ExitCode:  # fmt: skip
+    """List runs with their state, recipe, model and age, the newest first.
+
+    A run that was stopped goes on when the command that began it is given again.
+    """
+    terminal: Terminal = ctx.obj
+    from separatrix.runs import listed
+
+    entries = list(listed(place))
+    if not entries:
+        terminal.show(Text(f"There are no runs in {place}."))
+    else:
+        rows = [
+            (str(each.folder), each.state, each.recipe, each.model, str(each.stages), f"{duration(each.age)} ago")
+            for each in entries
+        ]
+        terminal.show(table(("run", "state", "recipe", "model", "stages", "last stored"), rows, words=(0, 1, 2, 3)))
+    if terminal.quiet:
+        for each in entries:
+            terminal.line(f"{each.folder}\t{each.state}")
+    terminal.document(
+        {
+            "runs": [
+                {"folder": str(each.folder), "state": each.state, "recipe": each.recipe, "model": each.model,
+                 "stages": each.stages, "age_seconds": each.age}
+                for each in entries
+            ],
+            "exit_code": int(ExitCode.OK),
+        }
+    )  # fmt: skip
+    return ExitCode.OK

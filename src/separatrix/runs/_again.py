@@ -1,0 +1,85 @@
+"""The pages of runs that are there, made again from what is stored, and a list of such runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from separatrix.errors import FileError
+from separatrix.runs._attractors import attractors_view
+from separatrix.runs._run import record_of_run, reopened, state_of
+from separatrix.runs._views import View, Viewer, recorded, write_views
+from separatrix.storage import MANIFEST, PathLike
+from separatrix.work import Progress
+
+VIEWERS: dict[str, Viewer] = {"attractors": attractors_view}
+"""What makes the views of a run, by its recipe. A new recipe is entered here."""
+
+
+def report(folder: PathLike, *, figures: bool = True, progress: bool | Progress = False) -> View:
+    """Make page, pictures and tables of a run again, from what is stored there; the model is not needed.
+
+    Args:
+        folder: of a finished run.
+        figures: draw them again, as far as the run had them.
+        progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
+
+    Raises:
+        FileError: no run is there, it is not finished, or something that it stored is damaged.
+
+    Warns:
+        FigureWarning: a picture needs what the model was not asked when the run was made.
+
+    Cost: no map evaluations.
+    """
+    with reopened(folder) as run:
+        if not run.finished:
+            raise FileError(f"The run in {folder} was stopped; run the same command again, it goes on where it was.")
+        run.record["figures"] = False
+        return write_views(run, VIEWERS[run.plan["recipe"]], recorded(run), figures=figures, progress=progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEntry:
+    """One run of a list.
+
+    Attributes:
+        folder: where it is.
+        recipe: what kind of run it is.
+        model: names of the models that it is of.
+        state: ``finished``, ``running`` or ``stopped``.
+        stages: how many are stored.
+        age: seconds since something was last stored.
+    """
+
+    folder: Path
+    recipe: str
+    model: str
+    state: str
+    stages: int
+    age: float
+
+
+def listed(place: PathLike) -> Iterator[RunEntry]:
+    """The runs in a folder, and the folder itself if it is one, newest first."""
+    folders = [Path(place), *(path for path in Path(place).iterdir() if path.is_dir())] if Path(place).is_dir() else []
+    found = []
+    for folder in folders:
+        with suppress(FileError):
+            record = record_of_run(folder)
+            model = record["plan"].get("model", {})
+            names = [model["name"]] if "name" in model else [each["name"] for each in model.values()]
+            found.append(
+                RunEntry(
+                    folder=folder,
+                    recipe=str(record["plan"]["recipe"]),
+                    model=" and ".join(map(str, names)),
+                    state=state_of(folder, record),
+                    stages=len(record["stages"]),
+                    age=time.time() - (folder / MANIFEST).stat().st_mtime,
+                )
+            )
+    yield from sorted(found, key=lambda entry: entry.age)

@@ -1,0 +1,294 @@
+"""A run is a folder: what was asked for (its plan), what was computed (its stages), and pages, pictures and tables made of these.
+
+Each stage is stored as soon as it is there, whole or not at all, and listed with its checksum in the manifest. Who opens the run again
+with the same plan gets the stages that are stored and computes the others. So a run that was killed goes on where it stopped; one
+that is finished costs nothing; and no result is ever used for another model, other data or other rules than it is of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from separatrix.errors import DamageWarning, FileError
+from separatrix.runs._plan import Plan, in_words
+from separatrix.storage import MANIFEST, ROOM, PathLike, Reservation, at_work_on, hold, load_result, save_result
+from separatrix.storage._manifest import ON_ITS_WAY, UNFINISHED, kind_of, manifest_of, write_whole_file, writer
+
+T = TypeVar("T")
+
+RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+_RECORD = "result.json"
+
+
+class OtherPlan(FileError):
+    """In that place is a run of another model, of other data or by other rules."""
+
+
+class Run:
+    """One run, open for whoever computes it (:func:`opened`) or makes pages of it (:func:`reopened`).
+
+    Attributes:
+        place: where it is; None keeps nothing.
+        record: its manifest.
+        replaces: something is there that goes when the first stage of this run is stored.
+    """
+
+    def __init__(self, place: Reservation | None, record: dict[str, Any], *, replaces: bool = False) -> None:
+        self.place, self.record, self.replaces = place, record, replaces
+        self.folder = None if place is None else place.target
+        self._held: dict[str, Any] = {}
+
+    @property
+    def plan(self) -> Mapping[str, Any]:
+        """What it is of."""
+        plan: Mapping[str, Any] = self.record["plan"]
+        return plan
+
+    @property
+    def finished(self) -> bool:
+        """Everything of it is stored."""
+        return bool(self.record["state"] == FINISHED)
+
+    def stage(self, name: str, make: Callable[[], T]) -> T:
+        """What ``make`` gives, from the folder if it is stored there, else computed and stored.
+
+        It is always read back, so that who goes on after a break has the same to go on with as who never stopped.
+
+        Raises:
+            FileError: it cannot be written.
+
+        Warns:
+            DamageWarning: what is stored is damaged; it is computed again.
+        """
+        if name not in self._held:
+            if name in self.record["stages"]:
+                try:
+                    return cast(T, self.load(name))
+                except FileError as error:
+                    warnings.warn(f"{error} It is computed again.", DamageWarning, stacklevel=2)
+            self.renew(name, make())
+        return cast(T, self.load(name))
+
+    def renew(self, name: str, value: Any) -> None:
+        """Store a stage anew, in the place of what is there."""
+        if self.folder is None:
+            self._held[name] = value
+        else:
+            self._store(name, value)
+
+    def load(self, name: str) -> Any:
+        """A stage that is there.
+
+        Raises:
+            FileError: it is not, or it is damaged.
+        """
+        if name not in self._held:
+            if name not in self.record["stages"]:
+                raise FileError(f"The run has no stage {name!r}; run it again to the end.")
+            assert self.folder is not None
+            if _checksum(self.folder / name) != self.record["stages"][name]:
+                raise FileError(f"{self.folder / name} is not what was stored there; it is damaged or was edited.")
+            self._held[name] = load_result(self.folder / name)
+        return self._held[name]
+
+    def has(self, name: str) -> bool:
+        """Is there such a stage?"""
+        return name in self._held or name in self.record["stages"]
+
+    def unfinished(self, name: str) -> Path | None:
+        """The folder for what a long stage keeps on its way; it is gone when the stage is stored."""
+        return None if self.folder is None or self.replaces else self.folder / UNFINISHED / name
+
+    def add(self, name: str, content: bytes) -> None:
+        """Put a file into the folder, or replace one that is of this run; nothing without a folder."""
+        if self.folder is not None:
+            self._take_the_place()
+            self._list(name)
+            self._put(name, content)
+
+    def finish(self) -> None:
+        """Say that all is there."""
+        self.record["state"] = FINISHED
+        if self.folder is not None:
+            self._take_the_place()
+            self._write()
+            shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
+
+    def begin(self) -> None:
+        """Make the folder, which says from now on that a run is under way; not before its time where something is replaced."""
+        if self.folder is not None and not self.replaces:
+            self._write()
+
+    def abandon(self) -> None:
+        """Remove the folder if nothing of it would be missed."""
+        if self.folder is None or self.replaces or self.record["stages"] or self.finished:
+            return
+        kept = self.folder / UNFINISHED
+        if not kept.exists() or not any(kept.iterdir()):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _store(self, name: str, value: Any) -> None:
+        assert self.folder is not None
+        assert self.place is not None
+        built, target = self.place.new / name, self.folder / name
+        shutil.rmtree(built, ignore_errors=True)
+        save_result(value, built, overwrite=True)
+        self._take_the_place()
+        self.record["stages"].pop(name, None)
+        self._held.pop(name, None)
+        self._list(*(f"{name}/{file}" for file in sorted(os.listdir(built))))
+        if target.exists():
+            shutil.rmtree(target)
+        built.rename(target)
+        self.record["stages"][name] = _checksum(target)
+        self._write()
+        shutil.rmtree(self.folder / UNFINISHED / name, ignore_errors=True)
+
+    def _take_the_place(self) -> None:
+        if self.replaces:
+            assert self.place is not None
+            self.place.clear()
+            self.replaces = False
+            self._write()
+
+    def _list(self, *names: str) -> None:
+        self.record["files"] = sorted({*self.record["files"], *names})
+        self._write()
+
+    def _write(self) -> None:
+        self._put(MANIFEST, (json.dumps(self.record, indent=1) + "\n").encode())
+
+    def _put(self, name: str, content: bytes) -> None:
+        assert self.folder is not None
+        try:
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            write_whole_file(self.folder, name, content)
+        except OSError as error:
+            raise FileError(
+                f"Writing {self.folder / name} failed ({error.strerror or error}); free some space or choose another disk."
+            ) from error
+
+
+@contextmanager
+def opened(out: PathLike | None, plan: Plan, *, overwrite: bool = False) -> Iterator[Run]:
+    """Open the run at ``out``, new or to go on with; nobody else can meanwhile.
+
+    Args:
+        out: its folder, or a reservation of it (`separatrix.storage.reserve`); None keeps nothing.
+        plan: what it is of.
+        overwrite: begin anew where an earlier run is. That one is removed when the first stage of the new one is stored.
+
+    Raises:
+        OtherPlan: the run there is of something else.
+        FileError: there is something else, or nobody can write there.
+    """
+    if out is None:
+        yield Run(None, _fresh(plan, ""))
+        return
+    with hold(out, kind=kind_named(plan.recipe), overwrite=overwrite, run=True, room=ROOM) as place:
+        try:
+            run = _begun(place, plan)
+        except OtherPlan:
+            if place.another is None:
+                raise
+            run = _begun(place.another(), plan)
+        run.begin()
+        try:
+            yield run
+        finally:
+            run.abandon()
+
+
+@contextmanager
+def reopened(folder: PathLike) -> Iterator[Run]:
+    """Open a run that is there, whatever it is of, to make its pages anew.
+
+    Raises:
+        FileError: no run is there, or another process is at work on it.
+    """
+    record = record_of_run(folder)
+    with hold(folder, kind=record["kind"], overwrite=False, run=True, room=ROOM) as place:
+        yield Run(place, record)
+
+
+def record_of_run(folder: PathLike) -> dict[str, Any]:
+    """The manifest of a run.
+
+    Raises:
+        FileError: no run is there.
+    """
+    record = manifest_of(Path(folder))
+    if not _is_a_run(record):
+        kind = kind_of(Path(folder)) if Path(folder).is_dir() else None
+        said = f"a {kind} without a plan, perhaps of an earlier version" if kind else "no run of separatrix"
+        raise FileError(f"{folder} holds {said}; give the folder of a run.")
+    return record
+
+
+def state_of(folder: PathLike, record: Mapping[str, Any]) -> str:
+    """``finished``, ``running``, or ``stopped``: begun by a process that has ended."""
+    if record["state"] == FINISHED:
+        return FINISHED
+    return RUNNING if at_work_on(folder) else STOPPED
+
+
+def kind_named(recipe: str) -> str:
+    """The kind of a run's folder, as in its manifest.
+
+    >>> kind_named("attractors")
+    'separatrix attractors'
+    """
+    return f"separatrix {recipe}"
+
+
+def _begun(place: Reservation, plan: Plan) -> Run:
+    """A run at this place: the one that is there if it has this plan, else a new one if it may replace what is there."""
+    record = _fresh(plan, place.key)
+    if not os.path.lexists(place.target):
+        return Run(place, record)
+    if place.overwrite or not any(place.target.iterdir()):
+        return Run(place, record, replaces=True)
+    earlier = manifest_of(place.target)
+    if not _is_a_run(earlier):
+        raise FileError(f"{place.asked} already exists; choose another folder, or remove it first.")
+    different = plan.differences(earlier["plan"])
+    if different:
+        raise OtherPlan(
+            f"{place.asked} holds a run of something else (it differs in {in_words(different)}); choose another folder, or pass "
+            "overwrite=True to begin anew."
+        )
+    return Run(place, {**record, **{key: earlier[key] for key in ("state", "stages", "files", "figures")}})
+
+
+def _fresh(plan: Plan, key: str) -> dict[str, Any]:
+    return {
+        "written_by": writer(),
+        "kind": kind_named(plan.recipe),
+        "state": RUNNING,
+        "asked": key,
+        "plan": plan.to_dict(),
+        "stages": {},
+        "files": [MANIFEST, ON_ITS_WAY],
+        "figures": False,
+    }
+
+
+def _is_a_run(record: Mapping[str, Any]) -> bool:
+    shapes = {"kind": str, "state": str, "plan": dict, "stages": dict, "files": list, "figures": bool}
+    return all(isinstance(record.get(key), kind) for key, kind in shapes.items())
+
+
+def _checksum(folder: Path) -> str:
+    """SHA-256 of the record of a stage, which holds those of all that it consists of."""
+    try:
+        return hashlib.sha256((folder / _RECORD).read_bytes()).hexdigest()
+    except OSError as error:
+        raise FileError(f"{folder} cannot be read ({error.strerror}); it is damaged.") from error

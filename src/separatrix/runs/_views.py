@@ -1,0 +1,115 @@
+"""From the stages of a run to what people read: summary.json, the page, pictures, cards. No view asks the model what was not asked before.
+
+A *view* is made of stored stages alone. What pictures need of the model beyond these (decoded attractors, arrows of a portrait) it
+asks a `RecordedField`, whose answers are stored with the run. So `separatrix report` makes all of it again without the model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from separatrix.errors import FileError
+from separatrix.field import Answers, LatentField, RecordedField
+from separatrix.report._drawing import NOT_ASKED_FOR, draw_into, illustrate, with_missing
+from separatrix.report._figures import Plan as Figures
+from separatrix.report._markdown import escaped
+from separatrix.report._page import Page, Picture
+from separatrix.report._write import rendered
+from separatrix.runs._run import Run
+from separatrix.work import Progress
+
+REPORT, SUMMARY, ANSWERS = "report.html", "summary.json", "answers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What is to be written of a run.
+
+    Attributes:
+        summary: JSON-ready, all numbers.
+        figures: what to call for each picture, by the name of its file.
+        page: from the pictures that were drawn to the page; None where there is none.
+        files: others, by their names.
+    """
+
+    summary: Mapping[str, Any]
+    figures: Figures = field(default_factory=dict)
+    page: Callable[[Mapping[str, Picture]], Page] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def as_markdown(self) -> str:
+        """The text for a model card where there is one, else the statement of the page."""
+        texts = [text for name, text in self.files.items() if name.endswith(".md")]
+        if texts or self.page is None:
+            return "\n".join(texts).rstrip()
+        page = self.page({})
+        return f"## {escaped(page.title)}\n\n**{escaped(page.verdict.words)}.** {escaped(page.verdict.sentence)}"
+
+
+Viewer = Callable[[Run, Mapping[str, RecordedField]], View]
+"""From a run and the models that it is of, by their roles, to what is written of it."""
+
+
+def recorded(run: Run, **live: LatentField) -> dict[str, RecordedField]:
+    """The models of a run by their roles, with all answers that are stored; ``live`` ones can answer more."""
+    stored = [name.removeprefix(f"{ANSWERS}-") for name in run.record["stages"] if name.startswith(f"{ANSWERS}-")]
+    fields = {}
+    for role in dict.fromkeys([*live, *stored]):
+        known: Answers | None = None
+        if run.has(_stage(role)):
+            with suppress(FileError):  # damaged: a live model answers again
+                known = run.load(_stage(role))
+        if role in live or known is not None:
+            fields[role] = RecordedField(live.get(role), known)
+    return fields
+
+
+def write_views(
+    run: Run,
+    viewer: Viewer,
+    fields: Mapping[str, RecordedField],
+    *,
+    figures: bool = True,
+    progress: bool | Progress = False,
+) -> View:
+    """Write what is to be read of a run, the numbers first; a run whose views are all there is left as it is.
+
+    Warns:
+        FigureWarning: a figure is missing.
+
+    Cost: that of the figures, as far as the fields do not know the answers.
+    """
+    view = viewer(run, fields)
+    if run.folder is None:
+        return view
+    if run.finished and (not figures or run.record.get("figures")):
+        return view
+    run.add(SUMMARY, as_json(view.summary))
+    for name, text in view.files.items():
+        run.add(name, text.encode("utf-8"))
+    if view.page is not None:
+        missing = () if figures else (NOT_ASKED_FOR,)
+        run.add(REPORT, rendered(with_missing(view.page({}), missing)).encode("utf-8"))
+    if figures and view.page is not None:
+        drawn = illustrate(run.add, REPORT, view.figures, view.page, progress=progress)
+    elif figures:
+        drawn = draw_into(run.add, view.figures, progress=progress)
+    run.record["figures"] = bool(figures and not drawn.missing)
+    for role, each in fields.items():
+        if each.asked:
+            run.renew(_stage(role), each.answers)
+    run.finish()
+    return view
+
+
+def as_json(record: Mapping[str, Any]) -> bytes:
+    """The text of a JSON file, for people too."""
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def _stage(role: str) -> str:
+    return f"{ANSWERS}-{role}"
