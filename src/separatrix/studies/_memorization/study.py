@@ -28,7 +28,7 @@ from separatrix.studies._resemblance_words import Outcome
 _SAMPLE = 1000
 
 
-storable(Variety)  # numerics announce nothing
+storable(EffectiveDimension)  # numerics announce nothing
 
 
 @storable
