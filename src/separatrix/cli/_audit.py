@@ -13,13 +13,13 @@ from separatrix.cli._chosen_model import ChosenModel, takes_model
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import OUTPUT_PANEL, BatchSize, Json, NoFigures, Overwrite, Quiet, Scale, Seed, Traceback
 from separatrix.cli._parsing import parsed_size, usage_error
-from separatrix.cli._place import reserved_run
+from separatrix.cli._place import name_of_run, reserved_run
 from separatrix.cli._tables import duration, heading, labelled, number, table
 from separatrix.cli._terminal import Terminal
 
 if TYPE_CHECKING:
     from separatrix.field import LatentField
-    from separatrix.runs._audit_run import AuditRun, DataFreeRun
+    from separatrix.runs import AuditRun, DataFreeRun
 
 _NAMED = 10  # images that are named in the terminal
 _DATA, _RULES, _FREE = "The data", "The rules", "Without training data"
@@ -131,16 +131,16 @@ def audit(
 
     from separatrix.data import load_images
     from separatrix.protocol import Protocol
-    from separatrix.runs._audit_run import KIND, KIND_DATA_FREE, run_audit, run_data_free
+    from separatrix.runs import audit as run_audit
+    from separatrix.runs import audit_without_data
 
     place = reserved_run(
         ctx,
         out,
-        model,
-        kind=KIND_DATA_FREE if data_free else KIND,
+        f"audit-{name_of_run(model.spec)}",
+        recipe="audit without data" if data_free else "audit",
         overwrite=overwrite,
-        reads=(train, held_out, suspects),
-        prefix="audit-",
+        reads=(*model.reads, train, held_out, suspects),
     )
     field = model.load()
     images = {
@@ -159,7 +159,7 @@ def audit(
         "progress": terminal.progress,
     }
     if data_free:
-        free = run_data_free(
+        free = audit_without_data(
             field, suspects=images["suspects"], held_out=images["held_out"], starts=noise or 1000, **common
         )
         like = free.appearance.resemblance
@@ -259,12 +259,13 @@ def _ended(
     terminal: Terminal, run: AuditRun | DataFreeRun, code: ExitCode, words: list[Any], decision: str
 ) -> ExitCode:
     """Everything is said; of it ``decision`` alone stays with ``--quiet``."""
+    assert run.folder is not None
     report = run.folder / "report.html"
     terminal.show(*words, Text(f"{duration(run.seconds)}; report, numbers and model-card section in", style="dim"))
     terminal.line(decision if terminal.quiet else str(report))
     terminal.document(
         {
-            **run.record,
+            **run.summary,
             "folder": str(run.folder),
             "report": str(report),
             "seconds": run.seconds,

@@ -53,9 +53,9 @@ def demo(
     [bold]separatrix demo --out my-demo[/bold], then open my-demo/report.html.
     """
     terminal: Terminal = ctx.obj
-    from separatrix.runs._demo import KIND, run_demo
+    from separatrix.runs import demo as run_demo
 
-    place = reserved(ctx, out, kind=KIND, overwrite=overwrite)
+    place = reserved(ctx, out, kind="separatrix demo", run=True, overwrite=overwrite)
     found = run_demo(place, seed=seed, quick=quick, figures=not no_figures, progress=terminal.progress)
     ranges = [_radii(out / model.name) for model in found.models]
     terminal.show(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from typing import Protocol as Interface
+from typing import runtime_checkable
 
 import torch
 from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ _COLUMNS = 4
 _MOST = 24
 
 
+@runtime_checkable
 class Images(Interface):
     """Images by their row numbers: a tensor, or whatever keeps some of many."""
 
@@ -80,10 +82,10 @@ def attractor_gallery(
         )
     if nearest is None:
         assert isinstance(train, Tensor)
-        rows = most_similar(images, train).index
+        beside = most_similar(images, train).index
     else:
-        rows = nearest[shown]
-    partners = train[rows].detach().to("cpu", torch.float64)
+        beside = nearest[shown]
+    partners = train[beside].detach().to("cpu", torch.float64)
     cosines = torch.nn.functional.cosine_similarity(images.flatten(1), partners.flatten(1))
     shades = value_range(images, partners)
     pairs = zip(to_rgb(images, shades), to_rgb(partners, shades), strict=True)
@@ -98,7 +100,7 @@ def attractor_gallery(
         x, y = across * (place % _COLUMNS), down * (place // _COLUMNS)
         label, hue = names[index].label, colour(names[index].rank)
         place_picture(axes, pair[0], x, y, hue, gid=f"attractor:{label}")
-        place_picture(axes, pair[1], x + 1.07, y, FAINT, gid=f"nearest:{label}:{int(rows[place])}")
+        place_picture(axes, pair[1], x + 1.07, y, FAINT, gid=f"nearest:{label}:{int(beside[place])}")
         axes.text(x, y - 0.08, label, color=hue, fontweight="bold", fontsize=12, va="bottom")
         axes.text(
             x + 2.07,

@@ -134,7 +134,7 @@ def given_back_words(audit: MemorizationAudit, most: int = NAMED) -> tuple[str, 
 
 
 def copies_listed(
-    words: str, called: Tensor, exact: Tensor, names: Sequence[str], most: int = NAMED
+    words: str, called: Tensor, exact: Tensor, names: Mapping[int, str], most: int = NAMED
 ) -> tuple[str, ...]:
     """A sentence on the images that are exact copies and one on the other called ones, by name or else by row number.
 

@@ -59,9 +59,10 @@ class ChosenImages:
         """Images by their row numbers among all."""
         return self.pixels[self._places(rows)]
 
-    def name(self, row: int) -> str | None:
-        """The name of an image; None if it has none."""
-        return self.names[int(self._places(torch.tensor([row])))] if self.names else None
+    @property
+    def by_row(self) -> dict[int, str]:
+        """The names by their row numbers; empty if there are none."""
+        return dict(zip(self.rows.tolist(), self.names, strict=False))
 
     def _places(self, rows: Tensor) -> Tensor:
         places = torch.searchsorted(self.rows, rows.to(self.rows)).clamp(max=len(self.rows) - 1)
@@ -116,7 +117,7 @@ class ModelResults:
 
     def image_name(self, row: int) -> str | None:
         """The name of an image of ``train``, such as its file; None if it has none beyond its row number."""
-        return self.train.name(row) if isinstance(self.train, ChosenImages) else None
+        return self.train.by_row.get(row) if isinstance(self.train, ChosenImages) else None
 
     @property
     def limits(self) -> LimitSets:

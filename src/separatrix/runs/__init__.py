@@ -2,16 +2,25 @@
 
 from separatrix.runs._again import RunEntry, listed, report
 from separatrix.runs._attractors import AttractorsRun, attractors
+from separatrix.runs._audit import AuditRun, audit
+from separatrix.runs._data_free import DataFreeRun, audit_without_data
+from separatrix.runs._demo import DemoResult, demo
 from separatrix.runs._plan import Plan
 from separatrix.runs._run import OtherPlan, Run, opened, record_of_run, reopened, state_of
 
 __all__ = [
     "AttractorsRun",
+    "AuditRun",
+    "DataFreeRun",
+    "DemoResult",
     "OtherPlan",
     "Plan",
     "Run",
     "RunEntry",
     "attractors",
+    "audit",
+    "audit_without_data",
+    "demo",
     "listed",
     "opened",
     "record_of_run",

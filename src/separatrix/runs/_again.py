@@ -7,15 +7,24 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from separatrix.errors import FileError
 from separatrix.runs._attractors import attractors_view
+from separatrix.runs._audit import audit_view
+from separatrix.runs._data_free import data_free_view
+from separatrix.runs._demo import demo_view
 from separatrix.runs._run import record_of_run, reopened, state_of
 from separatrix.runs._views import View, Viewer, recorded, write_views
 from separatrix.storage import MANIFEST, PathLike
 from separatrix.work import Progress
 
-VIEWERS: dict[str, Viewer] = {"attractors": attractors_view}
+VIEWERS: dict[str, Viewer[Any]] = {
+    "attractors": attractors_view,
+    "audit": audit_view,
+    "audit without data": data_free_view,
+    "demo": demo_view,
+}
 """What makes the views of a run, by its recipe. A new recipe is entered here."""
 
 
@@ -39,7 +48,8 @@ def report(folder: PathLike, *, figures: bool = True, progress: bool | Progress 
         if not run.finished:
             raise FileError(f"The run in {folder} was stopped; run the same command again, it goes on where it was.")
         run.record["figures"] = False
-        return write_views(run, VIEWERS[run.plan["recipe"]], recorded(run), figures=figures, progress=progress)
+        view: View = write_views(run, VIEWERS[run.plan["recipe"]], recorded(run), figures=figures, progress=progress)
+        return view
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +80,7 @@ def listed(place: PathLike) -> Iterator[RunEntry]:
     for folder in folders:
         with suppress(FileError):
             record = record_of_run(folder)
-            model = record["plan"].get("model", {})
+            model = record["plan"]["model"]
             names = [model["name"]] if "name" in model else [each["name"] for each in model.values()]
             found.append(
                 RunEntry(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from separatrix.report._markdown import escaped
 from separatrix.report._memorization import copies_listed
 from separatrix.studies._probing.appearance import Appearance
 
 
-def data_free_card(found: Appearance, name: str, starts: int, names: Sequence[str] = ()) -> str:
+def data_free_card(found: Appearance, name: str, starts: int, names: Mapping[int, str]) -> str:
     """A Markdown section: what was looked at, what was found, and what cannot be concluded from it.
 
     ``names``: of the suspected images, if they have some.

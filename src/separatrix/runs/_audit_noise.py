@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,7 +66,7 @@ def noise_record(audit: MemorizationAudit) -> dict[str, Any] | None:
     }
 
 
-def names_at(names: Sequence[str], rows: Sequence[int]) -> list[str] | None:
+def names_at(names: Mapping[int, str], rows: Sequence[int]) -> list[str] | None:
     """The names of these images; None where images have no names beyond their row numbers.
 
     >>> names_at(("a.png", "b.png"), [1]), names_at((), [1])

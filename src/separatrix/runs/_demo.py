@@ -7,14 +7,13 @@ training images. So the differences between their fields are the effect of the b
 
 from __future__ import annotations
 
-import json
-import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,29 +22,32 @@ from torch import Tensor
 
 from separatrix import starts
 from separatrix.errors import ConvergenceWarning
-from separatrix.field import LatentField
+from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import find_attractors, sensitivity
 from separatrix.limitsets._assemble import versions
 from separatrix.limitsets._grid_search import grid_search
 from separatrix.limitsets._join import join_searches
 from separatrix.models import ConvAutoencoder, save_model, train_autoencoder
+from separatrix.models._checkpoint import load_model
 from separatrix.numerics import counter_random
 from separatrix.plots import Plane
 from separatrix.plots._film import TIMES
 from separatrix.report._budget import FigureBudget
 from separatrix.report._chapter import LIBRARIES
-from separatrix.report._drawing import NOT_ASKED_FOR, illustrate, with_missing
-from separatrix.report._figures import Plan, planned_figures
+from separatrix.report._figures import Plan as Figures
+from separatrix.report._figures import planned_figures
 from separatrix.report._page import Page, Picture
 from separatrix.report._results import ModelResults
 from separatrix.report._several_models import several_models_page
-from separatrix.report._write import write_report
 from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, NUMBERS, DemoModel, DemoResult, demo_headline, row_of
-from separatrix.storage import ROOM, new_folder, save_result
+from separatrix.runs._plan import Plan
+from separatrix.runs._run import Run, opened
+from separatrix.runs._views import REPORT, View, recorded, write_views
+from separatrix.storage import PathLike, storable
 from separatrix.studies._resemblance import resemblance
 from separatrix.work import Progress
 
-__all__ = ["DemoModel", "DemoResult", "run_demo"]
+__all__ = ["DemoModel", "DemoResult", "demo"]
 
 _TRAIN = 1400  # of the 1797 digits; the others are never trained on
 _CHANNELS = 16
@@ -53,8 +55,8 @@ _LEARNING_RATE = 5e-3
 _NOISE = 0.2  # standard deviation of the noise on the training inputs
 _FILMED = (3, 5, 8)  # classes of the unseen digits in the films
 _HERO = {"pure noise": "noise 2", "an unseen 3": "an unseen 3"}  # of those, what opens the page
-_REPORT, _SUMMARY = "report.html", "summary.json"
-KIND = "separatrix demo"
+RECIPE = "demo"
+_FROM = {"from-digits": FROM_DIGITS, "from-noise": FROM_NOISE}
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,16 @@ _PLANS = (
 _QUICK_PLANS = (_PLANS[0], _PLANS[2])
 
 
-def run_demo(
-    out: str | os.PathLike[str],
+@storable
+class ReconstructionErrors(NamedTuple):
+    """Mean squared reconstruction error per pixel, of training and of unseen images."""
+
+    train: float
+    unseen: float
+
+
+def demo(
+    out: PathLike,
     *,
     seed: int = 0,
     quick: bool = False,
@@ -100,76 +110,90 @@ def run_demo(
     figures: bool = True,
     progress: bool | Progress = True,
 ) -> DemoResult:
-    """Train three models, find their attractors from digits and noise, judge them, write a run directory.
+    """Train three models, find their attractors from digits and noise, judge them, write a run.
 
-    The directory appears whole or not at all: ``report.html``, ``summary.json``, and for each model a folder
-    with the weights and the search results. The figures come last (see `examine`).
+    The folder holds ``report.html``, ``summary.json``, and for each model a folder with the weights and the search results. A run that
+    was stopped goes on where it was.
 
     Args:
-        out: the run directory; must not exist yet.
+        out: the folder of the run.
         seed: of the split, the initial weights, the training and the noise. The same seed on the same machine
             gives the same numbers.
         quick: two of the models and a fifth of the work, to see that everything runs; the models are then not
             good enough to be read.
-        overwrite: replace an earlier demo at ``out``; anything else there is never touched.
+        overwrite: begin anew where an earlier demo is; anything else there is never touched.
         figures: draw them.
-        progress: show a progress bar, or move the one that is there (`separatrix.work._progress`).
+        progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
 
     Raises:
         FileError: something that is not to be replaced is at ``out``, or it cannot be written.
 
     Cost: about a quarter of a million map evaluations and 1300 small training steps; half a minute.
     """
-    target = Path(out)
     began = time.perf_counter()
-    effort, plans = (_QUICK, _QUICK_PLANS) if quick else (_FULL, _PLANS)
+    plan = Plan(recipe=RECIPE, model={"name": "three digits models"}, options={"seed": seed, "quick": quick})
     with (
         _one_thread(),
         warnings.catch_warnings(),
-        Progress.of(progress).stage("demo", 2 * len(plans) + 1) as line,
+        Progress.of(progress).stage(RECIPE, 2 * len(_PLANS) + 1) as line,
+        opened(out, plan, overwrite=overwrite) as run,
     ):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the page says it, with the reasons
-        with new_folder(out, kind=KIND, overwrite=overwrite, room=ROOM) as folder:
-            digits = _Digits.load(seed)
-            found = [_studied(plan, digits, effort, seed, folder, line) for plan in plans]
-            results = {plan.name: result for plan, (result, _) in zip(plans, found, strict=True)}
-            verdict = demo_headline(list(results.values()))
-
-            def page(drawn: Mapping[str, Picture]) -> Page:
-                return several_models_page(
-                    f"What {NUMBERS[len(plans)]} autoencoders of handwritten digits remember",
-                    verdict,
-                    list(results.values()),
-                    [
-                        {key.removeprefix(f"{name}/"): drawn[key] for key in drawn if key.startswith(f"{name}/")}
-                        for name in results
-                    ],
-                    inputs={words: digits.films[name] for words, name in _HERO.items()} if drawn else {},
-                )
-
-            write_report(folder / _REPORT, with_missing(page({}), () if figures else (NOT_ASKED_FOR,)))
-            finished = DemoResult(
-                target,
-                target / _REPORT,
-                f"{verdict.words} {verdict.sentence}",
-                tuple(row for _, row in found),
-                seed,
-                time.perf_counter() - began,
-            )
-            # Times and places change from run to run and would hide whether anything else did.
-            lasting = {
-                key: value for key, value in finished.to_dict().items() if key not in ("seconds", "folder", "report")
-            }
-            summary = {"kind": KIND, "quick": quick, **lasting, "versions": versions(*LIBRARIES)}
-            (folder / _SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if figures:
-            illustrate(target / _REPORT, _planned(results, effort.resolution), page, progress=line)
-    return replace(finished, seconds=time.perf_counter() - began)
+        digits, effort, plans = _Digits.load(seed), *_work(quick)
+        fields = {each.name: _studied(run, each, digits, effort, seed, line) for each in plans}
+        view = write_views(run, demo_view, recorded(run, **fields), figures=figures, progress=line)
+        assert run.folder is not None
+        return DemoResult(
+            run.folder, run.folder / REPORT, view.summary["verdict"], view.rows, seed, time.perf_counter() - began
+        )
 
 
-def _planned(results: Mapping[str, ModelResults], resolution: int) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class DemoView(View):
+    """The same with one row per model."""
+
+    rows: tuple[DemoModel, ...]
+
+
+def demo_view(run: Run, fields: Mapping[str, RecordedField]) -> DemoView:
+    """Everything that is written of such a run."""
+    seed, quick = run.plan["options"]["seed"], run.plan["options"]["quick"]
+    digits, effort, plans = _Digits.load(seed), *_work(quick)
+    found = {plan.name: _results(run, plan, digits, fields[plan.name]) for plan in plans}
+    results = {name: of_one for name, (of_one, _) in found.items()}
+    verdict = demo_headline(list(results.values()))
+    rows = tuple(row_of(plan.name, plan.latent_dim, found[plan.name][1], results[plan.name]) for plan in plans)
+
+    def page(drawn: Mapping[str, Picture]) -> Page:
+        return several_models_page(
+            f"What {NUMBERS[len(plans)]} autoencoders of handwritten digits remember",
+            verdict,
+            list(results.values()),
+            [
+                {key.removeprefix(f"{name}/"): drawn[key] for key in drawn if key.startswith(f"{name}/")}
+                for name in results
+            ],
+            inputs={words: digits.films[name] for words, name in _HERO.items()} if drawn else {},
+        )
+
+    summary = {
+        "kind": f"separatrix {RECIPE}",
+        "quick": quick,
+        "verdict": f"{verdict.words} {verdict.sentence}",
+        "models": [asdict(row) for row in rows],
+        "seed": seed,
+        "versions": versions(*LIBRARIES),
+    }
+    return DemoView(summary=summary, figures=_planned(results, effort.resolution), page=page, rows=rows)
+
+
+def _work(quick: bool) -> tuple[_Effort, tuple[_Plan, ...]]:
+    return (_QUICK, _QUICK_PLANS) if quick else (_FULL, _PLANS)
+
+
+def _planned(results: Mapping[str, ModelResults], resolution: int) -> Figures:
     """The figures of all models, each in the folder of its model. What they cost is known here, and small."""
-    plan: Plan = {}
+    plan: Figures = {}
     for name, of_one in results.items():
         budget = FigureBudget(portrait=resolution**2, film=len(of_one.inputs) * max(TIMES), basins=0, steps=1.0)
         plan |= {f"{name}/{figure}": make for figure, make in planned_figures(of_one, budget).items()}
@@ -206,55 +230,62 @@ class _Digits:
         return cls(train, train[ten], unseen, films)
 
 
-def _studied(
-    plan: _Plan, digits: _Digits, effort: _Effort, seed: int, folder: Path, progress: Progress
-) -> tuple[ModelResults, DemoModel]:
-    """Everything about one model; its files are in ``folder / plan.name`` afterwards."""
+def _studied(run: Run, plan: _Plan, digits: _Digits, effort: _Effort, seed: int, progress: Progress) -> LatentField:
+    """Train one model, search its field and judge what is found; every stage is in the folder ``plan.name`` of the run."""
     train = digits.ten if plan.only_ten else digits.train
-    place = folder / plan.name
-    place.mkdir()
     with progress.stage(f"{plan.title}: training", 1):
-        model = _trained(plan, train, effort, seed, progress)
-    save_model(model, place / "model.safetensors")
-    field = model.field(plan.title)
+        weights = run.file(
+            f"{plan.name}/model.safetensors",
+            lambda path: save_model(_trained(plan, train, effort, seed, progress), path),
+        )
+    assert weights is not None
+    field = load_model(weights).eval().field(plan.title)
     with progress.stage(f"{plan.title}: searching", 3 + (plan.latent_dim == 2)):
         encoded = starts.encoded(digits.unseen[: effort.starts])
         latents = field.encode(train).detach()
         noise = starts.gaussian(effort.starts, seed=seed, std=float(latents.std(correction=0)))
-        searches = {
-            FROM_DIGITS: find_attractors(field, encoded, progress=progress),
-            FROM_NOISE: find_attractors(field, noise, progress=progress),
-        }
         # What only noise reaches is stored as well: the verdict must be on all attractors that the page shows.
-        together = join_searches(list(searches.values()))
-        grid = None
-        if plan.latent_dim == 2:
-            grid = grid_search(field, Plane.of(together).extent(together, latents), effort.grid, progress=progress)
-        errors = (_error(field, train), _error(field, digits.unseen))
-        results = ModelResults(
-            title=plan.title,
-            subtitle=(
-                f"a convolutional autoencoder with {plan.latent_dim} latent numbers, trained on {len(train):,} digits"
-            ),
-            latent_field=field,
-            searches=searches,
-            together=together,
-            train=train,
-            resemblance=resemblance(field, together, train, digits.unseen, seed=seed),
-            sensitivity=sensitivity(field, encoded, limit=effort.sensitivity, progress=progress),
-            grid=grid,
-            inputs=digits.films,
-            facts={
-                "latent numbers": str(plan.latent_dim),
-                "training images": f"{len(train):,}",
-                "error, training / unseen": " / ".join(f"{error:.4f}" for error in errors),
-            },
+        together = join_searches(
+            [
+                run.stage(f"{plan.name}/{name}", partial(find_attractors, field, source, progress=progress))
+                for name, source in zip(_FROM, (encoded, noise), strict=True)
+            ]
         )
-        save_result(searches[FROM_DIGITS], place / "from-digits")
-        save_result(searches[FROM_NOISE], place / "from-noise")
-        if grid is not None:
-            save_result(grid.limits, place / "grid")
-    return results, row_of(plan.name, plan.latent_dim, errors, results)
+        if plan.latent_dim == 2:
+            extent = Plane.of(together).extent(together, latents)
+            run.stage(f"{plan.name}/grid", lambda: grid_search(field, extent, effort.grid, progress=progress))
+        run.stage(
+            f"{plan.name}/errors", lambda: ReconstructionErrors(_error(field, train), _error(field, digits.unseen))
+        )
+        run.stage(f"{plan.name}/resemblance", lambda: resemblance(field, together, train, digits.unseen, seed=seed))
+        run.stage(
+            f"{plan.name}/sensitivity", lambda: sensitivity(field, encoded, limit=effort.sensitivity, progress=progress)
+        )
+    return field
+
+
+def _results(run: Run, plan: _Plan, digits: _Digits, field: RecordedField) -> tuple[ModelResults, ReconstructionErrors]:
+    """What is stored about one model."""
+    train = digits.ten if plan.only_ten else digits.train
+    errors: ReconstructionErrors = run.load(f"{plan.name}/errors")
+    searches = {words: run.load(f"{plan.name}/{name}") for name, words in _FROM.items()}
+    return ModelResults(
+        title=plan.title,
+        subtitle=f"a convolutional autoencoder with {plan.latent_dim} latent numbers, trained on {len(train):,} digits",
+        latent_field=field,
+        searches=searches,
+        together=join_searches(list(searches.values())),
+        train=train,
+        resemblance=run.load(f"{plan.name}/resemblance"),
+        sensitivity=run.load(f"{plan.name}/sensitivity"),
+        grid=run.load(f"{plan.name}/grid") if plan.latent_dim == 2 else None,
+        inputs=digits.films,
+        facts={
+            "latent numbers": str(plan.latent_dim),
+            "training images": f"{len(train):,}",
+            "error, training / unseen": f"{errors.train:.4f} / {errors.unseen:.4f}",
+        },
+    ), errors
 
 
 def _trained(plan: _Plan, train: Tensor, effort: _Effort, seed: int, progress: Progress) -> ConvAutoencoder:

@@ -77,6 +77,18 @@ class Run:
             self.renew(name, make())
         return cast(T, self.load(name))
 
+    def file(self, name: str, make: Callable[[Path], Any]) -> Path | None:
+        """A stage that is one file, such as the weights of a model: its path; ``make`` writes it. None without a folder."""
+        if self.folder is None:
+            return None
+        if self.record["stages"].get(name) != _checksum(self.folder / name, missing=""):
+            assert self.place is not None
+            built = self.place.new / Path(name).name
+            self.place.new.mkdir(parents=True, exist_ok=True)
+            make(built)
+            self._move(built, name, [name])
+        return self.folder / name
+
     def renew(self, name: str, value: Any) -> None:
         """Store a stage anew, in the place of what is there."""
         if self.folder is None:
@@ -136,18 +148,27 @@ class Run:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _store(self, name: str, value: Any) -> None:
-        assert self.folder is not None
         assert self.place is not None
-        built, target = self.place.new / name, self.folder / name
+        built = self.place.new / Path(name).name
         shutil.rmtree(built, ignore_errors=True)
         save_result(value, built, overwrite=True)
+        self._move(built, name, [f"{name}/{file}" for file in sorted(os.listdir(built))])
+
+    def _move(self, built: Path, name: str, files: list[str]) -> None:
+        """Put a stage in its place. From here on a process that is killed has either all of it or will make it again."""
+        assert self.folder is not None
+        target = self.folder / name
         self._take_the_place()
         self.record["stages"].pop(name, None)
         self._held.pop(name, None)
-        self._list(*(f"{name}/{file}" for file in sorted(os.listdir(built))))
-        if target.exists():
-            shutil.rmtree(target)
-        built.rename(target)
+        self._list(*files)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(built, target)
+        except OSError as error:
+            raise self._unwritten(target, error) from error
         self.record["stages"][name] = _checksum(target)
         self._write()
         shutil.rmtree(self.folder / UNFINISHED / name, ignore_errors=True)
@@ -172,9 +193,11 @@ class Run:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             write_whole_file(self.folder, name, content)
         except OSError as error:
-            raise FileError(
-                f"Writing {self.folder / name} failed ({error.strerror or error}); free some space or choose another disk."
-            ) from error
+            raise self._unwritten(self.folder / name, error) from error
+
+    @staticmethod
+    def _unwritten(path: Path, error: OSError) -> FileError:
+        return FileError(f"Writing {path} failed ({error.strerror or error}); free some space or choose another disk.")
 
 
 @contextmanager
@@ -286,9 +309,11 @@ def _is_a_run(record: Mapping[str, Any]) -> bool:
     return all(isinstance(record.get(key), kind) for key, kind in shapes.items())
 
 
-def _checksum(folder: Path) -> str:
-    """SHA-256 of the record of a stage, which holds those of all that it consists of."""
+def _checksum(stage: Path, missing: str | None = None) -> str:
+    """SHA-256 of a file, or of the record of a result, which holds those of all that it consists of."""
     try:
-        return hashlib.sha256((folder / _RECORD).read_bytes()).hexdigest()
+        return hashlib.sha256((stage / _RECORD if stage.is_dir() else stage).read_bytes()).hexdigest()
     except OSError as error:
-        raise FileError(f"{folder} cannot be read ({error.strerror}); it is damaged.") from error
+        if missing is not None:
+            return missing
+        raise FileError(f"{stage} cannot be read ({error.strerror}); it is damaged.") from error

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from separatrix.errors import FileError
 from separatrix.field import Answers, LatentField, RecordedField
@@ -50,7 +50,8 @@ class View:
         return f"## {escaped(page.title)}\n\n**{escaped(page.verdict.words)}.** {escaped(page.verdict.sentence)}"
 
 
-Viewer = Callable[[Run, Mapping[str, RecordedField]], View]
+V = TypeVar("V", bound=View)
+Viewer = Callable[[Run, Mapping[str, RecordedField]], V]
 """From a run and the models that it is of, by their roles, to what is written of it."""
 
 
@@ -70,12 +71,12 @@ def recorded(run: Run, **live: LatentField) -> dict[str, RecordedField]:
 
 def write_views(
     run: Run,
-    viewer: Viewer,
+    viewer: Viewer[V],
     fields: Mapping[str, RecordedField],
     *,
     figures: bool = True,
     progress: bool | Progress = False,
-) -> View:
+) -> V:
     """Write what is to be read of a run, the numbers first; a run whose views are all there is left as it is.
 
     Warns:

@@ -3,6 +3,7 @@
 from separatrix.work._batches import Batches, out_of_memory, usual_size
 from separatrix.work._memory import available, require_room
 from separatrix.work._progress import SILENT, Bar, Moment, Progress, Sink, words_of
+from separatrix.work._stages import Stage, at_once
 
 __all__ = [
     "SILENT",
@@ -11,6 +12,8 @@ __all__ = [
     "Moment",
     "Progress",
     "Sink",
+    "Stage",
+    "at_once",
     "available",
     "out_of_memory",
     "require_room",

@@ -11,6 +11,7 @@ only they give back counts.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -32,7 +33,7 @@ from separatrix.studies._closeness import images_of
 from separatrix.studies._memorization.study import Memorization, memorization
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance_words import EXACT, Outcome
-from separatrix.work import Progress
+from separatrix.work import Progress, Stage, at_once
 
 _SAMPLE = 1000
 _NOISE = 256
@@ -63,7 +64,7 @@ class MemorizationAudit:
         exact: ``(e,)`` those of them that come back as an exact copy, see
             :data:`~separatrix.studies._resemblance_words.EXACT`.
         by_noise_alone: ``(h,)`` those of them that only attractors of noise give back.
-        names: of all training images, where they have some, such as their files in the folder; else empty.
+        names: of training images by their rows, where they have some, such as their files in the folder; else empty.
         memorization: the study behind it.
         limits: limit sets from the sampled training images.
         unseen: limit sets from as many held-out images, all if there are not more: for comparison, they decide nothing
@@ -81,7 +82,7 @@ class MemorizationAudit:
     given_back: Tensor
     exact: Tensor
     by_noise_alone: Tensor
-    names: tuple[str, ...]
+    names: Mapping[int, str]
     memorization: Memorization
     limits: LimitSets
     unseen: LimitSets
@@ -129,6 +130,7 @@ def audit_memorization(
     alpha: float = 0.05,
     seed: int = 0,
     batch_size: int | None = None,
+    stage: Stage = at_once,
     progress: bool | Progress = False,
 ) -> MemorizationAudit:
     """Does the model give back more than a share ``budget`` of its training images?
@@ -152,6 +154,8 @@ def audit_memorization(
         alpha: expected share of false calls among the attractors that are called.
         seed: of the sample and of the noise.
         batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
+        stage: is called with the name of each part of the work (limits, held_out, noise, memorization) and with what makes it; a run
+            (`separatrix.runs`) gives here what it has stored.
         progress: show a progress bar, or move the one that is there (`separatrix.work._progress`).
 
     Raises:
@@ -173,33 +177,56 @@ def audit_memorization(
     shared = overlap(trained, held, distance=distance, engine=engine, alpha=alpha, seed=seed)
     if shared.too_many:
         warnings.warn(f"The decision will be 'cannot say': {shared.sentence}", OverlapWarning, stacklevel=2)
-    total = len(shared.train)
-    sampled = shared.train[_sampled(total, sample, seed)]
+    sampled = shared.train[_sampled(len(shared.train), sample, seed)]
     # Where all held-out images are copies they are followed all the same: these starts decide nothing.
     followed = shared.held_out if len(shared.held_out) else torch.arange(len(unseen))
-    sources = (
-        starting.encoded(trained[sampled]),
-        starting.encoded(held[followed[_sampled(len(followed), len(sampled), seed)]]),
-        starting.gaussian(noise, seed=seed),
+    sources = {
+        "limits": starting.encoded(trained[sampled]),
+        "held_out": starting.encoded(held[followed[_sampled(len(followed), len(sampled), seed)]]),
+        "noise": starting.gaussian(noise, seed=seed),
+    }
+    field = field.with_batch_size(batch_size)
+    with Progress.of(progress).stage("searching from training images, held-out images and noise", 3) as line:
+
+        def search(name: str) -> LimitSets:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # the decision says it
+                return stage(name, lambda: find_attractors(field, sources[name], protocol, progress=line))
+
+        limits, beside, drawn = map(search, sources)
+    study = stage(
+        "memorization",
+        lambda: memorization(
+            field,
+            limits,
+            known,
+            unseen,
+            noise=drawn,
+            unseen=beside,
+            distance=distance,
+            engine=engine,
+            alpha=alpha,
+            seed=seed,
+            shared=shared,
+        ),
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the decision says it
-        field = field.with_batch_size(batch_size)
-        with Progress.of(progress).stage("searching from training images, held-out images and noise", 3) as line:
-            limits, beside, drawn = (find_attractors(field, source, protocol, progress=line) for source in sources)
-    study = memorization(
-        field,
-        limits,
-        known,
-        unseen,
-        noise=drawn,
-        unseen=beside,
-        distance=distance,
-        engine=engine,
-        alpha=alpha,
-        seed=seed,
-        shared=shared,
-    )
+    names = dict(enumerate(trained.own_names)) if isinstance(trained, ImageSet) else {}
+    return decided(study, (limits, beside, drawn), budget=budget, sample=sample, seed=seed, names=names)
+
+
+def decided(
+    study: Memorization,
+    searches: tuple[LimitSets, LimitSets, LimitSets],
+    *,
+    budget: float,
+    sample: int,
+    seed: int,
+    names: Mapping[int, str],
+) -> MemorizationAudit:
+    """The decision that follows from a study and its searches, from training images, held-out images and noise. No map evaluations."""
+    limits, beside, drawn = searches
+    total = len(study.resemblance.overlap.train)
+    sampled = study.resemblance.overlap.train[_sampled(total, sample, seed)]
     given_back, exact, by_noise_alone = _given_back(study)
     count, copies, alone = (int(torch.isin(sampled, images).sum()) for images in (given_back, exact, by_noise_alone))
     low, high = _interval(count, len(sampled), total)
@@ -215,7 +242,7 @@ def audit_memorization(
         given_back=given_back,
         exact=exact,
         by_noise_alone=by_noise_alone,
-        names=trained.own_names if isinstance(trained, ImageSet) else (),
+        names=names,
         memorization=study,
         limits=limits,
         unseen=beside,
