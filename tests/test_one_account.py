@@ -46,7 +46,7 @@ def program(limits, tmp_path, monkeypatch):
     """The program, whose every search is the one above."""
     np.save(tmp_path / "images.npy", every_fate.images())
     monkeypatch.chdir(tmp_path)
-    for place in ("runs._examination", "runs._audit_run", "runs._probe_run", "studies._memorization.audit"):
+    for place in ("runs._attractors", "runs._data_free", "runs._probe_run", "studies._memorization.audit"):
         monkeypatch.setattr(f"separatrix.{place}.find_attractors", lambda *_, **__: limits)
 
     def run(*arguments: str) -> str:

@@ -19,7 +19,7 @@ MULTIPLIER = 0.166372
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes seconds and has tests of its own."""
-    monkeypatch.setattr("separatrix.runs._examination._planned", lambda _results: {})
+    monkeypatch.setattr("separatrix.runs._attractors._planned", lambda _run, _results: {})
 
 
 def test_the_whole_way_on_a_map_with_a_known_answer(program, tmp_path):

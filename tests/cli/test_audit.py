@@ -87,7 +87,10 @@ def test_the_folder_explains_the_decision(audited, tmp_path):
     assert card.startswith("## Memorization\n")
     assert "**Budget exceeded.** 6 of all 12" in card
     assert len(load_result(tmp_path / "run" / "limits").attractors) == 6
-    assert audited("memory", *DATA, "--out", "run").code == ExitCode.BAD_INPUT  # nothing is replaced unasked
+    assert audited("memory", *DATA, "--out", "run").code == ExitCode.EXCEEDED  # what is stored is said again
+    assert (
+        audited("memory", *DATA, "--out", "run", "--seed", "1").code == ExitCode.BAD_INPUT
+    )  # nothing is replaced unasked
     assert audited("memory", *DATA, "--out", "run", "--overwrite").code == ExitCode.EXCEEDED
 
 

@@ -14,17 +14,17 @@ def shown(tmp_path_factory):
     """One quick demo for all tests of this file: what it printed, as tables and as JSON, and its folder."""
     from typer.testing import CliRunner
 
+    from separatrix import runs as library
     from separatrix.cli._app import app
-    from separatrix.runs import _demo as library
 
     folder = tmp_path_factory.mktemp("demo") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "_planned", lambda *_: {})
+        patch.setattr("separatrix.runs._demo._planned", lambda *_: {})
         found = []
-        run = library.run_demo
-        patch.setattr(library, "run_demo", lambda *args, **options: found.append(run(*args, **options)) or found[0])
+        run = library.demo
+        patch.setattr(library, "demo", lambda *args, **options: found.append(run(*args, **options)) or found[0])
         tables = CliRunner().invoke(app, ["demo", "--quick", "--out", str(folder), "--seed", "1"])
-        patch.setattr(library, "run_demo", lambda *_, **__: found[0])
+        patch.setattr(library, "demo", lambda *_, **__: found[0])
         document = CliRunner().invoke(
             app, ["demo", "--quick", "--out", str(folder), "--seed", "1", "--json", "--overwrite"]
         )

@@ -58,20 +58,17 @@ def test_a_place_where_nobody_may_write(program):
 
 
 def test_an_unwritable_folder_is_found_out_before_the_search(program, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "separatrix.runs._examination.find_attractors", lambda *_, **__: pytest.fail("searched in vain")
-    )
+    monkeypatch.setattr("separatrix.runs._attractors.find_attractors", lambda *_, **__: pytest.fail("searched in vain"))
     (tmp_path / "file").write_text("not a folder")
     assert program(*ARGUMENTS, "--out", "file/run").code == ExitCode.BAD_INPUT
 
 
-@pytest.mark.parametrize("step", ["save_result", "write_report"])
+@pytest.mark.parametrize("step", ["runs._run.save_result", "runs._run.write_whole_file", "storage._store.save_file"])
 def test_a_simulated_full_disk(program, tmp_path, monkeypatch, step):
     def fails(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("separatrix.runs._examination._planned", lambda _results: {})
-    monkeypatch.setattr(f"separatrix.runs._examination.{step}", fails)
+    monkeypatch.setattr(f"separatrix.{step}", fails)
     answer = program(*ARGUMENTS, "--out", "deep/down/here")
     assert answer.code == ExitCode.BAD_INPUT
     assert "No space left on device" in answer.sentence

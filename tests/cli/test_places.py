@@ -44,9 +44,9 @@ def place(program, tmp_path, monkeypatch):
     data = ("--data", "photos", "--detector", "mahalanobis", "--no-check")
     assert program("ood", "fit", "toy.py:small", *data, "--out", "detector").code == 0
     for work in (
-        "separatrix.runs._examination.find_attractors",
-        "separatrix.runs._audit_run.audit_memorization",
-        "separatrix.runs._audit_run.find_attractors",
+        "separatrix.runs._attractors.find_attractors",
+        "separatrix.runs._audit.audit_memorization",
+        "separatrix.runs._data_free.find_attractors",
         "separatrix.runs._probe_run.find_attractors",
         "separatrix.runs._demo.train_autoencoder",
         "separatrix.studies._comparison.compare",
@@ -151,9 +151,9 @@ def test_data_are_not_replaced_by_a_file(program, place, command):
 def test_numbered_runs_pass_over_what_others_are_writing(program, place, command, monkeypatch):
     """The second of two runs gets another number, at its beginning."""
     taken = []
-    for work in ("examination.find_attractors", "audit_run.audit_memorization", "probe_run.find_attractors"):
+    for work in ("_attractors.find_attractors", "_audit.audit_memorization", "_probe_run.find_attractors"):
         monkeypatch.setattr(
-            f"separatrix.{work}", lambda *_, **__: taken.append(sorted(os.listdir("runs"))) or _second(program)
+            f"separatrix.runs.{work}", lambda *_, **__: taken.append(sorted(os.listdir("runs"))) or _second(program)
         )
 
     def _second(program):

@@ -14,7 +14,7 @@ from separatrix.errors import FigureWarning
 from separatrix.plots import field_portrait
 from separatrix.report._budget import FigureBudget
 from separatrix.report._drawing import draw
-from separatrix.runs._examination import examine
+from separatrix.runs import attractors
 from separatrix.storage import foreign_entries, load_result
 from separatrix.work import Moment, Progress
 
@@ -37,7 +37,7 @@ def test_figures_cost_no_more_than_their_budget(tmp_path):
     alone = Counted()
     limits = sx.find_attractors(alone.field, STARTS)
     drawn = Counted()
-    examine(drawn.field, STARTS, out=tmp_path / "run")
+    attractors(drawn.field, STARTS, out=tmp_path / "run")
     spent = drawn.latents - alone.latents
     budget = FigureBudget.after([limits])
     assert budget.portrait == max(400, int(0.25 * limits.cost.total))
@@ -95,7 +95,7 @@ def test_a_figure_that_fails_leaves_the_run_complete(tmp_path, monkeypatch, erro
 
     monkeypatch.setattr("separatrix.report._figures.field_portrait", fails)
     with pytest.warns(FigureWarning) as warned:
-        found = examine(Counted().field, STARTS, out=tmp_path / "run")
+        found = attractors(Counted().field, STARTS, out=tmp_path / "run")
     assert torch.equal(seen["limits"].points, found.limits.points)
     assert seen["summary"] == found.summary
     assert seen["report"]
@@ -112,15 +112,15 @@ def test_a_figure_that_fails_leaves_the_run_complete(tmp_path, monkeypatch, erro
 
 
 def test_figures_may_be_left_out_and_a_finished_run_may_be_replaced(tmp_path):
-    found = examine(Counted().field, STARTS, out=tmp_path / "run", figures=False)
+    found = attractors(Counted().field, STARTS, out=tmp_path / "run", figures=False)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        "report.html", "summary.json", "limits", "manifest.json",
+        "report.html", "summary.json", "limits", "answers-model", "manifest.json",
     }  # fmt: skip
     assert "Figures were left out, as asked for." in found.report.read_text(encoding="utf-8")
-    examine(Counted().field, STARTS, out=tmp_path / "run", overwrite=True)
+    attractors(Counted().field, STARTS, out=tmp_path / "run", overwrite=True)
     assert (tmp_path / "run" / "field.png").is_file()
     assert foreign_entries(tmp_path / "run") == []
-    examine(Counted().field, STARTS, out=tmp_path / "run", overwrite=True, figures=False)
+    attractors(Counted().field, STARTS, out=tmp_path / "run", overwrite=True, figures=False)
     assert not (tmp_path / "run" / "field.png").exists()
 
 
@@ -133,7 +133,7 @@ def test_what_is_drawn_is_shown_while_it_is_drawn(tmp_path):
 
         def close(self) -> None: ...
 
-    examine(Counted().field, STARTS, out=tmp_path / "run", progress=Progress(Sink()))
+    attractors(Counted().field, STARTS, out=tmp_path / "run", progress=Progress(Sink()))
     drawing = [moment for moment in moments if "drawing the figures" in moment.stages]
     assert {"field", "shares", "steps", "spectrum"} <= {stage for moment in drawing for stage in moment.stages}
     points = [moment.done for moment in drawing if moment.stages[-1] == "evaluating the field"]

@@ -12,7 +12,7 @@ import torch
 from separatrix.errors import FileError
 from separatrix.limitsets._join import join_searches
 from separatrix.models import load
-from separatrix.runs._demo import run_demo
+from separatrix.runs import demo as run_demo
 from separatrix.storage import load_result
 from separatrix.work import Progress
 
@@ -47,9 +47,11 @@ def test_the_run_directory_is_complete(demo):
         "summary.json",
         "k2",
         "k16-ten-digits",
+        "answers-k2",
+        "answers-k16-ten-digits",
     }
     figures = {f"{name}.png" for name in ("film", "field", "nulls", "attractors", "shares", "steps", "spectrum")}
-    common = {"model.safetensors", "from-digits", "from-noise"} | figures
+    common = {"model.safetensors", "from-digits", "from-noise", "errors", "resemblance", "sensitivity"} | figures
     assert {entry.name for entry in (folder / "k2").iterdir()} == common | {"grid", "basins.png"}
     assert {entry.name for entry in (folder / "k16-ten-digits").iterdir()} == common
     assert [entry.name for entry in folder.parent.iterdir()] == [folder.name]
@@ -105,8 +107,8 @@ def test_threads_and_random_state_are_put_back(demo):
 
 
 def test_an_occupied_place_is_not_touched(demo, tmp_path):
-    with pytest.raises(FileError, match="already exists"):
-        run_demo(demo[0].folder, quick=True, progress=False)
+    with pytest.raises(FileError, match=r"holds a run of something else \(it differs in options\.seed\)"):
+        run_demo(demo[0].folder, quick=True, seed=1, progress=False)
     precious = tmp_path / "thesis"
     precious.mkdir()
     (precious / "chapter.tex").write_text("years of work")

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 import separatrix as sx
 from separatrix import ood
 from separatrix.errors import FileError
-from separatrix.runs._demo import KIND as DEMO
-from separatrix.runs._examination import examine
+from separatrix.runs import attractors
 from separatrix.storage import MANIFEST, foreign_entries, new_folder, reserve
 from separatrix.storage._manifest import kind_of
 
+DEMO = "separatrix demo"
 some = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -30,14 +30,11 @@ def writers():
     field = sx.LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=2, name="wells")
     limits = sx.find_attractors(field, sx.starts.gaussian(20))
     detector = ood.KNNDetector(field).fit_features(torch.randn(60, 2))
-    found = examine(field, sx.starts.gaussian(8)).results
 
     def run(path):
         with pytest.MonkeyPatch.context() as patch:  # what is found does not matter here, and takes time
-            patch.setattr("separatrix.runs._examination.find_attractors", lambda *_, **__: limits)
-            patch.setattr("separatrix.runs._examination._planned", lambda _results: {})
-            patch.setattr("separatrix.runs._examination.ModelResults", lambda **_: found)
-            examine(field, sx.starts.gaussian(20), out=path, overwrite=True)
+            patch.setattr("separatrix.runs._attractors.find_attractors", lambda *_, **__: limits)
+            attractors(field, sx.starts.gaussian(20), out=path, overwrite=True, figures=False)
 
     def demo(path):
         with new_folder(path, kind=DEMO, overwrite=True) as folder:
@@ -133,6 +130,7 @@ def test_a_folder_is_replaced_by_one_of_its_kind_only(writers, tmp_path, earlier
     if not manifest:
         for path in tmp_path.rglob(MANIFEST):
             path.unlink()
+        shutil.rmtree(tmp_path / "place" / "answers-model", ignore_errors=True)  # which no run had then
         if earlier == "demo":
             (tmp_path / "place" / "summary.json").write_text(json.dumps({"kind": DEMO}))
     before = files(tmp_path / "place")

@@ -31,4 +31,7 @@ class ExitCode(IntEnum):
     USAGE = (64, "the command line itself is wrong: an unknown option, a missing argument")
     BAD_INPUT = (65, "the input, the model or a file cannot be used; the sentence on stderr says what to do")
     BUG = (70, "an error that separatrix did not expect; --traceback shows where")
-    INTERRUPTED = (130, "interrupted; nothing half-written is left")
+    INTERRUPTED = (
+        130,
+        "interrupted; nothing half-written is left, and a run goes on where it was when its command is given again",
+    )

@@ -99,7 +99,7 @@ def audit(
                 distance=distance,
                 alpha=alpha,
                 seed=seed,
-                stage=run.stage,
+                stages=run,
                 progress=line,
             )
         run.stage("images", lambda: ChosenImages.of(known, _shown(found.memorization), field))

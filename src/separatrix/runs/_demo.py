@@ -131,15 +131,16 @@ def demo(
     Cost: about a quarter of a million map evaluations and 1300 small training steps; half a minute.
     """
     began = time.perf_counter()
+    effort, plans = _work(quick)
     plan = Plan(recipe=RECIPE, model={"name": "three digits models"}, options={"seed": seed, "quick": quick})
     with (
         _one_thread(),
         warnings.catch_warnings(),
-        Progress.of(progress).stage(RECIPE, 2 * len(_PLANS) + 1) as line,
+        Progress.of(progress).stage(RECIPE, 2 * len(plans) + 1) as line,
         opened(out, plan, overwrite=overwrite) as run,
     ):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the page says it, with the reasons
-        digits, effort, plans = _Digits.load(seed), *_work(quick)
+        digits = _Digits.load(seed)
         fields = {each.name: _studied(run, each, digits, effort, seed, line) for each in plans}
         view = write_views(run, demo_view, recorded(run, **fields), figures=figures, progress=line)
         assert run.folder is not None

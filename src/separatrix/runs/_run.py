@@ -141,17 +141,20 @@ class Run:
 
     def abandon(self) -> None:
         """Remove the folder if nothing of it would be missed."""
-        if self.folder is None or self.replaces or self.record["stages"] or self.finished:
+        if self.folder is None or self.replaces:
             return
-        kept = self.folder / UNFINISHED
-        if not kept.exists() or not any(kept.iterdir()):
-            shutil.rmtree(self.folder, ignore_errors=True)
+        assert self.place is not None
+        if _is_empty(self.folder, self.record):
+            self.place.clear()
 
     def _store(self, name: str, value: Any) -> None:
         assert self.place is not None
         built = self.place.new / Path(name).name
         shutil.rmtree(built, ignore_errors=True)
-        save_result(value, built, overwrite=True)
+        try:
+            save_result(value, built, overwrite=True)
+        except OSError as error:
+            raise self._unwritten(built, error) from error
         self._move(built, name, [f"{name}/{file}" for file in sorted(os.listdir(built))])
 
     def _move(self, built: Path, name: str, files: list[str]) -> None:
@@ -185,7 +188,20 @@ class Run:
         self._write()
 
     def _write(self) -> None:
-        self._put(MANIFEST, (json.dumps(self.record, indent=1) + "\n").encode())
+        assert self.folder is not None
+        assert self.place is not None
+        self.record["stages"] = dict(sorted(self.record["stages"].items()))  # whichever was made first
+        content = (json.dumps(self.record, indent=1) + "\n").encode()
+        if self.folder.exists():
+            self._put(MANIFEST, content)
+            return
+        built = self.place.new / self.folder.name  # the folder of a run is never without its manifest
+        try:
+            built.mkdir(parents=True, exist_ok=True)
+            write_whole_file(built, MANIFEST, content)
+            built.rename(self.folder)
+        except OSError as error:
+            raise self._unwritten(self.folder, error) from error
 
     def _put(self, name: str, content: bytes) -> None:
         assert self.folder is not None
@@ -283,10 +299,12 @@ def _begun(place: Reservation, plan: Plan) -> Run:
     if not _is_a_run(earlier):
         raise FileError(f"{place.asked} already exists; choose another folder, or remove it first.")
     different = plan.differences(earlier["plan"])
+    if different and _is_empty(place.target, earlier):
+        return Run(place, record)
     if different:
         raise OtherPlan(
-            f"{place.asked} holds a run of something else (it differs in {in_words(different)}); choose another folder, or pass "
-            "overwrite=True to begin anew."
+            f"{place.asked} holds a run of something else (it differs in {in_words(different)}); choose another folder, or "
+            "remove it first."
         )
     return Run(place, {**record, **{key: earlier[key] for key in ("state", "stages", "files", "figures")}})
 
@@ -302,6 +320,13 @@ def _fresh(plan: Plan, key: str) -> dict[str, Any]:
         "files": [MANIFEST, ON_ITS_WAY],
         "figures": False,
     }
+
+
+def _is_empty(folder: Path, record: Mapping[str, Any]) -> bool:
+    """Has nothing been computed there?"""
+    kept = folder / UNFINISHED
+    under_way = kept.exists() and any(kept.iterdir())
+    return not (record["stages"] or record["state"] == FINISHED or under_way)
 
 
 def _is_a_run(record: Mapping[str, Any]) -> bool:

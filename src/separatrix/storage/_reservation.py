@@ -242,8 +242,8 @@ def hold(path: PathLike, *, kind: str | None, overwrite: bool, **options: Any) -
 
 def at_work_on(path: PathLike) -> bool:
     """Is a process that lives writing to that place?"""
-    owner = Owner.read(_part_of(_followed(Path(path))) / _OWNER)
-    return owner is not None and owner.alive
+    part = _part_of(_followed(Path(path)))
+    return part in _held or _at_work(Owner.read(part / _OWNER))
 
 
 @contextmanager

@@ -3,17 +3,17 @@
 from separatrix.work._batches import Batches, out_of_memory, usual_size
 from separatrix.work._memory import available, require_room
 from separatrix.work._progress import SILENT, Bar, Moment, Progress, Sink, words_of
-from separatrix.work._stages import Stage, at_once
+from separatrix.work._stages import AtOnce, Stages
 
 __all__ = [
     "SILENT",
+    "AtOnce",
     "Bar",
     "Batches",
     "Moment",
     "Progress",
     "Sink",
-    "Stage",
-    "at_once",
+    "Stages",
     "available",
     "out_of_memory",
     "require_room",

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol as Interface
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-class Stage(Interface):
-    """Gives a part of the work by its name: made now, or kept from before."""
+class Stages(Interface):
+    """Gives the parts of a long piece of work by their names: made now, or kept from before (`separatrix.runs.Run`)."""
 
-    def __call__(self, name: str, make: Callable[[], T], /) -> T:
+    def stage(self, name: str, make: Callable[[], T], /) -> T:
         """What ``make`` gives."""
 
+    def unfinished(self, name: str, /) -> Path | None:
+        """The folder for what a part keeps on its way; None keeps nothing."""
 
-def at_once(name: str, make: Callable[[], T], /) -> T:
-    """What ``make`` gives, made now and not kept.
 
-    >>> at_once("sum", lambda: 1 + 1)
+class AtOnce:
+    """Every part is made now, and nothing is kept.
+
+    >>> AtOnce().stage("sum", lambda: 1 + 1)
     2
     """
-    del name
-    return make()
+
+    def stage(self, name: str, make: Callable[[], T], /) -> T:
+        """What ``make`` gives."""
+        del name
+        return make()
+
+    def unfinished(self, name: str, /) -> Path | None:
+        """None: nothing is kept."""
+        del name
+        return None

@@ -33,7 +33,7 @@ from separatrix.studies._closeness import images_of
 from separatrix.studies._memorization.study import Memorization, memorization
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance_words import EXACT, Outcome
-from separatrix.work import Progress, Stage, at_once
+from separatrix.work import AtOnce, Progress, Stages
 
 _SAMPLE = 1000
 _NOISE = 256
@@ -130,7 +130,7 @@ def audit_memorization(
     alpha: float = 0.05,
     seed: int = 0,
     batch_size: int | None = None,
-    stage: Stage = at_once,
+    stages: Stages | None = None,
     progress: bool | Progress = False,
 ) -> MemorizationAudit:
     """Does the model give back more than a share ``budget`` of its training images?
@@ -154,8 +154,7 @@ def audit_memorization(
         alpha: expected share of false calls among the attractors that are called.
         seed: of the sample and of the noise.
         batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
-        stage: is called with the name of each part of the work (limits, held_out, noise, memorization) and with what makes it; a run
-            (`separatrix.runs`) gives here what it has stored.
+        stages: keeps the parts of the work (limits, held_out, noise, memorization), as a run does (`separatrix.runs`).
         progress: show a progress bar, or move the one that is there (`separatrix.work._progress`).
 
     Raises:
@@ -185,16 +184,16 @@ def audit_memorization(
         "held_out": starting.encoded(held[followed[_sampled(len(followed), len(sampled), seed)]]),
         "noise": starting.gaussian(noise, seed=seed),
     }
-    field = field.with_batch_size(batch_size)
+    field, kept = field.with_batch_size(batch_size), stages or AtOnce()
     with Progress.of(progress).stage("searching from training images, held-out images and noise", 3) as line:
 
         def search(name: str) -> LimitSets:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # the decision says it
-                return stage(name, lambda: find_attractors(field, sources[name], protocol, progress=line))
+                return kept.stage(name, lambda: find_attractors(field, sources[name], protocol, progress=line))
 
         limits, beside, drawn = map(search, sources)
-    study = stage(
+    study = kept.stage(
         "memorization",
         lambda: memorization(
             field,

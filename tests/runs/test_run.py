@@ -1,0 +1,204 @@
+"""A run is killed at every step it takes on the disk, goes on, and ends in the same bytes; and it never takes what is not of its plan."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import killing
+import separatrix as sx
+from separatrix import runs
+from separatrix.errors import ConvergenceWarning, DamageWarning, FileError
+
+DTYPE = torch.float64
+MEMORY = torch.rand(3, 4, generator=torch.Generator().manual_seed(1), dtype=DTYPE)
+TRAIN = MEMORY.reshape(3, 1, 2, 2)
+UNSEEN = torch.rand(40, 1, 2, 2, generator=torch.Generator().manual_seed(2), dtype=DTYPE)
+
+
+class Counted:
+    """Goes nine tenths of the way to the nearest of three stored images; counts how often it is asked."""
+
+    def __init__(self, memory: torch.Tensor = MEMORY) -> None:
+        self.memory, self.asked = memory, 0
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        self.asked += 1
+        z = x.flatten(1)
+        memory = self.memory.to(z)
+        return z + 0.9 * (memory[torch.cdist(z, memory).argmin(dim=1)] - z)
+
+
+def field_of(recall: Counted) -> sx.LatentField:
+    return sx.LatentField(recall, lambda z: z.reshape(-1, 1, 2, 2), latent_shape=4, dtype=DTYPE, name="memory")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One recipe on a small model."""
+
+    run: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    figures: bool = False
+
+    def __call__(self, out: Path, recall: Counted | None = None, **options: Any) -> Any:
+        return self.run(field_of(recall or Counted()), *self.arguments, out=out, **{"figures": self.figures, **options})
+
+
+def _attractors(field: sx.LatentField, **options: Any) -> Any:
+    return runs.attractors(field, sx.starts.encoded(UNSEEN[:20]), train=TRAIN, held_out=UNSEEN, **options)
+
+
+RECIPES = {
+    "attractors": Recipe(_attractors),
+    "audit": Recipe(runs.audit, (TRAIN, UNSEEN)),
+    "audit without data": Recipe(lambda field, **options: runs.audit_without_data(field, starts=20, **options)),
+}
+
+
+@pytest.fixture(autouse=True)
+def _calm():
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", sx.errors.FigureWarning)
+        yield
+
+
+@pytest.fixture(params=RECIPES)
+def recipe(request):
+    return RECIPES[request.param]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_killed_at_any_step_on_the_disk_it_ends_in_the_same_bytes(recipe, tmp_path):
+    recipe(tmp_path / "whole")
+    whole, out = contents(tmp_path / "whole"), tmp_path / "run"
+    step, killed = 0, 0
+    while killing.killed_at(step, lambda: recipe(out)):
+        killed += 1
+        recipe(out)
+        assert contents(out) == whole, f"killed at step {step}"
+        shutil.rmtree(out)
+        step += 5
+    assert killed >= 10
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".run")] == []
+
+
+def test_killed_again_and_again_it_comes_to_its_end(recipe, tmp_path):
+    recipe(tmp_path / "whole")
+    tries = 0
+    while killing.killed_at(150, lambda: recipe(tmp_path / "run")):
+        tries += 1
+        assert tries < 60
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_finished_run_costs_nothing_and_its_pages_need_no_model(recipe, tmp_path):
+    recipe(tmp_path / "run", figures=True)
+    before, recall = contents(tmp_path / "run"), Counted()
+    again = recipe(tmp_path / "run", recall, figures=True)
+    # The model was recognised by four points, admitted, and the shape of its images was looked at; nothing else was asked.
+    assert recall.asked <= 12
+    assert contents(tmp_path / "run") == before
+    assert json.loads(before["summary.json"]) == again.summary
+    for name in ("report.html", "summary.json", *(name for name in before if name.endswith((".png", ".md")))):
+        (tmp_path / "run" / name).unlink()
+    runs.report(tmp_path / "run")
+    assert contents(tmp_path / "run") == before
+
+
+def test_pages_can_be_had_without_pictures_and_with_them_later(recipe, tmp_path):
+    recipe(tmp_path / "whole", figures=True)
+    recipe(tmp_path / "run", figures=False)
+    assert not list((tmp_path / "run").glob("*.png"))
+    recipe(tmp_path / "run", figures=True)
+    assert contents(tmp_path / "run").keys() == contents(tmp_path / "whole").keys()
+
+
+def test_another_model_other_rules_and_other_data_are_refused(tmp_path):
+    recipe, out = RECIPES["attractors"], tmp_path / "run"
+    recipe(out)
+    before = contents(out)
+    with pytest.raises(FileError, match=r"differs in model\.fingerprint"):
+        recipe(out, Counted(MEMORY.flip(0) + 0.1))
+    with pytest.raises(FileError, match=r"differs in options\.seed"):
+        recipe(out, seed=1)
+    with pytest.raises(FileError, match=r"differs in options\.protocol\.max_steps"):
+        recipe(out, protocol=sx.Protocol(max_steps=50))
+    other = Recipe(
+        lambda field, **options: runs.attractors(field, sx.starts.encoded(UNSEEN[:20]), train=TRAIN + 0.01, **options)
+    )
+    with pytest.raises(FileError, match=r"differs in data\.train\.sha256, data\.held_out"):
+        other(out)
+    with pytest.raises(FileError, match="choose another folder"):
+        RECIPES["audit"](out)
+    assert contents(out) == before
+    recipe(out, seed=1, overwrite=True)
+    assert json.loads((out / "manifest.json").read_text())["plan"]["options"]["seed"] == 1
+
+
+def test_the_earlier_run_goes_only_when_the_new_one_has_something(tmp_path):
+    out = tmp_path / "run"
+    RECIPES["attractors"](out)
+    before = contents(out)
+
+    class Broken(Counted):
+        def __call__(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) > 4:
+                raise ZeroDivisionError
+            return super().__call__(x)
+
+    with pytest.raises(ZeroDivisionError):
+        RECIPES["attractors"](out, Broken(), overwrite=True)
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize("file", ["limits/tensors.safetensors", "limits/result.json", "limits/manifest.json"])
+def test_a_damaged_stage_is_computed_again(tmp_path, file):
+    recipe, out = RECIPES["audit without data"], tmp_path / "run"
+    recipe(out)
+    before = contents(out)
+    damaged = bytearray(before[file])
+    damaged[len(damaged) // 2] ^= 1
+    (out / file).write_bytes(damaged)
+    if file.endswith("manifest.json"):  # no number is in it
+        recipe(out)
+        return
+    with pytest.warns(DamageWarning, match="computed again"):
+        recipe(out)
+    assert contents(out) == before
+
+
+def test_what_somebody_put_into_the_folder_stays(tmp_path):
+    recipe, out = RECIPES["attractors"], tmp_path / "run"
+    recipe(out)
+    (out / "note.txt").write_text("mine")
+    recipe(out)
+    runs.report(out)
+    with pytest.raises(FileError, match=r"it holds note\.txt"):
+        recipe(out, overwrite=True)
+    assert (out / "note.txt").read_text() == "mine"
+
+
+def test_a_list_of_runs_tells_their_state(tmp_path):
+    RECIPES["attractors"](tmp_path / "one")
+    assert killing.killed_at(40, lambda: RECIPES["audit"](tmp_path / "two"))
+    (tmp_path / "none").mkdir()
+    states = {entry.folder.name: (entry.recipe, entry.state, entry.model) for entry in runs.listed(tmp_path)}
+    assert states == {"one": ("attractors", "finished", "memory"), "two": ("audit", "stopped", "memory")}
+    with pytest.raises(FileError, match="was stopped; run the same command again"):
+        runs.report(tmp_path / "two")
+    with pytest.raises(FileError, match="holds no run of separatrix"):
+        runs.report(tmp_path / "none")
