@@ -9,7 +9,8 @@ from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 
 from separatrix.plots import spectrum
-from separatrix.plots._style import HUES, INK, PAPER, colour, percent, readable_on
+from separatrix.plots._style import HUES, INK, PAPER, colour, readable_on
+from separatrix.words import percent
 
 
 def _luminance(value: str) -> float:

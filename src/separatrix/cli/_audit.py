@@ -200,8 +200,8 @@ def _header(field: LatentField, images: dict[str, Any]) -> Any:
 
 
 def _words(run: AuditRun) -> list[Any]:
-    from separatrix.plots._style import percent
     from separatrix.report._memorization import STARTS, given_back_words
+    from separatrix.words import percent
 
     study = run.audit.memorization
     rows = [

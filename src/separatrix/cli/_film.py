@@ -12,8 +12,9 @@ from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import OUTPUT_PANEL, AllowCode, Json, NoFigures, Quiet, Scale, Seed, Traceback
 from separatrix.cli._parsing import usage_error
 from separatrix.cli._place import reserved
-from separatrix.cli._tables import number, share, table
+from separatrix.cli._tables import number, table
 from separatrix.cli._terminal import Terminal
+from separatrix.words import percent
 
 _TRAINING, _CHECKPOINTS = "Without a folder: a training", "With a folder: its checkpoints"
 
@@ -146,7 +147,7 @@ def film(
                 (
                     number(row[footage.unit], "g"),
                     f"{row['sets']}{' (trivial)' if row['trivial'] else ''}",
-                    share(row["reached_none"]),
+                    percent(row["reached_none"]),
                     *(number(value, ".4f") for value in row["errors"].values()),
                     ", ".join(row["events"]),
                 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from separatrix.limitsets._sets import Kind, LimitSets
+from separatrix.words import counted
 
 TAKES_ALL = 0.99  # share of starts on one attracting point
 FAST = 25.0  # median steps to the protocol's tolerance (1e-5: a rate of about 0.6 per step) that count as a few
@@ -39,7 +40,7 @@ def triviality(limits: LimitSets) -> Triviality:
     if share < TAKES_ALL or int(attractors.kind[winner]) != int(Kind.FIXED_POINT):
         return Triviality(
             False,
-            f"Not trivial: the largest basin holds {share:.0%} of the starts, among {len(attractors)} attractor{'' if len(attractors) == 1 else 's'}.",
+            f"Not trivial: the largest basin holds {share:.0%} of the starts, among {counted(len(attractors), 'attractor')}.",
         )
     there = (attractors.labels == winner) & limits.orbits.followed
     steps = float(limits.orbits.steps[there].to(torch.float64).quantile(0.5))

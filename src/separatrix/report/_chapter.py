@@ -13,7 +13,7 @@ from separatrix.orbits._fates import Fate
 from separatrix.orbits._status import Status
 from separatrix.plots._naming import Name, names_of
 from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range
-from separatrix.plots._style import colour, percent
+from separatrix.plots._style import colour
 from separatrix.report._figures import figures_of
 from separatrix.report._page import (
     Block,
@@ -39,6 +39,7 @@ from separatrix.report._tables import (
 )
 from separatrix.studies._resemblance import Resemblance
 from separatrix.studies._resemblance_words import EXACT, Outcome, most_unseen
+from separatrix.words import counted, percent
 
 INTRODUCTION = (
     "An autoencoder squeezes an image into a few numbers, its latent, and rebuilds the image from them. Do "
@@ -124,12 +125,8 @@ def counts_in_words(limits: LimitSets) -> str:
     attractors = limits.attractors
     curves = int((attractors.kind == int(Kind.CLOSED_CURVE)).sum())
     cycles = int((attractors.kind == int(Kind.CYCLE)).sum())
-    words = f"{len(attractors)} attractor{'' if len(attractors) == 1 else 's'}"
-    special = [
-        f"{count} {what}{'' if count == 1 else 's'}"
-        for count, what in ((cycles, "cycle"), (curves, "closed curve"))
-        if count
-    ]
+    words = counted(len(attractors), "attractor")
+    special = [counted(count, what) for count, what in ((cycles, "cycle"), (curves, "closed curve")) if count]
     if special:
         words += f" ({' and '.join(special)} among them)"
     fates = limits.fates

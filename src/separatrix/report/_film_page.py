@@ -19,6 +19,7 @@ from separatrix.report._page import Picture, Tile
 from separatrix.report._write import environment, page_style
 from separatrix.studies._continuation.events import EventKind, phrase
 from separatrix.studies._training_film import TrainingFilm
+from separatrix.words import counted
 
 _NO_SET = 65_535  # of the two bytes in which the page gets the id of every grid point
 _PLACES = 1000  # positions are sent as whole thousandths of the frame
@@ -68,13 +69,13 @@ def summary_sentence(film: TrainingFilm) -> str:
     """The film in one sentence, with the caveat that belongs to it."""
     story = film.continuation
     counts = story.counts.tolist()
-    words = [_counted(count, kind.words) for kind, count in story.events.counts.items()]
+    words = [counted(count, kind.words) for kind, count in story.events.counts.items()]
     trivial = int(film.trivial.sum())
     aside = (
         f" {trivial} of {len(film)} frames are trivial: one point takes nearly everything at once." if trivial else ""
     )
     return (
-        f"{_counted(counts[0], 'set')} at {film.unit} {float(film.parameter[0]):g}, {counts[-1]} at {film.unit} "
+        f"{counted(counts[0], 'set')} at {film.unit} {float(film.parameter[0]):g}, {counts[-1]} at {film.unit} "
         f"{float(film.parameter[-1]):g}; between them {', '.join(words)}.{aside}"
     )
 
@@ -163,7 +164,3 @@ def _lettered(film: TrainingFilm) -> list[str]:
 
 def _text(values: NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from separatrix.plots._style import percent
 from separatrix.report._chapter import attractor_cards, page_of
 from separatrix.report._markdown import escaped
 from separatrix.report._page import Block, Bullets, Cell, Facts, Page, Picture, Prose, Section, Table, Verdict
 from separatrix.report._results import ModelResults
 from separatrix.studies._memorization import AuditDecision, Memorization, MemorizationAudit
 from separatrix.studies._resemblance import Resemblance
+from separatrix.words import percent
 
 _RISKIEST = 24
 _NEAREST_TO_IT = 6  # shown where none is called

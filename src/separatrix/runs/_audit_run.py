@@ -19,7 +19,7 @@ from separatrix.protocol import Protocol
 from separatrix.report._budget import FigureBudget
 from separatrix.report._chapter import page_of
 from separatrix.report._drawing import NOT_ASKED_FOR, illustrate, with_missing
-from separatrix.report._figures import Plan, planned_figures
+from separatrix.report._figures import FigurePlan, planned_figures
 from separatrix.report._memorization import STARTS, audit_page, model_card_section
 from separatrix.report._page import Bullets, Page, Picture, Section
 from separatrix.report._results import ModelResults
@@ -184,7 +184,7 @@ def run_data_free(
 
             write_report(folder / REPORT, with_missing(page({}), () if figures else (NOT_ASKED_FOR,)))
         if figures:
-            plan: Plan = {"contact_sheet": lambda _: _sheet(found), **_planned(results)}
+            plan: FigurePlan = {"contact_sheet": lambda _: _sheet(found), **_planned(results)}
             illustrate(Path(out) / REPORT, plan, page, progress=line)
     return DataFreeRun(appearance=found, record=record, folder=Path(out), seconds=time.perf_counter() - began)
 
@@ -198,7 +198,7 @@ def _sheet(found: Appearance) -> Picture:
     )
 
 
-def _planned(results: ModelResults) -> Plan:
+def _planned(results: ModelResults) -> FigurePlan:
     return planned_figures(results, FigureBudget.after(results.searches.values()))
 
 

@@ -35,7 +35,7 @@ from separatrix.plots._film import TIMES
 from separatrix.report._budget import FigureBudget
 from separatrix.report._chapter import LIBRARIES
 from separatrix.report._drawing import NOT_ASKED_FOR, illustrate, with_missing
-from separatrix.report._figures import Plan, planned_figures
+from separatrix.report._figures import FigurePlan, planned_figures
 from separatrix.report._page import Page, Picture
 from separatrix.report._results import ModelResults
 from separatrix.report._several_models import several_models_page
@@ -167,9 +167,9 @@ def run_demo(
     return replace(finished, seconds=time.perf_counter() - began)
 
 
-def _planned(results: Mapping[str, ModelResults], resolution: int) -> Plan:
+def _planned(results: Mapping[str, ModelResults], resolution: int) -> FigurePlan:
     """The figures of all models, each in the folder of its model. What they cost is known here, and small."""
-    plan: Plan = {}
+    plan: FigurePlan = {}
     for name, of_one in results.items():
         budget = FigureBudget(portrait=resolution**2, film=len(of_one.inputs) * max(TIMES), basins=0, steps=1.0)
         plan |= {f"{name}/{figure}": make for figure, make in planned_figures(of_one, budget).items()}

@@ -11,11 +11,11 @@ import torch
 
 from separatrix.orbits._fates import Fates
 from separatrix.plots._naming import names_of
-from separatrix.plots._style import percent
 from separatrix.report._chapter import verdict_of
 from separatrix.report._page import Verdict
 from separatrix.report._results import ModelResults
 from separatrix.studies._resemblance_words import Outcome, most_unseen
+from separatrix.words import percent
 
 FROM_DIGITS = "unseen digits"
 FROM_NOISE = "Gaussian noise"

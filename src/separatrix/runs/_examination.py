@@ -24,7 +24,7 @@ from separatrix.protocol import Protocol
 from separatrix.report._budget import FigureBudget
 from separatrix.report._chapter import page_of
 from separatrix.report._drawing import NOT_ASKED_FOR, illustrate, with_missing
-from separatrix.report._figures import Plan, basins_picture, planned_figures
+from separatrix.report._figures import FigurePlan, basins_picture, planned_figures
 from separatrix.report._results import ModelResults
 from separatrix.report._write import write_report
 from separatrix.runs._examination_summary import KIND, examination_summary
@@ -185,7 +185,7 @@ def _filmed(source: Starts) -> dict[str, Tensor]:
     return dict(zip(names, images.pixels, strict=True))
 
 
-def _planned(results: ModelResults) -> Plan:
+def _planned(results: ModelResults) -> FigurePlan:
     """All figures, and for k = 2 the map of basins, whose search is a part of drawing it."""
     budget = FigureBudget.after(results.searches.values())
     plan = planned_figures(results, budget)

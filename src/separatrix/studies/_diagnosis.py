@@ -43,7 +43,7 @@ _IMAGES = 16  # data on which the way from decoder to encoder is tested
 
 
 @dataclass(frozen=True)
-class Scale:
+class LatentScale:
     """What one application of f does to the size of a cloud: σ = √(mean ‖z − mean z‖²/k), per coordinate."""
 
     where: str
@@ -96,7 +96,7 @@ class Diagnosis:
 
     model: Mapping[str, Any]
     checked: FieldCheck
-    scales: tuple[Scale, ...] = ()
+    scales: tuple[LatentScale, ...] = ()
     spectra: tuple[LocalSpectrum, ...] = ()
     pilot: Pilot | None = None
     rounding: Rounding | None = None
@@ -254,9 +254,9 @@ def _throughput(field: LatentField, z: Tensor) -> tuple[Throughput, Cost]:
     return Throughput(len(batch), len(batch) / best), Cost(map=times * len(batch))
 
 
-def _scale(where: str, z: Tensor, field: LatentField) -> Scale:
+def _scale(where: str, z: Tensor, field: LatentField) -> LatentScale:
     root = math.sqrt(z[0].numel())
-    return Scale(where, len(z), _width(z) / root, _width(field.bare(z)) / root)
+    return LatentScale(where, len(z), _width(z) / root, _width(field.bare(z)) / root)
 
 
 def _width(z: Tensor) -> float:

@@ -29,6 +29,7 @@ from separatrix.numerics._duplicates import (
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
 from separatrix.studies._closeness import Closeness, closeness, images_of
 from separatrix.studies._resemblance_words import EXACT
+from separatrix.words import counted
 
 _SAMPLE = 1000
 _NAMED = 20  # copies that a sentence names; the record has all
@@ -117,7 +118,7 @@ class Overlap:
             )
         kind = _kinds(int(self.equal.sum()), count)
         found = (
-            f"{count:,} of {total:,} held-out image{'' if total == 1 else 's'} ({100 * count / total:.3g} %) "
+            f"{count:,} of {counted(total, 'held-out image')} ({100 * count / total:.3g} %) "
             f"{f'is a copy of a {self.noun}' if count == 1 else f'are copies of {self.noun}s'} ({kind})"
         )
         if self.too_many:
