@@ -156,7 +156,7 @@ def measure(case: Case, options: argparse.Namespace) -> dict[str, Any]:
     fine = latent.to(dtype=torch.float64)
     unit = limits.spread
     _say(f"{case.name}: ours {usage.processor:.0f} s of the processor, {limits}")
-    curves = {n for n in range(len(limits)) if limits.kind[n] == int(sx.Kind.CLOSED_CURVE)}
+    curves = {n for n in range(len(limits)) if limits.kind[n] == int(sx.limitsets.Kind.CLOSED_CURVE)}
     on_curve = torch.tensor([label in curves for label in limits.labels.tolist()])
     long_cap = CAP if case.name == "taef2" else LONG_CAP
     double = loop(fine, starts, [FINE * unit], long_cap, on_curve, HOPELESS)

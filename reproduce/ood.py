@@ -61,10 +61,10 @@ def measured(model: str, count: int, data: Path) -> dict[str, Any]:
     detectors = (
         sx.TrajectoryDetector(field, attractors=limits, self_check=False),
         sx.TypicalityDetector(field, attractors=limits),
-        sx.KNNDetector(field),
-        sx.MahalanobisDetector(field),
-        sx.ReconstructionDetector(field),
-        sx.ResidualDetector(field),
+        sx.ood.KNNDetector(field),
+        sx.ood.MahalanobisDetector(field),
+        sx.ood.ReconstructionDetector(field),
+        sx.ood.ResidualDetector(field),
     )
     rows, alarms = [], []
     for detector in detectors:

@@ -154,7 +154,7 @@ def error(field: sx.LatentField, x: Tensor) -> float:
     return float((field.reconstruct(x) - x).detach().square().mean())
 
 
-def film(train: Tensor, seed: int, device: torch.device) -> tuple[sx.TrainingFilm, str]:
+def film(train: Tensor, seed: int, device: torch.device) -> tuple[sx.studies.TrainingFilm, str]:
     """The film of one training with k = 2."""
     footage = footage_of_training(
         train,

@@ -129,7 +129,7 @@ def test_a_comparison_is_saved_and_speaks_json(tmp_path):
     found = compare(wells(), wells(0.4), sx.starts.encoded(data(60)), rerun=False)
     sx.save_result(found, tmp_path / "found")
     loaded = sx.load_result(tmp_path / "found")
-    assert isinstance(loaded, sx.Comparison)
+    assert isinstance(loaded, sx.studies.Comparison)
     assert loaded.to_dict() == found.to_dict()
     assert loaded.sentences == found.sentences
     assert found.to_dict()["rerun"] is None

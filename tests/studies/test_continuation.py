@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from searches_by_hand import limit_sets
 
 import separatrix as sx
-from separatrix import EventKind, LatentField, continuation, match
+from separatrix import LatentField, continuation
 from separatrix.errors import FieldError, FileError, InputError, ModelWarning
+from separatrix.studies import EventKind, match
 from separatrix.studies._continuation.dissimilarity import basin_dissimilarity, chamfer_distances, contingency
 from separatrix.testing.oracles import negated_tanh_product, tilted_well
 
@@ -91,7 +92,7 @@ def test_a_stored_continuation_is_matched_again_without_any_field(tmp_path):
     story = wells(tilts, keep_decoded=True)
     sx.save_result(story, tmp_path / "story")
     stored = sx.load_result(tmp_path / "story")
-    assert isinstance(stored, sx.Continuation)
+    assert isinstance(stored, sx.studies.Continuation)
     assert stored.events.words == story.events.words
     for by in RULES:
         again, fresh = stored.rematched(by=by), wells(tilts, by=by)

@@ -64,7 +64,7 @@ class DynamicsMonitor:
         max_share: seconds of watching per second of training; None for no limit, every snapshot a search with full effort.
         log: a path for JSON lines, a `Logger`, a list of them, or None.
         protocol: of the searches; its ``max_steps`` is what full effort means.
-        by: how snapshots are matched, ``"basins"`` or ``"points"``; see :func:`separatrix.match`.
+        by: how snapshots are matched, ``"basins"`` or ``"points"``; see :func:`separatrix.studies.match`.
         keep_hooks: also run the user's hooks on the copies; by default only those of torch itself.
         clock: where the time comes from.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from separatrix.errors import InputError
 from separatrix.plots._marks import disc
@@ -75,6 +75,6 @@ def depth(film: TrainingFilm, time: int) -> NDArray[np.float64]:
 
     A median over 3×3 points takes out the pilot and audited orbits, which a search follows farther than the others.
     """
-    steps = median_filter(np.log1p(film.steps[time].numpy().astype(np.float64)), size=3, mode="mirror")
+    steps = scipy.ndimage.median_filter(np.log1p(film.steps[time].numpy().astype(np.float64)), size=3, mode="mirror")
     low, high = np.quantile(steps, (0.02, 0.98))
     return np.clip((steps - low) / (high - low), 0, 1) if high > low else np.full(steps.shape, 0.5)

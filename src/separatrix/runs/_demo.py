@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from separatrix import starts
@@ -194,6 +193,8 @@ class _Digits:
 
     @classmethod
     def load(cls, seed: int) -> _Digits:
+        from sklearn.datasets import load_digits
+
         source = load_digits()
         order = np.random.default_rng(seed).permutation(len(source.images))
         images = torch.from_numpy(source.images[order, None] / 16).to(torch.float32)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from separatrix.data import load_images
@@ -225,6 +224,8 @@ def moments(epochs: int, frames: int) -> tuple[int, ...]:
 
 def _images(data: Any, scale: float | None) -> tuple[Tensor, Tensor | None, str]:
     if data is None:
+        from sklearn.datasets import load_digits
+
         digits = load_digits()
         pixels = torch.from_numpy(digits.images[:, None] / 16).to(torch.float32)
         return pixels, torch.from_numpy(digits.target).to(torch.int64), "handwritten digits"

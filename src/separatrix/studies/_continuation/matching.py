@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import scipy
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from separatrix.errors import InputError
@@ -196,7 +196,7 @@ def _assigned(table: Tensor, threshold: float, before: Portrait, after: Portrait
         return partner
     rows, columns = _canonical(before), _canonical(after)
     costs = table[rows][:, columns].clamp(max=threshold)
-    for row, column in zip(*linear_sum_assignment(costs.numpy()), strict=True):
+    for row, column in zip(*scipy.optimize.linear_sum_assignment(costs.numpy()), strict=True):
         if costs[row, column] < threshold:
             partner[columns[column]] = rows[row]
     return partner

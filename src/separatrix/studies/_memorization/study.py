@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import scipy
 import torch
-from scipy.stats import hypergeom
 from torch import Tensor
 
 from separatrix.data._encoding import decode_all
@@ -231,7 +231,7 @@ def exchange(images: Tensor, train: Tensor, held_out: Tensor, distance: Distance
     in_train = len(ours.index[closer, 0].unique())
     total = in_train + len(theirs.index[~closer, 0].unique())
     pool, m = len(train) + len(held_out), len(train)
-    return Exchange(total, in_train, total * m / pool, float(hypergeom.sf(in_train - 1, pool, m, total)))
+    return Exchange(total, in_train, total * m / pool, float(scipy.stats.hypergeom.sf(in_train - 1, pool, m, total)))
 
 
 def _error(field: LatentField, images: Tensor) -> float:
