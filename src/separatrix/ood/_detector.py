@@ -20,6 +20,7 @@ from separatrix.numerics._conformal import conformal_p_values
 from separatrix.numerics._duplicates import keys_of
 from separatrix.numerics.counter_random import uniform
 from separatrix.ood._decisions import AlarmBudget, Decisions, decided
+from separatrix.ood._files import load_detector, save_detector
 
 _BLOCK = 512  # inputs scored together: memory depends on this, not on how many there are
 
@@ -178,8 +179,6 @@ class Detector(ABC):
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the fitted detector (not the model) to a folder: safetensors and JSON."""
-        from separatrix.ood._files import save_detector
-
         self._require_fitted()
         return save_detector(self, path, overwrite=overwrite)
 
@@ -190,8 +189,6 @@ class Detector(ABC):
         Raises:
             FileError: nothing there, damaged, of another kind, or fitted on another model.
         """
-        from separatrix.ood._files import load_detector
-
         return load_detector(path, field, kind=cls)
 
     def describe(self) -> dict[str, Any]:
