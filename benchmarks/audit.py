@@ -88,7 +88,7 @@ def cases(kind: str, seed: int) -> Iterator[dict[str, Any]]:
             "evaluations": found.cost.map,
             "training_seconds": seconds,
             "audit_seconds": time.perf_counter() - began,
-            "sentence": found.sentence,
+            "sentence": str(found.statement),
         }
 
 

@@ -33,7 +33,7 @@ from separatrix.numerics._metrics import auroc
 from separatrix.numerics._neighbours import most_similar
 from separatrix.orbits._observers import MeanDistance
 from separatrix.plots import training_frames
-from separatrix.report._film_page import summary_sentence, write_film
+from separatrix.report._film_page import write_film
 from separatrix.studies._footage import Camera, footage_of_training, moments
 
 K = 128
@@ -361,7 +361,7 @@ def measured(train: Tensor, held: Tensor, options: argparse.Namespace) -> dict[s
         runs.append(dynamics(train, held, seed, options.device))
         print(f"seed {seed}: {runs[-1]['usage']['sentence']} {time.perf_counter() - began:.0f} s", flush=True)
         made, words = film(train, seed, options.device)
-        films.append(summary_sentence(made))
+        films.append(str(made.statement))
         print(f"seed {seed}: {films[-1]} {time.perf_counter() - began:.0f} s", flush=True)
         if seed == 0:
             training_frames(made).savefig(options.out / f"training_film_{options.data}.png", dpi=110)

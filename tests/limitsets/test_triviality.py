@@ -18,9 +18,9 @@ def found(function, n=40, k=2):
 
 
 def test_one_point_in_few_steps_is_trivial():
-    verdict = found(lambda z: 0.2 * z + 1)
-    assert verdict.trivial
-    assert verdict.sentence.startswith("Trivial: one point takes 100.0% of the starts")
+    answer = found(lambda z: 0.2 * z + 1)
+    assert answer.trivial
+    assert str(answer.statement).startswith("Trivial: one point takes 100.0% of the starts")
 
 
 def test_an_untrained_network_is_trivial():
@@ -32,9 +32,9 @@ def test_an_untrained_network_is_trivial():
 
 
 def test_one_point_reached_slowly_is_not_trivial_but_no_dictionary_either():
-    verdict = found(lambda z: 0.9 * z)
-    assert not verdict.trivial
-    assert "slowly" in verdict.sentence
+    answer = found(lambda z: 0.9 * z)
+    assert not answer.trivial
+    assert "slowly" in str(answer.statement)
 
 
 def test_starts_that_were_not_followed_do_not_make_a_field_quick():
@@ -49,9 +49,9 @@ def test_starts_that_were_not_followed_do_not_make_a_field_quick():
 
 
 def test_several_wells_are_not_trivial():
-    verdict = found(lambda z: torch.tanh(2 * z))
-    assert not verdict.trivial
-    assert "4 attractors" in verdict.sentence
+    answer = found(lambda z: torch.tanh(2 * z))
+    assert not answer.trivial
+    assert "4 attractors" in str(answer.statement)
 
 
 def test_one_closed_curve_is_not_trivial():
@@ -65,9 +65,9 @@ def test_one_closed_curve_is_not_trivial():
 
 @pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
 def test_no_attractor_is_not_trivial():
-    verdict = found(lambda z: 2 * z)
-    assert not verdict.trivial
-    assert "No attractor" in verdict.sentence
+    answer = found(lambda z: 2 * z)
+    assert not answer.trivial
+    assert "No attractor" in str(answer.statement)
 
 
 def test_a_continuum_is_not_trivial():

@@ -46,5 +46,5 @@ def test_its_decoder_makes_digits_of_noise_too(searched):
     found = appearance(field, limits)
     assert found.start_share == 1.0
     assert bool(found.looks_like_an_image.all())
-    assert "the decoder's doing" in found.sentence
+    assert "the decoder's doing" in str(found.statement)
     assert torch.isfinite(found.structure).all()

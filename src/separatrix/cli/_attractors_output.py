@@ -25,7 +25,7 @@ def header(field: LatentField, source: Starts, preset: str, rules: Protocol) -> 
     unit = "of the spread" if rules.stop == "error" else "squared step"
     return labelled(
         (
-            ("model", repr(field).removeprefix("LatentField(").removesuffix(")")),
+            ("model", field.title),
             ("starts", source.describe()),
             ("protocol", f"{preset}: tolerance {rules.tolerance:g} {unit}, at most {rules.max_steps:,} steps"),
         )
@@ -123,7 +123,7 @@ def verdict(summary: Mapping[str, Any], seconds: float) -> list[RenderableType]:
     found = summary["resemblance"]
     if found is None:
         return [*lines, Text(f"\n{trivial}", style="bold"), Text("")]
-    if not found["verdict"].startswith(trivial):
+    if found["code"] != "trivial":
         lines.append(Text(f"\n{trivial}"))
     reasons = [Text(f"  · {reason}", style="dim") for reason in found["would_change"]]
     return [

@@ -92,7 +92,7 @@ def film(
         if place is not None and place.exists() and not overwrite:
             raise usage_error(ctx, option, f"{place} exists; give another name, or --overwrite.")
 
-    from separatrix.report._film_page import summary_sentence, write_film
+    from separatrix.report._film_page import write_film
     from separatrix.storage import RESULT, new_file, save_result
     from separatrix.studies._footage import footage_of_checkpoints, footage_of_training
     from separatrix.studies._training_film import training_film
@@ -155,21 +155,22 @@ def film(
             ],
             words=(len(heads) - 1,),
         ),
-        Text(f"\n{summary_sentence(shot)}\n", style="bold"),
+        Text(f"\n{shot.statement}\n", style="bold"),
     )
     for name, why in footage.left_out.items():
         terminal.show(Text(f"{name} is left out: {why}", style="yellow"))
     if page is not None:
         terminal.line(str(out))
     elif terminal.quiet:
-        terminal.line(summary_sentence(shot))
+        terminal.line(str(shot.statement))
     found = any(row["sets"] for row in rows)
     code = ExitCode.OK if found else ExitCode.NOTHING_FOUND
     terminal.document(
         {
             "page": None if page is None else str(out),
             "frames": rows,
-            "summary": summary_sentence(shot),
+            "code": shot.statement.slug,
+            "summary": str(shot.statement),
             "subtitle": footage.words,
             "left_out": dict(footage.left_out),
             "exit_code": int(code),

@@ -440,12 +440,17 @@ class LatentField:
         }
         return {**identity, "details": dict(self.details)} if self.details else identity
 
-    def __repr__(self) -> str:
+    @property
+    def title(self) -> str:
+        """The field in one line: its name, its latents, its parameters, its format and its device."""
         parameters = sum(p.numel() for module in self.modules for p in module.parameters())
         return (
-            f"LatentField({self.name}: latent {'×'.join(map(str, self.latent_shape))}, "
-            f"{parameters:,} parameters, {str(self.dtype).removeprefix('torch.')} on {self.device})"
+            f"{self.name}: latent {'×'.join(map(str, self.latent_shape))}, "
+            f"{parameters:,} parameters, {str(self.dtype).removeprefix('torch.')} on {self.device}"
         )
+
+    def __repr__(self) -> str:
+        return f"LatentField({self.title})"
 
 
 def check(field: LatentField | nn.Module, starts: Tensor | None = None) -> FieldCheck:

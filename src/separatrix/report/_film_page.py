@@ -19,7 +19,6 @@ from separatrix.report._page import Picture, Tile
 from separatrix.report._write import environment, page_style
 from separatrix.studies._continuation.events import EventKind, phrase
 from separatrix.studies._training_film import TrainingFilm
-from separatrix.words import counted
 
 _NO_SET = 65_535  # of the two bytes in which the page gets the id of every grid point
 _PLACES = 1000  # positions are sent as whole thousandths of the frame
@@ -56,28 +55,13 @@ def write_film(path: str | Path, film: TrainingFilm, *, title: str = "A training
             subtitle=subtitle,
             film=film_data(film),
             still=still,
-            summary=summary_sentence(film),
+            summary=str(film.statement),
             unit=film.unit,
             style=page_style(),
         )
     )
     write_atomically(target, text.encode("utf-8"))
     return target
-
-
-def summary_sentence(film: TrainingFilm) -> str:
-    """The film in one sentence, with the caveat that belongs to it."""
-    story = film.continuation
-    counts = story.counts.tolist()
-    words = [counted(count, kind.words) for kind, count in story.events.counts.items()]
-    trivial = int(film.trivial.sum())
-    aside = (
-        f" {trivial} of {len(film)} frames are trivial: one point takes nearly everything at once." if trivial else ""
-    )
-    return (
-        f"{counted(counts[0], 'set')} at {film.unit} {float(film.parameter[0]):g}, {counts[-1]} at {film.unit} "
-        f"{float(film.parameter[-1]):g}; between them {', '.join(words)}.{aside}"
-    )
 
 
 def film_data(film: TrainingFilm) -> dict[str, Any]:

@@ -168,13 +168,14 @@ def run_data_free(
                 **examination_summary(results),
                 "kind": KIND_DATA_FREE,
                 "look_like_images": int(found.looks_like_an_image.sum()),
-                "sentence": found.sentence,
+                "code": found.statement.slug,
+                "sentence": str(found.statement),
                 "cannot": list(found.cannot),
             }
             assert folder is not None
             _write(folder, results, record)
             (folder / CARD).write_text(data_free_card(found, field.name, starts, results.train_names), encoding="utf-8")
-            words = (found.sentence, *found.cannot, *(() if suspected is None else (_ONLY_SUSPECTED,)))
+            words = (str(found.statement), *found.cannot, *(() if suspected is None else (_ONLY_SUSPECTED,)))
             title = f"Audit of {field.name} without training data"
 
             def page(drawn: Mapping[str, Picture]) -> Page:
@@ -216,8 +217,9 @@ def _record(found: MemorizationAudit, results: ModelResults) -> dict[str, Any]:
             **examination_summary(results),
             "kind": KIND,
             "decision": str(found.decision),
-            "sentence": found.sentence,
-            "headline": found.headline,
+            "code": found.statement.slug,
+            "sentence": str(found.statement),
+            "headline": found.brief,
             "budget": found.budget,
             "given_back": {
                 "share": found.share,

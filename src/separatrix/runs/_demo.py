@@ -39,7 +39,15 @@ from separatrix.report._page import Page, Picture
 from separatrix.report._results import ModelResults
 from separatrix.report._several_models import several_models_page
 from separatrix.report._write import write_report
-from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, NUMBERS, DemoModel, DemoResult, demo_headline, row_of
+from separatrix.runs._demo_summary import (
+    FROM_DIGITS,
+    FROM_NOISE,
+    NUMBERS,
+    DemoModel,
+    DemoResult,
+    demo_statement,
+    row_of,
+)
 from separatrix.storage import ROOM, new_folder, save_result
 from separatrix.studies._resemblance import resemblance
 from separatrix.work import Progress
@@ -132,12 +140,12 @@ def run_demo(
             digits = _Digits.load(seed)
             found = [_studied(plan, digits, effort, seed, folder, line) for plan in plans]
             results = {plan.name: result for plan, (result, _) in zip(plans, found, strict=True)}
-            verdict = demo_headline(list(results.values()))
+            statement = demo_statement(list(results.values()))
 
             def page(drawn: Mapping[str, Picture]) -> Page:
                 return several_models_page(
                     f"What {NUMBERS[len(plans)]} autoencoders of handwritten digits remember",
-                    verdict,
+                    statement,
                     list(results.values()),
                     [
                         {key.removeprefix(f"{name}/"): drawn[key] for key in drawn if key.startswith(f"{name}/")}
@@ -150,7 +158,7 @@ def run_demo(
             finished = DemoResult(
                 target,
                 target / _REPORT,
-                f"{verdict.words} {verdict.sentence}",
+                str(statement),
                 tuple(row for _, row in found),
                 seed,
                 time.perf_counter() - began,

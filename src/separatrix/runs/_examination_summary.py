@@ -45,7 +45,11 @@ def examination_summary(results: ModelResults) -> dict[str, Any]:
             "sets": set_rows(limits),
             "statuses": status_rows(limits),
             "basin_entropy": shares.entropy,
-            "triviality": {"trivial": found.trivial, "sentence": found.sentence},
+            "triviality": {
+                "trivial": found.trivial,
+                "code": found.statement.slug,
+                "sentence": str(found.statement),
+            },
             "resemblance": None
             if results.resemblance is None
             else _resemblance(results.resemblance, results.train_names),
@@ -128,7 +132,8 @@ def _resemblance(found: Resemblance, names: Sequence[str]) -> dict[str, Any]:
         row["nearest_name"] = names[row["nearest"]] if names else None
     return {
         "outcome": str(found.outcome),
-        "verdict": found.verdict,
+        "code": found.statement.slug,
+        "verdict": str(found.statement),
         "would_change": list(found.would_change),
         "alpha": found.alpha,
         "distance": found.distance,

@@ -226,9 +226,10 @@ def _appearance(seen: Appearance) -> dict[str, Any]:
         "structure_median": float(seen.structure.median()),
         "start_structure_median": float(seen.start_structure.median()),
         "settled": seen.settled,
-        "sentence": seen.sentence,
+        "code": seen.statement.slug,
+        "sentence": str(seen.statement),
         "cannot": list(seen.cannot),
-        "suspects": None if seen.resemblance is None else seen.resemblance.verdict,
+        "suspects": None if seen.resemblance is None else str(seen.resemblance.statement),
     }
 
 

@@ -28,7 +28,16 @@ from separatrix.numerics._ranks import benjamini_hochberg, rank_p_values
 from separatrix.storage import Columnar
 from separatrix.studies._closeness import Closeness, images_of
 from separatrix.studies._overlap import Overlap, overlap
-from separatrix.studies._resemblance_words import Outcome, exact_copies, judged, median, sign_of, would_change
+from separatrix.studies._resemblance_words import (
+    Outcome,
+    cannot_say,
+    exact_copies,
+    judged,
+    median,
+    sign_of,
+    would_change,
+)
+from separatrix.words import Statement
 
 _CHUNK = 256  # points decoded at once
 
@@ -55,8 +64,7 @@ class Resemblance(Columnar):
         noise: ``(r,)`` coefficient of images of independent uniform pixels.
         distance: ``"cosine"``, ``"euclidean"`` or the name of the function that was given.
         alpha: level at which ``q_value`` is called.
-        outcome: the conclusion.
-        verdict: the conclusion in words, with its numbers.
+        statement: the conclusion; its code is an `Outcome`.
         would_change: what would change it.
         overlap: which held-out images are training images, and which images are repeated; neither takes part.
         provenance: counts and seeds.
@@ -88,11 +96,15 @@ class Resemblance(Columnar):
     noise: Tensor
     distance: str
     alpha: float
-    outcome: Outcome
-    verdict: str
+    statement: Statement
     would_change: tuple[str, ...]
     overlap: Overlap
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The code of the statement."""
+        return Outcome(self.statement.code)
 
     @property
     def sign(self) -> int:
@@ -182,12 +194,12 @@ def resemblance(
     }
     name = distance if isinstance(distance, str) else getattr(distance, "__name__", type(distance).__name__)
     if shared.too_many:
-        outcome, verdict = Outcome.CANNOT_SAY, f"Cannot say: {shared.sentence}"
+        statement = cannot_say(shared.sentence)
     else:
-        outcome, verdict = judged(
+        statement = judged(
             limits, columns, null.coefficient, alpha, name, noun=noun, beside=0 if beside is None else len(beside)
         )
-        verdict = f"{verdict} {shared.sentence}".rstrip()
+        statement = statement.followed_by(shared.sentence)
     return Resemblance(
         **columns,
         held_out=null.coefficient,
@@ -195,9 +207,8 @@ def resemblance(
         noise=shared.closeness(_noise(known, noise, seed), known, engine).coefficient,
         distance=name,
         alpha=alpha,
-        outcome=outcome,
-        verdict=verdict,
-        would_change=(*would_change(outcome, limits, null.coefficient, noun), *shared.listed()),
+        statement=statement,
+        would_change=(*would_change(statement.code, limits, null.coefficient, noun), *shared.listed()),
         overlap=shared,
         provenance={
             "train": shared.given[0],

@@ -162,9 +162,9 @@ def _notes(
     first: LimitSets, second: LimitSets, basins: Agreement, a: LatentField, pins: Tensor, aligned: bool
 ) -> tuple[str, ...]:
     notes = [
-        f"{name}: {verdict.sentence}"
+        f"{name}: {found.statement}"
         for name, limits in (("A", first), ("B", second))
-        if (verdict := triviality(limits)).trivial
+        if (found := triviality(limits)).trivial
     ]
     lost = 1 - basins.counted / max(basins.items, 1)
     if lost > _UNRESOLVED:

@@ -23,6 +23,7 @@ from separatrix.studies._memorization.sources import ChamferSimilarity, Source, 
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance import Resemblance
 from separatrix.studies._resemblance_words import Outcome
+from separatrix.words import Statement, Tone
 
 _SAMPLE = 1000
 
@@ -101,23 +102,24 @@ class Memorization:
         return Outcome.EVIDENCE
 
     @property
-    def verdict(self) -> str:
-        """The outcome in words, then what speaks for or against it."""
-        return " ".join([self.judged, *self.context])
+    def statement(self) -> Statement:
+        """The conclusion, then what speaks for or against it; its code is an `Outcome`."""
+        return self.judged.followed_by(*self.context)
 
     @property
-    def judged(self) -> str:
-        """The outcome in words: of the first search, and of what only noise reaches."""
-        verdict = self.resemblance.verdict
-        if self.noise_only is None:
-            return verdict
+    def judged(self) -> Statement:
+        """The conclusion from the first search, and from what only noise reaches."""
+        ours, noise = self.resemblance.statement, self.noise_only
+        if noise is None:
+            return ours
         if self.outcome is self.resemblance.outcome:
-            return f"{verdict} {self.noise_only.sentence}"
-        return f"{self.outcome.capitalize()}, from noise alone: {self.noise_only.sentence} Without noise: {verdict}"
+            return ours.followed_by(noise.sentence)
+        words = f"{self.outcome.capitalize()}, from noise alone"
+        return Statement(words, f"{noise.sentence} Without noise: {ours}", self.outcome, Tone.ALARM)
 
     @property
     def context(self) -> tuple[str, ...]:
-        """Sentences that a reader of the verdict needs beside it."""
+        """Sentences that a reader of the conclusion needs beside it."""
         words = []
         if self.exchange is not None:
             found = self.exchange

@@ -115,7 +115,7 @@ def probe(
         examples=signals.latents[:_EXAMPLES],
         example_images=signals.targets[:_EXAMPLES].reshape(-1, *_decoded_shape(field)),
         conclusions=judged.conclusions,
-        headline=judged.headline,
+        statement=judged.statement,
         reasons=reasons_of(dictionaries, schedule),
         absent=(*base.absent, *split.absent),
         cost=base.cost + Cost(map=-(-half // 2)),
