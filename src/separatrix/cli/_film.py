@@ -101,7 +101,7 @@ def film(
     page = None if no_figures else reserved(ctx, out, kind=None, overwrite=overwrite, reads=reads)
     kept = None if keep is None else reserved(ctx, keep, kind=RESULT, overwrite=overwrite, reads=reads)
     with terminal.progress.stage("film", 2) as line:
-        if checkpoints is not None:
+        if checkpoints is not None and data is not None:
             footage = footage_of_checkpoints(
                 checkpoints, data, model=model, limit=frames, scale=scale, allow_code=allow_code
             )

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
 from separatrix.numerics._distances import nearest, spread
 from separatrix.numerics._metrics import Interval, auroc_interval
-from separatrix.ood._detector import Detector, inputs_of, split
+from separatrix.ood._detector import Detector, split
 from separatrix.ood._landmarks import landmarks, training_attractors
 from separatrix.ood._simple_inputs import FROM_THE_DATA, simple_inputs
 from separatrix.protocol import Protocol
@@ -83,7 +84,7 @@ class SelfCheck:
 
 def self_check(
     field: LatentField,
-    data: Any,
+    data: ImageSource,
     *,
     limits: LimitSets | None = None,
     protocol: Protocol | None = None,
@@ -111,7 +112,7 @@ def self_check(
     Raises:
         InputError: fewer than 30 inputs.
     """
-    x = inputs_of(data)
+    x = tensor_of(data)
     if min(sample, len(x)) < 30:
         raise InputError(f"A self-check needs at least 30 ID inputs, not {min(sample, len(x))}; give more.")
     if sample < len(x):

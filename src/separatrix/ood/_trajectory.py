@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import torch
 from torch import Tensor
 
+from separatrix.data import ImageSource
 from separatrix.errors import DetectorWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
@@ -91,7 +92,9 @@ class TrajectoryDetector(Detector):
         """The setting of the paper's table: to a squared step below 1e-5, at most 500 steps, attractors by the paper's protocol."""
         return cls(field, **{"steps": 500, "tolerance": 1e-5, "protocol": Protocol.paper_foundation(), **options})
 
-    def fit(self, train: Any, calibration: Any = None, *, held_out: float = 0.5, seed: int = 0) -> Self:
+    def fit(
+        self, train: ImageSource, calibration: ImageSource | None = None, *, held_out: float = 0.5, seed: int = 0
+    ) -> Self:
         """As :meth:`Detector.fit`, and test whether the score can be trusted on this model.
 
         Warns:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from separatrix.cost import NO_WORK, Cost
+from separatrix.data import ImageSource
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._spectrum import spectrum_matrix_free, spectrum_of
@@ -106,7 +107,7 @@ class ContractionRow:
 
 def contraction(
     field: LatentField,
-    data: Any,
+    data: ImageSource | Starts,
     *,
     groups: Mapping[str, float] = GROUPS,
     untrained: bool = True,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from separatrix.cost import NO_WORK, Cost
+from separatrix.data import ImageSource
 from separatrix.errors import InputError
 from separatrix.field import FieldCheck, LatentField, check
 from separatrix.numerics._distances import spread
@@ -120,7 +121,7 @@ class Diagnosis:
 
 def diagnose(
     field: LatentField,
-    data: Any = None,
+    data: ImageSource | None = None,
     *,
     protocol: Protocol | str | None = None,
     samples: int = 256,
@@ -219,7 +220,7 @@ def diagnose(
         )
 
 
-def _clouds(field: LatentField, data: Any, samples: int, seed: int) -> dict[str, Tensor]:
+def _clouds(field: LatentField, data: ImageSource | None, samples: int, seed: int) -> dict[str, Tensor]:
     """Points of the latent space by where they come from; where orbits are to start stands last."""
     clouds = {NOISE: gaussian(samples, seed=seed).block(field, 0, samples)}
     if data is not None:

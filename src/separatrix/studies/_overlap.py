@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.data import ImageSet
+from separatrix.data import ImageSet, ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.numerics._duplicates import (
     CLOSE,
@@ -27,7 +27,7 @@ from separatrix.numerics._duplicates import (
     spread_between,
 )
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
-from separatrix.studies._closeness import Closeness, closeness, images_of
+from separatrix.studies._closeness import Closeness, closeness
 from separatrix.studies._resemblance_words import EXACT
 from separatrix.words import counted
 
@@ -195,8 +195,8 @@ class Overlap:
 
 
 def overlap(
-    train: Any,
-    held_out: Any = None,
+    train: ImageSource,
+    held_out: ImageSource | None = None,
     *,
     distance: Distance = "cosine",
     engine: Engine = "torch",
@@ -236,8 +236,8 @@ def overlap(
     >>> found.copies.tolist(), found.originals.tolist(), found.too_many
     ([0], [3], True)
     """
-    known = images_of(train, "train")
-    unseen = known[:0] if held_out is None else images_of(held_out, "held_out")
+    known = tensor_of(train, "train")
+    unseen = known[:0] if held_out is None else tensor_of(held_out, "held_out")
     if unseen.shape[1:] != known.shape[1:]:
         raise InputError(
             f"train has items of shape {tuple(known.shape[1:])} and held_out of {tuple(unseen.shape[1:])}; "
@@ -325,7 +325,7 @@ def _among_themselves(distinct: Tensor, distance: Distance, engine: Engine, samp
     return closeness(drawn, distinct, distance, themselves=True, engine=engine)
 
 
-def _names(data: Any, rows: Tensor) -> tuple[str, ...]:
+def _names(data: ImageSource | None, rows: Tensor) -> tuple[str, ...]:
     names = data.own_names if isinstance(data, ImageSet) else ()
     return tuple(names[row] for row in rows.tolist()) if names else ()
 

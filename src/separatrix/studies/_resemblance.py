@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._sets import LimitSets
@@ -26,7 +27,7 @@ from separatrix.numerics import counter_random
 from separatrix.numerics._neighbours import Distance, Engine
 from separatrix.numerics._ranks import benjamini_hochberg, rank_p_values
 from separatrix.storage import Columnar
-from separatrix.studies._closeness import Closeness, images_of
+from separatrix.studies._closeness import Closeness
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance_words import (
     Outcome,
@@ -138,8 +139,8 @@ class Resemblance(Columnar):
 def resemblance(
     field: LatentField,
     limits: LimitSets,
-    train: Any,
-    held_out: Any = None,
+    train: ImageSource,
+    held_out: ImageSource | None = None,
     *,
     distance: Distance = "cosine",
     engine: Engine = "torch",
@@ -180,7 +181,7 @@ def resemblance(
         )
     if shared is None:
         shared = overlap(train, held_out, distance=distance, engine=engine, alpha=alpha, seed=seed, noun=noun)
-    known = images_of(train, "train")
+    known = tensor_of(train, "train")
     chosen = (limits.stable == 1).nonzero().squeeze(1).to("cpu")
     ours = _of_attractors(field, limits, chosen.tolist(), known, shared, engine)
     null = shared.null

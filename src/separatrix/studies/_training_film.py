@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from separatrix.data import load_images
+from separatrix.data import ImageSource, load_images
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._find import find_attractors
@@ -100,7 +100,7 @@ class TrainingFilm(Columnar):
 
 def training_film(
     fields: Sequence[LatentField],
-    data: Any,
+    data: ImageSource,
     *,
     parameters: Sequence[float] | None = None,
     unit: str = "epoch",

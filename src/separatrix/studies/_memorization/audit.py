@@ -13,21 +13,19 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from separatrix import starts as starting
 from separatrix.cost import Cost
-from separatrix.data import ImageSet, load_images
+from separatrix.data import ImageSet, ImageSource, load_images, tensor_of
 from separatrix.errors import ConvergenceWarning, InputError, OverlapWarning
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.numerics._intervals import clopper_pearson, trials_without_success
 from separatrix.numerics._neighbours import Distance, Engine
 from separatrix.protocol import Protocol
-from separatrix.studies._closeness import images_of
 from separatrix.studies._memorization.study import Memorization, memorization
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance_words import EXACT, Outcome
@@ -118,8 +116,8 @@ class MemorizationAudit:
 
 def audit_memorization(
     field: LatentField,
-    train: Any,
-    held_out: Any,
+    train: ImageSource,
+    held_out: ImageSource,
     *,
     budget: float = 0.01,
     sample: int = _SAMPLE,
@@ -170,7 +168,7 @@ def audit_memorization(
     if sample < 1 or noise < 1:
         raise InputError(f"An audit needs at least one training image and one noise start, not {sample} and {noise}.")
     trained, held = _loaded(train), _loaded(held_out)
-    known, unseen = images_of(trained, "train"), images_of(held, "held_out")
+    known, unseen = tensor_of(trained, "train"), tensor_of(held, "held_out")
     shared = overlap(trained, held, distance=distance, engine=engine, alpha=alpha, seed=seed)
     if shared.too_many:
         warnings.warn(f"The decision will be 'cannot say': {shared.sentence}", OverlapWarning, stacklevel=2)
@@ -223,7 +221,7 @@ def audit_memorization(
     )
 
 
-def _loaded(data: Any) -> ImageSet | Tensor:
+def _loaded(data: ImageSource) -> ImageSet | Tensor:
     """With its names and where it came from, if it says so; a tensor keeps its precision."""
     return data if isinstance(data, (ImageSet, Tensor)) else load_images(data)
 

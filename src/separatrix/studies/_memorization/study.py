@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import scipy
 import torch
 from torch import Tensor
 
+from separatrix.data import ImageSource, tensor_of
 from separatrix.data._encoding import decode_all
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._effective_dimension import EffectiveDimension, effective_dimension
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
-from separatrix.studies._closeness import images_of
 from separatrix.studies._memorization.decomposition import Decomposition, decomposition
 from separatrix.studies._memorization.noise_only import NoiseOnly, judged_together
 from separatrix.studies._memorization.sources import ChamferSimilarity, Source, chamfer_similarity, sources
@@ -152,8 +151,8 @@ class Memorization:
 def memorization(
     field: LatentField,
     limits: LimitSets,
-    train: Any,
-    held_out: Any = None,
+    train: ImageSource,
+    held_out: ImageSource | None = None,
     *,
     noise: LimitSets | None = None,
     unseen: LimitSets | None = None,
@@ -189,8 +188,8 @@ def memorization(
     """
     if sample < 1:
         raise InputError(f"The samples need at least one image, not {sample}.")
-    known = images_of(train, "train")
-    held = None if held_out is None else images_of(held_out, "held_out")
+    known = tensor_of(train, "train")
+    held = None if held_out is None else tensor_of(held_out, "held_out")
     if shared is None:
         shared = overlap(train, held_out, distance=distance, engine=engine, alpha=alpha, sample=sample, seed=seed)
     found, noise_only = judged_together(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from separatrix.data import ImageSource
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._sets import LimitSets
@@ -88,8 +89,8 @@ def appearance(
     found: LimitSets | Orbits,
     *,
     starts: Starts | Tensor | None = None,
-    suspects: Any = None,
-    held_out: Any = None,
+    suspects: ImageSource | None = None,
+    held_out: ImageSource | None = None,
     distance: Distance = "cosine",
     alpha: float = 0.05,
     shuffles: int = 199,
