@@ -32,12 +32,12 @@ from rivals import Outcome, adam, loop, missing, scipy_root, torchdeq_solver, wh
 from torch import Tensor
 
 import separatrix as sx
+from separatrix.limitsets import spectrum_of
 from separatrix.limitsets._assemble import versions
 from separatrix.limitsets._polish import polish
-from separatrix.limitsets._spectrum import spectrum_of
 from separatrix.models._taef2 import load_taef2
-from separatrix.numerics._distances import nearest
-from separatrix.testing._reference import PlainEnds, basin_fidelity, plain_float64
+from separatrix.numerics import nearest
+from separatrix.testing import PlainEnds, basin_fidelity, plain_float64
 
 FASHION = ["conv2", "conv8", "conv32", "conv128", "fc"]
 CAP, LONG_CAP = 3000, 20_000  # steps of the loop as everybody writes it; of plain iteration that wants to end

@@ -27,8 +27,8 @@ from rivals import loop
 from torch import Tensor
 
 import separatrix as sx
+from separatrix.limitsets import same_sets
 from separatrix.limitsets._assemble import versions
-from separatrix.limitsets._same_sets import same_sets
 
 MODELS = ("conv2", "fc", "conv32", "conv128", "conv8")
 CAP, FINE, COARSE, HOPELESS = 3000, 1e-10, 3e-6, 1000

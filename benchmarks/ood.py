@@ -26,8 +26,8 @@ from torch import Tensor
 import separatrix as sx
 from separatrix.errors import SeparatrixWarning
 from separatrix.limitsets._assemble import versions
-from separatrix.numerics._metrics import auroc_interval, fpr95_id_kept
-from separatrix.ood._landmarks import landmarks, training_attractors
+from separatrix.numerics import auroc_interval, fpr95_id_kept
+from separatrix.ood import landmarks, training_attractors
 
 RATES = (0.01, 0.05, 0.1)
 SPLITS, CALIBRATION, FRESH = 20, 200, 300

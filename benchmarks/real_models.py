@@ -25,7 +25,7 @@ from torch import Tensor
 import separatrix as sx
 from separatrix.limitsets._assemble import versions
 from separatrix.models import ConvAutoencoder, DenseAutoencoder, load_burgess_vae
-from separatrix.testing._reference import Fidelity, PlainEnds, basin_fidelity, plain_float64
+from separatrix.testing import Fidelity, PlainEnds, basin_fidelity, plain_float64
 
 
 @dataclass(frozen=True)

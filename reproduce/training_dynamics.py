@@ -27,14 +27,14 @@ from torch import Tensor
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
-from separatrix.limitsets._triviality import triviality
+from separatrix.limitsets import triviality
 from separatrix.models import ConvAutoencoder, train_autoencoder
-from separatrix.numerics._metrics import auroc
-from separatrix.numerics._neighbours import most_similar
-from separatrix.orbits._observers import MeanDistance
+from separatrix.numerics import auroc, most_similar
+from separatrix.orbits import MeanDistance
 from separatrix.plots import training_frames
 from separatrix.report._film_page import write_film
-from separatrix.studies._footage import Camera, footage_of_training, moments
+from separatrix.studies import Camera, footage_of_training
+from separatrix.studies._footage import moments
 
 K = 128
 TRAIN, HELD_OUT, STARTS = 1500, 500, 120

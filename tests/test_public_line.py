@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -14,7 +15,7 @@ import separatrix as sx
 
 ROOT = Path(sx.__file__).parent
 ROOMS = "data errors field limitsets models monitoring numerics ood orbits plots runs starts studies testing".split()  # noqa: SIM905
-ON_DEMAND = ["separatrix", "separatrix.work"]
+ON_DEMAND = ["separatrix", "separatrix.monitoring", "separatrix.ood", "separatrix.work"]
 SLOW = {"jinja2", "matplotlib", "msgspec", "pandas", "rich", "sklearn", "typer"} | {
     f"scipy.{part}" for part in ("linalg", "ndimage", "optimize", "sparse", "spatial", "special", "stats")
 }
@@ -63,6 +64,9 @@ def test_a_room_hands_on_what_it_lists(room: str) -> None:
 
 @pytest.mark.parametrize("package", ON_DEMAND)
 def test_type_checkers_are_told_of_the_same_names(package: str) -> None:
+    if package == "separatrix.monitoring":
+        for framework in ("pytorch_lightning", "transformers"):
+            pytest.importorskip(framework)
     told = {}
     tree = ast.parse(Path(str(import_module(package).__file__)).read_text(encoding="utf-8"))
     (block,) = [node for node in tree.body if isinstance(node, ast.If)]
@@ -73,3 +77,9 @@ def test_type_checkers_are_told_of_the_same_names(package: str) -> None:
     for name, module in told.items():
         assert found[name] is getattr(import_module(module), name)
     assert set(told) <= set(dir(import_module(package)))
+
+
+def test_no_page_sends_a_reader_into_a_private_file() -> None:
+    pages = [ROOT.parents[1] / "README.md", *(ROOT.parents[1] / "docs").glob("*.md")]
+    private = [page.name for page in pages if re.search(r"(separatrix|sx)\.\w+\._", page.read_text(encoding="utf-8"))]
+    assert not private
