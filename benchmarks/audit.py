@@ -30,12 +30,9 @@ from torch import Tensor
 from separatrix import LatentField
 from separatrix.errors import OverlapWarning
 from separatrix.limitsets._assemble import versions
-from separatrix.models._autoencoders import DenseAutoencoder
-from separatrix.models._training import train_autoencoder
-from separatrix.numerics._intervals import clopper_pearson
-from separatrix.numerics._ranks import benjamini_hochberg, rank_p_values
-from separatrix.studies._closeness import closeness
-from separatrix.studies._memorization import AuditDecision, audit_memorization
+from separatrix.models import DenseAutoencoder, train_autoencoder
+from separatrix.numerics import benjamini_hochberg, clopper_pearson, rank_p_values
+from separatrix.studies import AuditDecision, audit_memorization, closeness
 
 KINDS = {"memorizing": (20, 3000), "well trained": (1200, 120)}  # training images, epochs
 SAMPLE, NOISE, BUDGET = 400, 128, 0.01
@@ -88,7 +85,7 @@ def cases(kind: str, seed: int) -> Iterator[dict[str, Any]]:
             "evaluations": found.cost.map,
             "training_seconds": seconds,
             "audit_seconds": time.perf_counter() - began,
-            "sentence": found.sentence,
+            "sentence": str(found.statement),
         }
 
 

@@ -32,12 +32,12 @@ from rivals import Outcome, adam, loop, missing, scipy_root, torchdeq_solver, wh
 from torch import Tensor
 
 import separatrix as sx
+from separatrix.limitsets import spectrum_of
 from separatrix.limitsets._assemble import versions
 from separatrix.limitsets._polish import polish
-from separatrix.limitsets._spectrum import spectrum_of
 from separatrix.models._taef2 import load_taef2
-from separatrix.numerics._distances import nearest
-from separatrix.testing._reference import PlainEnds, basin_fidelity, plain_float64
+from separatrix.numerics import nearest
+from separatrix.testing import PlainEnds, basin_fidelity, plain_float64
 
 FASHION = ["conv2", "conv8", "conv32", "conv128", "fc"]
 CAP, LONG_CAP = 3000, 20_000  # steps of the loop as everybody writes it; of plain iteration that wants to end
@@ -156,7 +156,7 @@ def measure(case: Case, options: argparse.Namespace) -> dict[str, Any]:
     fine = latent.to(dtype=torch.float64)
     unit = limits.spread
     _say(f"{case.name}: ours {usage.processor:.0f} s of the processor, {limits}")
-    curves = {n for n in range(len(limits)) if limits.kind[n] == int(sx.Kind.CLOSED_CURVE)}
+    curves = {n for n in range(len(limits)) if limits.kind[n] == int(sx.limitsets.Kind.CLOSED_CURVE)}
     on_curve = torch.tensor([label in curves for label in limits.labels.tolist()])
     long_cap = CAP if case.name == "taef2" else LONG_CAP
     double = loop(fine, starts, [FINE * unit], long_cap, on_curve, HOPELESS)

@@ -27,8 +27,8 @@ from rivals import loop
 from torch import Tensor
 
 import separatrix as sx
+from separatrix.limitsets import same_sets
 from separatrix.limitsets._assemble import versions
-from separatrix.limitsets._same_sets import same_sets
 
 MODELS = ("conv2", "fc", "conv32", "conv128", "conv8")
 CAP, FINE, COARSE, HOPELESS = 3000, 1e-10, 3e-6, 1000
@@ -81,7 +81,7 @@ def measured(name: str, data: Path, count: int) -> Row:
         limits = sx.find_attractors(field, starts)
     sample = limits.audit.statistical if limits.audit else None
     few = draw[:RIVALS]
-    curves = {n for n in range(len(limits)) if limits.kind[n] == int(sx.Kind.CLOSED_CURVE)}
+    curves = {n for n in range(len(limits)) if limits.kind[n] == int(sx.limitsets.Kind.CLOSED_CURVE)}
     on_curve = torch.tensor([label in curves for label in limits.labels[few].tolist()])
     fine = field.to(dtype=torch.float64)
     double = loop(fine, starts[few], [FINE * limits.spread], CAP, on_curve, HOPELESS)

@@ -30,10 +30,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import separatrix as sx
 from separatrix.limitsets import _search as search
-from separatrix.limitsets._same_sets import same_sets
+from separatrix.limitsets import same_sets
 from separatrix.models import ConvAutoencoder, DenseAutoencoder, train_autoencoder
 from separatrix.orbits import _looks as looks
-from separatrix.testing._questions import Questions
+from separatrix.testing import Questions
 
 IMAGES, MEMORIZED = 512, 50
 SHORT = sx.Protocol(max_steps=1000)

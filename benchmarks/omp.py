@@ -30,7 +30,7 @@ from sklearn.linear_model import orthogonal_mp_gram
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from separatrix.numerics._omp import CodeStatus, SparseCodes, omp_gram
+from separatrix.numerics import CodeStatus, SparseCodes, omp_gram
 from separatrix.numerics._pursuit import Workspace
 from separatrix.numerics._pursuit_ahead import SinglePursuit, worth_it
 

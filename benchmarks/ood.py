@@ -26,22 +26,22 @@ from torch import Tensor
 import separatrix as sx
 from separatrix.errors import SeparatrixWarning
 from separatrix.limitsets._assemble import versions
-from separatrix.numerics._metrics import auroc_interval, fpr95_id_kept
-from separatrix.ood._landmarks import landmarks, training_attractors
+from separatrix.numerics import auroc_interval, fpr95_id_kept
+from separatrix.ood import landmarks, training_attractors
 
 RATES = (0.01, 0.05, 0.1)
 SPLITS, CALIBRATION, FRESH = 20, 200, 300
 
 
-def detectors(field: sx.LatentField, limits: sx.LimitSets, steps: int) -> dict[str, sx.Detector]:
+def detectors(field: sx.LatentField, limits: sx.LimitSets, steps: int) -> dict[str, sx.ood.Detector]:
     """All of them, and typicality without the lengths that need no trajectory; the paper's only where there is an attractor to measure distances to."""
-    found: dict[str, sx.Detector] = {
+    found: dict[str, sx.ood.Detector] = {
         "typicality": sx.TypicalityDetector(field, attractors=limits, steps=steps),
         "course alone": sx.TypicalityDetector(field, attractors=limits, steps=steps, baselines=False),
-        "knn": sx.KNNDetector(field),
-        "mahalanobis": sx.MahalanobisDetector(field),
-        "reconstruction": sx.ReconstructionDetector(field),
-        "residual": sx.ResidualDetector(field),
+        "knn": sx.ood.KNNDetector(field),
+        "mahalanobis": sx.ood.MahalanobisDetector(field),
+        "reconstruction": sx.ood.ReconstructionDetector(field),
+        "residual": sx.ood.ResidualDetector(field),
     }
     if len(landmarks(limits).points):
         found["trajectory"] = sx.TrajectoryDetector(field, attractors=limits, steps=steps, self_check=False)
@@ -106,7 +106,7 @@ def measured(case: Case) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def decided(detector: sx.Detector) -> list[dict[str, Any]]:
+def decided(detector: sx.ood.Detector) -> list[dict[str, Any]]:
     """False alarms among fresh ID inputs: each split calibrates and decides on inputs of its own.
 
     Once shuffled, and once in the order of the file, in which neighbours share a writer: there, those who calibrate are not
@@ -122,7 +122,7 @@ def decided(detector: sx.Detector) -> list[dict[str, Any]]:
     ]
 
 
-def _alarms(detector: sx.Detector, scores: Tensor) -> dict[str, Any]:
+def _alarms(detector: sx.ood.Detector, scores: Tensor) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for rate in RATES:
         rank = int(rate * (CALIBRATION + 1) + 1e-9)

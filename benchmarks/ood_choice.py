@@ -24,10 +24,9 @@ from torch import Tensor
 import separatrix as sx
 from separatrix.errors import SeparatrixWarning
 from separatrix.limitsets._assemble import versions
-from separatrix.numerics._metrics import auroc
-from separatrix.ood._detector import Detector, split
-from separatrix.ood._landmarks import training_attractors
-from separatrix.ood._simple_inputs import blurred, simple_inputs
+from separatrix.numerics import auroc
+from separatrix.ood import Detector, blurred, simple_inputs, training_attractors
+from separatrix.ood._detector import split
 from separatrix.ood._typicality import atypicality, density
 
 FIT, TEST, OTHERS = 1400, 600, 300

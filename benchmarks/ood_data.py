@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 import separatrix as sx
 from separatrix.models import ConvAutoencoder, load_burgess_vae, load_model, save_model, train_autoencoder
 from separatrix.models._taef2 import load_taef2
-from separatrix.ood._simple_inputs import blurred, simple_inputs
+from separatrix.ood import blurred, simple_inputs
 
 DATA = Path(os.environ["SEPARATRIX_DATA"])
 TRAINED_ON = 10_000  # the networks' own images, the first of the training sets

@@ -25,7 +25,7 @@ from torch import Tensor
 import separatrix as sx
 from separatrix.limitsets._assemble import versions
 from separatrix.models import ConvAutoencoder, DenseAutoencoder, load_burgess_vae
-from separatrix.testing._reference import Fidelity, PlainEnds, basin_fidelity, plain_float64
+from separatrix.testing import Fidelity, PlainEnds, basin_fidelity, plain_float64
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ def measure(case: Case, count: int) -> Row:
         starts=len(case.starts),
         attractors=len(attractors),
         attractors_ten_times_tighter=len(tight.attractors),
-        closed_curves=len(limits.of_kind(sx.Kind.CLOSED_CURVE)),
-        cycles=len(limits.of_kind(sx.Kind.CYCLE)),
+        closed_curves=len(limits.of_kind(sx.limitsets.Kind.CLOSED_CURVE)),
+        cycles=len(limits.of_kind(sx.limitsets.Kind.CYCLE)),
         not_attracting=int((limits.stable != 1).sum()),
         unresolved=int((limits.labels < 0).sum()),
         largest_basin=float(limits.fractions.max()) if len(limits) else 0.0,
@@ -138,7 +138,7 @@ def measure(case: Case, count: int) -> Row:
         compared=fidelity.compared,
         evaluations_per_start=limits.cost.total / len(case.starts),
         plain_evaluations_per_start=float(torch.where(plain.steps < 0, 20_000, plain.steps + 1).double().mean()),
-        trivial=sx.triviality(limits).trivial,
+        trivial=sx.limitsets.triviality(limits).trivial,
         seconds=seconds,
     )
 

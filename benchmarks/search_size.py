@@ -63,7 +63,7 @@ def recurrent(latent: int) -> Callable[[Tensor], Tensor]:
     return lambda z: torch.tanh(z @ weight.T.to(z))
 
 
-def measured(name: str, function: Callable[[Tensor], Tensor], starts: sx.Starts, latent: int) -> Row:
+def measured(name: str, function: Callable[[Tensor], Tensor], starts: sx.starts.Starts, latent: int) -> Row:
     """One search, after a small one."""
     field = sx.LatentField.from_map(function, latent_shape=(latent,))
     sx.find_attractors(sx.LatentField.from_map(forks, latent_shape=(4,)), sx.starts.gaussian(40))

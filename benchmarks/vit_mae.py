@@ -17,8 +17,7 @@ import transformers
 from torch import Tensor, nn
 
 import separatrix as sx
-from separatrix.models import train_autoencoder
-from separatrix.models._preprocessing import Preprocessing
+from separatrix.models import Preprocessing, train_autoencoder
 
 MASKED = 0.75  # share of the patches that training hides, as He et al. (2022) do
 PATCH, WIDTH, HEADS = 4, 48, 4

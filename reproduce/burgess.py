@@ -37,10 +37,10 @@ def row(name: str, count: int) -> dict[str, Any]:
         limits = sx.find_attractors(field, starts)
     attractors = limits.attractors
     steps = limits.orbits.steps[limits.labels >= 0].double()
-    points = attractors[attractors.kind == int(sx.Kind.FIXED_POINT)]
+    points = attractors[attractors.kind == int(sx.limitsets.Kind.FIXED_POINT)]
     kinds: dict[str, int] = {}
     for kind in attractors.kind.tolist():
-        kinds[sx.Kind(kind).name.lower()] = kinds.get(sx.Kind(kind).name.lower(), 0) + 1
+        kinds[sx.limitsets.Kind(kind).name.lower()] = kinds.get(sx.limitsets.Kind(kind).name.lower(), 0) + 1
     return {
         "model": name,
         "starts": "encoded MNIST test images" if name.endswith("mnist") else "N(0, I)",

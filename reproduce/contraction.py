@@ -33,11 +33,10 @@ from torch import Tensor
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
 from separatrix.limitsets._assemble import versions
-from separatrix.models import ConvAutoencoder, load_model, save_model
-from separatrix.models._training import train_autoencoder
-from separatrix.plots._contraction_map import contraction_map
+from separatrix.models import ConvAutoencoder, load_model, save_model, train_autoencoder
+from separatrix.plots import contraction_map
 from separatrix.protocol import DENSE_LIMIT
-from separatrix.studies._rate_law import Law, RateLaw
+from separatrix.studies import Law, RateLaw
 
 FASHION = ("conv2", "conv8", "conv32", "conv128", "fc")
 BURGESS = ("betaB_mnist", "betaH_mnist", "btcvae_dsprites")

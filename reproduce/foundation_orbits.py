@@ -25,7 +25,7 @@ from devices import available
 from torch import Tensor
 
 import separatrix as sx
-from separatrix.limitsets._spectrum import spectrum_of
+from separatrix.limitsets import spectrum_of
 
 COLUMNS = ("residual", "relative_residual", "norm", "output_residual")
 TITLES = ("‖f(z) − z‖", "‖f(z) − z‖ / ‖z‖", "‖z‖", "output residual (RMS)")

@@ -33,8 +33,7 @@ from torch import Tensor
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
 from separatrix.limitsets._assemble import versions
-from separatrix.models._autoencoders import ConvAutoencoder, DenseAutoencoder
-from separatrix.models._training import train_autoencoder
+from separatrix.models import ConvAutoencoder, DenseAutoencoder, train_autoencoder
 from separatrix.protocol import Protocol
 
 FILES = {"MNIST": "mnist.npz", "FashionMNIST": "fashion_mnist.npz", "CIFAR-10": "cifar10_10k2k.npz"}

@@ -28,11 +28,8 @@ from devices import available
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning, ModelWarning
-from separatrix.models._backbones import load_backbone
-from separatrix.models._decoder_training import train_decoder
-from separatrix.models._registry import LoadRequest
-from separatrix.models._surrogate import save_decoder
-from separatrix.studies._diagnosis import diagnose
+from separatrix.models import LoadRequest, load_backbone, save_decoder, train_decoder
+from separatrix.studies import diagnose
 
 IMAGES = 200  # for the surrogate decoder
 

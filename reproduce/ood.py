@@ -22,10 +22,8 @@ from torch import Tensor
 
 import separatrix as sx
 from separatrix.models import ConvAutoencoder
-from separatrix.numerics._conformal import conformal_p_values
-from separatrix.numerics._metrics import auroc_interval, fpr95_id_kept, fpr95_ood_caught
-from separatrix.ood._landmarks import training_attractors
-from separatrix.ood._simple_inputs import blurred, simple_inputs
+from separatrix.numerics import auroc_interval, conformal_p_values, fpr95_id_kept, fpr95_ood_caught
+from separatrix.ood import blurred, simple_inputs, training_attractors
 
 TRAINED_ON = 10_000  # the network's own images, the first of the training set
 RATES = (0.01, 0.05, 0.1)
@@ -61,10 +59,10 @@ def measured(model: str, count: int, data: Path) -> dict[str, Any]:
     detectors = (
         sx.TrajectoryDetector(field, attractors=limits, self_check=False),
         sx.TypicalityDetector(field, attractors=limits),
-        sx.KNNDetector(field),
-        sx.MahalanobisDetector(field),
-        sx.ReconstructionDetector(field),
-        sx.ResidualDetector(field),
+        sx.ood.KNNDetector(field),
+        sx.ood.MahalanobisDetector(field),
+        sx.ood.ReconstructionDetector(field),
+        sx.ood.ResidualDetector(field),
     )
     rows, alarms = [], []
     for detector in detectors:

@@ -26,10 +26,10 @@ from probing_page import page
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
-from separatrix.models._untrained import untrained_copy
+from separatrix.models import untrained_copy
 from separatrix.plots import contact_sheet, probe_atoms, probe_grid, probe_overview, probe_reconstructions
 from separatrix.runs._summary import jsonable
-from separatrix.studies._probing import Probe, Role, appearance, data_free_dictionaries, pooled
+from separatrix.studies import Probe, Role, appearance, data_free_dictionaries, pooled
 from separatrix.studies._probing.data_free import DataFreeDictionaries
 from separatrix.studies._probing.summary import probe_summary
 
@@ -111,7 +111,7 @@ class Cells:
             self.save(probe_atoms(field, found, title=f"What the atoms look like: {title}"), f"{figure}_atoms")
             self.save(probe_reconstructions(field, found, title=f"Coded and decoded: {title}"), f"{figure}_coded")
         self.path(model, data).write_text(json.dumps(record), encoding="utf-8")
-        print(f"{model}, {data}: {found.headline}", flush=True)
+        print(f"{model}, {data}: {found.statement}", flush=True)
 
     def look(
         self, model: str, field: sx.LatentField, found: sx.LimitSets | sx.Orbits, starts: sx.starts.Starts
@@ -125,7 +125,7 @@ class Cells:
             "start_share": seen.start_share,
             "structure": float(seen.structure.median()),
             "start_structure": float(seen.start_structure.median()),
-            "sentence": seen.sentence,
+            "sentence": str(seen.statement),
         }
         if model in SHEETS:
             self.save(

@@ -11,8 +11,8 @@ from torch import Tensor
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning, InputError
-from separatrix.numerics._distances import spread
-from separatrix.orbits._observers import Snapshots
+from separatrix.numerics import spread
+from separatrix.orbits import Snapshots
 
 BLOCK = 64
 SNAPSHOTS = (3, 10, 30)

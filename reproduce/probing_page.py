@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
-from separatrix.studies._probing import Conclusion, Role
+from separatrix.studies import Conclusion, Role
 
 _LEVELS = (8, 32, 128, 256)
 _SIGNS = {"better": "", "level": " (level)", "worse": ""}

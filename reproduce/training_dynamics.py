@@ -27,14 +27,14 @@ from torch import Tensor
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
-from separatrix.limitsets._triviality import triviality
+from separatrix.limitsets import triviality
 from separatrix.models import ConvAutoencoder, train_autoencoder
-from separatrix.numerics._metrics import auroc
-from separatrix.numerics._neighbours import most_similar
-from separatrix.orbits._observers import MeanDistance
+from separatrix.numerics import auroc, most_similar
+from separatrix.orbits import MeanDistance
 from separatrix.plots import training_frames
-from separatrix.report._film_page import summary_sentence, write_film
-from separatrix.studies._footage import Camera, footage_of_training, moments
+from separatrix.report._film_page import write_film
+from separatrix.studies import Camera, footage_of_training
+from separatrix.studies._footage import moments
 
 K = 128
 TRAIN, HELD_OUT, STARTS = 1500, 500, 120
@@ -154,7 +154,7 @@ def error(field: sx.LatentField, x: Tensor) -> float:
     return float((field.reconstruct(x) - x).detach().square().mean())
 
 
-def film(train: Tensor, seed: int, device: torch.device) -> tuple[sx.TrainingFilm, str]:
+def film(train: Tensor, seed: int, device: torch.device) -> tuple[sx.studies.TrainingFilm, str]:
     """The film of one training with k = 2."""
     footage = footage_of_training(
         train,
@@ -361,7 +361,7 @@ def measured(train: Tensor, held: Tensor, options: argparse.Namespace) -> dict[s
         runs.append(dynamics(train, held, seed, options.device))
         print(f"seed {seed}: {runs[-1]['usage']['sentence']} {time.perf_counter() - began:.0f} s", flush=True)
         made, words = film(train, seed, options.device)
-        films.append(summary_sentence(made))
+        films.append(str(made.statement))
         print(f"seed {seed}: {films[-1]} {time.perf_counter() - began:.0f} s", flush=True)
         if seed == 0:
             training_frames(made).savefig(options.out / f"training_film_{options.data}.png", dpi=110)

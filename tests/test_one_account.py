@@ -17,8 +17,8 @@ from separatrix.cli._app import app
 from separatrix.errors import ConvergenceWarning
 from separatrix.limitsets import LimitSets
 from separatrix.limitsets._basins import shares_without_set
+from separatrix.limitsets._triviality import Dominance
 from separatrix.plots import basin_shares
-from separatrix.report._page import Verdict
 from separatrix.report._results import ModelResults
 from separatrix.report._several_models import several_models_page
 from separatrix.report._write import rendered
@@ -26,6 +26,7 @@ from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, row_of
 from separatrix.studies._memorization.sources import sources
 from separatrix.studies._probing import appearance, data_free_dictionaries
 from separatrix.studies._resemblance import resemblance
+from separatrix.words import Statement
 
 FATES, MODEL = every_fate.FATES, f"{every_fate.__file__}:make"
 ELSEWHERE = FATES.words.partition(", ")[2]
@@ -99,7 +100,7 @@ def test_studies_and_detectors(limits):
     detector = sx.TrajectoryDetector(field, attractors=limits, self_check=False)
     assert FATES.words in " ".join(detector.fit(images, images + 1e-3).notes)
     quiet = replace(limits, stable=limits.stable.clamp(max=0))
-    assert "28 starts reached an attractor" not in resemblance(field, quiet, images, images).verdict
+    assert "28 starts reached an attractor" not in str(resemblance(field, quiet, images, images).statement)
 
 
 def test_pages_figures_and_the_demo(limits):
@@ -114,7 +115,9 @@ def test_pages_figures_and_the_demo(limits):
         resemblance=resemblance(field, limits, images, images),
     )
     assert row_of("k4", 4, (0.0, 0.0), results).fates == FATES
-    page = several_models_page("Several", Verdict("", ""), [results], [{}], inputs={"one": images[0]})
+    page = several_models_page(
+        "Several", Statement("", "", Dominance.TRIVIAL), [results], [{}], inputs={"one": images[0]}
+    )
     assert FATES.words in rendered(page)
     bars = {tick.get_text() for tick in basin_shares({"data": limits}).axes[0].get_yticklabels()}
     assert {"still moving", "diverged", "not finite"} <= bars

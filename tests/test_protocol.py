@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separatrix import Cost, Protocol
+from separatrix import Protocol
+from separatrix.cost import Cost
 from separatrix.errors import InputError
 
 NUMBERS = ["tolerance", "merge_tolerance", "divergence"]

@@ -18,6 +18,7 @@ ROOMS = [
     "errors",
     "protocol",
     "cost",
+    "words",
     "numerics",
     "work",
     "storage",

@@ -1,99 +1,112 @@
 """separatrix: a trained autoencoder read as a dynamical system on its latent space.
 
+These are the names of the main line. Everything else, types of results among it, is in the room that makes it: ``sx.limitsets``,
+``sx.ood``, ``sx.plots`` and so on. All of them are imported when they are first used.
+
 >>> import separatrix as sx
 >>> field = sx.LatentField.from_map(lambda z: z.mul(2).tanh(), latent_shape=(1,))
 >>> sx.find_attractors(field, sx.starts.box(100, -1.0, 1.0, seed=0))
 LimitSets(2 fixed points; 2 attract; all 100 starts reached an attractor)
 """
 
-from separatrix import starts
-from separatrix.cost import Cost
-from separatrix.data import load_images
-from separatrix.field import FieldCheck, LatentField, check
-from separatrix.limitsets import (
-    Basins,
-    Kind,
-    LimitSets,
-    Motion,
-    Sensitivity,
-    Triviality,
-    basin_entropy,
-    basins,
-    find_attractors,
-    find_fixed_points,
-    motion,
-    sensitivity,
-    triviality,
-)
-from separatrix.models import load
-from separatrix.monitoring import DynamicsMonitor
-from separatrix.ood import (
-    AlarmBudget,
-    Decision,
-    Decisions,
-    KNNDetector,
-    MahalanobisDetector,
-    ReconstructionDetector,
-    ResidualDetector,
-    SelfCheck,
-    StreamMonitor,
-    TrajectoryDetector,
-    TypicalityDetector,
-    self_check,
-)
-from separatrix.orbits import Orbits, Status, iterate
-from separatrix.protocol import Protocol
-from separatrix.storage import load_result, save_result
-from separatrix.studies._comparison import Comparison, compare
-from separatrix.studies._continuation import Continuation, EventKind, Events, Matching, continuation, match
-from separatrix.studies._contraction import Contraction, contraction
-from separatrix.studies._memorization import Memorization, MemorizationAudit, audit_memorization, memorization
-from separatrix.studies._probing import Probe, probe
-from separatrix.studies._rate_law import RateLaw, rate_law
-from separatrix.studies._resemblance import Resemblance, resemblance
-from separatrix.studies._training_film import TrainingFilm, training_film
+from typing import TYPE_CHECKING
+
+from separatrix.work import on_demand
+
+if TYPE_CHECKING:
+    from separatrix import (  # noqa: I001  (one list of rooms, not a statement for each)
+        data as data,
+        errors as errors,
+        field as field,
+        limitsets as limitsets,
+        models as models,
+        monitoring as monitoring,
+        numerics as numerics,
+        ood as ood,
+        orbits as orbits,
+        plots as plots,
+        runs as runs,
+        starts as starts,
+        studies as studies,
+        testing as testing,
+    )
+    from separatrix.data import load_images
+    from separatrix.field import LatentField, check
+    from separatrix.limitsets import LimitSets, basins, find_attractors, find_fixed_points, motion, sensitivity
+    from separatrix.models import load
+    from separatrix.monitoring import DynamicsMonitor
+    from separatrix.ood import TrajectoryDetector, TypicalityDetector, self_check
+    from separatrix.orbits import Orbits, Status, iterate
+    from separatrix.protocol import Protocol
+    from separatrix.studies import (
+        audit_memorization,
+        compare,
+        continuation,
+        contraction,
+        load_result,
+        memorization,
+        probe,
+        rate_law,
+        resemblance,
+        save_result,
+        training_film,
+    )
+else:
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        {
+            "data": ("load_images",),
+            "field": ("LatentField", "check"),
+            "limitsets": ("LimitSets", "basins", "find_attractors", "find_fixed_points", "motion", "sensitivity"),
+            "models": ("load",),
+            "monitoring": ("DynamicsMonitor",),
+            "ood": ("TrajectoryDetector", "TypicalityDetector", "self_check"),
+            "orbits": ("Orbits", "Status", "iterate"),
+            "protocol": ("Protocol",),
+            "studies": (
+                "audit_memorization",
+                "compare",
+                "continuation",
+                "contraction",
+                "load_result",
+                "memorization",
+                "probe",
+                "rate_law",
+                "resemblance",
+                "save_result",
+                "training_film",
+            ),
+        },
+        modules=(
+            "data",
+            "errors",
+            "field",
+            "limitsets",
+            "models",
+            "monitoring",
+            "numerics",
+            "ood",
+            "orbits",
+            "plots",
+            "runs",
+            "starts",
+            "studies",
+            "testing",
+        ),
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "AlarmBudget",
-    "Basins",
-    "Comparison",
-    "Continuation",
-    "Contraction",
-    "Cost",
-    "Decision",
-    "Decisions",
     "DynamicsMonitor",
-    "EventKind",
-    "Events",
-    "FieldCheck",
-    "KNNDetector",
-    "Kind",
     "LatentField",
     "LimitSets",
-    "MahalanobisDetector",
-    "Matching",
-    "Memorization",
-    "MemorizationAudit",
-    "Motion",
     "Orbits",
-    "Probe",
     "Protocol",
-    "RateLaw",
-    "ReconstructionDetector",
-    "Resemblance",
-    "ResidualDetector",
-    "SelfCheck",
-    "Sensitivity",
     "Status",
-    "StreamMonitor",
-    "TrainingFilm",
     "TrajectoryDetector",
-    "Triviality",
     "TypicalityDetector",
     "audit_memorization",
-    "basin_entropy",
     "basins",
     "check",
     "compare",
@@ -105,7 +118,6 @@ __all__ = [
     "load",
     "load_images",
     "load_result",
-    "match",
     "memorization",
     "motion",
     "probe",
@@ -116,5 +128,4 @@ __all__ = [
     "sensitivity",
     "starts",
     "training_film",
-    "triviality",
 ]

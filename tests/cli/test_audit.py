@@ -61,7 +61,8 @@ def test_within_exceeded_and_cannot_say_are_three_exit_codes(audited, tmp_path):
     exceeded = audited("memory", *DATA, "--out", "a", "--json")
     assert exceeded.code == ExitCode.EXCEEDED == 1
     found = exceeded.json
-    assert found["decision"] == "budget exceeded"
+    assert (found["decision"], found["code"]) == ("budget exceeded", "exceeded")
+    assert (found["resemblance"]["outcome"], found["resemblance"]["code"]) == ("evidence of memorization", "evidence")
     assert (found["fates"]["moving"], found["protocol"]["max_steps"] > 2) == (0, True)
     rows = [0, 1, 2, 3, 4, 5]
     assert found["given_back"] == {
@@ -332,7 +333,7 @@ def test_leaked_held_out_images_never_clear_a_memory_and_are_named_everywhere(au
     assert sentence in few.json["sentence"]
     many = audited("memory", *rules, "--held-out", "many.npy", "--out", "many", "--json")
     assert many.code == ExitCode.CANNOT_SAY
-    assert many.json["decision"] == "cannot say"
+    assert (many.json["decision"], many.json["code"]) == ("cannot say", "cannot_say")
     assert many.json["resemblance"]["overlap"]["too_many"] is True
     card = (tmp_path / "many" / "model_card.md").read_text(encoding="utf-8")
     assert "**Cannot say.** 12 of 200 held-out images (6 %) are copies of training images" in card

@@ -17,7 +17,7 @@ def test_a_model_and_itself(program, tmp_path):
     assert answer.json["rerun"] == 1.0
     assert [pair["similarity"] for pair in answer.json["pairs"]] == [1.0] * 4
     assert answer.json["views"]["latent"]["matched"] == 4
-    assert isinstance(sx.load_result(tmp_path / "found"), sx.Comparison)
+    assert isinstance(sx.load_result(tmp_path / "found"), sx.studies.Comparison)
     words = program("diff", "toy.py:wells", "toy.py:wells", "--noise", "80", "--no-rerun")
     assert "adjusted mutual information 1.000" in " ".join(words.stdout.split())
     assert words.stdout.splitlines()[-1] == "ami 1.000, ceiling –"

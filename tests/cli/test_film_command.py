@@ -17,7 +17,7 @@ def test_a_training_becomes_a_page(program, digits, tmp_path):
     assert set(answer.json["frames"][0]["errors"]) == {"training images", "unseen images"}
     assert (tmp_path / "film.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     kept = sx.load_result(tmp_path / "kept")
-    assert isinstance(kept, sx.TrainingFilm)
+    assert isinstance(kept, sx.studies.TrainingFilm)
     assert kept.continuation.counts.tolist() == [frame["sets"] for frame in answer.json["frames"]]
     again = program("film", *options)
     assert again.code == ExitCode.USAGE

@@ -41,7 +41,7 @@ def _picture(tmp_path: Path) -> Path:
 
 def _foreign_table(tmp_path: Path) -> None:
     field = sx.LatentField(torch.nn.Flatten(), torch.nn.Unflatten(1, (1, 8, 8)), latent_shape=64)
-    detector = sx.ResidualDetector(field).fit(torch.arange(9.0).div(9).reshape(9, 1, 1, 1).expand(9, 1, 8, 8))
+    detector = sx.ood.ResidualDetector(field).fit(torch.arange(9.0).div(9).reshape(9, 1, 1, 1).expand(9, 1, 8, 8))
     (tmp_path / "table.csv").touch()
     score_to_table(detector, _picture(tmp_path), tmp_path / "table.csv", fpr=0.3)
 

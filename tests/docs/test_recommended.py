@@ -13,8 +13,8 @@ from ood_bound import DETECTORS, mean, unseen
 
 import separatrix as sx
 from separatrix.cli import _ood_fit as ood_fit
+from separatrix.ood import LatentOutlierDetector
 from separatrix.ood._fitting import fit_detector
-from separatrix.ood._sklearn_face import LatentOutlierDetector
 from separatrix.ood._typicality import density
 
 

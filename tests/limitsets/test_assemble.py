@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import separatrix as sx
-from separatrix import Kind, LatentField, Protocol
+from separatrix import LatentField, Protocol
+from separatrix.limitsets import Kind
 
 
 def mixture(z):

@@ -95,40 +95,40 @@ def chessboard(n):
 
 
 def test_entropy_of_known_grids():
-    assert sx.basin_entropy(torch.zeros(10, 10, dtype=torch.int64)) == 0
-    assert math.copysign(1, sx.basin_entropy(torch.zeros(10, 10, dtype=torch.int64))) == 1
-    assert sx.basin_entropy(chessboard(20), box=2) == pytest.approx(math.log(2))
-    assert sx.basin_entropy(torch.arange(25).reshape(5, 5), box=5) == pytest.approx(math.log(25))
-    assert sx.basin_entropy(chessboard(20), box=1) == 0
+    assert sx.limitsets.basin_entropy(torch.zeros(10, 10, dtype=torch.int64)) == 0
+    assert math.copysign(1, sx.limitsets.basin_entropy(torch.zeros(10, 10, dtype=torch.int64))) == 1
+    assert sx.limitsets.basin_entropy(chessboard(20), box=2) == pytest.approx(math.log(2))
+    assert sx.limitsets.basin_entropy(torch.arange(25).reshape(5, 5), box=5) == pytest.approx(math.log(25))
+    assert sx.limitsets.basin_entropy(chessboard(20), box=1) == 0
 
 
 def test_a_straight_boundary_through_some_boxes():
     labels = (torch.arange(20) >= 7).long().expand(20, 20)  # cells 5–6 of the second box column on one side
     share = torch.tensor([2 / 5, 3 / 5]).double()
-    assert sx.basin_entropy(labels, box=5) == pytest.approx(float(-(share * share.log()).sum()) / 4)
+    assert sx.limitsets.basin_entropy(labels, box=5) == pytest.approx(float(-(share * share.log()).sum()) / 4)
 
 
 def test_undecided_cells_are_a_state():
     labels = torch.zeros(4, 4, dtype=torch.int64)
     labels[:2] = -1
-    assert sx.basin_entropy(labels, box=4) == pytest.approx(math.log(2))
+    assert sx.limitsets.basin_entropy(labels, box=4) == pytest.approx(math.log(2))
 
 
 def test_a_remainder_is_left_out():
     labels = torch.zeros(11, 13, dtype=torch.int64)
     labels[10, :] = 1
     labels[:, 10:] = 2
-    assert sx.basin_entropy(labels, box=5) == 0
+    assert sx.limitsets.basin_entropy(labels, box=5) == 0
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(states=st.integers(1, 4), box=st.integers(1, 6), seed=st.integers(0, 99))
 def test_entropy_is_bounded_and_blind_to_names(states, box, seed):
     labels = torch.randint(0, states, (12, 18), generator=torch.Generator().manual_seed(seed))
-    value = sx.basin_entropy(labels, box=box)
+    value = sx.limitsets.basin_entropy(labels, box=box)
     assert 0 <= value <= math.log(min(states, box * box)) + 1e-12
-    assert sx.basin_entropy(7 - 3 * labels, box=box) == pytest.approx(value, abs=1e-12)
-    assert sx.basin_entropy(labels.T, box=box) == pytest.approx(value, abs=1e-12)
+    assert sx.limitsets.basin_entropy(7 - 3 * labels, box=box) == pytest.approx(value, abs=1e-12)
+    assert sx.limitsets.basin_entropy(labels.T, box=box) == pytest.approx(value, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_entropy_is_bounded_and_blind_to_names(states, box, seed):
 )
 def test_what_is_no_grid_is_refused(labels, box):
     with pytest.raises(InputError, match="grid"):
-        sx.basin_entropy(labels.long(), box=box)
+        sx.limitsets.basin_entropy(labels.long(), box=box)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import separatrix as sx
-from separatrix import Kind, LatentField, Protocol, Status
+from separatrix import LatentField, Protocol, Status
+from separatrix.limitsets import Kind
 from separatrix.limitsets import _search as search
 from separatrix.limitsets._approach import Approach
 from separatrix.limitsets._capture import Capture

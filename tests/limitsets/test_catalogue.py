@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from separatrix import Kind, LatentField, Protocol
+from separatrix import LatentField, Protocol
+from separatrix.limitsets import Kind
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._polish import polish
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import separatrix as sx
-from separatrix import Kind, LatentField
+from separatrix import LatentField
+from separatrix.limitsets import Kind
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._curves import CurveSearch
 from separatrix.numerics._closed_curve import THINNESS, closed_curve

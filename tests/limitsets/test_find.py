@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import separatrix as sx
-from separatrix import Kind, LatentField, Protocol, Status
+from separatrix import LatentField, Protocol, Status
 from separatrix.errors import ConvergenceWarning, FieldError, InputError, NotConvergedError
+from separatrix.limitsets import Kind
 from separatrix.limitsets._same_sets import same_sets
 from separatrix.testing import oracles
 

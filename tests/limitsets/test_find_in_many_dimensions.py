@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import separatrix as sx
-from separatrix import Kind, LatentField, Status
+from separatrix import LatentField, Status
+from separatrix.limitsets import Kind
 
 WELL = 0.9575040240772687  # the positive solution of tanh(2z) = z
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import separatrix as sx
-from separatrix import Kind, LatentField, Protocol
+from separatrix import LatentField, Protocol
 from separatrix.errors import FieldError, InputError
+from separatrix.limitsets import Kind
 
 WELL = 0.9575040240772687
 

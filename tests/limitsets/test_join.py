@@ -79,7 +79,7 @@ def test_audits_add_up(searches):
 def test_that_one_search_is_trivial_is_no_note_on_both(searches):
     first, second = searches
     alone = replace(first[[0]], labels=torch.zeros(3, dtype=torch.int64), hits=torch.tensor([3]))
-    noted = replace(alone, notes=("Lost precision.", triviality(alone).sentence))
+    noted = replace(alone, notes=("Lost precision.", str(triviality(alone).statement)))
     assert triviality(noted).trivial
     assert join_searches([noted, replace(second, notes=("Lost precision.",))]).notes == ("Lost precision.",)
 

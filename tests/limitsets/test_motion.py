@@ -165,4 +165,4 @@ def test_a_search_names_what_keeps_moving():
 
 def test_exported():
     assert sx.motion is motion
-    assert sx.Motion is Motion
+    assert sx.limitsets.Motion is Motion

@@ -22,7 +22,7 @@ LENIENT = 1e-2  # which takes a sample of 374
 FEWEST = 2 * (RECORDED + sample_size(LENIENT))
 
 
-def wells(count: int = FEWEST, seed: int = 0) -> tuple[sx.LatentField, sx.Starts]:
+def wells(count: int = FEWEST, seed: int = 0) -> tuple[sx.LatentField, sx.starts.Starts]:
     """Four wells (±1, ±1): every coordinate goes by itself to its sign."""
     field = sx.LatentField.from_map(
         lambda z: z + 0.05 * (z - z**3), latent_shape=2, dtype=torch.float64, name="four wells"

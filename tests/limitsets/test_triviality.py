@@ -14,13 +14,13 @@ from separatrix import LatentField
 
 def found(function, n=40, k=2):
     field = LatentField.from_map(function, latent_shape=k, dtype=torch.float64)
-    return sx.triviality(sx.find_attractors(field, sx.starts.gaussian(n)))
+    return sx.limitsets.triviality(sx.find_attractors(field, sx.starts.gaussian(n)))
 
 
 def test_one_point_in_few_steps_is_trivial():
-    verdict = found(lambda z: 0.2 * z + 1)
-    assert verdict.trivial
-    assert verdict.sentence.startswith("Trivial: one point takes 100.0% of the starts")
+    answer = found(lambda z: 0.2 * z + 1)
+    assert answer.trivial
+    assert str(answer.statement).startswith("Trivial: one point takes 100.0% of the starts")
 
 
 def test_an_untrained_network_is_trivial():
@@ -28,13 +28,13 @@ def test_an_untrained_network_is_trivial():
     encoder = nn.Sequential(nn.Linear(30, 50), nn.ReLU(), nn.Linear(50, 4))
     decoder = nn.Sequential(nn.Linear(4, 50), nn.ReLU(), nn.Linear(50, 30))
     limits = sx.find_attractors(LatentField(encoder, decoder, latent_shape=4), sx.starts.gaussian(30))
-    assert sx.triviality(limits).trivial
+    assert sx.limitsets.triviality(limits).trivial
 
 
 def test_one_point_reached_slowly_is_not_trivial_but_no_dictionary_either():
-    verdict = found(lambda z: 0.9 * z)
-    assert not verdict.trivial
-    assert "slowly" in verdict.sentence
+    answer = found(lambda z: 0.9 * z)
+    assert not answer.trivial
+    assert "slowly" in str(answer.statement)
 
 
 def test_starts_that_were_not_followed_do_not_make_a_field_quick():
@@ -45,13 +45,13 @@ def test_starts_that_were_not_followed_do_not_make_a_field_quick():
     status[:60], steps[:60] = int(sx.Status.SAMPLED), 1
     sampled = replace(limits, orbits=replace(limits.orbits, status=status, steps=steps))
     assert sampled.fates.words == limits.fates.words
-    assert not sx.triviality(sampled).trivial
+    assert not sx.limitsets.triviality(sampled).trivial
 
 
 def test_several_wells_are_not_trivial():
-    verdict = found(lambda z: torch.tanh(2 * z))
-    assert not verdict.trivial
-    assert "4 attractors" in verdict.sentence
+    answer = found(lambda z: torch.tanh(2 * z))
+    assert not answer.trivial
+    assert "4 attractors" in str(answer.statement)
 
 
 def test_one_closed_curve_is_not_trivial():
@@ -65,9 +65,9 @@ def test_one_closed_curve_is_not_trivial():
 
 @pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
 def test_no_attractor_is_not_trivial():
-    verdict = found(lambda z: 2 * z)
-    assert not verdict.trivial
-    assert "No attractor" in verdict.sentence
+    answer = found(lambda z: 2 * z)
+    assert not answer.trivial
+    assert "No attractor" in str(answer.statement)
 
 
 def test_a_continuum_is_not_trivial():
@@ -79,4 +79,4 @@ def test_a_continuum_is_not_trivial():
 def test_a_few_starts_elsewhere_matter(stray, trivial):
     field = LatentField.from_map(lambda z: torch.where(z > 5, 2 * z, 0.2 * z), latent_shape=1, dtype=torch.float64)
     starts = torch.cat([torch.linspace(-1, 1, 95), torch.full((stray,), 6.0)]).double()[:, None]
-    assert sx.triviality(sx.find_attractors(field, starts)).trivial is trivial
+    assert sx.limitsets.triviality(sx.find_attractors(field, starts)).trivial is trivial

@@ -66,7 +66,7 @@ def assert_the_same_training(curve):
 def test_hugging_face_trainer(tmp_path):
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
-    from separatrix.monitoring._huggingface import DynamicsCallback
+    from separatrix.monitoring import TransformersCallback
 
     class Model(nn.Module):
         def __init__(self):
@@ -87,7 +87,7 @@ def test_hugging_face_trainer(tmp_path):
             model=model,
             args=arguments,
             train_dataset=[{"pixels": image} for image in images()],
-            callbacks=[DynamicsCallback(monitor)] if watch else [],
+            callbacks=[TransformersCallback(monitor)] if watch else [],
         )
         trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
         trainer.train()
@@ -96,12 +96,12 @@ def test_hugging_face_trainer(tmp_path):
 
     assert_the_same_training(curve)
     with pytest.raises(InputError, match="takes a DynamicsMonitor, not a Linear"):
-        DynamicsCallback(nn.Linear(2, 2))
+        TransformersCallback(nn.Linear(2, 2))
 
 
 def test_lightning_trainer(tmp_path):
     lightning = pytest.importorskip("pytorch_lightning")
-    from separatrix.monitoring._lightning import DynamicsCallback
+    from separatrix.monitoring import LightningCallback
 
     class Module(lightning.LightningModule):
         def __init__(self):
@@ -122,7 +122,7 @@ def test_lightning_trainer(tmp_path):
         torch.manual_seed(5)
         trainer = lightning.Trainer(
             max_steps=9, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, callbacks=[DynamicsCallback(monitor)] if watch else [],
+            enable_model_summary=False, callbacks=[LightningCallback(monitor)] if watch else [],
             default_root_dir=str(tmp_path),
         )  # fmt: skip
         trainer.fit(module, DataLoader(TensorDataset(images()), batch_size=8, shuffle=True))
@@ -130,4 +130,4 @@ def test_lightning_trainer(tmp_path):
 
     assert_the_same_training(curve)
     with pytest.raises(InputError, match="takes a DynamicsMonitor, not a Linear"):
-        DynamicsCallback(nn.Linear(2, 2))
+        LightningCallback(nn.Linear(2, 2))

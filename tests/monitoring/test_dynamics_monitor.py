@@ -327,7 +327,7 @@ def test_the_snapshots_make_a_continuation_that_is_stored(tmp_path):
     ]
     sx.save_result(story, tmp_path / "story")
     loaded = sx.load_result(tmp_path / "story")
-    assert isinstance(loaded, sx.Continuation)
+    assert isinstance(loaded, sx.studies.Continuation)
     assert loaded.rematched(by="points", threshold=5.0).events.words == ["1 split from 0"]
 
 

@@ -162,7 +162,7 @@ def test_a_detector_with_scratch_memory_is_loaded_again(tmp_path):
     detector = ood.ResidualDetector(make()).fit_features(z)
     loaded = ood.Detector.load(detector.save(tmp_path / "d"), make())
     assert torch.equal(loaded.score_features(z), detector.score_features(z))
-    assert ood.files.identity(loaded) == ood.files.identity(detector)
+    assert ood._files.identity(loaded) == ood._files.identity(detector)
 
 
 def aged(folder):

@@ -8,7 +8,7 @@ from blobs import images
 
 from separatrix import ood
 from separatrix.errors import InputError
-from separatrix.ood._pytorch_ood_face import PytorchOODFace
+from separatrix.ood import PytorchOODFace
 
 
 def test_the_scores_are_those_of_the_detector_and_labelled_outliers_are_left_out(wells):

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from separatrix import ReconstructionDetector, TypicalityDetector
+from separatrix import TypicalityDetector
 from separatrix.field import LatentField
 from separatrix.numerics._metrics import auroc
+from separatrix.ood import ReconstructionDetector
 from separatrix.ood._residual_pca import evenly, fit_residual_pca, flat_errors, residual_lengths
 
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import separatrix as sx
-from separatrix.ood._sklearn_face import LatentOutlierDetector
+from separatrix.ood import LatentOutlierDetector
 
 
 # One of scikit-learn's own data sets holds an input twice, and the detector says so.

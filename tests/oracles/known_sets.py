@@ -10,8 +10,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 import separatrix as sx
-from separatrix import Kind, Protocol
+from separatrix import Protocol
 from separatrix.errors import ConvergenceWarning
+from separatrix.limitsets import Kind
 from separatrix.testing import oracles
 from separatrix.testing.oracles import CATALOGUE, KnownSet, Oracle
 

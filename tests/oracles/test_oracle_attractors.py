@@ -15,7 +15,8 @@ from known_sets import (
 )
 
 import separatrix as sx
-from separatrix import Kind, Protocol, Status
+from separatrix import Protocol, Status
+from separatrix.limitsets import Kind
 from separatrix.testing import oracles
 
 

@@ -9,7 +9,8 @@ import torch
 from known_sets import CURVES, iterated, oracle_of, searched
 
 import separatrix as sx
-from separatrix import Kind, Status
+from separatrix import Status
+from separatrix.limitsets import Kind
 from separatrix.testing import oracles
 
 

@@ -9,8 +9,9 @@ import torch
 from known_sets import NOT_ATTRACTING, index_of, iterated, oracle_of, quiet_search, searched
 
 import separatrix as sx
-from separatrix import Kind, Protocol, Status
+from separatrix import Protocol, Status
 from separatrix.errors import ConvergenceWarning, NotConvergedError
+from separatrix.limitsets import Kind
 from separatrix.testing import oracles
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")

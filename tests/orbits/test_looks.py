@@ -150,7 +150,7 @@ def test_a_search_for_closed_curves_does_not_depend_on_looks():
     """Records, tubes, and the budget for tests of what is no curve."""
     oracle = oracles.invariant_curve(count=40)
     expected = quietly(sx.find_attractors, oracle.field, oracle.starts, Protocol(max_steps=1500))
-    assert (expected.kind == int(sx.Kind.CLOSED_CURVE)).any()
+    assert (expected.kind == int(sx.limitsets.Kind.CLOSED_CURVE)).any()
     assert (expected.orbits.status == int(Status.QUASIPERIODIC)).any()
     with looks_every(16):
         found = quietly(sx.find_attractors, oracle.field, oracle.starts, Protocol(max_steps=1500))

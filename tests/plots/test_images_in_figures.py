@@ -8,7 +8,7 @@ import torch
 
 from separatrix.errors import InputError
 from separatrix.plots import attractor_gallery, null_levels, orbit_film
-from separatrix.plots._null_levels import closeness
+from separatrix.plots._null_levels import axis_position
 from separatrix.plots._pictures import to_rgb, value_range
 from separatrix.studies._resemblance import resemblance
 
@@ -92,7 +92,7 @@ def test_discs_sit_at_their_cosine_on_the_logarithmic_axis(image_field, product_
     places = {line.get_gid(): line.get_xdata()[0] for line in figure.axes[0].lines}
     assert places["attractor:B"] == pytest.approx(4.0)  # a training image: cosine 1
     row = found.sets.tolist().index(0)
-    assert places["attractor:A"] == pytest.approx(closeness(found.coefficient)[row])
+    assert places["attractor:A"] == pytest.approx(axis_position(found.coefficient)[row])
     assert "cosine to the nearest training image" in words(figure)
 
 

@@ -9,7 +9,7 @@ from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 
 from separatrix.plots import spectrum
-from separatrix.plots._style import HUES, INK, PAPER, colour, percent, readable_on
+from separatrix.plots._style import HUES, INK, PAPER, colour, readable_on
 
 
 def _luminance(value: str) -> float:
@@ -44,12 +44,6 @@ def test_letters_can_be_read_on_every_hue():
         assert (light + 0.05) / (dark + 0.05) > 3, rank
     assert readable_on("#000000") == PAPER
     assert readable_on("#ffffff") == INK
-
-
-def test_percent_never_rounds_to_all_or_nothing():
-    assert percent(1 / 3) == "33 %"
-    assert percent(1 - 1e-9) == ">99.9 %"
-    assert percent(1e-9) == "<0.1 %"
 
 
 def test_figures_leave_pyplot_and_the_users_settings_alone(product_limits):

@@ -36,7 +36,7 @@ def require_floor_and_stability(name: str, real_data: Path) -> None:
     """Every attractor is at the float64 floor and stable."""
     attractors = found(name, real_data).attractors
     assert len(attractors) >= 1
-    points = attractors[attractors.kind == int(sx.Kind.FIXED_POINT)]
+    points = attractors[attractors.kind == int(sx.limitsets.Kind.FIXED_POINT)]
     assert bool((points.spectral_radius < 1).all())
     assert bool((points.spectral_radius <= points.spectral_norm * (1 + 1e-9)).all())
     # Measured anew, not read from the result: the point that is returned is the point that rests.

@@ -36,7 +36,7 @@ def test_basins_are_those_of_plain_iteration(name: str, real_data: Path) -> None
 def test_the_closed_curve_of_conv32_is_one_set(real_data: Path) -> None:
     """Plain iteration never ends for 115 of 300 encodings; all of them go round one and the same loop."""
     limits = found("conv32", real_data)
-    curves = limits.of_kind(sx.Kind.CLOSED_CURVE)
+    curves = limits.of_kind(sx.limitsets.Kind.CLOSED_CURVE)
     plain = case_of("conv32", real_data).plain
     assert plain is not None
     endless = plain.steps < 0
@@ -44,7 +44,7 @@ def test_the_closed_curve_of_conv32_is_one_set(real_data: Path) -> None:
     assert curves.stable.tolist() == [1]
     assert bool((curves.labels[endless] == 0).all())
     assert int(curves.hits[0]) == int(endless.sum()) == 115
-    assert int((limits.attractors.kind == int(sx.Kind.FIXED_POINT)).sum()) == 4
+    assert int((limits.attractors.kind == int(sx.limitsets.Kind.FIXED_POINT)).sum()) == 4
 
 
 def test_the_wandering_orbits_of_conv8_are_followed_to_their_end(real_data: Path) -> None:
@@ -66,6 +66,6 @@ def test_the_memorizing_network_remembers_sixteen_of_its_fifty_images(real_data:
     radius = torch.linalg.eigvals(fine.jacobian(codes)).abs().amax(dim=1)
     assert int((radius < 1).sum()) == 16
     attractors = found("fc", real_data).attractors
-    points = attractors.points[attractors.kind == int(sx.Kind.FIXED_POINT)]
+    points = attractors.points[attractors.kind == int(sx.limitsets.Kind.FIXED_POINT)]
     nearest = torch.cdist(codes[radius < 1], points, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1)
     assert bool((nearest <= 1e-5 * case.starts.std()).sum() >= 12)

@@ -10,7 +10,7 @@ import torch
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
-from separatrix.studies._probing import Finding, Role, appearance
+from separatrix.studies._probing import Conclusion, Role, appearance
 from separatrix.studies._probing.compare import Standing
 
 pytestmark = pytest.mark.real
@@ -31,7 +31,7 @@ def test_the_papers_comparison_is_won_and_one_step_wins_it_too(searched, real_da
     assert found.against(Role.ORTHONORMAL, "latent").standing is Standing.BETTER
     assert found.against(Role.ORTHONORMAL, "image").standing is Standing.BETTER
     assert found.against(Role.ONCE, "latent").standing is Standing.WORSE
-    assert found.findings == {"latent": Finding.ONE_STEP, "image": Finding.ONE_STEP}
+    assert found.conclusions == {"latent": Conclusion.ONE_STEP, "image": Conclusion.ONE_STEP}
     # An untrained copy takes everything to one point, and PCA of ten dimensions is nearly complete with eight atoms.
     untrained = next(known for known in found.dictionaries if known.role is Role.UNTRAINED)
     assert untrained.geometry.distinct == 1
@@ -46,5 +46,5 @@ def test_its_decoder_makes_digits_of_noise_too(searched):
     found = appearance(field, limits)
     assert found.start_share == 1.0
     assert bool(found.looks_like_an_image.all())
-    assert "the decoder's doing" in found.sentence
+    assert "the decoder's doing" in str(found.statement)
     assert torch.isfinite(found.structure).all()

@@ -10,16 +10,18 @@ import torch
 from separatrix.errors import InputError
 from separatrix.limitsets import Kind
 from separatrix.limitsets._join import join_searches
+from separatrix.limitsets._triviality import Dominance
 from separatrix.orbits._status import Status
 from separatrix.plots import spectrum
 from separatrix.report import ModelResults, chapter_of, figures_of, page_of, write_report
-from separatrix.report._chapter import attractor_cards, counts_in_words, verdict_of
-from separatrix.report._page import Bullets, Cards, Facts, Film, Page, Picture, Section, Table, Verdict
+from separatrix.report._chapter import attractor_cards, counts_in_words, statement_of
+from separatrix.report._page import Bullets, Cards, Facts, Film, Page, Picture, Section, Table
 from separatrix.report._several_models import several_models_page
 from separatrix.report._tables import limit_set_table, sensitivity_table
 from separatrix.report._write import rendered
 from separatrix.studies._resemblance import resemblance
 from separatrix.studies._resemblance_words import Outcome
+from separatrix.words import Statement
 
 
 @pytest.fixture(scope="module")
@@ -155,27 +157,15 @@ def test_protocol_provenance_and_cost_are_there(results, figures):
     assert "seed 1" in facts["starts: a box"]
 
 
-@pytest.mark.parametrize(
-    ("outcome", "tone"),
-    [
-        (Outcome.EVIDENCE, "alarm"),
-        (Outcome.NO_EVIDENCE, "calm"),
-        (Outcome.CANNOT_SAY, "open"),
-        (Outcome.TRIVIAL, "open"),
-    ],
-)
-def test_the_verdict_is_that_of_the_study(results, outcome, tone):
-    found = replace(results.resemblance, outcome=outcome, verdict=f"{outcome.capitalize()}: it has numbers.")
-    verdict = verdict_of(replace(results, resemblance=found))
-    assert verdict.words == outcome.capitalize()
-    assert verdict.sentence == "It has numbers."
-    assert verdict.tone == tone
+def test_the_statement_is_that_of_the_study(results):
+    page = chapter_of(results, {})
+    assert page.statement is results.resemblance.statement
 
 
 def test_without_a_study_the_headline_is_the_count_and_nothing_about_memorization(results):
-    verdict = verdict_of(replace(results, resemblance=None))
-    assert verdict.words == "4 attractors"
-    assert "memor" not in verdict.sentence
+    found = statement_of(replace(results, resemblance=None))
+    assert (found.headline, found.code) == ("4 attractors", Dominance.NOT_TRIVIAL)
+    assert "memor" not in str(found)
 
 
 def test_a_count_never_hides_what_did_not_converge(results):
@@ -221,7 +211,7 @@ def test_suspected_images_are_never_called_training_images(results, tmp_path):
         words += " ".join(f"{picture.alt} {picture.caption}" for picture in blocks[1:])
         assert words.count(noun) >= 7
         assert other not in words
-        page = Page("t", Verdict("v", "s"), ("i",), [Section("x", blocks[:1])])
+        page = Page("t", Statement("v", "s", Outcome.CANNOT_SAY), ("i",), [Section("x", blocks[:1])])
         assert f"<figcaption>{noun}</figcaption>" in rendered(page)
 
 
@@ -276,7 +266,9 @@ def test_a_report_needs_a_search(results):
 def test_a_comparison_feeds_every_input_to_every_model(results, figures):
     inputs = {"first": results.train[0], "noise": torch.rand(1, 4, 4, dtype=torch.float64)}
     twin = replace(results, title="Twin")
-    page = several_models_page("t", Verdict("v", "s"), [results, twin], [figures, figures], inputs=inputs)
+    page = several_models_page(
+        "t", Statement("v", "s", Outcome.CANNOT_SAY), [results, twin], [figures, figures], inputs=inputs
+    )
     films = [block for block in page.opening[0].blocks if isinstance(block, Film)]
     assert len(films) == 2
     for film in films:
@@ -291,9 +283,11 @@ def test_a_comparison_feeds_every_input_to_every_model(results, figures):
 
 def test_a_comparison_needs_training_images_and_figures(results, figures):
     with pytest.raises(InputError, match="one set per model"):
-        several_models_page("t", Verdict("v", "s"), [results], [], inputs={"x": results.train[0]})
+        several_models_page("t", Statement("v", "s", Outcome.CANNOT_SAY), [results], [], inputs={"x": results.train[0]})
     with pytest.raises(InputError, match="train="):
-        several_models_page("t", Verdict("v", "s"), [replace(results, train=None)], [figures], inputs={})
+        several_models_page(
+            "t", Statement("v", "s", Outcome.CANNOT_SAY), [replace(results, train=None)], [figures], inputs={}
+        )
 
 
 def test_pictures_say_how_wide_they_are(figures):

@@ -15,7 +15,8 @@ from separatrix import LatentField, training_film
 from separatrix.errors import FileError
 from separatrix.models import ConvAutoencoder
 from separatrix.protocol import Protocol
-from separatrix.report._film_page import film_data, summary_sentence, write_film
+from separatrix.report._film_page import film_data, write_film
+from separatrix.studies._training_film import Story
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_the_page_holds_the_film(film, tmp_path):
 
 
 def test_the_summary_counts_and_warns(film):
-    assert summary_sentence(film) == (
+    assert str(film.statement) == (
         "1 set at step 0, 4 at step 7; between them 0 births, 0 deaths, 0 merges, 3 splits. "
         "1 of 2 frames are trivial: one point takes nearly everything at once."
     )
@@ -100,5 +101,7 @@ def test_a_set_that_a_frame_could_not_follow_is_out_of_sight_and_not_dead():
     shot = training_film(fields, torch.tensor([[-2.0, -2.0], [2.0, 2.0]]), resolution=8, protocol=rules)
     told = [frame["events"] for frame in film_data(shot)["frames"]]
     assert told == [[], [f"{name} out of sight" for name in "ABCD"], [f"{name} came into sight" for name in "ABCD"]]
-    assert summary_sentence(shot).endswith("0 births, 0 deaths, 0 merges, 0 splits, 4 occlusions, 4 sightings.")
-    assert "occlusion" not in summary_sentence(training_film(fields[::2], shot.latents[0], resolution=8))
+    assert str(shot.statement).endswith("0 births, 0 deaths, 0 merges, 0 splits, 4 occlusions, 4 sightings.")
+    assert shot.statement.code is Story.CHANGES
+    still = training_film(fields[::2], shot.latents[0], resolution=8).statement
+    assert ("occlusion" not in str(still), still.code) == (True, Story.STAYS)

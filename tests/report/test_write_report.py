@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from separatrix.errors import FileError
+from separatrix.limitsets._triviality import Dominance
 from separatrix.report import Page, write_report
 from separatrix.report._page import (  # fmt: skip
     Bullets,
@@ -24,8 +25,8 @@ from separatrix.report._page import (  # fmt: skip
     Strip,
     Table,
     Tile,
-    Verdict,
 )
+from separatrix.words import Statement, Tone
 
 HOSTILE = """<script>alert("1")</script> & 'quoted' "double" </style> {{ 7 * 7 }} {% raw %} javascript:x"""
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -76,9 +77,9 @@ def page_saying(word: str) -> Page:
         Film((word,), (Strip(word, (tile(word),), word, word),), word),
         Table((word, word), ((Cell(word, hue="#abcdef"), Cell(word, muted=True)),), word),
     ]
-    verdict = Verdict(word, word, "alarm")
-    chapters = [Chapter(f"{word} {place}", word, verdict, [Section(word, blocks)]) for place in range(2)]
-    return Page(word, verdict, (word,), [Section(word, blocks)], chapters, [Section(word, blocks)])
+    statement = Statement(word, word, Dominance.TRIVIAL, Tone.ALARM)
+    chapters = [Chapter(f"{word} {place}", word, statement, [Section(word, blocks)]) for place in range(2)]
+    return Page(word, statement, (word,), [Section(word, blocks)], chapters, [Section(word, blocks)])
 
 
 @pytest.fixture
@@ -136,8 +137,8 @@ def test_headings_go_down_one_level_at_a_time(hostile):
 
 
 def test_a_page_with_one_chapter_says_its_verdict_once(tmp_path):
-    verdict = Verdict("ONLY ONCE", "numbers")
-    page = Page("t", verdict, (), (), (Chapter("c", "s", verdict, (Section("x", (Prose(("y",)),)),)),))
+    statement = Statement("ONLY ONCE", "numbers", Dominance.TRIVIAL)
+    page = Page("t", statement, (), (), (Chapter("c", "s", statement, (Section("x", (Prose(("y",)),)),)),))
     text = write_report(tmp_path / "one.html", page).read_text(encoding="utf-8")
     assert read(text).text.count("ONLY ONCE") == 1
 

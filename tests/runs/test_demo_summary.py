@@ -9,10 +9,11 @@ import torch
 
 from separatrix import LatentField, find_attractors
 from separatrix.limitsets._sets import LimitSets
-from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, demo_headline
+from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, demo_statement
 from separatrix.studies._overlap import overlap
 from separatrix.studies._resemblance import Resemblance
 from separatrix.studies._resemblance_words import Outcome
+from separatrix.words import Statement, Tone
 
 
 @dataclass(eq=False)
@@ -27,6 +28,9 @@ class Results:
     @property
     def limits(self) -> LimitSets:
         return self.searches[FROM_DIGITS]
+
+
+TONES = {Outcome.EVIDENCE: Tone.ALARM, Outcome.NO_EVIDENCE: Tone.CALM}
 
 
 @pytest.fixture
@@ -59,8 +63,7 @@ def results():
             noise=torch.zeros(100, dtype=torch.float64),
             distance="cosine",
             alpha=0.05,
-            outcome=outcome,
-            verdict=f"{outcome.capitalize()}: numbers.",
+            statement=Statement(outcome.capitalize(), "numbers.", outcome, TONES.get(outcome, Tone.OPEN)),
             would_change=(),
             overlap=overlap(torch.eye(10)),
             provenance={"train": 10},
@@ -71,20 +74,20 @@ def results():
 
 
 def test_copies_are_counted_by_image_and_by_start(results):
-    verdict = demo_headline([results(Outcome.EVIDENCE), results(Outcome.NO_EVIDENCE)])
-    assert verdict.tone == "alarm"
-    assert "2 of 3 attractors are closer to training images than 95 % of unseen digits are" in verdict.sentence
-    assert "10 training images. " in verdict.sentence
-    assert "exact" not in verdict.sentence
-    assert "each to a different one of its 10 training images" in verdict.sentence
-    assert "75 % of the unseen digits and 25 % of the Gaussian noise end there" in verdict.sentence
-    assert verdict.words == "One of these two models holds training images. The other one shows no sign of that."
+    found = demo_statement([results(Outcome.EVIDENCE), results(Outcome.NO_EVIDENCE)])
+    assert found.tone == "alarm"
+    assert "2 of 3 attractors are closer to training images than 95 % of unseen digits are" in found.sentence
+    assert "10 training images. " in found.sentence
+    assert "exact" not in found.sentence
+    assert "each to a different one of its 10 training images" in found.sentence
+    assert "75 % of the unseen digits and 25 % of the Gaussian noise end there" in found.sentence
+    assert found.headline == "One of these two models holds training images. The other one shows no sign of that."
 
 
 def test_noise_is_in_the_headline_only_if_most_of_it_ends_on_copies(results):
     model = results(Outcome.EVIDENCE)
     model.searches[FROM_NOISE] = model.searches[FROM_DIGITS]
-    words = demo_headline([model, results(Outcome.CANNOT_SAY)]).words
+    words = demo_statement([model, results(Outcome.CANNOT_SAY)]).headline
     assert words == "Given pure noise, one of these two models returns training images."
 
 
@@ -92,19 +95,19 @@ def test_two_copies_of_one_image_are_not_two_images(results):
     model = results(Outcome.EVIDENCE)
     model.resemblance = replace(model.resemblance, nearest=torch.tensor([5, 5, 6]))
     model.resemblance = replace(model.resemblance, ratio=torch.tensor([1e-4, 1e-4, 1e-4], dtype=torch.float64))
-    sentence = demo_headline([model]).sentence
+    sentence = demo_statement([model]).sentence
     assert "to 1 of its 10 training images; 2 of them are exact copies." in sentence
 
 
 def test_no_sign_is_not_said_of_a_model_about_which_nothing_can_be_said(results):
-    verdict = demo_headline([results(Outcome.EVIDENCE), results(Outcome.CANNOT_SAY)])
-    assert "no sign" not in verdict.words
-    assert "cannot say" in verdict.sentence
+    found = demo_statement([results(Outcome.EVIDENCE), results(Outcome.CANNOT_SAY)])
+    assert "no sign" not in found.headline
+    assert "cannot say" in found.sentence
 
 
 def test_without_evidence_the_headline_claims_no_absence(results):
-    verdict = demo_headline([results(Outcome.NO_EVIDENCE)] * 2)
-    assert verdict.tone == "calm"
-    assert verdict.words == "None of these two models shows evidence of memorization."
-    assert "not evidence of no memorization" in verdict.sentence
-    assert demo_headline([results(Outcome.NO_EVIDENCE), results(Outcome.TRIVIAL)]).tone == "open"
+    found = demo_statement([results(Outcome.NO_EVIDENCE)] * 2)
+    assert found.tone == "calm"
+    assert found.headline == "None of these two models shows evidence of memorization."
+    assert "not evidence of no memorization" in found.sentence
+    assert demo_statement([results(Outcome.NO_EVIDENCE), results(Outcome.TRIVIAL)]).tone == "open"

@@ -16,8 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import separatrix as sx
-from separatrix import Cost, Kind, LatentField, LimitSets, Orbits, Protocol, load_result, save_result
+from separatrix import LatentField, LimitSets, Orbits, Protocol, load_result, save_result
+from separatrix.cost import Cost
 from separatrix.errors import FileError, InputError
+from separatrix.limitsets import Kind
 from separatrix.orbits import FirstCrossings, PathLength
 from separatrix.storage import _store as store
 

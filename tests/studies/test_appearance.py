@@ -11,6 +11,7 @@ import separatrix as sx
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.plots import contact_sheet
 from separatrix.studies._probing import appearance
+from separatrix.studies._probing.appearance import Seen
 from separatrix.studies._resemblance_words import Outcome
 
 SIDE = 8
@@ -59,8 +60,9 @@ def test_stored_pictures_are_seen_and_the_noise_they_came_from_is_not(stored):
     assert float(found.structure.min()) > 0.7
     assert found.start_share < 0.1
     assert abs(float(found.start_structure.median())) < 0.1
-    assert "6 of 6 decoded attractors look like images" in found.sentence
-    assert found.sentence.endswith("so the iteration leads to images.")
+    assert "6 of 6 decoded attractors look like images" in str(found.statement)
+    assert str(found.statement).endswith("so the iteration leads to images.")
+    assert found.statement.code is Seen.ITERATION
     assert any("Nothing is said about memorization" in reason for reason in found.cannot)
     assert found.hits.tolist() == sorted(found.hits.tolist(), reverse=True)
 
@@ -69,7 +71,7 @@ def test_stored_noise_does_not_look_like_images():
     field = memory(torch.rand(5, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
     found = appearance(field, sx.find_attractors(field, sx.starts.gaussian(40, seed=0)))
     assert not bool(found.looks_like_an_image.any())
-    assert "Nothing that looks like an image is stored" in found.sentence
+    assert "Nothing that looks like an image is stored" in str(found.statement)
 
 
 def test_a_decoder_that_smooths_everything_gets_the_credit():
@@ -82,7 +84,8 @@ def test_a_decoder_that_smooths_everything_gets_the_credit():
     )
     found = appearance(field, sx.find_attractors(field, sx.starts.gaussian(30, seed=0)))
     assert found.start_share == 1.0
-    assert "the decoder's doing" in found.sentence
+    assert "the decoder's doing" in str(found.statement)
+    assert found.statement.code is Seen.DECODER
 
 
 def test_suspects_get_the_verdict_of_the_resemblance_study(stored):
@@ -119,9 +122,9 @@ def test_nobody_says_that_a_suspect_was_trained_on(stored):
         (gradients(6), fresh[:3]),
     ):
         found = appearance(field, limits, suspects=suspects, held_out=held_out).resemblance
-        words = " ".join((found.verdict, *found.would_change)).lower()
+        words = " ".join((str(found.statement), *found.would_change)).lower()
         assert "training image" not in words
-        assert "suspected image" in found.verdict + " ".join(found.would_change)
+        assert "suspected image" in str(found.statement) + " ".join(found.would_change)
 
 
 def test_orbits_that_do_not_settle_show_their_end_points_and_this_is_said():

@@ -10,6 +10,7 @@ import torch
 import separatrix as sx
 from separatrix import LatentField, compare
 from separatrix.errors import InputError
+from separatrix.studies._comparison.result import BasinAgreement
 
 GAIN = 2.0
 
@@ -114,7 +115,7 @@ def test_what_cannot_be_said_is_said():
     found = compare(single, wells(0.3, gains=(0.4, 0.4)), sx.starts.encoded(data(12)))
     assert math.isnan(found.ami)
     text = " ".join(found.sentences)
-    assert "Basins: cannot say" in text
+    assert found.statement.code is BasinAgreement.CANNOT_SAY
     assert text.count("Trivial: one point") == 2
     drift = LatentField(lambda x: x.flatten(1)[:, :2] + 1, wells()._decode, latent_shape=2)
     lost = compare(wells(), drift, sx.starts.encoded(data(12)), rerun=False)
@@ -129,7 +130,7 @@ def test_a_comparison_is_saved_and_speaks_json(tmp_path):
     found = compare(wells(), wells(0.4), sx.starts.encoded(data(60)), rerun=False)
     sx.save_result(found, tmp_path / "found")
     loaded = sx.load_result(tmp_path / "found")
-    assert isinstance(loaded, sx.Comparison)
+    assert isinstance(loaded, sx.studies.Comparison)
     assert loaded.to_dict() == found.to_dict()
     assert loaded.sentences == found.sentences
     assert found.to_dict()["rerun"] is None

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from searches_by_hand import limit_sets
 
 import separatrix as sx
-from separatrix import EventKind, LatentField, continuation, match
+from separatrix import LatentField, continuation
 from separatrix.errors import FieldError, FileError, InputError, ModelWarning
-from separatrix.studies._continuation.dissimilarity import basin_dissimilarity, chamfer_distances, overlap
+from separatrix.studies import EventKind, match
+from separatrix.studies._continuation.dissimilarity import basin_dissimilarity, chamfer_distances, contingency
 from separatrix.testing.oracles import negated_tanh_product, tilted_well
 
 FOLD = 2 / (3 * math.sqrt(3))  # 0.38490
@@ -91,7 +92,7 @@ def test_a_stored_continuation_is_matched_again_without_any_field(tmp_path):
     story = wells(tilts, keep_decoded=True)
     sx.save_result(story, tmp_path / "story")
     stored = sx.load_result(tmp_path / "story")
-    assert isinstance(stored, sx.Continuation)
+    assert isinstance(stored, sx.studies.Continuation)
     assert stored.events.words == story.events.words
     for by in RULES:
         again, fresh = stored.rematched(by=by), wells(tilts, by=by)
@@ -198,7 +199,7 @@ def test_pairs_are_within_the_threshold_and_no_better_assignment_exists(found):
 
 def test_the_dissimilarities_by_hand():
     before, after = torch.tensor([0, 0, 0, 1, 1, -1]), torch.tensor([0, 0, 1, 1, -1, 1])
-    shared = overlap(before, after, (2, 2))
+    shared = contingency(before, after, (2, 2))
     assert shared.tolist() == [[2, 1], [0, 1]]
     table = basin_dissimilarity(shared, torch.tensor([3, 2]), torch.tensor([2, 3]))
     assert torch.allclose(table, 1 - torch.tensor([[2 / 3, 1 / 5], [0, 1 / 4]], dtype=torch.float64))

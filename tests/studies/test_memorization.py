@@ -53,7 +53,7 @@ def test_the_study_of_a_memory(stored):
     assert found.train_error == pytest.approx(
         float((TRAIN - field.reconstruct(TRAIN)).flatten(1).norm(dim=1).mean()), abs=1e-12
     )
-    assert "6 are training images" in found.verdict
+    assert "6 are training images" in str(found.statement)
 
 
 def test_without_held_out_images_only_what_needs_none(stored):
@@ -164,13 +164,13 @@ def test_the_audit_finds_the_share_that_is_stored(stored):
     assert found.decision is AuditDecision.EXCEEDED
     assert found.share == found.low == found.high == 0.5
     assert found.given_back.tolist() == list(range(6))
-    assert found.sentence.startswith(
+    assert str(found.statement).startswith(
         "Budget exceeded: 6 of all 12 training images are given back (50.00%; budget 10.00%), 6 of them as exact copies "
         "(distance ratio below 0.01). Evidence of memorization: 6 of 6 attractors come closer to one training image than 95 % of "
         "unseen images do, 6 of them exact copies, distance ratio below 0.01 (cosine of 1.000 at best"
     )
     assert found.exact.tolist() == list(range(6))
-    assert found.headline == "Budget exceeded: 6 of 12 followed training images given back, 6 exactly (budget 10.00%)"
+    assert found.brief == "Budget exceeded: 6 of 12 followed training images given back, 6 exactly (budget 10.00%)"
     assert found.names == ()
     assert audit_memorization(field, TRAIN, UNSEEN, budget=0.5, noise=32).decision is AuditDecision.WITHIN
 
@@ -204,7 +204,7 @@ def test_a_model_that_stores_other_images_is_within_budget():
     found = audit_memorization(field, TRAIN, UNSEEN, budget=0.0, noise=32)
     assert found.share == 0.0
     assert found.decision is AuditDecision.WITHIN
-    assert "not seen by this audit" in found.sentence
+    assert "not seen by this audit" in str(found.statement)
 
 
 def test_a_sample_that_is_too_small_cannot_say():
@@ -213,7 +213,7 @@ def test_a_sample_that_is_too_small_cannot_say():
     assert found.decision is AuditDecision.CANNOT_SAY
     assert (len(found.sampled), found.share) == (50, 0.0)
     assert found.high == pytest.approx(1 - 0.025 ** (1 / 50), abs=1e-12)  # exact, at 0 of 50
-    assert "368 would do" in found.sentence
+    assert "368 would do" in str(found.statement)
 
 
 @given(
@@ -236,8 +236,8 @@ def test_images_near_the_stored_ones_are_given_back_but_not_exactly():
     found = audit_memorization(memory(TRAIN[:6] + shift), TRAIN, UNSEEN, budget=0.1, noise=32)
     assert found.given_back.tolist() == list(range(6))
     assert found.exact.tolist() == []
-    assert "(50.00%; budget 10.00%), none of them as exact copies (distance ratio below 0.01)." in found.sentence
-    assert "than 95 % of unseen images do, none of them exact copies" in found.sentence
+    assert "(50.00%; budget 10.00%), none of them as exact copies (distance ratio below 0.01)." in str(found.statement)
+    assert "than 95 % of unseen images do, none of them exact copies" in str(found.statement)
     assert found.decision is AuditDecision.EXCEEDED
 
 
@@ -253,7 +253,7 @@ def test_a_trivial_field_is_no_excuse():
     field = LatentField.from_map(lambda z: 0.3 * z + 0.7 * TRAIN[:1], (1, 4, 4), dtype=torch.float64)
     found = audit_memorization(field, TRAIN, UNSEEN, noise=32)
     assert found.decision is AuditDecision.CANNOT_SAY
-    assert found.sentence.startswith("Cannot say: Trivial")
+    assert str(found.statement).startswith("Cannot say: Trivial")
 
 
 def hidden(stored: Tensor) -> LatentField:
@@ -276,8 +276,10 @@ def test_what_only_noise_gives_back_counts_and_is_named():
     assert found.given_back.tolist() == [0, 1, 2, 3, 4, 5]
     assert found.by_noise_alone.tolist() == [1, 2, 3, 4, 5]
     assert (found.share, found.decision) == (0.5, AuditDecision.EXCEEDED)
-    assert "6 of all 12 training images are given back" in found.sentence
-    assert "5 of them only by attractors that noise reaches and no training image that was followed." in found.sentence
+    assert "6 of all 12 training images are given back" in str(found.statement)
+    assert "5 of them only by attractors that noise reaches and no training image that was followed." in str(
+        found.statement
+    )
     # One family of six: q-values of both tables are those of all six p-values together.
     study = found.memorization
     family = torch.cat([study.resemblance.p_value, study.noise_only.p_value])
@@ -294,7 +296,7 @@ def test_evidence_from_noise_alone_is_evidence():
     found = audit_memorization(field, TRAIN, UNSEEN, budget=0.1, noise=64)
     study = found.memorization
     assert (study.resemblance.outcome, study.outcome) == (Outcome.NO_EVIDENCE, Outcome.EVIDENCE)
-    assert study.verdict.startswith(
+    assert str(study.statement).startswith(
         "Evidence of memorization, from noise alone: Of 5 further attractors that noise reaches"
     )
     assert found.decision is AuditDecision.EXCEEDED
@@ -306,7 +308,7 @@ def test_noise_that_reaches_nothing_of_its_own_changes_nothing(stored):
     noise = find_attractors(field, starts.gaussian(16, seed=0))
     alone, both = memorization(field, limits, TRAIN, UNSEEN), memorization(field, limits, TRAIN, UNSEEN, noise=noise)
     assert both.noise_only is None
-    assert both.verdict == alone.verdict
+    assert both.statement == alone.statement
     assert torch.equal(both.resemblance.q_value, alone.resemblance.q_value)
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from searches_by_hand import limit_sets
 
 import separatrix as sx
-from separatrix import EventKind, LatentField, continuation, match
+from separatrix import LatentField, continuation
 from separatrix.protocol import Protocol
+from separatrix.studies import EventKind, match
 from separatrix.testing.oracles import tilted_well
 
 RULES = ("basins", "points", "decoded")

@@ -47,10 +47,10 @@ def test_a_few_leaked_images_are_left_out_and_the_memory_is_still_seen(stored, c
     assert found.overlap.originals.tolist() == [row % 12 for row in range(count)]
     assert found.overlap.equal.tolist() == [change == 0] * count
     words = "is a copy of a training image" if count == 1 else "are copies of training images"
-    assert f"{count} of 200 held-out images ({count / 2:g} %) {words}" in found.sentence
-    assert f"{200 - count} remain to set the level" in found.sentence
+    assert f"{count} of 200 held-out images ({count / 2:g} %) {words}" in str(found.statement)
+    assert f"{200 - count} remain to set the level" in str(found.statement)
     assert len(found.memorization.resemblance.held_out) == 200 - count
-    assert f"{count} of 200 held-out images are copies" in found.headline
+    assert f"{count} of 200 held-out images are copies" in found.brief
     # What is left out changes nothing else: the null is that of the others.
     clean = audit_memorization(field, TRAIN, UNSEEN[count:], **RULES)
     assert torch.equal(found.memorization.resemblance.p_value, clean.memorization.resemblance.p_value)
@@ -67,12 +67,14 @@ def test_many_leaked_images_forbid_any_answer(stored, count, change):
     assert found.memorization.outcome is Outcome.CANNOT_SAY
     assert len(found.overlap.copies) == count
     if count == 200 and not change:
-        assert found.sentence.startswith("Cannot say: The held-out images are the training images themselves, all 200")
+        assert str(found.statement).startswith(
+            "Cannot say: The held-out images are the training images themselves, all 200"
+        )
         return
-    assert found.sentence.startswith(
+    assert str(found.statement).startswith(
         f"Cannot say: {count} of 200 held-out images ({count / 2:g} %) are copies of training"
     )
-    assert "Give held-out images that are no training images." in found.sentence
+    assert "Give held-out images that are no training images." in str(found.statement)
 
 
 def test_the_training_images_as_held_out_images_have_a_sentence_of_their_own(stored):
@@ -80,7 +82,7 @@ def test_the_training_images_as_held_out_images_have_a_sentence_of_their_own(sto
     with pytest.warns(OverlapWarning):
         found = audit_memorization(field, TRAIN, TRAIN.flip(0), **RULES)
     assert found.decision is AuditDecision.CANNOT_SAY
-    assert found.sentence.startswith(
+    assert str(found.statement).startswith(
         "Cannot say: The held-out images are the training images themselves, all 12 of them"
     )
     assert resemblance(field, limits, TRAIN, TRAIN).outcome is Outcome.CANNOT_SAY
@@ -96,9 +98,9 @@ def test_a_training_image_that_occurs_twelve_times_is_one_image(stored, change):
     assert found.decision is AuditDecision.EXCEEDED
     assert (len(found.sampled), found.share) == (12, 0.5)
     assert found.given_back.tolist() == [12 * row for row in range(6)]
-    assert "6 of all 12 distinct training images are given back" in found.sentence
-    assert (
-        "132 of 144 training images repeat another one, and such images count once: 12 are distinct." in found.sentence
+    assert "6 of all 12 distinct training images are given back" in str(found.statement)
+    assert "132 of 144 training images repeat another one, and such images count once: 12 are distinct." in str(
+        found.statement
     )
     assert found.overlap.stands_for.tolist() == [12 * (row // 12) for row in range(144)]
     # A held-out copy of such an image is found, too.
@@ -112,7 +114,7 @@ def test_held_out_images_that_repeat_make_no_larger_null(stored):
     found = resemblance(field, limits, TRAIN, UNSEEN[:30].repeat(12, 1, 1, 1))
     assert len(found.held_out) == 30
     assert len(found.overlap.repeated) == 330
-    assert "330 held-out images repeat others, and count once." in found.verdict
+    assert "330 held-out images repeat others, and count once." in str(found.statement)
     assert torch.equal(found.p_value, resemblance(field, limits, TRAIN, UNSEEN[:30]).p_value)
 
 
@@ -125,7 +127,7 @@ def test_every_door_that_uses_the_null_looks_first(stored):
     assert appearance(field, noise, suspects=TRAIN, held_out=many).resemblance.outcome is Outcome.CANNOT_SAY
     seen = appearance(field, noise, suspects=TRAIN, held_out=few)
     assert seen.resemblance.outcome is Outcome.EVIDENCE
-    assert "4 of 200 held-out images (2 %) are copies of suspected images" in seen.resemblance.verdict
+    assert "4 of 200 held-out images (2 %) are copies of suspected images" in str(seen.resemblance.statement)
     assert any("no. 3 (no. 3)" in reason for reason in seen.cannot)
 
 

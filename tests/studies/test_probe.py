@@ -53,12 +53,13 @@ def test_attractors_that_are_the_true_atoms_win_and_the_headline_says_so(remembe
         float((cosines.abs().amax(dim=0) - 1).abs().max()) < 0.02
     )  # sharpness 12: a pattern with a little of the rest
     assert found.conclusions == {"latent": Conclusion.ITERATING, "image": Conclusion.ITERATING}
-    assert found.headline.startswith("Iterating adds something over one application of f")
+    assert found.statement.code is Conclusion.ITERATING
+    assert str(found.statement).startswith("Iterating adds something over one application of f")
     for control in (Role.NOISE, Role.ONCE, Role.ORTHONORMAL):
         assert found.against(control, "latent").standing is Standing.BETTER
     assert float(found.relative(Role.ITERATED)[1]) < 0.02 < 0.3 < float(found.relative(Role.ORTHONORMAL)[1])
     # The missing control is named in the headline and among the absent ones.
-    assert "Without the untrained copy" in found.headline
+    assert "Without the untrained copy" in str(found.statement)
     assert found.absent == ("No untrained copy: it was not asked for.",)
 
 
@@ -76,7 +77,7 @@ def test_a_linear_contraction_collapses_to_one_direction_and_loses():
     assert found.against(Role.ONCE, "latent").standing is Standing.WORSE
     # One direction codes its own coordinate of a white latent and nothing else: 1 − 1/8 is left.
     assert float(found.relative(Role.ITERATED)[0]) == pytest.approx(7 / 8, abs=0.06)
-    assert found.headline.startswith("No effect")
+    assert str(found.statement).startswith("No effect")
     assert any("effective rank" in reason.lower() for reason in found.reasons)
 
 
@@ -92,7 +93,7 @@ def test_a_pca_autoencoder_has_nothing_to_gain_from_a_second_step():
     assert (once.area, once.share, once.standing) == (0.0, 0.0, Standing.LEVEL)
     assert float(once.gain.abs().max()) == 0.0
     assert found.conclusions["latent"] is Conclusion.ONE_STEP
-    assert found.headline.startswith("Iterating adds nothing over one application of f.")
+    assert str(found.statement).startswith("Iterating adds nothing over one application of f.")
     # Three atoms of the plane span it; three atoms of a random basis do not.
     assert float(found.relative(Role.ITERATED)[2]) < 1e-20
     assert float(found.relative(Role.ORTHONORMAL)[2]) > 0.3
@@ -110,7 +111,7 @@ def test_what_an_untrained_copy_does_as_well_was_not_learnt():
     assert found.against(Role.ONCE, "latent").standing is Standing.BETTER
     assert found.against(Role.UNTRAINED, "latent").share == 0.0
     assert found.conclusions["latent"] is Conclusion.ARCHITECTURE
-    assert "an untrained copy of the network does as well" in found.headline
+    assert "an untrained copy of the network does as well" in str(found.statement)
     # There are only eight corners, and all of them are coded: nothing is left for the controls from data.
     assert [sentence[:6] for sentence in found.absent] == ["No PCA"]
 
@@ -336,8 +337,8 @@ def test_a_finding_from_one_draw_says_so_and_one_from_several_how_many(remembere
     for seed in range(3):
         limits = sx.find_attractors(field, sx.starts.gaussian(64, seed=seed))
         draws.append(sx.probe(field, limits, latents=latents, sparsities=[1, 2], untrained=False))
-    assert "one draw of the noise: another may say otherwise" in draws[0].headline
-    together = pooled(draws).headline
+    assert "one draw of the noise: another may say otherwise" in str(draws[0].statement)
+    together = str(pooled(draws).statement)
     assert "another may say otherwise" not in together
     assert together.endswith("Intervals are over images and 3 draws of the noise.")
 
@@ -368,7 +369,7 @@ def test_a_dictionary_of_data_that_is_too_small_is_no_upper_bound(remembered):
 def test_the_same_seed_gives_the_same_numbers(remembered):
     _, field, limits, latents = remembered
     a, b = (sx.probe(field, limits, latents=latents, sparsities=[1, 2], untrained=False, seed=3) for _ in range(2))
-    assert a.headline == b.headline
+    assert a.statement == b.statement
     assert all(
         torch.equal(x.low, y.low) and x.share == y.share for x, y in zip(a.comparisons, b.comparisons, strict=True)
     )

@@ -16,6 +16,7 @@ from separatrix.studies import _resemblance as module
 from separatrix.studies._closeness import closeness
 from separatrix.studies._resemblance import resemblance
 from separatrix.studies._resemblance_words import Outcome
+from separatrix.words import Tone
 
 STORED = torch.tensor([[0.9, 0.1, 0.2, 0.7], [0.1, 0.8, 0.9, 0.1], [0.2, 0.2, 0.9, 0.9]], dtype=torch.float64).reshape(
     3, 1, 2, 2
@@ -79,20 +80,20 @@ def test_p_values_count_held_out_images_that_are_as_close_ties_included(stored):
 def test_copies_are_evidence_with_a_number_for_everything(stored):
     field, limits = stored
     found = resemblance(field, limits, STORED, uniform(400, 3))
-    assert found.outcome is Outcome.EVIDENCE
+    assert (found.statement.code, found.statement.tone) == (Outcome.EVIDENCE, Tone.ALARM)
     assert bool(found.significant.all())
     assert torch.allclose(found.excess, 1 - found.held_out.quantile(0.5), atol=1e-12)
     assert float(found.noise.median()) == pytest.approx(float(found.held_out.median()), abs=0.03)
-    assert "3 of 3 attractors" in found.verdict
-    assert "100% of the starts end there" in found.verdict
+    assert "3 of 3 attractors" in str(found.statement)
+    assert "100% of the starts end there" in str(found.statement)
 
 
 def test_attractors_unlike_the_training_images_are_no_evidence_and_that_is_all_that_is_said(stored):
     field, limits = stored
     found = resemblance(field, limits, UNRELATED, uniform(400, 5))
-    assert found.outcome is Outcome.NO_EVIDENCE
+    assert (found.statement.code, found.statement.tone) == (Outcome.NO_EVIDENCE, Tone.CALM)
     assert not bool(found.significant.any())
-    assert "not evidence of no memorization" in found.verdict
+    assert "not evidence of no memorization" in str(found.statement)
 
 
 def test_attractors_that_do_not_look_like_the_data_are_called_that(stored):
@@ -100,14 +101,14 @@ def test_attractors_that_do_not_look_like_the_data_are_called_that(stored):
     negative = -torch.ones(10, 1, 2, 2, dtype=torch.float64) - 0.1 * uniform(10, 1)
     found = resemblance(field, limits, negative, -torch.ones(10, 1, 2, 2, dtype=torch.float64) - 0.1 * uniform(10, 2))
     assert found.outcome is Outcome.NO_EVIDENCE
-    assert "3 of 3 are less like any training image than 95% of the unseen images" in found.verdict
-    assert "do not describe" not in resemblance(field, limits, UNRELATED, uniform(400, 5)).verdict
+    assert "3 of 3 are less like any training image than 95% of the unseen images" in str(found.statement)
+    assert "do not describe" not in resemblance(field, limits, UNRELATED, uniform(400, 5)).statement.detail
 
 
 def test_without_held_out_images_there_is_no_verdict_and_no_p_value(stored):
     field, limits = stored
     found = resemblance(field, limits, STORED)
-    assert found.outcome is Outcome.CANNOT_SAY
+    assert (found.statement.code, found.statement.tone) == (Outcome.CANNOT_SAY, Tone.OPEN)
     assert bool(found.p_value.isnan().all())
     assert not bool(found.significant.any())
     assert bool(found.excess.isnan().all())
@@ -118,7 +119,7 @@ def test_too_few_held_out_images_cannot_decide(stored):
     field, limits = stored
     found = resemblance(field, limits, STORED, uniform(5, 6))
     assert found.outcome is Outcome.CANNOT_SAY
-    assert "too coarse" in found.verdict
+    assert "too coarse" in str(found.statement)
 
 
 def test_a_trivial_field_gets_no_headline():
@@ -126,7 +127,7 @@ def test_a_trivial_field_gets_no_headline():
     limits = find_attractors(field, uniform(50, 7))
     found = resemblance(field, limits, STORED, uniform(400, 8))
     assert float(found.coefficient[0]) == pytest.approx(1.0, abs=1e-12)  # a perfect copy, and still
-    assert found.outcome is Outcome.TRIVIAL
+    assert (found.statement.code, found.statement.tone) == (Outcome.TRIVIAL, Tone.OPEN)
 
 
 def test_a_field_that_mostly_does_not_converge_gets_no_all_clear(stored):
@@ -137,7 +138,7 @@ def test_a_field_that_mostly_does_not_converge_gets_no_all_clear(stored):
     partial = replace(limits, labels=labels, hits=hits)
     found = resemblance(field, partial, UNRELATED, uniform(400, 5))
     assert found.outcome is Outcome.CANNOT_SAY
-    assert "40 of 60 starts reached an attractor" in found.verdict
+    assert "40 of 60 starts reached an attractor" in str(found.statement)
     # What was found is evidence all the same.
     assert resemblance(field, partial, STORED, uniform(400, 3)).outcome is Outcome.EVIDENCE
 
@@ -241,7 +242,7 @@ def test_another_distance_is_named_and_judged_alike(stored):
         found = resemblance(field, limits, STORED, uniform(400, 3), distance=distance)
         assert found.distance == name
         assert float(found.coefficient.abs().max()) < 1e-9
-        assert "distance of" in found.verdict
+        assert "distance of" in str(found.statement)
         assert found.outcome is Outcome.EVIDENCE
 
 

@@ -65,7 +65,7 @@ def test_the_view_is_one_square_that_holds_the_bulk_of_every_frame(film):
 def test_a_film_is_saved_and_matched_again(film, tmp_path):
     sx.save_result(film, tmp_path / "film")
     loaded = sx.load_result(tmp_path / "film")
-    assert isinstance(loaded, sx.TrainingFilm)
+    assert isinstance(loaded, sx.studies.TrainingFilm)
     assert torch.equal(loaded.ids, film.ids)
     assert loaded.extent == film.extent
     again = loaded.rematched(by="points", threshold=0.1)

@@ -107,7 +107,7 @@ STAGES = {
     ),
     **{
         kind.__name__: detector(kind)
-        for kind in (sx.TrajectoryDetector, sx.TypicalityDetector, sx.KNNDetector, sx.ReconstructionDetector)
+        for kind in (sx.TrajectoryDetector, sx.TypicalityDetector, sx.ood.KNNDetector, sx.ood.ReconstructionDetector)
     },
 }
 

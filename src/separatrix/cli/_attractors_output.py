@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from separatrix.cli._tables import duration, heading, labelled, number, share, steps, table
+from separatrix.cli._tables import duration, heading, labelled, number, steps, table
+from separatrix.words import percent
 
 if TYPE_CHECKING:
     from separatrix.field import LatentField
@@ -24,7 +25,7 @@ def header(field: LatentField, source: Starts, preset: str, rules: Protocol) -> 
     unit = "of the spread" if rules.stop == "error" else "squared step"
     return labelled(
         (
-            ("model", repr(field).removeprefix("LatentField(").removesuffix(")")),
+            ("model", field.title),
             ("starts", source.describe()),
             ("protocol", f"{preset}: tolerance {rules.tolerance:g} {unit}, at most {rules.max_steps:,} steps"),
         )
@@ -50,7 +51,7 @@ def limit_sets(summary: Mapping[str, Any]) -> list[RenderableType]:
     )
     if singles := summary["reached_once"]:
         # Good–Turing: the expected share of the next starts that sees something new is singles/n (Good, Biometrika 1953).
-        missing = share(singles / summary["fates"]["starts"])
+        missing = percent(singles / summary["fates"]["starts"])
         which = "One set was" if singles == 1 else f"{singles} sets were"
         parts.append(
             Text(
@@ -65,7 +66,7 @@ def _set_row(row: Mapping[str, Any]) -> Sequence[str]:
     return (
         row["set"],
         kind,
-        f"{share(row['share'])} ({100 * row['share_low']:.0f}–{100 * row['share_high']:.0f})",
+        f"{percent(row['share'])} ({100 * row['share_low']:.0f}–{100 * row['share_high']:.0f})",
         f"{row['hits']:,}",
         number(row["spectral_radius"], ".4f"),
         number(row["spectral_norm"], ".3g"),
@@ -82,7 +83,7 @@ def statuses(summary: Mapping[str, Any]) -> list[RenderableType]:
             row["fate"],
             row["status"].lower(),
             f"{row['count']:,}",
-            share(row["share"]),
+            percent(row["share"]),
             f"{row['sentence']}; {row['remedy']}" if row["remedy"] else row["sentence"],
         )
         for row in summary["statuses"]
@@ -122,7 +123,7 @@ def verdict(summary: Mapping[str, Any], seconds: float) -> list[RenderableType]:
     found = summary["resemblance"]
     if found is None:
         return [*lines, Text(f"\n{trivial}", style="bold"), Text("")]
-    if not found["verdict"].startswith(trivial):
+    if found["code"] != "trivial":
         lines.append(Text(f"\n{trivial}"))
     reasons = [Text(f"  · {reason}", style="dim") for reason in found["would_change"]]
     return [

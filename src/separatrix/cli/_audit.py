@@ -133,6 +133,7 @@ def audit(
     from separatrix.protocol import Protocol
     from separatrix.runs import audit as run_audit
     from separatrix.runs import audit_without_data
+    from separatrix.studies._memorization import AuditDecision
 
     place = reserved_run(
         ctx,
@@ -163,7 +164,7 @@ def audit(
             field, suspects=images["suspects"], held_out=images["held_out"], starts=noise or 1000, **common
         )
         like = free.appearance.resemblance
-        decision = free.appearance.sentence if like is None else like.verdict
+        decision = str(free.appearance.statement if like is None else like.statement)
         return _ended(terminal, free, _of_suspects(free), _free_words(free), decision)
     found = run_audit(
         field,
@@ -174,8 +175,12 @@ def audit(
         noise=noise or 256,
         **common,
     )
-    codes = {"within budget": ExitCode.OK, "budget exceeded": ExitCode.EXCEEDED, "cannot say": ExitCode.CANNOT_SAY}
-    return _ended(terminal, found, codes[str(found.audit.decision)], _words(found), found.audit.headline)
+    codes = {
+        AuditDecision.WITHIN: ExitCode.OK,
+        AuditDecision.EXCEEDED: ExitCode.EXCEEDED,
+        AuditDecision.CANNOT_SAY: ExitCode.CANNOT_SAY,
+    }
+    return _ended(terminal, found, codes[found.audit.decision], _words(found), found.audit.brief)
 
 
 def _refuse_idle(ctx: typer.Context, data_free: bool, suspects: str | None, given: dict[str, Any]) -> None:
@@ -196,12 +201,12 @@ def _refuse_idle(ctx: typer.Context, data_free: bool, suspects: str | None, give
 
 def _header(field: LatentField, images: dict[str, Any]) -> Any:
     known = [(name.replace("_", "-"), f"{len(data):,} images") for name, data in images.items() if data is not None]
-    return labelled((("model", repr(field).removeprefix("LatentField(").removesuffix(")")), *known))
+    return labelled((("model", field.title), *known))
 
 
 def _words(run: AuditRun) -> list[Any]:
-    from separatrix.plots._style import percent
     from separatrix.report._memorization import STARTS, given_back_words
+    from separatrix.words import percent
 
     study = run.audit.memorization
     rows = [
@@ -228,7 +233,7 @@ def _words(run: AuditRun) -> list[Any]:
         Text(""),
         *([] if study.chamfer is None else [Text(study.chamfer.sentence)]),
         *(Text(sentence) for sentence in study.context),
-        Text(f"\n{run.audit.sentence}", style="bold"),
+        Text(f"\n{run.audit.statement}", style="bold"),
         *(Text(sentence) for sentence in given_back_words(run.audit, _NAMED)),
         Text("What this audit does not see, and what would change it:", style="dim"),
         *(Text(f"  · {sentence}", style="dim") for sentence in study.would_change),
@@ -239,8 +244,8 @@ def _words(run: AuditRun) -> list[Any]:
 def _free_words(run: DataFreeRun) -> list[Any]:
     like = run.appearance.resemblance
     return [
-        Text(f"\n{run.appearance.sentence}", style="bold"),
-        *([] if like is None else [Text(like.verdict, style="bold")]),
+        Text(f"\n{run.appearance.statement}", style="bold"),
+        *([] if like is None else [Text(str(like.statement), style="bold")]),
         Text("What cannot be concluded:", style="dim"),
         *(Text(f"  · {sentence}", style="dim") for sentence in run.appearance.cannot),
         Text(""),
@@ -249,10 +254,13 @@ def _free_words(run: DataFreeRun) -> list[Any]:
 
 def _of_suspects(run: DataFreeRun) -> ExitCode:
     """0 where nothing was asked or nothing was found, 1 for evidence, 2 where suspects were given and it cannot be said."""
+    from separatrix.studies._resemblance_words import Outcome
+
     like = run.appearance.resemblance
-    if like is None or str(like.outcome) == "no evidence of memorization":
+    if like is None:
         return ExitCode.OK
-    return ExitCode.EXCEEDED if str(like.outcome) == "evidence of memorization" else ExitCode.CANNOT_SAY
+    codes = {Outcome.NO_EVIDENCE: ExitCode.OK, Outcome.EVIDENCE: ExitCode.EXCEEDED}
+    return codes.get(like.outcome, ExitCode.CANNOT_SAY)
 
 
 def _ended(

@@ -11,8 +11,9 @@ from rich.text import Text
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import OUTPUT_PANEL, Json, NoFigures, Overwrite, Quiet, Seed, Traceback
 from separatrix.cli._place import reserved
-from separatrix.cli._tables import number, share, steps, table
+from separatrix.cli._tables import number, steps, table
 from separatrix.cli._terminal import Terminal
+from separatrix.words import percent
 
 if TYPE_CHECKING:
     from separatrix.runs._demo import DemoModel
@@ -76,7 +77,7 @@ def _row(model: DemoModel, radii: tuple[float | None, float | None]) -> tuple[st
         str(model.latent_dim),
         f"{model.train_error:.4f} / {model.unseen_error:.4f}",
         str(model.attractors),
-        share(model.fates.attractor / model.fates.starts),
+        percent(model.fates.attractor / model.fates.starts),
         steps(model.steps_median, model.steps_p95),
         f"{number(radii[0], '.2f')} to {number(radii[1], '.2f')}",
         model.outcome,

@@ -30,8 +30,9 @@ from separatrix.cli._options import (
 )
 from separatrix.cli._parsing import parsed_settings, parsed_shape, parsed_size, usage_error
 from separatrix.cli._place import reserved
-from separatrix.cli._tables import heading, labelled, number, share, table
+from separatrix.cli._tables import heading, labelled, number, table
 from separatrix.cli._terminal import Terminal
+from separatrix.words import percent
 
 if TYPE_CHECKING:
     from separatrix.field import LatentField
@@ -190,7 +191,7 @@ def _pairs(record: Mapping[str, Any]) -> list[RenderableType]:
     rows: list[Sequence[str]] = [
         (
             str(index),
-            share(pair["share"]),
+            percent(pair["share"]),
             "–" if pair["partner"] is None else str(pair["partner"]),
             number(pair["similarity"], ".2f"),
         )

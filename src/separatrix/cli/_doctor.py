@@ -65,7 +65,7 @@ def doctor(
 
     field = model.load()
     images = None if data is None else load_images(data, limit=samples, size=pixels, scale=scale)
-    terminal.show(repr(field).removeprefix("LatentField(").removesuffix(")"))
+    terminal.show(field.title)
     found = diagnose(field, images, samples=samples, seed=seed, progress=terminal.progress)
     terminal.show(*_findings(found.checked))
     record = jsonable(found.to_dict())

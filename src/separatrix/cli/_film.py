@@ -12,8 +12,9 @@ from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import OUTPUT_PANEL, AllowCode, Json, NoFigures, Quiet, Scale, Seed, Traceback
 from separatrix.cli._parsing import usage_error
 from separatrix.cli._place import reserved
-from separatrix.cli._tables import number, share, table
+from separatrix.cli._tables import number, table
 from separatrix.cli._terminal import Terminal
+from separatrix.words import percent
 
 _TRAINING, _CHECKPOINTS = "Without a folder: a training", "With a folder: its checkpoints"
 
@@ -91,7 +92,7 @@ def film(
         if place is not None and place.exists() and not overwrite:
             raise usage_error(ctx, option, f"{place} exists; give another name, or --overwrite.")
 
-    from separatrix.report._film_page import summary_sentence, write_film
+    from separatrix.report._film_page import write_film
     from separatrix.storage import RESULT, new_file, save_result
     from separatrix.studies._footage import footage_of_checkpoints, footage_of_training
     from separatrix.studies._training_film import training_film
@@ -100,7 +101,7 @@ def film(
     page = None if no_figures else reserved(ctx, out, kind=None, overwrite=overwrite, reads=reads)
     kept = None if keep is None else reserved(ctx, keep, kind=RESULT, overwrite=overwrite, reads=reads)
     with terminal.progress.stage("film", 2) as line:
-        if checkpoints is not None:
+        if checkpoints is not None and data is not None:
             footage = footage_of_checkpoints(
                 checkpoints, data, model=model, limit=frames, scale=scale, allow_code=allow_code
             )
@@ -146,7 +147,7 @@ def film(
                 (
                     number(row[footage.unit], "g"),
                     f"{row['sets']}{' (trivial)' if row['trivial'] else ''}",
-                    share(row["reached_none"]),
+                    percent(row["reached_none"]),
                     *(number(value, ".4f") for value in row["errors"].values()),
                     ", ".join(row["events"]),
                 )
@@ -154,21 +155,22 @@ def film(
             ],
             words=(len(heads) - 1,),
         ),
-        Text(f"\n{summary_sentence(shot)}\n", style="bold"),
+        Text(f"\n{shot.statement}\n", style="bold"),
     )
     for name, why in footage.left_out.items():
         terminal.show(Text(f"{name} is left out: {why}", style="yellow"))
     if page is not None:
         terminal.line(str(out))
     elif terminal.quiet:
-        terminal.line(summary_sentence(shot))
+        terminal.line(str(shot.statement))
     found = any(row["sets"] for row in rows)
     code = ExitCode.OK if found else ExitCode.NOTHING_FOUND
     terminal.document(
         {
             "page": None if page is None else str(out),
             "frames": rows,
-            "summary": summary_sentence(shot),
+            "code": shot.statement.slug,
+            "summary": str(shot.statement),
             "subtitle": footage.words,
             "left_out": dict(footage.left_out),
             "exit_code": int(code),

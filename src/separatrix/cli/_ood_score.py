@@ -12,8 +12,9 @@ from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._ood_options import Folder, Fpr, parsed_rate
 from separatrix.cli._options import OUTPUT_PANEL, Json, Quiet, Scale, Traceback
 from separatrix.cli._place import reserved
-from separatrix.cli._tables import heading, labelled, number, share
+from separatrix.cli._tables import heading, labelled, number
 from separatrix.cli._terminal import Terminal
+from separatrix.words import percent
 
 if TYPE_CHECKING:
     from separatrix.ood._score_run import ScoreRun
@@ -91,7 +92,7 @@ def _entries(run: ScoreRun) -> list[tuple[str, str]]:
     between = run.decisions.between
     interval = "" if between is None else f" (with this calibration {number(between[0])} to {number(between[1])})"
     entries = [
-        ("out", f"{out:,} of {total:,} ({share(out / max(total, 1))})"),
+        ("out", f"{out:,} of {total:,} ({percent(out / max(total, 1))})"),
         ("in", f"{total - out - lost:,}"),
         ("unscorable", f"{lost:,}"),
         ("promised", f"{number(run.decisions.rate)} of the inputs like the training data are called out{interval}"),

@@ -149,7 +149,7 @@ def probe(
             ("held_out", held_out, None),
         )
     }
-    terminal.show(labelled((("model", repr(field).removeprefix("LatentField(").removesuffix(")")),)))
+    terminal.show(labelled((("model", field.title),)))
     found = run_probe(
         field,
         known["images"],
@@ -180,9 +180,9 @@ def _show(terminal: Terminal, found: ProbeRun) -> None:
     if seen is None:
         terminal.show(Text("\nThe decoder makes no images, so there is nothing to look at."))
     else:
-        terminal.show(heading("What noise ends on"), Text(seen.sentence))
+        terminal.show(heading("What noise ends on"), Text(str(seen.statement)))
         if seen.resemblance is not None:
-            terminal.show(Text(seen.resemblance.verdict, style="bold"))
+            terminal.show(Text(str(seen.resemblance.statement), style="bold"))
         terminal.show(
             Text("What cannot be concluded:", style="dim"),
             *(Text(f"  · {reason}", style="dim") for reason in seen.cannot),
@@ -215,5 +215,5 @@ def _show_probe(terminal: Terminal, found: Probe) -> None:
         heading(f"{len(found):,} images coded with few atoms: share of the latent not coded, MSE of the image"),
         table(heads, rows),
         *(Text(reason, style="dim") for reason in (*found.reasons, *found.absent)),
-        Text(f"\n{found.headline}", style="bold"),
+        Text(f"\n{found.statement}", style="bold"),
     )

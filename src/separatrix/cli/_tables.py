@@ -52,22 +52,6 @@ def number(value: float | None, pattern: str = ".3g") -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:{pattern}}"
 
 
-def share(value: float) -> str:
-    """A share in per cent; never "0 %" or "100 %" for what is not exactly that.
-
-    >>> [share(value) for value in (0.0, 0.0004, 0.1234, 0.9996, 1.0)]
-    ['0 %', '<0.1 %', '12 %', '>99.9 %', '100 %']
-    """
-    percent = 100 * value
-    if percent <= 0 or percent >= 100:
-        return f"{percent:.0f} %"
-    if percent < 0.1:
-        return "<0.1 %"
-    if percent > 99.9:
-        return ">99.9 %"
-    return f"{percent:.1f} %" if percent < 9.95 or percent >= 99 else f"{percent:.0f} %"
-
-
 def steps(median: float | None, high: float | None) -> str:
     """``"23 / 120"``: median and 95th percentile."""
     return f"{number(median, ',.0f')} / {number(high, ',.0f')}"

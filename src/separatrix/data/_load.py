@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeAlias
+from typing import Protocol as Interface
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from separatrix.data._arrays import described, read_npy, read_npz
 from separatrix.data._batches import as_array, read_batches, read_dataset
@@ -30,8 +33,28 @@ _ZIP_MAGIC = b"PK\x03\x04"
 _PICKLE_START = 0x80  # the PROTO opcode that opens every pickle since protocol 2
 
 
+class HasArray(Interface):
+    """Anything that NumPy can look at as an array."""
+
+    def __array__(self) -> NDArray[Any]: ...
+
+
+class Indexed(Interface):
+    """A data set of n items: images, or pairs of image and label."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+ImageSource: TypeAlias = (
+    ImageSet | Tensor | HasArray | Image.Image | str | Path | Dataset[Any] | Indexed | Iterable[Any]
+)
+"""Whatever holds images or vectors, as `load_images` reads it: see its argument ``source``."""
+
+
 def load_images(
-    source: Any,
+    source: ImageSource,
     *,
     limit: int | None = None,
     key: str | None = None,
@@ -112,8 +135,28 @@ def load_images(
     )
 
 
+def tensor_of(source: ImageSource, name: str = "data") -> Tensor:
+    """Return images or vectors as a tensor ``(n, …)``: a tensor as it is, anything else as `load_images` reads it.
+
+    Raises:
+        InputError: as there; or a tensor without rows or without their axis, called ``name`` in the message.
+    """
+    if not isinstance(source, Tensor):
+        source = load_images(source).pixels
+    if source.ndim < 2 or not len(source):
+        raise InputError(
+            f"{name} must hold at least one image or vector, (n, …), and has shape {tuple(source.shape)}; for one use x[None]."
+        )
+    return source.detach()
+
+
 def _read(
-    source: Any, name: str, limit: int | None, key: str | None, size: tuple[int, int] | None, scale: float | None
+    source: ImageSource,
+    name: str,
+    limit: int | None,
+    key: str | None,
+    size: tuple[int, int] | None,
+    scale: float | None,
 ) -> Raw:
     if isinstance(source, (str, Path)):
         return _read_path(source, limit, key, size, scale)
@@ -131,9 +174,7 @@ def _read(
         raise InputError(
             f"A dictionary is not a set of images; pick one of its entries: {', '.join(map(repr, source))}."
         )
-    if isinstance(source, torch.utils.data.Dataset) or (
-        hasattr(source, "__getitem__") and not isinstance(source, (list, tuple, bytes))
-    ):
+    if isinstance(source, Dataset) or (hasattr(source, "__getitem__") and not isinstance(source, (list, tuple, bytes))):
         return read_dataset(source, limit, key, scale)
     if isinstance(source, Iterable) and not isinstance(source, bytes):
         return read_batches(source, limit, key, scale)
@@ -194,7 +235,7 @@ def _refuse_key(key: str | None, source: str) -> None:
         raise InputError(f"key={key!r} chooses an array of an .npz file or an entry of items; {source} has none.")
 
 
-def _name(source: Any) -> str:
+def _name(source: ImageSource) -> str:
     return str(source) if isinstance(source, (str, Path)) else type(source).__name__
 
 

@@ -1,8 +1,8 @@
 """The latent field f(z) = encode(decode(z)): its evaluation and derivatives, the contract it must keep, and the model as a guest."""
 
-from separatrix.field._check import check, require_self_map
+from separatrix.field._check import require_self_map
 from separatrix.field._contract import Examined, examined
-from separatrix.field._field import LatentField
+from separatrix.field._field import LatentField, check
 from separatrix.field._findings import FieldCheck, Finding
 from separatrix.field._recorded import Answers, RecordedField
 

@@ -4,40 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from separatrix.errors import FieldError, ModelWarning
 from separatrix.field._contract import Examined
-from separatrix.field._field import LatentField
 from separatrix.field._findings import FieldCheck, Finding
 
-__all__ = ["FieldCheck", "Finding", "check", "require_self_map"]
-
-
-def check(field: LatentField, starts: Tensor | None = None) -> FieldCheck:
-    """Test everything a latent field must be: finite weights, closing shapes and formats, determinism, independence of the batch.
-
-    Also noted: halves that write into their input or return one buffer again and again (they get copies), outputs of which
-    the first entry is taken, train mode, whether there are gradients, whether float64 is available. Stops at the first failure
-    that makes the later tests meaningless. The model is untouched afterwards.
-
-    Args:
-        field: the field.
-        starts: ``(n, *latent)`` points to test at; a few N(0, I) points if not given.
-
-    Cost: about 100 map evaluations.
-
-    >>> print(check(LatentField.from_map(torch.tanh, latent_shape=(2,))).ok)
-    True
-    """
-    field = LatentField.of(field)
-    return FieldCheck(tuple(_findings(field, starts)))
+if TYPE_CHECKING:
+    from separatrix.field._field import LatentField
 
 
 def require_self_map(field: LatentField, starts: Tensor) -> None:
-    """Refuse what :func:`check` calls a failure, at the starts of a search; raises FieldError, warns about train mode.
+    """Refuse what :meth:`LatentField.check` calls a failure, at the starts of a search; raises FieldError, warns about train mode.
 
     Cost: none for a field that was evaluated before, except where f was finite at none of the points it was examined at.
     """
@@ -56,7 +37,8 @@ def require_self_map(field: LatentField, starts: Tensor) -> None:
         )
 
 
-def _findings(field: LatentField, starts: Tensor | None) -> Iterator[Finding]:
+def findings(field: LatentField, starts: Tensor | None) -> Iterator[Finding]:
+    """Yield what `LatentField.check` says, one requirement at a time, up to the first failure that makes the later tests meaningless."""
     found = field.examine(starts)
     yield from found.check.findings
     if found.image is None:

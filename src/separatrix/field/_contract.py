@@ -10,7 +10,7 @@ import inspect
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,12 +19,14 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from separatrix.errors import first_line
-from separatrix.field._field import LatentField
 from separatrix.field._findings import FieldCheck, Finding
 from separatrix.field._fingerprints import unregistered
 from separatrix.field._watched import Watched, generator_states, restore_generators, same_bits, version
 from separatrix.numerics.counter_random import gaussian
 from separatrix.work import out_of_memory
+
+if TYPE_CHECKING:
+    from separatrix.field._field import LatentField
 
 POINTS = 4
 _SQUEEZED = "name the axis in squeeze(dim), or use flatten(1), so that a batch of one keeps its batch axis"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from separatrix.errors import InputError
 
 
-def halves(model: Any, made_by: str = "") -> tuple[Callable[..., Any], Callable[..., Any]]:
+def halves(model: object, made_by: str = "") -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return encoder and decoder of one model, its methods of these names.
 
     Raises:
@@ -28,7 +28,7 @@ def halves(model: Any, made_by: str = "") -> tuple[Callable[..., Any], Callable[
     raise InputError(f"{what} has no methods encode and decode; {remedy}.")
 
 
-def declared_shape(model: Any) -> tuple[int, ...] | None:
+def declared_shape(model: object) -> tuple[int, ...] | None:
     """Return the shape that a model gives its latents in the attribute ``latent_shape`` or ``latent_dim``, None if it does not."""
     for name in ("latent_shape", "latent_dim"):
         value = getattr(model, name, None)
@@ -39,7 +39,7 @@ def declared_shape(model: Any) -> tuple[int, ...] | None:
     return None
 
 
-def require_target(dtype: Any, device: Any) -> None:
+def require_target(dtype: object, device: torch.device | str | int | None) -> None:
     """Raise an InputError unless one can compute in this format (None is any) on this device.
 
     >>> require_target(torch.float64, "cpu")

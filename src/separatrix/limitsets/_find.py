@@ -74,8 +74,8 @@ def find_attractors(
             orbits = run_orbits(transit, source, protocol, progress=line)
         limits = assemble_unpolished(fine, orbits)
     provenance = {"field": field.describe(), "starts": dict(source.provenance)}
-    verdict = triviality(limits)
-    notes += limits.notes + ((verdict.sentence,) if verdict.trivial else ())
+    found = triviality(limits)
+    notes += limits.notes + ((str(found.statement),) if found.trivial else ())
     limits = replace(limits, notes=notes, provenance={**provenance, **limits.provenance})
     report_unfinished(limits.orbits, throw)
     return limits

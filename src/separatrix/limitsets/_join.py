@@ -68,9 +68,9 @@ def _with(known: LimitSets, other: LimitSets) -> LimitSets:
 
 def _notes(searches: Sequence[LimitSets], both: LimitSets) -> tuple[str, ...]:
     """Each note once. That a field is trivial for the starts of one search need not hold for all of them."""
-    kept = [note for limits in searches for note in limits.notes if note != triviality(limits).sentence]
-    verdict = triviality(both)
-    return tuple(dict.fromkeys((*kept, *((verdict.sentence,) if verdict.trivial else ()))))
+    kept = [note for limits in searches for note in limits.notes if note != str(triviality(limits).statement)]
+    found = triviality(both)
+    return tuple(dict.fromkeys((*kept, *((str(found.statement),) if found.trivial else ()))))
 
 
 def _padded(eigenvalues: Tensor, width: int) -> Tensor:

@@ -112,7 +112,7 @@ def _naive(field: LatentField, source: Starts, protocol: Protocol, progress: Pro
     crossings = FirstCrossings(torch.tensor(STEPS, dtype=torch.float64) * unit)
     rules = Protocol(stop="squared_step", tolerance=(min(STEPS) * unit) ** 2, max_steps=protocol.probe_steps)
     with progress.stage("following orbits", len(source)):
-        orbits = run_orbits(field, source, rules, (crossings,), unit, progress)
+        orbits = run_orbits(field, source, rules, observers=[crossings], spread=unit, progress=progress)
     points, crossed = orbits.observed[crossings.name]
     rows = []
     for column, stop in enumerate(STEPS):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigs, eigsh
 from torch import Tensor
 
 from separatrix.cost import NO_WORK, Cost
@@ -157,11 +157,11 @@ class _CycleOperator:
         operator = self._linear(self.forward)
         for vectors in (None, min(_ARNOLDI_VECTORS, self.field.latent_dim)):
             try:
-                found = eigs(
+                found = scipy.sparse.linalg.eigs(
                     operator, self.leading, which="LM", v0=self._start, ncv=vectors, tol=self._tolerance,
                     return_eigenvectors=False,
                 )  # fmt: skip
-            except ArpackError:
+            except scipy.sparse.linalg.ArpackError:
                 continue
             return found[np.argsort(-np.abs(found), kind="stable")]
         return self._unknown()
@@ -174,14 +174,16 @@ class _CycleOperator:
             return np.nan
         squared = self._linear(lambda direction: self.adjoint(self.forward(direction)))
         try:
-            (largest,) = eigsh(squared, 1, which="LM", v0=self._start, tol=self._tolerance, return_eigenvectors=False)
-        except ArpackError:
+            (largest,) = scipy.sparse.linalg.eigsh(
+                squared, 1, which="LM", v0=self._start, tol=self._tolerance, return_eigenvectors=False
+            )
+        except scipy.sparse.linalg.ArpackError:
             return np.nan
         return float(np.sqrt(max(largest, 0.0)))
 
     def _linear(self, product: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Any:
         k = self.field.latent_dim
-        return LinearOperator((k, k), matvec=product, dtype=np.float64)
+        return scipy.sparse.linalg.LinearOperator((k, k), matvec=product, dtype=np.float64)
 
     @property
     def _tolerance(self) -> float:

@@ -6,21 +6,38 @@ An untrained network does exactly that, so this question comes before any readin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
 
 from separatrix.limitsets._sets import Kind, LimitSets
+from separatrix.storage import storable
+from separatrix.words import Statement, counted
 
 TAKES_ALL = 0.99  # share of starts on one attracting point
 FAST = 25.0  # median steps to the protocol's tolerance (1e-5: a rate of about 0.6 per step) that count as a few
 
 
+@storable
+class Dominance(StrEnum):
+    """How much one attractor takes."""
+
+    TRIVIAL = "trivial"
+    SINGLE_MODE = "single mode"
+    NOT_TRIVIAL = "not trivial"
+    NO_ATTRACTOR = "no attractor"
+
+
 @dataclass(frozen=True)
 class Triviality:
-    """The answer and the sentence that goes with it."""
+    """The answer, whose code is a `Dominance`."""
 
-    trivial: bool
-    sentence: str
+    statement: Statement
+
+    @property
+    def trivial(self) -> bool:
+        """One point takes nearly everything within a few steps."""
+        return self.statement.code is Dominance.TRIVIAL
 
 
 def triviality(limits: LimitSets) -> Triviality:
@@ -33,23 +50,34 @@ def triviality(limits: LimitSets) -> Triviality:
     """
     attractors = limits.attractors
     if not len(limits.labels) or not len(attractors):
-        return Triviality(False, "No attractor was found, so there is nothing to be trivial or not.")
+        return Triviality(
+            Statement("No attractor was found, so there is nothing to be trivial or not.", "", Dominance.NO_ATTRACTOR)
+        )
     share = float(attractors.fractions.max())
     winner = int(attractors.fractions.argmax())
     if share < TAKES_ALL or int(attractors.kind[winner]) != int(Kind.FIXED_POINT):
         return Triviality(
-            False,
-            f"Not trivial: the largest basin holds {share:.0%} of the starts, among {len(attractors)} attractor{'' if len(attractors) == 1 else 's'}.",
+            Statement(
+                "Not trivial",
+                f"the largest basin holds {share:.0%} of the starts, among {counted(len(attractors), 'attractor')}.",
+                Dominance.NOT_TRIVIAL,
+            )
         )
     there = (attractors.labels == winner) & limits.orbits.followed
     steps = float(limits.orbits.steps[there].to(torch.float64).quantile(0.5))
     if steps <= FAST:
         return Triviality(
-            True,
-            f"Trivial: one point takes {share:.1%} of the starts in a median of {steps:.0f} steps, as an untrained network "
-            "would; it is no dictionary of anything.",
+            Statement(
+                "Trivial",
+                f"one point takes {share:.1%} of the starts in a median of {steps:.0f} steps, as an untrained network would; it "
+                "is no dictionary of anything.",
+                Dominance.TRIVIAL,
+            )
         )
     return Triviality(
-        False,
-        f"One point takes {share:.1%} of the starts, slowly (median {steps:.0f} steps): a single mode, not a dictionary.",
+        Statement(
+            f"One point takes {share:.1%} of the starts, slowly (median {steps:.0f} steps)",
+            "a single mode, not a dictionary.",
+            Dominance.SINGLE_MODE,
+        )
     )

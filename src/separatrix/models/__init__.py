@@ -2,6 +2,7 @@
 
 from separatrix.models._adapter import ModelAdapter
 from separatrix.models._autoencoders import ConvAutoencoder, DenseAutoencoder
+from separatrix.models._backbones import load_backbone
 from separatrix.models._base import ReferenceAutoencoder
 from separatrix.models._burgess import BurgessVAE, load_burgess_vae
 from separatrix.models._checkpoint import load_model, save_model
@@ -10,7 +11,9 @@ from separatrix.models._language_models import embed_texts
 from separatrix.models._loading import load
 from separatrix.models._preprocessing import Preprocessing
 from separatrix.models._registry import FAMILIES, Family, LoadRequest, Registry
+from separatrix.models._surrogate import save_decoder
 from separatrix.models._training import TrainingHistory, train_autoencoder
+from separatrix.models._untrained import untrained_copy
 
 __all__ = [
     "FAMILIES",
@@ -27,9 +30,12 @@ __all__ = [
     "TrainingHistory",
     "embed_texts",
     "load",
+    "load_backbone",
     "load_burgess_vae",
     "load_model",
+    "save_decoder",
     "save_model",
     "train_autoencoder",
     "train_decoder",
+    "untrained_copy",
 ]

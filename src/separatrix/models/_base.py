@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 from torch import Tensor, nn
 
@@ -92,7 +92,7 @@ class ReferenceAutoencoder(nn.Module):
         return about | {"preprocessing": {"data_range": [low, high], "words": words}}
 
 
-def positive(name: str, value: Any, least: int = 1) -> int:
+def positive(name: str, value: SupportsIndex, least: int = 1) -> int:
     """``value`` as a whole number of at least ``least``; otherwise an InputError that names the argument."""
     try:
         number = operator.index(value)
@@ -103,7 +103,7 @@ def positive(name: str, value: Any, least: int = 1) -> int:
     return number
 
 
-def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
+def one_of(name: str, value: object, choices: Sequence[str]) -> str:
     """``value`` if it is one of the choices; otherwise an InputError that lists them."""
     if value not in choices:
         raise InputError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}.")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, mse_loss
 
-from separatrix.data import load_images
+from separatrix.data import ImageSource, load_images
 from separatrix.errors import InputError, ModelWarning
 from separatrix.field._guest import borrowed
 from separatrix.models._backbones import POOR, Backbone
@@ -55,9 +55,9 @@ class DecoderReport:
 
 def train_decoder(
     backbone: Backbone,
-    data: Any,
+    data: ImageSource,
     *,
-    held_out: Any = None,
+    held_out: ImageSource | None = None,
     image_size: int | None = None,
     width: int = 64,
     epochs: int = 30,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -74,7 +74,7 @@ class ResidualStream(ModelAdapter):
         return super().describe() | {"tokens": self.length}
 
 
-def embed_texts(field: LatentField, texts: Sequence[str], tokenizer: Any = None) -> Tensor:
+def embed_texts(field: LatentField, texts: Sequence[str], tokenizer: Callable[..., Any] | None = None) -> Tensor:
     """Where orbits of texts begin: the first T tokens of each text after the embedding, ``(n, T, d)``.
 
     Args:

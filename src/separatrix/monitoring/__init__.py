@@ -1,7 +1,9 @@
 """Watching the dynamics of a model while it is trained, without touching the training.
 
-`separatrix.monitoring._lightning` and `separatrix.monitoring._huggingface` are thin callbacks; they import their frameworks.
+``LightningCallback`` and ``TransformersCallback`` are thin; each imports its framework (the extra ``monitoring``) when it is asked for.
 """
+
+from typing import TYPE_CHECKING
 
 from separatrix.monitoring._budget import Usage
 from separatrix.monitoring._failures import Failure
@@ -16,6 +18,15 @@ from separatrix.monitoring._loggers import (
 )
 from separatrix.monitoring._monitor import DynamicsMonitor
 from separatrix.monitoring._snapshot import Snapshot
+from separatrix.work import on_demand
+
+if TYPE_CHECKING:
+    from separatrix.monitoring._huggingface import TransformersCallback as TransformersCallback
+    from separatrix.monitoring._lightning import LightningCallback as LightningCallback
+else:
+    __getattr__, __dir__ = on_demand(
+        __name__, {"_huggingface": ("TransformersCallback",), "_lightning": ("LightningCallback",)}
+    )
 
 __all__ = [
     "DynamicsMonitor",

@@ -10,7 +10,7 @@ from separatrix.errors import InputError
 from separatrix.monitoring._monitor import DynamicsMonitor
 
 
-class DynamicsCallback(TrainerCallback):
+class TransformersCallback(TrainerCallback):
     """Shows every optimizer step to a monitor, on the main process only.
 
     Args:
@@ -22,7 +22,7 @@ class DynamicsCallback(TrainerCallback):
 
     def __init__(self, monitor: DynamicsMonitor) -> None:
         if not isinstance(monitor, DynamicsMonitor):
-            raise InputError(f"DynamicsCallback takes a DynamicsMonitor, not a {type(monitor).__name__}.")
+            raise InputError(f"TransformersCallback takes a DynamicsMonitor, not a {type(monitor).__name__}.")
         self.monitor = monitor
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **context: Any) -> None:  # noqa: ARG002

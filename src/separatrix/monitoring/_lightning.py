@@ -10,7 +10,7 @@ from separatrix.errors import InputError
 from separatrix.monitoring._monitor import DynamicsMonitor
 
 
-class DynamicsCallback(Callback):  # type: ignore[misc, unused-ignore]
+class LightningCallback(Callback):  # type: ignore[misc, unused-ignore]
     """Shows every optimizer step to a monitor, on the main process only.
 
     Args:
@@ -22,7 +22,7 @@ class DynamicsCallback(Callback):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, monitor: DynamicsMonitor) -> None:
         if not isinstance(monitor, DynamicsMonitor):
-            raise InputError(f"DynamicsCallback takes a DynamicsMonitor, not a {type(monitor).__name__}.")
+            raise InputError(f"LightningCallback takes a DynamicsMonitor, not a {type(monitor).__name__}.")
         super().__init__()
         self.monitor = monitor
 

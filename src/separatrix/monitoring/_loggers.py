@@ -170,7 +170,11 @@ def scalars(record: Mapping[str, Any]) -> dict[str, float]:
     return numbers if events is None else {**numbers, f"{_PREFIX}/events": float(len(events))}
 
 
-def as_loggers(log: Any) -> tuple[Logger, ...]:
+LogTarget = str | os.PathLike[str] | Logger | list["LogTarget"] | tuple["LogTarget", ...] | None
+"""Where snapshots go: a path for JSON lines, a logger, several of them, or nowhere."""
+
+
+def as_loggers(log: LogTarget) -> tuple[Logger, ...]:
     """A path as JSON lines, loggers as they are, None as none."""
     if log is None:
         return ()

@@ -18,7 +18,7 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.monitoring._budget import Effort, TimeBudget, Usage
 from separatrix.monitoring._failures import Failures
 from separatrix.monitoring._glance import GLANCE_STARTS, GLANCE_STEPS, Glance, glance
-from separatrix.monitoring._loggers import as_loggers
+from separatrix.monitoring._loggers import LogTarget, as_loggers
 from separatrix.monitoring._snapshot import Snapshot, snapshot_of
 from separatrix.monitoring._untouched import frozen, untouched
 from separatrix.protocol import Protocol
@@ -64,7 +64,7 @@ class DynamicsMonitor:
         max_share: seconds of watching per second of training; None for no limit, every snapshot a search with full effort.
         log: a path for JSON lines, a `Logger`, a list of them, or None.
         protocol: of the searches; its ``max_steps`` is what full effort means.
-        by: how snapshots are matched, ``"basins"`` or ``"points"``; see :func:`separatrix.match`.
+        by: how snapshots are matched, ``"basins"`` or ``"points"``; see :func:`separatrix.studies.match`.
         keep_hooks: also run the user's hooks on the copies; by default only those of torch itself.
         clock: where the time comes from.
 
@@ -94,7 +94,7 @@ class DynamicsMonitor:
         every: int,
         *,
         max_share: float | None = 0.1,
-        log: Any = "dynamics.jsonl",
+        log: LogTarget = "dynamics.jsonl",
         protocol: Protocol | None = None,
         by: By = "basins",
         keep_hooks: bool = False,

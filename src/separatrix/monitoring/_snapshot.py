@@ -33,7 +33,7 @@ class Snapshot:
         residual: median over the starts of ‖f(z) − z‖ at the end of their orbits, over the spread of the starts.
         trivial: one point takes nearly everything within a few steps, as in an untrained network.
         ids: names of the sets that attract or may attract; a set keeps its name from search to search.
-        events: what happened to them since the last search, in words; see :class:`~separatrix.EventKind`. A set whose starts ran
+        events: what happened to them since the last search, in words; see :class:`~separatrix.studies.EventKind`. A set whose starts ran
             out of steps is out of sight, not dead.
         starts: how many starts were followed, by the search or else by the glance.
         max_steps: step limit per orbit.

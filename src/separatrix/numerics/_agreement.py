@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import xlogy
-from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ def agreement(a: NDArray[np.int64], b: NDArray[np.int64], *, shuffles: int = 199
     >>> same.ami, same.ari, same.counted
     (1.0, 1.0, 4)
     """
+    from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+
     both = (a >= 0) & (b >= 0)
     left, right = a[both], b[both]
     count = len(left)
@@ -64,4 +65,4 @@ def agreement(a: NDArray[np.int64], b: NDArray[np.int64], *, shuffles: int = 199
 def _shared(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
     """Σ c ln c over the cells of the contingency table: with the sizes kept, ami grows with it and with nothing else."""
     cells = np.bincount(rows * (int(columns.max()) + 1) + columns)
-    return float(xlogy(cells, cells).sum())
+    return float(scipy.special.xlogy(cells, cells).sum())

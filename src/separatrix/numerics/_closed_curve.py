@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 HARMONICS = 6  # the strongest Fourier peak may be any of the first harmonics of α
 THINNESS = 0.05  # median distance from a point to the chord of its neighbours, as a share of the median gap
@@ -257,5 +257,5 @@ def _strongest_frequency(centred: NDArray[np.float64]) -> float:
         return -float(np.square(np.abs(wave @ weighted)).sum())
 
     bracket = (coarse - 1 / count, coarse + 1 / count)
-    found = minimize_scalar(negative_power, bounds=bracket, method="bounded", options={"xatol": 1e-14})
+    found = scipy.optimize.minimize_scalar(negative_power, bounds=bracket, method="bounded", options={"xatol": 1e-14})
     return float(found.x)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import scipy
 import torch
-from scipy.special import betainc, betaincinv
 from torch import Tensor
 
 from separatrix.errors import InputError
@@ -113,8 +113,8 @@ def calibration_for_precision(rate: float, relative: float = 0.5, level: float =
 
     def kept(rank: int) -> bool:
         n = math.ceil(rank / rate * (1 - 1e-12)) - 1
-        upper = betainc(rank, n + 1 - rank, min(rate * (1 + relative), 1.0))
-        return bool(upper - betainc(rank, n + 1 - rank, max(rate * (1 - relative), 0.0)) >= level)
+        upper = scipy.special.betainc(rank, n + 1 - rank, min(rate * (1 + relative), 1.0))
+        return bool(upper - scipy.special.betainc(rank, n + 1 - rank, max(rate * (1 - relative), 0.0)) >= level)
 
     low, high = 0, 1
     while not kept(high):
@@ -142,7 +142,9 @@ def false_alarm_interval(rate: float, calibration: int, level: float = 0.95) -> 
     rank = math.floor(rate * (calibration + 1) * (1 + 1e-12))
     if rank == 0:
         return 0.0, 0.0
-    ends = [float(betaincinv(rank, calibration + 1 - rank, q)) for q in (0.5 - level / 2, 0.5 + level / 2)]
+    ends = [
+        float(scipy.special.betaincinv(rank, calibration + 1 - rank, q)) for q in (0.5 - level / 2, 0.5 + level / 2)
+    ]
     return ends[0], ends[1]
 
 

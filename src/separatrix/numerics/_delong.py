@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr
-from scipy.stats import rankdata
 
 from separatrix.errors import InputError
 from separatrix.numerics._metrics import (
@@ -84,7 +83,7 @@ def delong_test(
     counts = len(inside_first), len(outside_first)
     if error > ROUNDING and min(counts) >= _FEW:
         interval = Interval(difference, difference - z_level * error, difference + z_level * error)
-        return PairedTest(first, second, interval, z, float(2 * ndtr(-abs(z))))
+        return PairedTest(first, second, interval, z, float(2 * scipy.special.ndtr(-abs(z))))
     if _same_order(inside_first, outside_first, inside_second, outside_second):
         width = never_seen(*counts, level)
         return PairedTest(first, second, Interval(difference, -width, width), z, 1.0)
@@ -108,8 +107,8 @@ def _exchanged(*scores: NDArray[np.float64]) -> float:
     """The permutation p-value: how often exchanging the detectors' ranks makes a difference at least as large."""
     inside_first, outside_first, inside_second, outside_second = scores
     n, total = len(inside_first), len(inside_first) + len(outside_first)
-    first = rankdata(np.concatenate([inside_first, outside_first]))
-    second = rankdata(np.concatenate([inside_second, outside_second]))
+    first = scipy.stats.rankdata(np.concatenate([inside_first, outside_first]))
+    second = scipy.stats.rankdata(np.concatenate([inside_second, outside_second]))
     every = total <= _ENUMERATED
     exchanges = 2**total if every else _DRAWN
     at_once = max(1, _ELEMENTS_AT_ONCE // total)
@@ -130,5 +129,7 @@ def _difference(ours: NDArray[np.float64], theirs: NDArray[np.float64], n: int) 
     """AUROC of each row of ``ours`` minus that of ``theirs``; the first n columns are the ID inputs."""
     m = ours.shape[1] - n
     # The rank sum of the OOD inputs is n·m·AUROC plus a constant that both share.
-    sums: NDArray[np.float64] = rankdata(ours, axis=1)[:, n:].sum(axis=1) - rankdata(theirs, axis=1)[:, n:].sum(axis=1)
+    sums: NDArray[np.float64] = scipy.stats.rankdata(ours, axis=1)[:, n:].sum(axis=1) - scipy.stats.rankdata(
+        theirs, axis=1
+    )[:, n:].sum(axis=1)
     return sums / (n * m)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from separatrix.numerics._neighbours import Distance, nearest_items, prepared
@@ -95,7 +95,7 @@ def _near_copies(items: Tensor, distance: Distance) -> Tensor:
     """For each of several different items the first one that it is a near-copy of."""
     reach = CLOSE * spread_between(items, distance)
     coarse = _coarse(items, distance)
-    tree = cKDTree(coarse)
+    tree = scipy.spatial.cKDTree(coarse)
     wide = reach * (1 + 1e-9) + 1e-300
     lone = tree.query(coarse, k=2, distance_upper_bound=wide)[0][:, 1] == np.inf
     owner = torch.arange(len(items))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 import torch
-from scipy.special import betaincinv
 from torch import Tensor
 
 from separatrix.errors import InputError
@@ -31,8 +31,8 @@ def clopper_pearson(successes: Tensor, trials: int, level: float = 0.95) -> tupl
     _check_level(level)
     x, tail = successes.to("cpu", torch.float64).numpy(), 0.5 - level / 2
     # The Beta quantiles do not exist at the two ends, where 0 and 1 cannot be excluded.
-    low = np.where(x <= 0, 0.0, betaincinv(np.maximum(x, 1), trials - x + 1, tail))
-    high = np.where(x >= trials, 1.0, betaincinv(x + 1, np.maximum(trials - x, 1), 1 - tail))
+    low = np.where(x <= 0, 0.0, scipy.special.betaincinv(np.maximum(x, 1), trials - x + 1, tail))
+    high = np.where(x >= trials, 1.0, scipy.special.betaincinv(x + 1, np.maximum(trials - x, 1), 1 - tail))
     return torch.from_numpy(low).to(successes.device), torch.from_numpy(high).to(successes.device)
 
 

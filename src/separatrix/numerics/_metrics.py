@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 from torch import Tensor
 
 from separatrix.errors import InputError
@@ -219,7 +219,7 @@ def _order_statistic(values: NDArray[np.float64], share: float) -> float:
 def normal_quantile(level: float) -> float:
     if not 0 < level < 1:
         raise InputError(f"A confidence level lies between 0 and 1, not at {level}.")
-    return float(ndtri(0.5 + level / 2))
+    return float(scipy.special.ndtri(0.5 + level / 2))
 
 
 def scores_of(id_scores: Scores, ood_scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

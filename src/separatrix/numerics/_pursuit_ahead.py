@@ -9,9 +9,9 @@ subtracted, and those fit in the cache. The picks are the same. m follows how ma
 from __future__ import annotations
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from torch import Tensor
 
 from separatrix.numerics._pursuit import ATOMS, DEPENDENT, EXHAUSTED, TOLERANCE, Emit, Found, rounding
@@ -167,7 +167,7 @@ class SinglePursuit:
             support[0, :k] = torch.tensor(chosen)
             right = np.array(self.projections[:k], dtype=self.alpha.dtype)
             projections[0, :k] = torch.from_numpy(right)
-            solved = solve_triangular(self.lower[:k, :k], right, trans="T", lower=True, check_finite=False)
+            solved = scipy.linalg.solve_triangular(self.lower[:k, :k], right, trans="T", lower=True, check_finite=False)
             gamma[0, :k] = torch.from_numpy(solved)
         number = torch.tensor([len(self.support)])
         return Found(level, torch.tensor([row]), support, projections, gamma, number, torch.tensor([status]))

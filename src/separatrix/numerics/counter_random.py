@@ -8,8 +8,8 @@ function and not from a rejection method.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 SELECTION = 16 << 64
 """Seeds from here on choose among orbits. Nobody's starts are drawn with them: a choice made with the numbers that the starts are made of
@@ -38,5 +38,5 @@ def gaussian(seed: int, first: int, count: int, width: int) -> NDArray[np.float6
     >>> float(abs(gaussian(0, 0, 20000, 1).std() - 1)) < 0.02
     True
     """
-    normal: NDArray[np.float64] = ndtri(uniform(seed, first, count, width))
+    normal: NDArray[np.float64] = scipy.special.ndtri(uniform(seed, first, count, width))
     return normal

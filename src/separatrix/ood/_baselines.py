@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
-from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
 from separatrix.errors import InputError
@@ -171,6 +170,8 @@ def whitening(rows: Tensor, least: float = 1e-12) -> tuple[Tensor, Tensor]:
 
     Directions in which nothing varies are weighed as if their variance were the share ``least`` of the largest.
     """
+    from sklearn.covariance import LedoitWolf
+
     shrunk = LedoitWolf().fit(rows.numpy())
     values, vectors = torch.linalg.eigh(torch.from_numpy(shrunk.covariance_))
     floor = max(least * float(values[-1]), 1e-300)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from separatrix.data import ImageSet, load_images
+from separatrix.data import ImageSource, tensor_of
 from separatrix.data._encoding import encode_range
 from separatrix.errors import CalibrationWarning, InputError
 from separatrix.field import LatentField
@@ -20,6 +20,7 @@ from separatrix.numerics._conformal import conformal_p_values
 from separatrix.numerics._duplicates import keys_of
 from separatrix.numerics.counter_random import uniform
 from separatrix.ood._decisions import AlarmBudget, Decisions, decided
+from separatrix.ood._files import load_detector, save_detector
 
 _BLOCK = 512  # inputs scored together: memory depends on this, not on how many there are
 
@@ -81,7 +82,9 @@ class Detector(ABC):
 
     # The face ----------------------------------------------------------------------------------------------------------
 
-    def fit(self, train: Any, calibration: Any = None, *, held_out: float = 0.5, seed: int = 0) -> Self:
+    def fit(
+        self, train: ImageSource, calibration: ImageSource | None = None, *, held_out: float = 0.5, seed: int = 0
+    ) -> Self:
         """Fit on ID inputs and calibrate on others.
 
         Args:
@@ -99,8 +102,8 @@ class Detector(ABC):
 
         Cost: half a map evaluation per input for its latent, and what the detector itself costs.
         """
-        data = inputs_of(train)
-        others = None if calibration is None else inputs_of(calibration)
+        data = tensor_of(train)
+        others = None if calibration is None else tensor_of(calibration)
         if others is None:
             fitted, kept = split(len(data), held_out, seed)
             data, others = data[fitted], data[kept]
@@ -133,14 +136,14 @@ class Detector(ABC):
         self._fit(*self._enough(z[z.flatten(1).isfinite().all(dim=1)], None))
         return self._calibrate(self._scores(len(others), lambda a, b: (others[a:b], None)))
 
-    def score(self, data: Any) -> Tensor:
+    def score(self, data: ImageSource) -> Tensor:
         """``(n,)`` float64, higher = more OOD; NaN where the trajectory met NaN or infinity, or diverged.
 
         Inputs are encoded, iterated and forgotten block by block. A score depends on its own input only, up to the network's
         rounding in batches of different sizes.
         """
         self._require_fitted()
-        x = inputs_of(data)
+        x = tensor_of(data)
         return self._scores(len(x), lambda a, b: (self.encoded(self.field, x[a:b]), x[a:b]))
 
     def score_features(self, latents: Tensor) -> Tensor:
@@ -150,7 +153,7 @@ class Detector(ABC):
         z = self._latents(latents)
         return self._scores(len(z), lambda a, b: (z[a:b], None))
 
-    def p_values(self, data: Any) -> Tensor:
+    def p_values(self, data: ImageSource) -> Tensor:
         """Split-conformal p-values, ``(n,)`` float64: for ID inputs P(p ≤ α) ≤ α; NaN where there is no score."""
         return self.p_values_of(self.score(data))
 
@@ -158,7 +161,7 @@ class Detector(ABC):
         """The p-values that belong to scores of this detector."""
         return conformal_p_values(scores, self.calibrated)
 
-    def decide(self, data: Any, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
+    def decide(self, data: ImageSource, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
         """Which inputs are OOD, at a false-alarm rate of ``fpr`` on ID inputs.
 
         Args:
@@ -178,8 +181,6 @@ class Detector(ABC):
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the fitted detector (not the model) to a folder: safetensors and JSON."""
-        from separatrix.ood._files import save_detector
-
         self._require_fitted()
         return save_detector(self, path, overwrite=overwrite)
 
@@ -190,8 +191,6 @@ class Detector(ABC):
         Raises:
             FileError: nothing there, damaged, of another kind, or fitted on another model.
         """
-        from separatrix.ood._files import load_detector
-
         return load_detector(path, field, kind=cls)
 
     def describe(self) -> dict[str, Any]:
@@ -292,14 +291,3 @@ def split(count: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
         raise InputError(f"{count} inputs are too few to fit and calibrate; give at least 3, better hundreds.")
     order = torch.from_numpy(uniform(seed, 0, count, 1)[:, 0]).argsort()
     return order[kept:].sort().values, order[:kept].sort().values
-
-
-def inputs_of(data: Any) -> Tensor:
-    """Inputs ``(n, …)`` as a tensor: a tensor as it is, anything else as `load_images` reads it."""
-    if not isinstance(data, Tensor):
-        data = (data if isinstance(data, ImageSet) else load_images(data)).pixels
-    if data.ndim < 2 or not len(data):
-        raise InputError(
-            f"Inputs have the shape (n, …) with at least one of them, not {tuple(data.shape)}; for one use x[None]."
-        )
-    return data.detach()

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from separatrix.errors import DetectorWarning, FieldError, FileError, SeparatrixError
 from separatrix.field import LatentField
-from separatrix.ood._detector import Detector
 from separatrix.ood._golden import golden_answers, mismatch
 from separatrix.storage import DETECTOR, new_folder, write_tensors
 
@@ -28,9 +27,10 @@ _AGAIN = "fit the detector again"
 _MOST_STEPS = 100_000  # of a trajectory; a longer one has not been fitted by anyone, and would not end
 
 if TYPE_CHECKING:
+    from separatrix.ood._detector import Detector
     from separatrix.storage._records import DetectorRecord
 
-D = TypeVar("D", bound=Detector)
+D = TypeVar("D", bound="Detector")
 
 
 def save_detector(detector: Detector, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -112,7 +112,7 @@ def load_detector(path: str | os.PathLike[str], field: LatentField, kind: type[D
     folder = Path(path)
     record, tensors = _read(folder)
     golden = {name.removeprefix(_GOLDEN): tensors.pop(name) for name in list(tensors) if name.startswith(_GOLDEN)}
-    known = Detector.kinds.get(record.kind)
+    known = kind.kinds.get(record.kind)
     if known is None or not issubclass(known, kind):
         raise FileError(f"{folder} holds a detector of kind {record.kind!r}, not a {kind.__name__}; check the path.")
     try:

@@ -6,9 +6,10 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import DetectorWarning, InputError
 from separatrix.field import LatentField
-from separatrix.ood._detector import Detector, inputs_of
+from separatrix.ood._detector import Detector
 from separatrix.ood._self_check import SelfCheck, self_check
 from separatrix.ood._trajectory import TrajectoryDetector
 from separatrix.protocol import Protocol
@@ -28,10 +29,10 @@ class Fitted:
 
 def fit_detector(
     field: LatentField,
-    train: Any,
+    train: ImageSource,
     kind: str = "typicality",
     *,
-    calibration: Any = None,
+    calibration: ImageSource | None = None,
     steps: int = _STEPS,
     protocol: Protocol | None = None,
     check: bool = True,
@@ -63,7 +64,7 @@ def fit_detector(
         raise InputError(f"There is no detector {kind!r}; choose one of {AUTO}, {', '.join(kinds)}.")
     if kind == AUTO and not check:
         raise InputError("The choice is the self-check's: leave it on, or name a detector.")
-    data = inputs_of(train)
+    data = tensor_of(train)
     found = self_check(field, data, protocol=protocol, seed=seed, progress=progress) if check else None
     if kind == AUTO:
         assert found is not None

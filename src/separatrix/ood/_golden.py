@@ -8,13 +8,16 @@ alone may move each answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from separatrix.numerics.counter_random import gaussian
-from separatrix.ood._detector import Detector
 from separatrix.ood._simple_inputs import simple_inputs
+
+if TYPE_CHECKING:
+    from separatrix.ood._detector import Detector
 
 PARITY = 1e-4
 """|answer − golden answer| ≤ PARITY·(size of the answer): what another batch, thread count or runtime may change."""

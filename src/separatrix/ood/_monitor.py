@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from separatrix.errors import InputError
 from separatrix.numerics._conformal import false_alarm_interval
@@ -122,7 +122,7 @@ class StreamMonitor:
         """The state now."""
         r, q, quiet = self.bound, self._bets, self.inputs - self.alarms
         logs = self.alarms * np.log(q / r) + quiet * (np.log1p(-q) - math.log1p(-r))
-        log_evidence = float(logsumexp(logs)) - math.log(len(q))
+        log_evidence = float(scipy.special.logsumexp(logs)) - math.log(len(q))
         low, high = clopper_pearson(torch.tensor([self.alarms]), self.inputs)
         seen = self.inputs > 0
         return MonitorReport(

@@ -16,13 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import FileError, InputError, first_line
 from separatrix.models._folders import optional
 from separatrix.models._onnx_pairs import require_contained
 from separatrix.models._onnx_sessions import OnnxSession
 from separatrix.numerics._conformal import conformal_p_values
 from separatrix.ood._decisions import AlarmBudget, Decisions, decided
-from separatrix.ood._detector import Detector, inputs_of
+from separatrix.ood._detector import Detector
 from separatrix.ood._golden import PARITY as PARITY
 from separatrix.ood._golden import examples as examples_of
 from separatrix.ood._score_graph import ScoreGraph
@@ -74,20 +75,20 @@ class OnnxDetector:
         """The same as the constructor, by the name that the other detectors have for it."""
         return cls(path)
 
-    def score(self, data: Any) -> Tensor:
+    def score(self, data: ImageSource) -> Tensor:
         """As `Detector.score`."""
         return self._all(data)[0]
 
-    def p_values(self, data: Any) -> Tensor:
+    def p_values(self, data: ImageSource) -> Tensor:
         """As `Detector.p_values`."""
         return self._all(data)[1]
 
-    def decide(self, data: Any, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
+    def decide(self, data: ImageSource, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
         """As `Detector.decide`."""
         return decided(*self._all(data), fpr, self.calibration, batch=batch)
 
-    def _all(self, data: Any) -> tuple[Tensor, Tensor]:
-        x = inputs_of(data)
+    def _all(self, data: ImageSource) -> tuple[Tensor, Tensor]:
+        x = tensor_of(data)
         if tuple(x.shape[1:]) != self.input_shape:
             raise InputError(
                 f"{self.path} takes inputs of shape {self.input_shape}, not {tuple(x.shape[1:])}; resize or reshape them."
@@ -107,7 +108,7 @@ class OnnxDetector:
         return f"OnnxDetector({self.kind}, {self.calibration} calibration scores, from {self.path.name})"
 
 
-def export_onnx(detector: Detector, path: str | os.PathLike[str], examples: Any = None) -> OnnxDetector:
+def export_onnx(detector: Detector, path: str | os.PathLike[str], examples: ImageSource | None = None) -> OnnxDetector:
     """Write score and p-value of a fitted detector, model included, as one ONNX file; load it and test it before it is there.
 
     The graph takes ``x`` ``(n, *input_shape)``, n free, and gives ``score`` and ``p_value``, ``(n,)`` double; NaN is unscorable.
@@ -140,7 +141,7 @@ def export_onnx(detector: Detector, path: str | os.PathLike[str], examples: Any 
         raise InputError(
             f"{field.name} has {weights / 1e9:.1f} GB of weights, and one ONNX file holds 2; use it in Python."
         )
-    golden = _golden(detector, inputs_of(examples)[:_GOLDEN] if examples is not None else examples_of(shape, _GOLDEN))
+    golden = _golden(detector, tensor_of(examples)[:_GOLDEN] if examples is not None else examples_of(shape, _GOLDEN))
     record = {
         "format": FORMAT,
         "kind": detector.kind,

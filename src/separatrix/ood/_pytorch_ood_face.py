@@ -18,7 +18,8 @@ class PytorchOODFace:
     Loaders yield batches of inputs or (inputs, labels); by pytorch-ood's convention a negative label marks OOD, and such
     inputs are left out of fitting.
 
-    >>> from separatrix import LatentField, ResidualDetector
+    >>> from separatrix import LatentField
+    >>> from separatrix.ood import ResidualDetector
     >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(1,))
     >>> batches = [(torch.arange(8.0)[:, None], torch.zeros(8)), (torch.full((4, 1), 99.0), -torch.ones(4))]
     >>> PytorchOODFace(ResidualDetector(field)).fit(batches)(torch.tensor([[8.0]])).tolist()

@@ -130,7 +130,9 @@ def follow(
     evaluations = 0
     if bool(finite.any()):
         rules = Protocol(stop="squared_step", tolerance=tolerance or _AT_REST, max_steps=steps, polish=False)
-        orbits = run_orbits(field, given_points(latents[finite]), rules, (record,), spread, centre=centre)
+        orbits = run_orbits(
+            field, given_points(latents[finite]), rules, observers=[record], spread=spread, centre=centre
+        )
         lost = (orbits.status == int(Status.NONFINITE)) | (record.gone & (orbits.steps < steps))
         scorable[finite] = ~lost
         evaluations = orbits.cost.map

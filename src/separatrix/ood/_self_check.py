@@ -9,23 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
 from separatrix.numerics._distances import nearest, spread
 from separatrix.numerics._metrics import Interval, auroc_interval
-from separatrix.ood._baselines import KNNDetector, MahalanobisDetector, ReconstructionDetector, ResidualDetector
-from separatrix.ood._detector import Detector, inputs_of, split
+from separatrix.ood._detector import Detector, split
 from separatrix.ood._landmarks import landmarks, training_attractors
 from separatrix.ood._simple_inputs import FROM_THE_DATA, simple_inputs
-from separatrix.ood._trajectory import TrajectoryDetector
-from separatrix.ood._typicality import TypicalityDetector
 from separatrix.protocol import Protocol
 from separatrix.studies._closeness import closeness
 from separatrix.studies._resemblance import resemblance
 from separatrix.work import Progress
 
-_CANDIDATES = 6  # detectors at most
+_PAPER = "trajectory"
+# Kinds of detectors, which the package registers; of equals the first is recommended.
+_CANDIDATES = (_PAPER, "typicality", "knn", "mahalanobis", "residual", "reconstruction")
 _SAMPLE = 2400  # ID inputs that the check may look at
 _FITTED = 600  # of them, at most, to fit detectors on
 _FIRST_LOOK = 240  # held-out inputs; enough where the score is far from the line, and most are
@@ -84,7 +84,7 @@ class SelfCheck:
 
 def self_check(
     field: LatentField,
-    data: Any,
+    data: ImageSource,
     *,
     limits: LimitSets | None = None,
     protocol: Protocol | None = None,
@@ -112,14 +112,14 @@ def self_check(
     Raises:
         InputError: fewer than 30 inputs.
     """
-    x = inputs_of(data)
+    x = tensor_of(data)
     if min(sample, len(x)) < 30:
         raise InputError(f"A self-check needs at least 30 ID inputs, not {min(sample, len(x))}; give more.")
     if sample < len(x):
         x = x[split(len(x), sample / len(x), seed)[1]]
     trained, kept = split(len(x), 1 - min(_FITTED / len(x), 0.6), seed)
     looks = len(list(_looks(len(kept))))
-    with Progress.of(progress).stage("testing detectors", _CANDIDATES * (1 + looks) + 10) as line:
+    with Progress.of(progress).stage("testing detectors", len(_CANDIDATES) * (1 + looks) + 10) as line:
         return _checked(field, x[trained], x[kept], limits, protocol, seed, line)
 
 
@@ -135,28 +135,19 @@ def _checked(
     if limits is None:
         with progress.stage("searching", 1, worth=10):
             limits = training_attractors(field, Detector.encoded(field, trained), protocol, progress=progress).limits
-    with_points = len(landmarks(limits).points) > 0
-    candidates: list[Detector] = [
-        TypicalityDetector(field, attractors=limits),
-        KNNDetector(field),
-        MahalanobisDetector(field),
-        ResidualDetector(field),
-        ReconstructionDetector(field),
-    ]
-    if with_points:
-        candidates.insert(0, TrajectoryDetector(field, attractors=limits, self_check=False))
+    options: dict[str, dict[str, Any]] = {
+        _PAPER: {"attractors": limits, "self_check": False},
+        "typicality": {"attractors": limits},
+    }
+    kinds = _CANDIDATES if len(landmarks(limits).points) else _CANDIDATES[1:]
+    candidates = [Detector.kinds[kind](field, **options.get(kind, {})) for kind in kinds]
     for detector in candidates:
         detector.fit(trained, kept[:_FIRST_LOOK])
         progress.advance()
     table = _tested(candidates, kept, seed, progress)
-    inverted = tuple(name for name, interval in table.get("trajectory", {}).items() if interval.high < 0.5)
+    inverted = tuple(name for name, interval in table.get(_PAPER, {}).items() if interval.high < 0.5)
     recommended = max(table, key=lambda kind: (_worst(table[kind]), sum(i.value for i in table[kind].values())))
     return _judged(field, limits, trained, kept, table, inverted, recommended)
-
-
-def check_fitted(detector: TrajectoryDetector, data: Any) -> SelfCheck:
-    """:func:`self_check` with the attractors that a detector was fitted with."""
-    return self_check(detector.field, data, limits=detector.limits)
 
 
 def _tested(
@@ -183,7 +174,7 @@ def _tested(
                 found = detector.score(inputs.to(part)).nan_to_num(nan=torch.inf, posinf=torch.inf)
                 scores.setdefault((detector.kind, name), []).append(found)
             progress.advance()
-        paper = areas(TrajectoryDetector.kind, _INTERIM) if TrajectoryDetector.kind in kinds else {}
+        paper = areas(_PAPER, _INTERIM) if _PAPER in kinds else {}
         if all(area.high < 0.5 or area.low > 0.5 for area in paper.values()):
             break
     return {kind: areas(kind) for kind in kinds}
@@ -234,7 +225,7 @@ def _judged(
     if found.reached < 0.9:
         findings.append(f"Only {found.reached:.0%} of the training latents reached a limit set.")
     if inverted:
-        worst = min(table["trajectory"][name].value for name in inverted)
+        worst = min(table[_PAPER][name].value for name in inverted)
         findings.append(
             f"The trajectory score is inverted on simple inputs ({', '.join(inverted)}; AUROC down to {worst:.2f}): they score as "
             "more typical than the data."

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -70,7 +70,7 @@ class LatentOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] 
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002
         """Fit on rows ``(n, k)``, n ≥ 6; ``y`` is ignored."""
         rows = validate_data(self, X, dtype=np.float64, ensure_min_samples=6)
         latents = torch.from_numpy(np.ascontiguousarray(rows).copy())
@@ -82,21 +82,21 @@ class LatentOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] 
         self.offset_ = float(np.quantile(self._scores(rows), self.contamination))
         return self
 
-    def score_samples(self, X: Any) -> NDArray[np.float64]:
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Minus the detector's score: *lower* = more unusual; −inf where the row cannot be scored."""
         check_is_fitted(self)
         return self._scores(validate_data(self, X, dtype=np.float64, reset=False))
 
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """``score_samples − offset_``: negative for outliers."""
         shifted: NDArray[np.float64] = self.score_samples(X) - self.offset_
         return shifted
 
-    def predict(self, X: Any) -> NDArray[np.int64]:
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """+1 for inliers, −1 for outliers."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def p_values(self, X: Any) -> NDArray[np.float64]:
+    def p_values(self, X: ArrayLike) -> NDArray[np.float64]:
         """Split-conformal p-values from the rows that ``fit`` held out, as of `Detector.p_values`: NaN where there is no score."""
         check_is_fitted(self)
         # Not from score_samples, where a row that cannot be scored has become the most unusual one.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import torch
 from torch import Tensor
 
+from separatrix.data import ImageSource
 from separatrix.errors import DetectorWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
@@ -16,6 +17,7 @@ from separatrix.numerics._distances import spread
 from separatrix.ood._detector import Detector
 from separatrix.ood._landmarks import landmarks, training_attractors
 from separatrix.ood._record import Metric, Trajectories, follow
+from separatrix.ood._self_check import SelfCheck, self_check
 from separatrix.protocol import Protocol
 
 Statistic = Literal["mean", "end", "max", "path", "steps", "speed"]
@@ -83,14 +85,16 @@ class TrajectoryDetector(Detector):
         self._points = torch.empty((0, *field.latent_shape))
         self._spread = 1.0
         self.limits: LimitSets | None = None  # what the distances are measured to, after fit
-        self.self_check: Any = None
+        self.self_check: SelfCheck | None = None
 
     @classmethod
     def paper(cls, field: LatentField, **options: Any) -> Self:
         """The setting of the paper's table: to a squared step below 1e-5, at most 500 steps, attractors by the paper's protocol."""
         return cls(field, **{"steps": 500, "tolerance": 1e-5, "protocol": Protocol.paper_foundation(), **options})
 
-    def fit(self, train: Any, calibration: Any = None, *, held_out: float = 0.5, seed: int = 0) -> Self:
+    def fit(
+        self, train: ImageSource, calibration: ImageSource | None = None, *, held_out: float = 0.5, seed: int = 0
+    ) -> Self:
         """As :meth:`Detector.fit`, and test whether the score can be trusted on this model.
 
         Warns:
@@ -99,9 +103,7 @@ class TrajectoryDetector(Detector):
         """
         super().fit(train, calibration, held_out=held_out, seed=seed)
         if self._check:
-            from separatrix.ood._self_check import check_fitted
-
-            self.self_check = check_fitted(self, train)
+            self.self_check = self_check(self.field, train, limits=self.limits)
             self.notes = (*self.notes, *self.self_check.findings)
             if not self.self_check.ok:
                 warnings.warn(self.self_check.sentence, DetectorWarning, stacklevel=2)

@@ -1,8 +1,8 @@
 """Orbits z_{t+1} = f(z_t): iterate many at once, watch them, and learn how each one ended."""
 
-from separatrix.orbits._fates import Fate, Fates
-from separatrix.orbits._iterate import iterate
-from separatrix.orbits._observers import FirstCrossings, MeanDistance, Observer, PathLength
+from separatrix.orbits._fates import Fate, Fates, fate_of_each
+from separatrix.orbits._iterate import iterate, run_orbits
+from separatrix.orbits._observers import FirstCrossings, MeanDistance, Observer, PathLength, Snapshots
 from separatrix.orbits._result import Orbits
 from separatrix.orbits._status import Status
 
@@ -14,6 +14,9 @@ __all__ = [
     "Observer",
     "Orbits",
     "PathLength",
+    "Snapshots",
     "Status",
+    "fate_of_each",
     "iterate",
+    "run_orbits",
 ]

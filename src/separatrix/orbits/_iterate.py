@@ -14,7 +14,7 @@ from separatrix.field import LatentField
 from separatrix.numerics._distances import spread as spread_of
 from separatrix.orbits._judge import Judge
 from separatrix.orbits._observers import Observer, Paths
-from separatrix.orbits._pool import Catcher, Columns, Queue, Rows, advance, width_for
+from separatrix.orbits._pool import Columns, Queue, Rows, advance, width_for
 from separatrix.orbits._result import Orbits
 from separatrix.orbits._status import Status
 from separatrix.protocol import Protocol
@@ -76,7 +76,9 @@ def iterate(
     if len(set(names)) < len(names):
         raise InputError(f"Observers need different names; these are {', '.join(names)}.")
     with Progress.of(progress).stage("following orbits", len(source)) as line:
-        orbits = run_orbits(field.with_batch_size(batch_size), source, protocol, watching, spread, line)
+        orbits = run_orbits(
+            field.with_batch_size(batch_size), source, protocol, observers=watching, spread=spread, progress=line
+        )
     report_unfinished(orbits, throw)
     return orbits
 
@@ -85,11 +87,11 @@ def run_orbits(
     field: LatentField,
     source: Starts,
     protocol: Protocol,
+    *,
     observers: Sequence[Observer] = (),
     spread: float | None = None,
-    progress: Progress = SILENT,
-    catcher: Catcher | None = None,
     centre: Tensor | None = None,
+    progress: Progress = SILENT,
 ) -> Orbits:
     """:func:`iterate` without the warning, for searches that go on with the unfinished orbits.
 
@@ -97,44 +99,30 @@ def run_orbits(
     of the starts if not given, so that what becomes of one start may then depend on another that lies far out.
     """
     with field.guest():
-        return _run(field, source, protocol, observers, spread, progress, catcher, centre)
+        sample = source.block(field, 0, min(len(source), SPREAD_SAMPLE))
+        unit = spread_of(sample) if spread is None else spread
+        judge = Judge(protocol, unit, centre_of(sample) if centre is None else centre)
+        columns = Columns.empty(len(source), sample)
+        for observer in observers:
+            observer.begin(len(source), sample[:1])
+        width = width_for(field)
+        queue = Queue(field, source, width)
 
+        def take(count: int) -> Rows:
+            return Rows.fresh(*queue.take(count), protocol.max_steps)
 
-def _run(
-    field: LatentField,
-    source: Starts,
-    protocol: Protocol,
-    observers: Sequence[Observer],
-    spread: float | None,
-    progress: Progress,
-    catcher: Catcher | None,
-    centre: Tensor | None,
-) -> Orbits:
-    sample = source.block(field, 0, min(len(source), SPREAD_SAMPLE))
-    unit = spread_of(sample) if spread is None else spread
-    judge = Judge(protocol, unit, centre_of(sample) if centre is None else centre)
-    columns = Columns.empty(len(source), sample)
-    for observer in observers:
-        observer.begin(len(source), sample[:1])
-    width = width_for(field)
-    queue = Queue(field, source, width)
-
-    def take(count: int) -> Rows:
-        return Rows.fresh(*queue.take(count), protocol.max_steps)
-
-    done = advance(field, judge, take, columns, width, observers=observers, catcher=catcher, progress=progress)
-    evaluations = done.evaluations
-    evaluations += _measure_cycles(field, columns)
-    paths = [observer.result() for observer in observers if isinstance(observer, Paths)]
-    observed = {observer.name: observer.result() for observer in observers if not isinstance(observer, Paths)}
-    return Orbits(
-        **vars(columns),
-        spread=unit,
-        protocol=protocol,
-        cost=Cost(map=evaluations),
-        paths=paths[0] if paths else None,
-        observed=observed,
-    )
+        done = advance(field, judge, take, columns, width, observers=observers, progress=progress)
+        evaluations = done.evaluations + _measure_cycles(field, columns)
+        paths = [observer.result() for observer in observers if isinstance(observer, Paths)]
+        observed = {observer.name: observer.result() for observer in observers if not isinstance(observer, Paths)}
+        return Orbits(
+            **vars(columns),
+            spread=unit,
+            protocol=protocol,
+            cost=Cost(map=evaluations),
+            paths=paths[0] if paths else None,
+            observed=observed,
+        )
 
 
 def centre_of(sample: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.plots._marks import mark_limit_sets, picture_column
 from separatrix.plots._naming import Name, in_order, names_of
 from separatrix.plots._plane import Plane, cells
-from separatrix.plots._style import PAPER, UNRESOLVED, colour, new_figure, percent, styled
+from separatrix.plots._style import PAPER, UNRESOLVED, colour, new_figure, styled
+from separatrix.words import percent
 
 _MOST_ENTRIES = 12
 _PALEST = 0.55  # how far towards white the fastest starts are shaded

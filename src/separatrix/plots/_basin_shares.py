@@ -12,7 +12,8 @@ from separatrix.limitsets._basins import basins, shares_without_set
 from separatrix.limitsets._sets import LimitSets
 from separatrix.orbits._fates import Fate
 from separatrix.plots._naming import names_across
-from separatrix.plots._style import FAINT, INK, MUTED, PAPER, UNRESOLVED, colour, new_figure, percent, styled
+from separatrix.plots._style import FAINT, INK, MUTED, PAPER, UNRESOLVED, colour, new_figure, styled
+from separatrix.words import counted, percent
 
 _MOST_SETS = 10
 _HATCHES = ("", "////", "....", "xxxx")  # by search; the first is filled
@@ -92,7 +93,7 @@ def basin_shares(results: Mapping[str, LimitSets] | LimitSets, *, title: str | N
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_xlabel(
         "share of starts, with 95 % interval"
-        + (f"; {len(others)} smaller set{'' if len(others) == 1 else 's'} left out" if others else "")
+        + (f"; {counted(len(others), 'smaller set')} left out" if others else "")
         + (f", at most {percent(peak[others[0]])} of any kind of start" if others and len(results) > 1 else "")
     )
     axes.tick_params(axis="y", length=0)

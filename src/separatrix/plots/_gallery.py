@@ -18,7 +18,8 @@ from separatrix.numerics._neighbours import most_similar
 from separatrix.plots._marks import mosaic, place_picture
 from separatrix.plots._naming import names_of
 from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range
-from separatrix.plots._style import FAINT, MUTED, WIDTH, colour, new_figure, percent, styled
+from separatrix.plots._style import FAINT, MUTED, WIDTH, colour, new_figure, styled
+from separatrix.words import percent
 
 _COLUMNS = 4
 _MOST = 24

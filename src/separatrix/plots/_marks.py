@@ -17,7 +17,8 @@ from separatrix.limitsets._sets import Kind, LimitSets
 from separatrix.plots._naming import Name, in_order
 from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range
 from separatrix.plots._plane import Plane
-from separatrix.plots._style import INK, MUTED, PAPER, colour, percent, readable_on
+from separatrix.plots._style import INK, MUTED, PAPER, colour, readable_on
+from separatrix.words import percent
 
 _MOST_PICTURES = 10
 _PITCH = 1.55  # from one picture to the next below it, with room for a share between them

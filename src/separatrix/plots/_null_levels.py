@@ -46,9 +46,9 @@ def null_levels(
         noun: what the images that they come close to are called, such as "suspected image".
     """
     names = names_of(limits, like)
-    everything = closeness(torch.cat((result.held_out, result.noise, result.coefficient)))
+    everything = axis_position(torch.cat((result.held_out, result.noise, result.coefficient)))
     low, high = float(everything.min()) - 0.05, max(float(everything.max()) + 0.05, 2.0)
-    places = closeness(result.coefficient)
+    places = axis_position(result.coefficient)
     rows = _rows((places - low) / (high - low))
     top = max(rows, default=0)
     figure = new_figure(2.7 + 0.26 * top, title or f"Closer to the {noun}s than unseen images are?")
@@ -67,10 +67,10 @@ def null_levels(
     return figure
 
 
-def closeness(cosine: Tensor) -> NDArray[np.float64]:
+def axis_position(cosine: Tensor) -> NDArray[np.float64]:
     """−log₁₀(1 − cosine), at most 4: the position on the axis.
 
-    >>> closeness(torch.tensor([0.0, 0.9, 0.99, 1.0], dtype=torch.float64)).round(6).tolist()
+    >>> axis_position(torch.tensor([0.0, 0.9, 0.99, 1.0], dtype=torch.float64)).round(6).tolist()
     [-0.0, 1.0, 2.0, 4.0]
     """
     position: NDArray[np.float64] = -np.log10(np.maximum(1 - cosine.numpy(), _CLOSEST))
@@ -79,13 +79,13 @@ def closeness(cosine: Tensor) -> NDArray[np.float64]:
 
 def _hill(axes: Axes, scores: Tensor, bins: NDArray[np.float64], face: str, word: str) -> None:
     """A histogram scaled to height 1, named at its median."""
-    counts, _ = np.histogram(closeness(scores), bins)
+    counts, _ = np.histogram(axis_position(scores), bins)
     axes.stairs(counts / max(counts.max(), 1), bins, fill=True, color=face, gid=f"null:{word}")
     middle = scores.quantile(0.5)
     lower = word == _PIXEL_NOISE
     label, level = (word.replace(" ", "\n"), "") if lower else (word, "median ")  # narrow: the hills stand close
     axes.annotate(
-        f"{label}\n{level}{float(middle):.3f}", (float(closeness(middle)), 0.06),
+        f"{label}\n{level}{float(middle):.3f}", (float(axis_position(middle)), 0.06),
         ha="center", va="bottom", fontsize=8.5, color=MUTED if lower else INK, linespacing=1.3,
     )  # fmt: skip
 

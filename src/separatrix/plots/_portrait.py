@@ -16,7 +16,8 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.plots._marks import mark_limit_sets, picture_column, shares_of
 from separatrix.plots._naming import names_of
 from separatrix.plots._plane import Plane, cells
-from separatrix.plots._style import SPEED, new_figure, percent, styled
+from separatrix.plots._style import SPEED, new_figure, styled
+from separatrix.words import percent
 from separatrix.work import Progress
 
 _MOST_DATA = 1500  # more dots hide the field

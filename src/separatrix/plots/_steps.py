@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from separatrix.limitsets._sets import LimitSets
 from separatrix.orbits._status import Status
 from separatrix.plots._naming import Name, names_of
-from separatrix.plots._style import FAINT, INK, MUTED, UNRESOLVED, colour, new_figure, percent, styled
+from separatrix.plots._style import FAINT, INK, MUTED, UNRESOLVED, colour, new_figure, styled
+from separatrix.words import percent
 
 _BINS = 36
 _WIDE = 8.0  # steps that differ by more than this factor get a logarithmic axis

@@ -150,19 +150,3 @@ def new_figure(height: float, title: str) -> Figure:
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
     figure.suptitle(title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
     return figure
-
-
-def percent(share: float) -> str:
-    """A share as it is written in figures and pages; never "0 %" or "100 %" for what is not exactly that.
-
-    >>> [percent(share) for share in (0.0, 0.0004, 0.004, 0.1234, 0.9996, 1.0)]
-    ['0 %', '<0.1 %', '0.4 %', '12 %', '>99.9 %', '100 %']
-    """
-    value = 100 * share
-    if value <= 0 or value >= 100:
-        return f"{value:.0f} %"
-    if value < 0.1:
-        return "<0.1 %"
-    if value > 99.9:
-        return ">99.9 %"
-    return f"{value:.1f} %" if value < 9.95 or value >= 99 else f"{value:.0f} %"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from separatrix.errors import InputError
 from separatrix.plots._marks import disc
@@ -15,6 +15,7 @@ from separatrix.plots._naming import Name, letters
 from separatrix.plots._plane import cells
 from separatrix.plots._style import INK, MUTED, UNRESOLVED, WIDTH, colour, new_figure, styled
 from separatrix.studies._training_film import TrainingFilm
+from separatrix.words import counted
 
 _PALEST = 0.55  # how far towards white the fastest starts are shaded
 _COLUMNS = 4
@@ -55,8 +56,7 @@ def _draw(axes: Axes, film: TrainingFilm, time: int) -> None:
         if film.extent[0] <= x <= film.extent[1] and film.extent[2] <= y <= film.extent[3]:
             known = int(story.limits[time].stable[int(story.set[row])]) == 1
             disc(axes, x, y, Name(letters(name), name), known=known, size=11)
-    count = len(rows)
-    axes.set_title(f"{film.unit} {float(film.parameter[time]):g}: {count} set{'' if count == 1 else 's'}", color=MUTED)
+    axes.set_title(f"{film.unit} {float(film.parameter[time]):g}: {counted(len(rows), 'set')}", color=MUTED)
     axes.set(xlim=film.extent[:2], ylim=film.extent[2:], xticks=[], yticks=[])
 
 
@@ -75,6 +75,6 @@ def depth(film: TrainingFilm, time: int) -> NDArray[np.float64]:
 
     A median over 3×3 points takes out the pilot and audited orbits, which a search follows farther than the others.
     """
-    steps = median_filter(np.log1p(film.steps[time].numpy().astype(np.float64)), size=3, mode="mirror")
+    steps = scipy.ndimage.median_filter(np.log1p(film.steps[time].numpy().astype(np.float64)), size=3, mode="mirror")
     low, high = np.quantile(steps, (0.02, 0.98))
     return np.clip((steps - low) / (high - low), 0, 1) if high > low else np.full(steps.shape, 0.5)

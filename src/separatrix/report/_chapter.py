@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -13,7 +14,7 @@ from separatrix.orbits._fates import Fate
 from separatrix.orbits._status import Status
 from separatrix.plots._naming import Name, names_of
 from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range
-from separatrix.plots._style import colour, percent
+from separatrix.plots._style import colour
 from separatrix.report._figures import figures_of
 from separatrix.report._page import (
     Block,
@@ -27,7 +28,6 @@ from separatrix.report._page import (
     Prose,
     Section,
     Tile,
-    Verdict,
 )
 from separatrix.report._results import ModelResults
 from separatrix.report._tables import (
@@ -38,7 +38,8 @@ from separatrix.report._tables import (
     sensitivity_table,
 )
 from separatrix.studies._resemblance import Resemblance
-from separatrix.studies._resemblance_words import EXACT, Outcome, most_unseen
+from separatrix.studies._resemblance_words import EXACT, most_unseen
+from separatrix.words import Statement, counted, percent
 
 INTRODUCTION = (
     "An autoencoder squeezes an image into a few numbers, its latent, and rebuilds the image from them. Do "
@@ -48,7 +49,6 @@ INTRODUCTION = (
     "stored: single "
     "training images, or prototypes of its own.",
 )
-_TONES = {Outcome.EVIDENCE: "alarm", Outcome.NO_EVIDENCE: "calm"}
 _MOST_CARDS = 48
 LIBRARIES = ("scipy", "scikit-learn", "matplotlib")
 """On which numbers and figures rest, beside those that `versions` names by itself."""
@@ -67,7 +67,7 @@ def page_of(
     chapter = chapter_of(results, figures, shown=shown)
     return Page(
         f"The latent dynamics of {results.title}",
-        chapter.verdict,
+        chapter.statement,
         INTRODUCTION,
         (),
         (chapter,),
@@ -100,20 +100,17 @@ def chapter_of(
     sections.append(
         Section("Protocol and provenance", [protocol_facts(results.first), provenance_facts(results.searches)])
     )
-    return Chapter(results.title, results.subtitle, verdict_of(results), [part for part in sections if part.blocks])
+    return Chapter(results.title, results.subtitle, statement_of(results), [part for part in sections if part.blocks])
 
 
-def verdict_of(results: ModelResults) -> Verdict:
-    """The strongest statement that these results allow."""
-    found = results.resemblance
-    if found is not None:
-        words = f"{found.outcome[0].upper()}{found.outcome[1:]}"
-        sentence = found.verdict.removeprefix(f"{words}: ")
-        return Verdict(words, f"{sentence[0].upper()}{sentence[1:]}", _TONES.get(found.outcome, "open"))
-    trivial = triviality(results.limits)
-    if trivial.trivial:
-        return Verdict("Trivial field", trivial.sentence)
-    return Verdict(counts_in_words(results.limits), trivial.sentence)
+def statement_of(results: ModelResults) -> Statement:
+    """Return the strongest statement that these results allow."""
+    if results.resemblance is not None:
+        return results.resemblance.statement
+    found = triviality(results.limits)
+    if found.trivial:
+        return found.statement
+    return replace(found.statement, headline=counts_in_words(results.limits), detail=str(found.statement))
 
 
 def counts_in_words(limits: LimitSets) -> str:
@@ -124,12 +121,8 @@ def counts_in_words(limits: LimitSets) -> str:
     attractors = limits.attractors
     curves = int((attractors.kind == int(Kind.CLOSED_CURVE)).sum())
     cycles = int((attractors.kind == int(Kind.CYCLE)).sum())
-    words = f"{len(attractors)} attractor{'' if len(attractors) == 1 else 's'}"
-    special = [
-        f"{count} {what}{'' if count == 1 else 's'}"
-        for count, what in ((cycles, "cycle"), (curves, "closed curve"))
-        if count
-    ]
+    words = counted(len(attractors), "attractor")
+    special = [counted(count, what) for count, what in ((cycles, "cycle"), (curves, "closed curve")) if count]
     if special:
         words += f" ({' and '.join(special)} among them)"
     fates = limits.fates

@@ -25,14 +25,14 @@ from separatrix.plots import (
 )
 from separatrix.plots._naming import names_across
 from separatrix.plots._pictures import are_pictures
-from separatrix.plots._style import percent
 from separatrix.report._budget import FigureBudget
 from separatrix.report._page import Picture
 from separatrix.report._results import DOTS, ChosenImages, ModelResults
 from separatrix.studies._resemblance_words import most_unseen
+from separatrix.words import percent
 from separatrix.work import Progress
 
-Plan = dict[str, Callable[[Progress], Picture]]
+FigurePlan = dict[str, Callable[[Progress], Picture]]
 
 
 def figures_of(
@@ -54,7 +54,7 @@ def figures_of(
     return {name: make(line) for name, make in planned_figures(results, budget).items()}
 
 
-def planned_figures(results: ModelResults, budget: FigureBudget) -> Plan:
+def planned_figures(results: ModelResults, budget: FigureBudget) -> FigurePlan:
     """Say what to call for every figure that these results allow, by the name of its file; nothing is drawn yet.
 
     Args:
@@ -64,7 +64,7 @@ def planned_figures(results: ModelResults, budget: FigureBudget) -> Plan:
     Cost, when all are drawn: at most ``budget.portrait + budget.film`` map evaluations, and one decoding per attractor.
     """
     field, limits = results.latent_field, results.limits
-    plan: Plan = {}
+    plan: FigurePlan = {}
     if results.inputs:
         plan["film"] = lambda line: _film(results, budget.times(len(results.inputs)), line)
     if field.latent_dim >= 2:

@@ -55,28 +55,13 @@ def write_film(path: str | Path, film: TrainingFilm, *, title: str = "A training
             subtitle=subtitle,
             film=film_data(film),
             still=still,
-            summary=summary_sentence(film),
+            summary=str(film.statement),
             unit=film.unit,
             style=page_style(),
         )
     )
     write_atomically(target, text.encode("utf-8"))
     return target
-
-
-def summary_sentence(film: TrainingFilm) -> str:
-    """The film in one sentence, with the caveat that belongs to it."""
-    story = film.continuation
-    counts = story.counts.tolist()
-    words = [_counted(count, kind.words) for kind, count in story.events.counts.items()]
-    trivial = int(film.trivial.sum())
-    aside = (
-        f" {trivial} of {len(film)} frames are trivial: one point takes nearly everything at once." if trivial else ""
-    )
-    return (
-        f"{_counted(counts[0], 'set')} at {film.unit} {float(film.parameter[0]):g}, {counts[-1]} at {film.unit} "
-        f"{float(film.parameter[-1]):g}; between them {', '.join(words)}.{aside}"
-    )
 
 
 def film_data(film: TrainingFilm) -> dict[str, Any]:
@@ -163,7 +148,3 @@ def _lettered(film: TrainingFilm) -> list[str]:
 
 def _text(values: NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from separatrix.plots._style import percent
 from separatrix.report._chapter import attractor_cards, page_of
 from separatrix.report._markdown import escaped
-from separatrix.report._page import Block, Bullets, Cell, Facts, Page, Picture, Prose, Section, Table, Verdict
+from separatrix.report._page import Block, Bullets, Cell, Facts, Page, Picture, Prose, Section, Table
 from separatrix.report._results import ModelResults
-from separatrix.studies._memorization import AuditDecision, Memorization, MemorizationAudit
+from separatrix.studies._memorization import Memorization, MemorizationAudit
 from separatrix.studies._resemblance import Resemblance
+from separatrix.words import percent
 
 _RISKIEST = 24
 _NEAREST_TO_IT = 6  # shown where none is called
@@ -21,14 +21,12 @@ NOT_CALLED = "not called"
 NAMED = 20  # images that a model card names; summary.json has all
 STARTS = {"train": "training images", "held-out": "held-out images", "noise": "Gaussian noise"}
 """What the sources of a `Memorization` are called on pages and in figures."""
-_TONES = {AuditDecision.EXCEEDED: "alarm", AuditDecision.WITHIN: "calm", AuditDecision.CANNOT_SAY: "open"}
 
 
 def audit_page(audit: MemorizationAudit, results: ModelResults, figures: Mapping[str, Picture] | None = None) -> Page:
     """The decision first, then the riskiest attractors, then every null, then all that is known about the model."""
     shown = riskiest(audit.memorization.resemblance)
     page = page_of(results, figures, shown=shown)
-    verdict = Verdict(audit.decision.capitalize(), _after(audit), _TONES[audit.decision])
     opening = [
         Section("The riskiest attractors", _riskiest(results, shown)),
         Section("How close, and compared with what", [null_table(audit.memorization), *_context(audit.memorization)]),
@@ -36,7 +34,7 @@ def audit_page(audit: MemorizationAudit, results: ModelResults, figures: Mapping
         Section("What each kind of start finds", [source_table(audit.memorization), *_alike(audit.memorization)]),
         Section("What this audit does not see", [Bullets(limits_of_the_audit(audit))]),
     ]
-    return replace(page, title=f"Memorization audit of {results.title}", verdict=verdict, opening=opening)
+    return replace(page, title=f"Memorization audit of {results.title}", statement=audit.statement, opening=opening)
 
 
 def null_table(study: Memorization) -> Table:
@@ -113,8 +111,8 @@ def model_card_section(audit: MemorizationAudit, name: str) -> str:
     lines = [
         "## Memorization",
         "",
-        f"Audit of {escaped(name)} by its latent attractors (separatrix). **{audit.decision.capitalize()}.** "
-        f"{escaped(_after(audit))}",
+        f"Audit of {escaped(name)} by its latent attractors (separatrix). **{audit.statement.headline}.** "
+        f"{escaped(audit.statement.sentence)}",
         "",
         *(f"* {escaped(sentence)}" for sentence in study.context),
         *([] if study.chamfer is None else [f"* {escaped(study.chamfer.sentence)}"]),
@@ -151,12 +149,6 @@ def copies_listed(
             more = f" and {len(rows) - most:,} more (all are in summary.json)" if len(rows) > most else ""
             sentences.append(f"{words} {kind}: {listed}{more}.")
     return tuple(sentences)
-
-
-def _after(audit: MemorizationAudit) -> str:
-    """The sentence without the decision that it begins with."""
-    sentence = audit.sentence.removeprefix(f"{audit.decision.capitalize()}: ")
-    return f"{sentence[0].upper()}{sentence[1:]}"
 
 
 def riskiest(found: Resemblance) -> list[int]:

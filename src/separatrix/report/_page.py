@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from separatrix.words import Statement
+
 _DPI = 125
 
 
@@ -170,21 +172,12 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A conclusion: a few words, the numbers, and a tone (``"alarm"``, ``"calm"`` or ``"open"``)."""
-
-    words: str
-    sentence: str
-    tone: str = "open"
-
-
-@dataclass(frozen=True)
 class Chapter:
     """All about one model."""
 
     title: str
     subtitle: str
-    verdict: Verdict
+    statement: Statement
     sections: Sequence[Section]
 
 
@@ -194,7 +187,7 @@ class Page:
 
     Attributes:
         title: of the page.
-        verdict: the headline, in plain words.
+        statement: the conclusion, at the head of the page.
         introduction: what this is, before anything else.
         opening: sections before the chapters.
         chapters: one per model.
@@ -202,7 +195,7 @@ class Page:
     """
 
     title: str
-    verdict: Verdict
+    statement: Statement
     introduction: tuple[str, ...]
     opening: Sequence[Section] = field(default_factory=tuple)
     chapters: Sequence[Chapter] = field(default_factory=tuple)

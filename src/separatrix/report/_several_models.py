@@ -17,16 +17,17 @@ from separatrix.plots._film import arrived, filmed
 from separatrix.plots._naming import names_of
 from separatrix.plots._pictures import to_rgb, value_range
 from separatrix.report._chapter import INTRODUCTION, called_badge, chapter_of, versions_section
-from separatrix.report._page import Block, Cell, Film, Page, Picture, Section, Strip, Table, Tile, Verdict
+from separatrix.report._page import Block, Cell, Film, Page, Picture, Section, Strip, Table, Tile
 from separatrix.report._results import ModelResults
 from separatrix.studies._resemblance_words import EXACT, most_unseen
+from separatrix.words import Statement
 
 TIMES = (1, 2, 4, 16, 256)
 
 
 def several_models_page(
     title: str,
-    verdict: Verdict,
+    statement: Statement,
     models: Sequence[ModelResults],
     figures: Sequence[Mapping[str, Picture]],
     *,
@@ -37,7 +38,7 @@ def several_models_page(
 
     Args:
         title: of the page.
-        verdict: the headline.
+        statement: what is concluded on all of them.
         models: the results of each, with resemblance to their training images.
         figures: of each, by name, as from `figures_of`.
         introduction: what this is.
@@ -55,7 +56,7 @@ def several_models_page(
         Section("At a glance", [_overview(models)]),
     ]
     chapters = [chapter_of(results, drawn) for results, drawn in zip(models, figures, strict=True)]
-    return Page(title, verdict, tuple(introduction), opening, chapters, (versions_section(),))
+    return Page(title, statement, tuple(introduction), opening, chapters, (versions_section(),))
 
 
 def _films(models: Sequence[ModelResults], inputs: Mapping[str, Tensor]) -> list[Block]:

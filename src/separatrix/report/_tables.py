@@ -12,8 +12,9 @@ from separatrix.limitsets._basins import basins
 from separatrix.limitsets._sensitivity import VERIFIED, Sensitivity, SensitivityRow
 from separatrix.limitsets._sets import Kind, LimitSets
 from separatrix.plots._naming import names_across
-from separatrix.plots._style import colour, percent
+from separatrix.plots._style import colour
 from separatrix.report._page import Cell, Facts, Table
+from separatrix.words import percent
 
 _STABILITY = {1: "attracts", 0: "does not attract", -1: "unknown"}
 _MOST_ROWS = 60

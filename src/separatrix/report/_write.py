@@ -33,8 +33,10 @@ def write_report(path: str | Path, page: Page) -> Path:
         FileError: the file cannot be written.
 
     >>> import tempfile
-    >>> from separatrix.report._page import Page, Verdict
-    >>> page = Page("A <b>hostile</b> name", Verdict("nothing", "Nothing was found."), ("What this is.",))
+    >>> from separatrix.limitsets._triviality import Dominance
+    >>> from separatrix.report._page import Page
+    >>> from separatrix.words import Statement
+    >>> page = Page("A <b>hostile</b> name", Statement("nothing", "nothing was found.", Dominance.NO_ATTRACTOR), ())
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     text = write_report(f"{folder}/report.html", page).read_text(encoding="utf-8")
     >>> "&lt;b&gt;hostile" in text, "<b>hostile" in text

@@ -21,8 +21,7 @@ from separatrix.plots import Plane
 from separatrix.protocol import Protocol
 from separatrix.report._budget import FigureBudget
 from separatrix.report._chapter import page_of
-from separatrix.report._figures import Plan as Figures
-from separatrix.report._figures import basins_picture, planned_figures
+from separatrix.report._figures import FigurePlan, basins_picture, planned_figures
 from separatrix.report._results import ChosenImages, ModelResults
 from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
@@ -190,7 +189,7 @@ def _filmed(source: Starts) -> ImageSet | None:
     return ImageSet(pixels=images.pixels, names=names)
 
 
-def _planned(run: Run, results: ModelResults) -> Figures:
+def _planned(run: Run, results: ModelResults) -> FigurePlan:
     """All figures, and for k = 2 the map of basins, whose search is a part of drawing it."""
     budget = FigureBudget.after(results.searches.values())
     plan = planned_figures(results, budget)

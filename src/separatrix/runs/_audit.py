@@ -156,8 +156,9 @@ def _record(found: MemorizationAudit, results: ModelResults) -> dict[str, Any]:
             **attractors_summary(results),
             "kind": f"separatrix {RECIPE}",
             "decision": str(found.decision),
-            "sentence": found.sentence,
-            "headline": found.headline,
+            "code": found.statement.slug,
+            "sentence": str(found.statement),
+            "headline": found.brief,
             "budget": found.budget,
             "given_back": {
                 "share": found.share,

@@ -121,7 +121,7 @@ def data_free_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
         noun="suspected image",
         resemblance=found.resemblance,
     )
-    words = (found.sentence, *found.cannot, *(() if images is None else (_ONLY_SUSPECTED,)))
+    words = (str(found.statement), *found.cannot, *(() if images is None else (_ONLY_SUSPECTED,)))
 
     def page(drawn: Mapping[str, Picture]) -> Page:
         sheet = [drawn["contact_sheet"]] if "contact_sheet" in drawn else []
@@ -133,7 +133,8 @@ def data_free_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
             **attractors_summary(results),
             "kind": f"separatrix {RECIPE}",
             "look_like_images": int(found.looks_like_an_image.sum()),
-            "sentence": found.sentence,
+            "code": found.statement.slug,
+            "sentence": str(found.statement),
             "cannot": list(found.cannot),
         },
         figures={

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from separatrix import starts
@@ -34,12 +33,19 @@ from separatrix.plots import Plane
 from separatrix.plots._film import TIMES
 from separatrix.report._budget import FigureBudget
 from separatrix.report._chapter import LIBRARIES
-from separatrix.report._figures import Plan as Figures
-from separatrix.report._figures import planned_figures
+from separatrix.report._figures import FigurePlan, planned_figures
 from separatrix.report._page import Page, Picture
 from separatrix.report._results import ModelResults
 from separatrix.report._several_models import several_models_page
-from separatrix.runs._demo_summary import FROM_DIGITS, FROM_NOISE, NUMBERS, DemoModel, DemoResult, demo_headline, row_of
+from separatrix.runs._demo_summary import (
+    FROM_DIGITS,
+    FROM_NOISE,
+    NUMBERS,
+    DemoModel,
+    DemoResult,
+    demo_statement,
+    row_of,
+)
 from separatrix.runs._plan import Plan
 from separatrix.runs._run import Run, opened
 from separatrix.runs._views import REPORT, View, recorded, write_views
@@ -162,13 +168,13 @@ def demo_view(run: Run, fields: Mapping[str, RecordedField]) -> DemoView:
     digits, effort, plans = _Digits.load(seed), *_work(quick)
     found = {plan.name: _results(run, plan, digits, fields[plan.name]) for plan in plans}
     results = {name: of_one for name, (of_one, _) in found.items()}
-    verdict = demo_headline(list(results.values()))
+    statement = demo_statement(list(results.values()))
     rows = tuple(row_of(plan.name, plan.latent_dim, found[plan.name][1], results[plan.name]) for plan in plans)
 
     def page(drawn: Mapping[str, Picture]) -> Page:
         return several_models_page(
             f"What {NUMBERS[len(plans)]} autoencoders of handwritten digits remember",
-            verdict,
+            statement,
             list(results.values()),
             [
                 {key.removeprefix(f"{name}/"): drawn[key] for key in drawn if key.startswith(f"{name}/")}
@@ -180,7 +186,7 @@ def demo_view(run: Run, fields: Mapping[str, RecordedField]) -> DemoView:
     summary = {
         "kind": f"separatrix {RECIPE}",
         "quick": quick,
-        "verdict": f"{verdict.words} {verdict.sentence}",
+        "verdict": str(statement),
         "models": [asdict(row) for row in rows],
         "seed": seed,
         "versions": versions(*LIBRARIES),
@@ -192,9 +198,9 @@ def _work(quick: bool) -> tuple[_Effort, tuple[_Plan, ...]]:
     return (_QUICK, _QUICK_PLANS) if quick else (_FULL, _PLANS)
 
 
-def _planned(results: Mapping[str, ModelResults], resolution: int) -> Figures:
+def _planned(results: Mapping[str, ModelResults], resolution: int) -> FigurePlan:
     """The figures of all models, each in the folder of its model. What they cost is known here, and small."""
-    plan: Figures = {}
+    plan: FigurePlan = {}
     for name, of_one in results.items():
         budget = FigureBudget(portrait=resolution**2, film=len(of_one.inputs) * max(TIMES), basins=0, steps=1.0)
         plan |= {f"{name}/{figure}": make for figure, make in planned_figures(of_one, budget).items()}
@@ -219,6 +225,8 @@ class _Digits:
 
     @classmethod
     def load(cls, seed: int) -> _Digits:
+        from sklearn.datasets import load_digits
+
         source = load_digits()
         order = np.random.default_rng(seed).permutation(len(source.images))
         images = torch.from_numpy(source.images[order, None] / 16).to(torch.float32)

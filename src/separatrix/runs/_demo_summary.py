@@ -1,4 +1,4 @@
-"""What the demo found: a row of numbers per model, and what the verdicts on the models say together."""
+"""What the demo found: a row of numbers per model, and what the statements on the models say together."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import torch
 
 from separatrix.orbits._fates import Fates
 from separatrix.plots._naming import names_of
-from separatrix.plots._style import percent
-from separatrix.report._chapter import verdict_of
-from separatrix.report._page import Verdict
+from separatrix.report._chapter import statement_of
 from separatrix.report._results import ModelResults
 from separatrix.studies._resemblance_words import Outcome, most_unseen
+from separatrix.words import Statement, Tone, percent
 
 FROM_DIGITS = "unseen digits"
 FROM_NOISE = "Gaussian noise"
@@ -107,29 +106,30 @@ def row_of(name: str, latent_dim: int, errors: tuple[float, float], results: Mod
     )
 
 
-def demo_headline(models: Sequence[ModelResults]) -> Verdict:
-    """What the verdicts on the models say together, and nothing that none of them says."""
-    outcomes = [verdict_of(results) for results in models]
+def demo_statement(models: Sequence[ModelResults]) -> Statement:
+    """Say together what the statements on the models say, and nothing that none of them says."""
+    each = [statement_of(results) for results in models]
     remembering = [r for r in models if r.resemblance is not None and r.resemblance.outcome is Outcome.EVIDENCE]
     others = [
-        f"{r.title}: {len(r.limits.attractors)} attractors, {verdict.words.lower()}."
-        for r, verdict in zip(models, outcomes, strict=True)
+        f"{r.title}: {len(r.limits.attractors)} attractors, {statement.headline.lower()}."
+        for r, statement in zip(models, each, strict=True)
         if r not in remembering
     ]
     these = f"of these {NUMBERS[len(models)]} models"
-    calm = all(verdict.tone != "open" for verdict in outcomes)
+    settled = all(statement.tone is not Tone.OPEN for statement in each)
     if not remembering:
         words = f"None {these} shows evidence of memorization."
-        return Verdict(words, " ".join(others) + _NO_PROOF, "calm" if calm else "open")
+        code, tone = (Outcome.NO_EVIDENCE, Tone.CALM) if settled else (Outcome.CANNOT_SAY, Tone.OPEN)
+        return Statement(words, " ".join(others) + _NO_PROOF, code, tone)
     number, ending = NUMBERS[len(remembering)], "s" if len(remembering) == 1 else ""
     words = f"{number.capitalize()} {these} hold{ending} training images."
     if all(_ends(results, FROM_NOISE) > _MOST for results in remembering):
         words = f"Given pure noise, {number} {these} return{ending} training images."
-    if others and calm:
+    if others and settled:
         rest = len(others)
         words += f" The other {'one shows' if rest == 1 else f'{NUMBERS[rest]} show'} no sign of that."
     sentence = " ".join([*map(_remembered, remembering), *others]) + (_NO_PROOF if others else "")
-    return Verdict(words, sentence, "alarm")
+    return Statement(words, sentence, Outcome.EVIDENCE, Tone.ALARM)
 
 
 def _ends(results: ModelResults, source: str) -> float:

@@ -22,7 +22,7 @@ from separatrix.orbits._result import Orbits
 from separatrix.plots import contact_sheet, probe_atoms, probe_curves, probe_reconstructions
 from separatrix.protocol import Protocol
 from separatrix.report._drawing import draw_into
-from separatrix.report._figures import Plan
+from separatrix.report._figures import FigurePlan
 from separatrix.report._page import Picture
 from separatrix.runs._examination import run_folder
 from separatrix.runs._examination_summary import jsonable
@@ -226,15 +226,16 @@ def _appearance(seen: Appearance) -> dict[str, Any]:
         "structure_median": float(seen.structure.median()),
         "start_structure_median": float(seen.start_structure.median()),
         "settled": seen.settled,
-        "sentence": seen.sentence,
+        "code": seen.statement.slug,
+        "sentence": str(seen.statement),
         "cannot": list(seen.cannot),
-        "suspects": None if seen.resemblance is None else seen.resemblance.verdict,
+        "suspects": None if seen.resemblance is None else str(seen.resemblance.statement),
     }
 
 
-def _planned(field: LatentField, seen: Appearance | None, probed: Probe | None) -> Plan:
+def _planned(field: LatentField, seen: Appearance | None, probed: Probe | None) -> FigurePlan:
     """Cost: one decoding per atom and reconstruction that is shown."""
-    plan: Plan = {}
+    plan: FigurePlan = {}
     if seen is not None:
         plan["contact_sheet"] = lambda _: Picture.of(contact_sheet(seen), alt="")
     if probed is not None:

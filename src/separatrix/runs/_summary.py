@@ -44,7 +44,11 @@ def attractors_summary(results: ModelResults) -> dict[str, Any]:
             "sets": set_rows(limits),
             "statuses": status_rows(limits),
             "basin_entropy": shares.entropy,
-            "triviality": {"trivial": found.trivial, "sentence": found.sentence},
+            "triviality": {
+                "trivial": found.trivial,
+                "code": found.statement.slug,
+                "sentence": str(found.statement),
+            },
             "resemblance": None
             if results.resemblance is None
             else _resemblance(results.resemblance, results.image_name),
@@ -127,7 +131,8 @@ def _resemblance(found: Resemblance, name_of: Callable[[int], str | None]) -> di
         row["nearest_name"] = name_of(row["nearest"])
     return {
         "outcome": str(found.outcome),
-        "verdict": found.verdict,
+        "code": found.statement.slug,
+        "verdict": str(found.statement),
         "would_change": list(found.would_change),
         "alpha": found.alpha,
         "distance": found.distance,

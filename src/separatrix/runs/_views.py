@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from separatrix.errors import FileError
 from separatrix.field import Answers, LatentField, RecordedField
 from separatrix.report._drawing import NOT_ASKED_FOR, draw_into, illustrate, with_missing
-from separatrix.report._figures import Plan as Figures
+from separatrix.report._figures import FigurePlan
 from separatrix.report._markdown import escaped
 from separatrix.report._page import Page, Picture
 from separatrix.report._write import rendered
@@ -37,7 +37,7 @@ class View:
     """
 
     summary: Mapping[str, Any]
-    figures: Figures = field(default_factory=dict)
+    figures: FigurePlan = field(default_factory=dict)
     page: Callable[[Mapping[str, Picture]], Page] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class View:
         if texts or self.page is None:
             return "\n".join(texts).rstrip()
         page = self.page({})
-        return f"## {escaped(page.title)}\n\n**{escaped(page.verdict.words)}.** {escaped(page.verdict.sentence)}"
+        return f"## {escaped(page.title)}\n\n**{escaped(page.statement.headline)}.** {escaped(page.statement.sentence)}"
 
 
 V = TypeVar("V", bound=View)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from separatrix.data import load_images
+from separatrix.data import ImageSource, load_images
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.starts._rules import SEED_BITS, Box, Encoded, Gaussian, Grid, NoiseImages, Points, Rule
@@ -174,7 +174,7 @@ def grid(
     return Starts(Grid(x, y, point, directions), 0, height * width)
 
 
-def encoded(data: Any, *, limit: int | None = None) -> Starts:
+def encoded(data: ImageSource, *, limit: int | None = None) -> Starts:
     """E(x) of images or vectors x, in their order.
 
     Args:

@@ -25,6 +25,7 @@ from separatrix.errors import FileError, InputError
 from separatrix.protocol import Protocol
 from separatrix.storage._manifest import RESULT
 from separatrix.storage._reservation import new_folder
+from separatrix.words import Statement, Tone
 
 FORMAT = 1
 _TENSORS, _JSON = "tensors.safetensors", "result.json"
@@ -35,7 +36,7 @@ Result = Any
 """Any record that `storable` knows can be saved: frozen dataclasses, named tuples and enumerations of tensors, numbers, words and each other."""
 
 R = TypeVar("R", bound=type[Any])
-_KINDS: dict[str, type[Any]] = {}
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Statement, Tone)}
 _PARTS: dict[
     str, tuple[type[Any], Callable[..., Any]]
 ] = {  # of results: what is stored as its fields, and what they make

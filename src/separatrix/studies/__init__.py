@@ -6,39 +6,82 @@ all are known.
 
 from separatrix.limitsets import LimitSets  # noqa: F401  announces itself, and its orbits
 from separatrix.storage import load_result, save_result
-from separatrix.studies._comparison.compare import compare
-from separatrix.studies._comparison.result import Comparison
+from separatrix.studies._closeness import Closeness, closeness
+from separatrix.studies._comparison import Comparison, View, compare
 from separatrix.studies._continuation import Continuation, EventKind, Events, Matching, continuation, match
 from separatrix.studies._contraction import Contraction, contraction
-from separatrix.studies._memorization import Memorization, MemorizationAudit, audit_memorization, memorization
-from separatrix.studies._probing import Probe, probe
-from separatrix.studies._rate_law import RateLaw, rate_law
+from separatrix.studies._diagnosis import Diagnosis, diagnose
+from separatrix.studies._footage import Camera, Footage, footage_of_checkpoints, footage_of_training
+from separatrix.studies._local_spectra import spectrum_by_differences
+from separatrix.studies._memorization import (
+    AuditDecision,
+    Decomposition,
+    Memorization,
+    MemorizationAudit,
+    NoiseOnly,
+    audit_memorization,
+    memorization,
+)
+from separatrix.studies._overlap import Overlap, overlap
+from separatrix.studies._probing import (
+    Appearance,
+    Conclusion,
+    Probe,
+    Role,
+    appearance,
+    data_free_dictionaries,
+    pooled,
+    probe,
+)
+from separatrix.studies._rate_law import Law, RateLaw, rate_law
 from separatrix.studies._resemblance import Resemblance, resemblance
 from separatrix.studies._training_film import TrainingFilm, training_film
 
 __all__ = [
+    "Appearance",
+    "AuditDecision",
+    "Camera",
+    "Closeness",
     "Comparison",
+    "Conclusion",
     "Continuation",
     "Contraction",
+    "Decomposition",
+    "Diagnosis",
     "EventKind",
     "Events",
+    "Footage",
+    "Law",
     "Matching",
     "Memorization",
     "MemorizationAudit",
+    "NoiseOnly",
+    "Overlap",
     "Probe",
     "RateLaw",
     "Resemblance",
+    "Role",
     "TrainingFilm",
+    "View",
+    "appearance",
     "audit_memorization",
+    "closeness",
     "compare",
     "continuation",
     "contraction",
+    "data_free_dictionaries",
+    "diagnose",
+    "footage_of_checkpoints",
+    "footage_of_training",
     "load_result",
     "match",
     "memorization",
+    "overlap",
+    "pooled",
     "probe",
     "rate_law",
     "resemblance",
     "save_result",
+    "spectrum_by_differences",
     "training_film",
 ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from separatrix.data import ImageSet, load_images
 from separatrix.errors import InputError
 from separatrix.numerics._duplicates import NEIGHBOURS, chords
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
@@ -57,13 +56,3 @@ def closeness(
     others = metric[:, 1:].mean(dim=1)  # NaN where there are none
     ratio = torch.where(others > 0, metric[:, 0] / others, torch.where(others.isnan(), torch.nan, 0.0))
     return Closeness((1 - apart[:, 0]).clamp(-1, 1) if distance == "cosine" else -apart[:, 0], index[:, 0], ratio)
-
-
-def images_of(data: Any, name: str) -> Tensor:
-    """Images as a tensor ``(n, …)``, from whatever `load_images` takes."""
-    pixels: Tensor = (
-        data if isinstance(data, Tensor) else (data if isinstance(data, ImageSet) else load_images(data)).pixels
-    )
-    if pixels.ndim < 2 or not len(pixels):
-        raise InputError(f"{name} must hold at least one image, (n, …), and has shape {tuple(pixels.shape)}.")
-    return pixels.detach()

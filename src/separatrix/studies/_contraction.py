@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from separatrix.cost import NO_WORK, Cost
+from separatrix.data import ImageSource
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._spectrum import spectrum_matrix_free, spectrum_of
@@ -22,6 +24,7 @@ from separatrix.models._untrained import untrained_copy
 from separatrix.protocol import DENSE_LIMIT
 from separatrix.starts import Starts, encoded
 from separatrix.storage import Columnar, storable
+from separatrix.words import Statement
 from separatrix.work import Progress
 
 GROUPS: Mapping[str, float] = {"on the data": 1.0, "just outside": 1.5, "far away": 4.0}
@@ -29,6 +32,15 @@ GROUPS: Mapping[str, float] = {"on the data": 1.0, "just outside": 1.5, "far awa
 UNTRAINED = "before training"
 _ENTRIES_AT_ONCE = 2**22  # of a batch of Jacobians
 _MATRIX_FREE_POINTS = 16  # per group, where a spectrum costs a hundred products
+
+
+@storable
+class Steps(StrEnum):
+    """What single steps do to distances, at the points of one group."""
+
+    CONTRACT = "contract"
+    EXPAND = "expand"
+    MIXED = "mixed"
 
 
 @storable
@@ -68,13 +80,15 @@ class Contraction(Columnar):
         return tuple(_row(name, self.of(name)) for name in self.names)
 
     @property
-    def sentence(self) -> str:
-        """The medians of ‖J‖₂ and the share of points where single steps contract, group by group."""
-        parts = [f"{row.name} {row.norm[1]:.2f} ({row.contracting:.0%} of {row.count} below 1)" for row in self.rows]
-        return f"Median ‖J‖₂: {', '.join(parts)}."
+    def statement(self) -> Statement:
+        """The medians of ‖J‖₂ and the share of points where single steps contract, group by group; the code is of the first."""
+        rows = self.rows
+        parts = [f"{row.name} {row.norm[1]:.2f} ({row.contracting:.0%} of {row.count} below 1)" for row in rows]
+        everywhere = {1.0: Steps.CONTRACT, 0.0: Steps.EXPAND}
+        return Statement("Median ‖J‖₂", f"{', '.join(parts)}.", everywhere.get(rows[0].contracting, Steps.MIXED))
 
     def __repr__(self) -> str:
-        return f"Contraction({len(self)} points; {self.sentence})"
+        return f"Contraction({len(self)} points; {self.statement})"
 
 
 @dataclass(frozen=True)
@@ -94,7 +108,7 @@ class ContractionRow:
 
 def contraction(
     field: LatentField,
-    data: Any,
+    data: ImageSource | Starts,
     *,
     groups: Mapping[str, float] = GROUPS,
     untrained: bool = True,
@@ -121,8 +135,8 @@ def contraction(
 
     >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,), dtype=torch.float64)
     >>> from separatrix import starts
-    >>> contraction(field, starts.points(torch.eye(2)), groups={"on the data": 1.0}).sentence
-    'Median ‖J‖₂: on the data 0.50 (100% of 2 below 1).'
+    >>> contraction(field, starts.points(torch.eye(2)), groups={"on the data": 1.0}).statement.detail
+    'on the data 0.50 (100% of 2 below 1).'
     """
     field = LatentField.of(field)
     if limit < 1 or not groups:

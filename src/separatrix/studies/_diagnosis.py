@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from separatrix.cost import NO_WORK, Cost
+from separatrix.data import ImageSource
 from separatrix.errors import InputError
 from separatrix.field import FieldCheck, LatentField, check
 from separatrix.numerics._distances import spread
@@ -43,7 +44,7 @@ _IMAGES = 16  # data on which the way from decoder to encoder is tested
 
 
 @dataclass(frozen=True)
-class Scale:
+class LatentScale:
     """What one application of f does to the size of a cloud: σ = √(mean ‖z − mean z‖²/k), per coordinate."""
 
     where: str
@@ -96,7 +97,7 @@ class Diagnosis:
 
     model: Mapping[str, Any]
     checked: FieldCheck
-    scales: tuple[Scale, ...] = ()
+    scales: tuple[LatentScale, ...] = ()
     spectra: tuple[LocalSpectrum, ...] = ()
     pilot: Pilot | None = None
     rounding: Rounding | None = None
@@ -120,7 +121,7 @@ class Diagnosis:
 
 def diagnose(
     field: LatentField,
-    data: Any = None,
+    data: ImageSource | None = None,
     *,
     protocol: Protocol | str | None = None,
     samples: int = 256,
@@ -219,7 +220,7 @@ def diagnose(
         )
 
 
-def _clouds(field: LatentField, data: Any, samples: int, seed: int) -> dict[str, Tensor]:
+def _clouds(field: LatentField, data: ImageSource | None, samples: int, seed: int) -> dict[str, Tensor]:
     """Points of the latent space by where they come from; where orbits are to start stands last."""
     clouds = {NOISE: gaussian(samples, seed=seed).block(field, 0, samples)}
     if data is not None:
@@ -254,9 +255,9 @@ def _throughput(field: LatentField, z: Tensor) -> tuple[Throughput, Cost]:
     return Throughput(len(batch), len(batch) / best), Cost(map=times * len(batch))
 
 
-def _scale(where: str, z: Tensor, field: LatentField) -> Scale:
+def _scale(where: str, z: Tensor, field: LatentField) -> LatentScale:
     root = math.sqrt(z[0].numel())
-    return Scale(where, len(z), _width(z) / root, _width(field.bare(z)) / root)
+    return LatentScale(where, len(z), _width(z) / root, _width(field.bare(z)) / root)
 
 
 def _width(z: Tensor) -> float:

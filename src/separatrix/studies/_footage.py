@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
-from separatrix.data import load_images
+from separatrix.data import ImageSource, load_images
 from separatrix.errors import FileError, InputError, SeparatrixError
 from separatrix.field import LatentField, require_self_map
 from separatrix.models import load
@@ -58,7 +56,7 @@ class Footage:
 
 
 def footage_of_training(
-    data: Any = None,
+    data: ImageSource | None = None,
     *,
     epochs: int = 60,
     frames: int = 24,
@@ -126,7 +124,7 @@ def footage_of_training(
 
 def footage_of_checkpoints(
     folder: str | Path,
-    data: Any,
+    data: ImageSource,
     *,
     model: str | None = None,
     limit: int | None = None,
@@ -223,8 +221,10 @@ def moments(epochs: int, frames: int) -> tuple[int, ...]:
     return (*sorted(chosen), epochs)
 
 
-def _images(data: Any, scale: float | None) -> tuple[Tensor, Tensor | None, str]:
+def _images(data: ImageSource | None, scale: float | None) -> tuple[Tensor, Tensor | None, str]:
     if data is None:
+        from sklearn.datasets import load_digits
+
         digits = load_digits()
         pixels = torch.from_numpy(digits.images[:, None] / 16).to(torch.float32)
         return pixels, torch.from_numpy(digits.target).to(torch.int64), "handwritten digits"

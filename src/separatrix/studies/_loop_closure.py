@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
+from separatrix.data import ImageSource
 from separatrix.field import LatentField
 from separatrix.models._adapter import adapter_of
 
@@ -148,7 +148,7 @@ def _of_line(slope: float, intercept: float, correlation: float) -> str:
     )
 
 
-def as_images(data: Any, limit: int) -> Tensor | None:
+def as_images(data: ImageSource, limit: int) -> Tensor | None:
     """The first images of a source, None if they are no images."""
     from separatrix.data import load_images
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.data import ImageSet
+from separatrix.data import ImageSet, ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.numerics._duplicates import (
     CLOSE,
@@ -28,8 +28,9 @@ from separatrix.numerics._duplicates import (
 )
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
 from separatrix.storage import storable
-from separatrix.studies._closeness import Closeness, closeness, images_of
+from separatrix.studies._closeness import Closeness, closeness
 from separatrix.studies._resemblance_words import EXACT
+from separatrix.words import counted
 
 _SAMPLE = 1000
 _NAMED = 20  # copies that a sentence names; the record has all
@@ -119,7 +120,7 @@ class Overlap:
             )
         kind = _kinds(int(self.equal.sum()), count)
         found = (
-            f"{count:,} of {total:,} held-out image{'' if total == 1 else 's'} ({100 * count / total:.3g} %) "
+            f"{count:,} of {counted(total, 'held-out image')} ({100 * count / total:.3g} %) "
             f"{f'is a copy of a {self.noun}' if count == 1 else f'are copies of {self.noun}s'} ({kind})"
         )
         if self.too_many:
@@ -196,8 +197,8 @@ class Overlap:
 
 
 def overlap(
-    train: Any,
-    held_out: Any = None,
+    train: ImageSource,
+    held_out: ImageSource | None = None,
     *,
     distance: Distance = "cosine",
     engine: Engine = "torch",
@@ -237,8 +238,8 @@ def overlap(
     >>> found.copies.tolist(), found.originals.tolist(), found.too_many
     ([0], [3], True)
     """
-    known = images_of(train, "train")
-    unseen = known[:0] if held_out is None else images_of(held_out, "held_out")
+    known = tensor_of(train, "train")
+    unseen = known[:0] if held_out is None else tensor_of(held_out, "held_out")
     if unseen.shape[1:] != known.shape[1:]:
         raise InputError(
             f"train has items of shape {tuple(known.shape[1:])} and held_out of {tuple(unseen.shape[1:])}; "
@@ -326,7 +327,7 @@ def _among_themselves(distinct: Tensor, distance: Distance, engine: Engine, samp
     return closeness(drawn, distinct, distance, themselves=True, engine=engine)
 
 
-def _names(data: Any, rows: Tensor) -> tuple[str, ...]:
+def _names(data: ImageSource | None, rows: Tensor) -> tuple[str, ...]:
     names = data.own_names if isinstance(data, ImageSet) else ()
     return tuple(names[row] for row in rows.tolist()) if names else ()
 

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._sets import LimitSets
@@ -26,9 +27,18 @@ from separatrix.numerics import counter_random
 from separatrix.numerics._neighbours import Distance, Engine
 from separatrix.numerics._ranks import benjamini_hochberg, rank_p_values
 from separatrix.storage import Columnar, storable
-from separatrix.studies._closeness import Closeness, images_of
+from separatrix.studies._closeness import Closeness
 from separatrix.studies._overlap import Overlap, overlap
-from separatrix.studies._resemblance_words import Outcome, exact_copies, judged, median, sign_of, would_change
+from separatrix.studies._resemblance_words import (
+    Outcome,
+    cannot_say,
+    exact_copies,
+    judged,
+    median,
+    sign_of,
+    would_change,
+)
+from separatrix.words import Statement
 
 _CHUNK = 256  # points decoded at once
 
@@ -56,8 +66,7 @@ class Resemblance(Columnar):
         noise: ``(r,)`` coefficient of images of independent uniform pixels.
         distance: ``"cosine"``, ``"euclidean"`` or the name of the function that was given.
         alpha: level at which ``q_value`` is called.
-        outcome: the conclusion.
-        verdict: the conclusion in words, with its numbers.
+        statement: the conclusion; its code is an `Outcome`.
         would_change: what would change it.
         overlap: which held-out images are training images, and which images are repeated; neither takes part.
         provenance: counts and seeds.
@@ -89,11 +98,15 @@ class Resemblance(Columnar):
     noise: Tensor
     distance: str
     alpha: float
-    outcome: Outcome
-    verdict: str
+    statement: Statement
     would_change: tuple[str, ...]
     overlap: Overlap
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The code of the statement."""
+        return Outcome(self.statement.code)
 
     @property
     def sign(self) -> int:
@@ -127,8 +140,8 @@ class Resemblance(Columnar):
 def resemblance(
     field: LatentField,
     limits: LimitSets,
-    train: Any,
-    held_out: Any = None,
+    train: ImageSource,
+    held_out: ImageSource | None = None,
     *,
     distance: Distance = "cosine",
     engine: Engine = "torch",
@@ -169,7 +182,7 @@ def resemblance(
         )
     if shared is None:
         shared = overlap(train, held_out, distance=distance, engine=engine, alpha=alpha, seed=seed, noun=noun)
-    known = images_of(train, "train")
+    known = tensor_of(train, "train")
     chosen = (limits.stable == 1).nonzero().squeeze(1).to("cpu")
     ours = _of_attractors(field, limits, chosen.tolist(), known, shared, engine)
     null = shared.null
@@ -183,12 +196,12 @@ def resemblance(
     }
     name = distance if isinstance(distance, str) else getattr(distance, "__name__", type(distance).__name__)
     if shared.too_many:
-        outcome, verdict = Outcome.CANNOT_SAY, f"Cannot say: {shared.sentence}"
+        statement = cannot_say(shared.sentence)
     else:
-        outcome, verdict = judged(
+        statement = judged(
             limits, columns, null.coefficient, alpha, name, noun=noun, beside=0 if beside is None else len(beside)
         )
-        verdict = f"{verdict} {shared.sentence}".rstrip()
+        statement = statement.followed_by(shared.sentence)
     return Resemblance(
         **columns,
         held_out=null.coefficient,
@@ -196,9 +209,8 @@ def resemblance(
         noise=shared.closeness(_noise(known, noise, seed), known, engine).coefficient,
         distance=name,
         alpha=alpha,
-        outcome=outcome,
-        verdict=verdict,
-        would_change=(*would_change(outcome, limits, null.coefficient, noun), *shared.listed()),
+        statement=statement,
+        would_change=(*would_change(statement.code, limits, null.coefficient, noun), *shared.listed()),
         overlap=shared,
         provenance={
             "train": shared.given[0],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._triviality import triviality
 from separatrix.storage import storable
+from separatrix.words import Statement, Tone, counted
 
 EXACT = 0.01
 """Distance ratio below which a called attractor is an exact copy. Images of one source differ from their neighbours by about
@@ -27,6 +29,11 @@ class Outcome(StrEnum):
     CANNOT_SAY = "cannot say"
     NO_EVIDENCE = "no evidence of memorization"
     EVIDENCE = "evidence of memorization"
+
+
+def cannot_say(why: str) -> Statement:
+    """Return the statement that nothing can be said, and why."""
+    return Statement("Cannot say", why, Outcome.CANNOT_SAY)
 
 
 def sign_of(distance: str) -> int:
@@ -73,7 +80,7 @@ def judged(
     *,
     noun: str = "training image",
     beside: int = 0,
-) -> tuple[Outcome, str]:
+) -> Statement:
     """The strongest statement that the columns of a `Resemblance` allow.
 
     Args:
@@ -83,17 +90,15 @@ def judged(
     """
     count = len(columns["sets"])
     if not count:
-        return (
-            Outcome.CANNOT_SAY,
-            f"Cannot say: no attractor was found, so there is nothing to compare with the {noun}s.",
-        )
+        return cannot_say(f"no attractor was found, so there is nothing to compare with the {noun}s.")
     trivial = triviality(limits)
     if trivial.trivial:
-        return Outcome.TRIVIAL, f"{trivial.sentence} Its resemblance to {noun}s is not read."
+        found = replace(trivial.statement, code=Outcome.TRIVIAL)
+        return found.followed_by(f"Its resemblance to {noun}s is not read.")
     closest = _measured(float(columns["coefficient"].max()), distance)
     if not len(null):
-        return Outcome.CANNOT_SAY, (
-            f"Cannot say: the attractors come as close to {noun}s as a {closest}, but without held-out "
+        return cannot_say(
+            f"the attractors come as close to {noun}s as a {closest}, but without held-out "
             "images nobody knows what an unseen image would reach."
         )
     sign = sign_of(distance)
@@ -102,26 +107,30 @@ def judged(
     if bool(called.any()):
         starts = int(columns["hits"][called].sum()) / max(len(limits.labels), 1)
         exact = int(exact_copies(called, columns["ratio"]).sum())
-        return Outcome.EVIDENCE, (
-            f"Evidence of memorization: {int(called.sum())} of {count} attractor{_s(count)} come closer to one "
+        return Statement(
+            "Evidence of memorization",
+            f"{int(called.sum())} of {counted(count, 'attractor')} come closer to one "
             f"{noun} than {most_unseen(alpha)} of unseen images do, {exact_words(exact)} ({closest} at best; {level}; "
-            f"false discovery rate {alpha:g}). {starts:.0%} of the starts end there."
+            f"false discovery rate {alpha:g}). {starts:.0%} of the starts end there.",
+            Outcome.EVIDENCE,
+            Tone.ALARM,
         )
     family = count + beside
     if family / (len(null) + 1) > alpha and float(columns["p_value"].min()) <= 1 / (len(null) + 1):
-        return Outcome.CANNOT_SAY, (
-            f"Cannot say: with {len(null)} held-out image{_s(len(null))} the smallest possible p-value is "
-            f"{1 / (len(null) + 1):.2g}, too coarse for {family} attractor{_s(family)} at level {alpha:g}."
+        return cannot_say(
+            f"with {counted(len(null), 'held-out image')} the smallest possible p-value is "
+            f"{1 / (len(null) + 1):.2g}, too coarse for {counted(family, 'attractor')} at level {alpha:g}."
         )
     fates = limits.fates
     if 1 - fates.attractor / max(fates.starts, 1) > _MOST_ELSEWHERE:
-        return Outcome.CANNOT_SAY, (
-            f"Cannot say: none of the {count} attractor{_s(count)} found stands out, but {fates.words}."
-        )
-    return Outcome.NO_EVIDENCE, (
-        f"No evidence of memorization: none of the {count} attractor{_s(count)} comes closer to one "
+        return cannot_say(f"none of the {counted(count, 'attractor')} found stands out, but {fates.words}.")
+    return Statement(
+        "No evidence of memorization",
+        f"none of the {counted(count, 'attractor')} comes closer to one "
         f"{noun} than unseen images do ({closest} at best; {level}). That is not evidence of no "
-        f"memorization.{_strangers(columns['coefficient'], null, noun)}"
+        f"memorization.{_strangers(columns['coefficient'], null, noun)}",
+        Outcome.NO_EVIDENCE,
+        Tone.CALM,
     )
 
 
@@ -136,7 +145,7 @@ def _strangers(coefficient: Tensor, null: Tensor, noun: str) -> str:
     )
 
 
-def would_change(outcome: Outcome, limits: LimitSets, null: Tensor, noun: str = "training image") -> tuple[str, ...]:
+def would_change(outcome: StrEnum, limits: LimitSets, null: Tensor, noun: str = "training image") -> tuple[str, ...]:
     """What another reader should vary before believing the outcome."""
     reasons = [
         f"Other starts: an attractor that none of these {len(limits.labels):,} starts reached is not in the table.",
@@ -168,7 +177,3 @@ def median(values: Tensor) -> float:
 
 def _measured(coefficient: float, distance: str) -> str:
     return f"cosine of {coefficient:.3f}" if distance == "cosine" else f"distance of {-coefficient:.3g}"
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from separatrix.data import load_images
+from separatrix.data import ImageSource, load_images
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._find import find_attractors
@@ -22,6 +23,7 @@ from separatrix.starts import grid
 from separatrix.storage import Columnar, storable
 from separatrix.studies._continuation.matching import By, decoded_traces
 from separatrix.studies._continuation.sequence import Continuation, continuation_of, lasting
+from separatrix.words import Statement, counted
 from separatrix.work import Progress
 
 _CHUNK = 256  # images encoded at once
@@ -29,6 +31,14 @@ _BULK = (0.01, 0.99)  # quantiles of the encoded images that must be in view
 _MARGIN = 0.15  # of the view, on each side
 RULES = Protocol(tolerance=1e-3, max_steps=4000)
 """Every end is polished and confirmed all the same, so a coarse stop is enough."""
+
+
+@storable
+class Story(StrEnum):
+    """What the frames of a film show."""
+
+    CHANGES = "limit sets appear, vanish, merge or split"
+    STAYS = "the same limit sets in all frames"
 
 
 @storable
@@ -66,6 +76,21 @@ class TrainingFilm(Columnar):
         """The same frames with ids by another rule of matching. Cost: none."""
         return _named(self, self.continuation.rematched(by=by, threshold=threshold))
 
+    @property
+    def statement(self) -> Statement:
+        """The film in one sentence, with the caveat that belongs to it; its code is a `Story`."""
+        story, first, last = self.continuation, float(self.parameter[0]), float(self.parameter[-1])
+        counts, events = story.counts.tolist(), story.events.counts
+        trivial = int(self.trivial.sum())
+        happened = ", ".join(counted(count, kind.words) for kind, count in events.items())
+        return Statement(
+            f"{counted(counts[0], 'set')} at {self.unit} {first:g}, {counts[-1]} at {self.unit} {last:g}; between them {happened}.",
+            f"{trivial} of {len(self)} frames are trivial: one point takes nearly everything at once."
+            if trivial
+            else "",
+            Story.CHANGES if any(events.values()) else Story.STAYS,
+        )
+
     def __repr__(self) -> str:
         height, width = self.ids.shape[1:]
         counts = self.continuation.counts.tolist()
@@ -76,7 +101,7 @@ class TrainingFilm(Columnar):
 
 def training_film(
     fields: Sequence[LatentField],
-    data: Any,
+    data: ImageSource,
     *,
     parameters: Sequence[float] | None = None,
     unit: str = "epoch",

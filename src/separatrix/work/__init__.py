@@ -1,9 +1,24 @@
 """Long work needs three things that know no model: a line of progress, the rows that go through at once, and the memory there is."""
 
-from separatrix.work._batches import Batches, out_of_memory, usual_size
-from separatrix.work._memory import available, require_room
-from separatrix.work._progress import SILENT, Bar, Moment, Progress, Sink, words_of
-from separatrix.work._stages import AtOnce, Stages
+from typing import TYPE_CHECKING
+
+from separatrix.work._lazy import on_demand
+
+if TYPE_CHECKING:
+    from separatrix.work._batches import Batches, out_of_memory, usual_size
+    from separatrix.work._memory import available, require_room
+    from separatrix.work._progress import SILENT, Bar, Moment, Progress, Sink, words_of
+    from separatrix.work._stages import AtOnce, Stages
+else:
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        {
+            "_batches": ("Batches", "out_of_memory", "usual_size"),
+            "_memory": ("available", "require_room"),
+            "_progress": ("SILENT", "Bar", "Moment", "Progress", "Sink", "words_of"),
+            "_stages": ("AtOnce", "Stages"),
+        },
+    )
 
 __all__ = [
     "SILENT",
@@ -15,6 +30,7 @@ __all__ = [
     "Sink",
     "Stages",
     "available",
+    "on_demand",
     "out_of_memory",
     "require_room",
     "usual_size",

@@ -6,11 +6,11 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from separatrix.data import ImageSource
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._find import find_attractors
@@ -34,7 +34,7 @@ def compare(
     b: LatentField,
     starts: Starts | Tensor,
     *,
-    anchors: Any = None,
+    anchors: ImageSource | None = None,
     reseeded: Sequence[LatentField] = (),
     rerun: bool = True,
     threshold: float = 0.25,
@@ -149,7 +149,7 @@ def _agreed(first: LimitSets, second: LimitSets, seed: int) -> Agreement:
 
 
 def _anchors(
-    fields: tuple[LatentField, LatentField], source: Starts, anchors: Any, paired: bool
+    fields: tuple[LatentField, LatentField], source: Starts, anchors: ImageSource | None, paired: bool
 ) -> tuple[tuple[Tensor, Tensor], bool]:
     """Latents of the same inputs in both models, and whether they are encodings of shared data."""
     pins = source if anchors is None else encoded(anchors, limit=_MOST_ANCHORS)
@@ -162,9 +162,9 @@ def _notes(
     first: LimitSets, second: LimitSets, basins: Agreement, a: LatentField, pins: Tensor, aligned: bool
 ) -> tuple[str, ...]:
     notes = [
-        f"{name}: {verdict.sentence}"
+        f"{name}: {found.statement}"
         for name, limits in (("A", first), ("B", second))
-        if (verdict := triviality(limits)).trivial
+        if (found := triviality(limits)).trivial
     ]
     lost = 1 - basins.counted / max(basins.items, 1)
     if lost > _UNRESOLVED:

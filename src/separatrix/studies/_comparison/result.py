@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from separatrix.limitsets._sets import LimitSets
 from separatrix.storage import Columnar, storable
+from separatrix.words import Statement
 
 VIEW_WORDS = {
     "latent": "in the same latent coordinates",
@@ -18,6 +20,18 @@ VIEW_WORDS = {
     "relative": "in relative representation",
     "decoded": "decoded",
 }
+
+
+_LEVEL = 0.05  # of the p-value below which basins agree better than shuffled ones
+
+
+@storable
+class BasinAgreement(StrEnum):
+    """Whether the basins of two models agree."""
+
+    AGREE = "agree"
+    CHANCE = "no better than by chance"
+    CANNOT_SAY = "cannot say"
 
 
 @storable
@@ -118,14 +132,17 @@ class Comparison(Columnar):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The findings in words, notes first."""
-        return (*self.notes, self._basins_sentence(), *(view.sentence for view in self.views.values()))
+        """Everything in words, notes first."""
+        return (*self.notes, str(self.statement), *(view.sentence for view in self.views.values()))
 
-    def _basins_sentence(self) -> str:
+    @property
+    def statement(self) -> Statement:
+        """Whether the basins agree; the code is a `BasinAgreement`."""
         if math.isnan(self.ami):
-            return (
-                f"Basins: cannot say. Over {self.counted} of {self.starts} starts both models have a single basin, and any two "
-                "such models agree."
+            return Statement(
+                "The basins cannot be compared",
+                f"over {self.counted} of {self.starts} starts both models have a single basin, and any two such models agree.",
+                BasinAgreement.CANNOT_SAY,
             )
         chance = (
             "" if math.isnan(self.null_high) else f", shuffled labels reach {self.null_high:.3f} once in twenty times"
@@ -134,12 +151,15 @@ class Comparison(Columnar):
         if self.reseeded:
             low, high = min(self.reseeded), max(self.reseeded)
             runs = "one run" if len(self.reseeded) == 1 else f"{len(self.reseeded)} runs"
-            ceiling = f", A with {runs} from another seed {self.ceiling:.3f} ({low:.3f} to {high:.3f})"
+            ceiling = f". To be expected of equally good models: A with {runs} from another seed {self.ceiling:.3f} ({low:.3f} to {high:.3f})"
         elif not math.isnan(self.rerun):
-            ceiling = f", A with itself {self.rerun:.3f}"
-        return (
-            f"Basins: adjusted mutual information {self.ami:.3f} (adjusted Rand {self.ari:.3f}) over {self.counted} of "
-            f"{self.starts} starts{chance} (p {self.p_value:.3f}){ceiling}."
+            ceiling = f". To be expected at most: A with itself {self.rerun:.3f}"
+        agree = self.p_value <= _LEVEL
+        return Statement(
+            "The basins agree" if agree else "The basins agree no better than by chance",
+            f"adjusted mutual information {self.ami:.3f} (1: the same basins, 0: chance; adjusted Rand index {self.ari:.3f}) over "
+            f"{self.counted} of {self.starts} starts{chance} (p {self.p_value:.3f}){ceiling}.",
+            BasinAgreement.AGREE if agree else BasinAgreement.CHANCE,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -176,6 +196,7 @@ class Comparison(Columnar):
                 }
                 for name, view in self.views.items()
             },
+            "code": self.statement.slug,
             "sentences": list(self.sentences),
         }
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import scipy
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from separatrix.errors import InputError
@@ -106,7 +106,7 @@ def _assigned(table: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
     partner = torch.full((len(table),), -1, dtype=torch.int64)
     distance = torch.full((len(table),), torch.nan, dtype=torch.float64)
     if table.numel():
-        for row, column in zip(*linear_sum_assignment(table.numpy()), strict=True):
+        for row, column in zip(*scipy.optimize.linear_sum_assignment(table.numpy()), strict=True):
             distance[row] = table[row, column]
             if distance[row] <= threshold:
                 partner[row] = int(column)
@@ -121,7 +121,7 @@ def _null(candidates: Tensor, theirs: Sequence[Tensor], count: int, unit: float,
     for _ in range(DRAWS):
         rows = generator.choice(len(table), size=count, replace=count > len(table))
         part = table[rows]
-        means.append(part[linear_sum_assignment(part)].mean())
+        means.append(part[scipy.optimize.linear_sum_assignment(part)].mean())
     return np.array(means)
 
 

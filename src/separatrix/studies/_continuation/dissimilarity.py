@@ -12,10 +12,10 @@ from separatrix.limitsets._sets import LimitSets
 TRACE = 32  # points that stand for a curve or a long cycle
 
 
-def overlap(before: Tensor, after: Tensor, sizes: tuple[int, int]) -> Tensor:
+def contingency(before: Tensor, after: Tensor, sizes: tuple[int, int]) -> Tensor:
     """``(m, m')`` int64: starts with label i before and j after; label −1 counts nowhere.
 
-    >>> overlap(torch.tensor([0, 0, 1, -1]), torch.tensor([1, 0, 1, 1]), (2, 2)).tolist()
+    >>> contingency(torch.tensor([0, 0, 1, -1]), torch.tensor([1, 0, 1, 1]), (2, 2)).tolist()
     [[1, 1], [0, 1]]
     """
     both = (before >= 0) & (after >= 0)
@@ -24,7 +24,7 @@ def overlap(before: Tensor, after: Tensor, sizes: tuple[int, int]) -> Tensor:
 
 
 def basin_dissimilarity(shared: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """1 − |A ∩ B| / |A ∪ B| (Jaccard 1912) from the overlap and the two basin sizes; 1 for two empty basins."""
+    """1 − |A ∩ B| / |A ∪ B| (Jaccard 1912) from the table of shared starts and the two basin sizes; 1 for two empty basins."""
     union = before[:, None] + after[None, :] - shared
     return 1 - shared.to(torch.float64) / union.clamp(min=1)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import scipy
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from separatrix.errors import InputError
@@ -17,7 +17,7 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.studies._continuation.dissimilarity import (
     basin_dissimilarity,
     chamfer_distances,
-    overlap,
+    contingency,
     sampled_trace,
 )
 from separatrix.studies._continuation.portrait import Portrait, shared_starts
@@ -147,7 +147,7 @@ def decoded_traces(field: LatentField, limits: LimitSets) -> tuple[Tensor, ...]:
 def _by_basins(before: Portrait, after: Portrait) -> tuple[Tensor, Tensor, Tensor]:
     count = shared_starts(before, after)
     a, b = before.labels[:count], after.labels[:count]
-    shared = overlap(a, b, (len(before), len(after)))
+    shared = contingency(a, b, (len(before), len(after)))
     # A start whose orbit ran out of steps in one of the searches makes no two basins less alike.
     both = before.known[:count] & after.known[:count]
     table = basin_dissimilarity(shared, _sizes(a[both], len(before)), _sizes(b[both], len(after)))
@@ -196,7 +196,7 @@ def _assigned(table: Tensor, threshold: float, before: Portrait, after: Portrait
         return partner
     rows, columns = _canonical(before), _canonical(after)
     costs = table[rows][:, columns].clamp(max=threshold)
-    for row, column in zip(*linear_sum_assignment(costs.numpy()), strict=True):
+    for row, column in zip(*scipy.optimize.linear_sum_assignment(costs.numpy()), strict=True):
         if costs[row, column] < threshold:
             partner[columns[column]] = rows[row]
     return partner

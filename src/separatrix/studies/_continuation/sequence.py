@@ -36,7 +36,7 @@ class Continuation(Columnar):
         spectral_radius: ``(r,)`` float64.
         points: ``(r, *latent)`` float64, one point of the set.
         events: births, deaths, merges and splits, and who went out of sight or came into it; see
-            :class:`~separatrix.EventKind`.
+            :class:`~separatrix.studies.EventKind`.
         parameters: one number per field, such as the epoch.
         limits: the searches themselves.
         decoded: per field and per set *with a row*, decoded points ``(p, …)``; None if they were not asked for.

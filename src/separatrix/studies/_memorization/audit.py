@@ -14,14 +14,13 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from separatrix import starts as starting
 from separatrix.cost import Cost
-from separatrix.data import ImageSet, load_images
+from separatrix.data import ImageSet, ImageSource, load_images, tensor_of
 from separatrix.errors import ConvergenceWarning, InputError, OverlapWarning
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
@@ -29,10 +28,10 @@ from separatrix.numerics._intervals import clopper_pearson, trials_without_succe
 from separatrix.numerics._neighbours import Distance, Engine
 from separatrix.protocol import Protocol
 from separatrix.storage import storable
-from separatrix.studies._closeness import images_of
 from separatrix.studies._memorization.study import Memorization, memorization
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance_words import EXACT, Outcome
+from separatrix.words import Statement, Tone
 from separatrix.work import AtOnce, Progress, Stages
 
 _SAMPLE = 1000
@@ -54,8 +53,7 @@ class MemorizationAudit:
     """The decision and everything it rests on.
 
     Attributes:
-        decision: see :class:`AuditDecision`.
-        sentence: the decision in words, with its numbers.
+        statement: the decision with its numbers; its code is an :class:`AuditDecision`.
         budget: the share of training images that may be given back.
         share: of the sampled training images, those given back. Repetitions count once.
         low, high: 95 % interval for the share of all training images (Clopper–Pearson; without width if all were sampled).
@@ -72,8 +70,7 @@ class MemorizationAudit:
         noise: limit sets from noise.
     """
 
-    decision: AuditDecision
-    sentence: str
+    statement: Statement
     budget: float
     share: float
     low: float
@@ -94,11 +91,16 @@ class MemorizationAudit:
         return self.limits.cost + self.unseen.cost + self.noise.cost
 
     @property
-    def headline(self) -> str:
+    def decision(self) -> AuditDecision:
+        """The code of the statement."""
+        return AuditDecision(self.statement.code)
+
+    @property
+    def brief(self) -> str:
         """The decision and the counts behind it, in one line."""
         count, exact = (int(torch.isin(self.sampled, images).sum()) for images in (self.given_back, self.exact))
         return (
-            f"{self.decision.capitalize()}: {count} of {len(self.sampled):,} followed training images given back, {exact} exactly "
+            f"{self.statement.headline}: {count} of {len(self.sampled):,} followed training images given back, {exact} exactly "
             f"(budget {self.budget:.2%}{self._left_out})"
         )
 
@@ -118,8 +120,8 @@ class MemorizationAudit:
 
 def audit_memorization(
     field: LatentField,
-    train: Any,
-    held_out: Any,
+    train: ImageSource,
+    held_out: ImageSource,
     *,
     budget: float = 0.01,
     sample: int = _SAMPLE,
@@ -172,7 +174,7 @@ def audit_memorization(
     if sample < 1 or noise < 1:
         raise InputError(f"An audit needs at least one training image and one noise start, not {sample} and {noise}.")
     trained, held = _loaded(train), _loaded(held_out)
-    known, unseen = images_of(trained, "train"), images_of(held, "held_out")
+    known, unseen = tensor_of(trained, "train"), tensor_of(held, "held_out")
     shared = overlap(trained, held, distance=distance, engine=engine, alpha=alpha, seed=seed)
     if shared.too_many:
         warnings.warn(f"The decision will be 'cannot say': {shared.sentence}", OverlapWarning, stacklevel=2)
@@ -229,10 +231,9 @@ def decided(
     given_back, exact, by_noise_alone = _given_back(study)
     count, copies, alone = (int(torch.isin(sampled, images).sum()) for images in (given_back, exact, by_noise_alone))
     low, high = _interval(count, len(sampled), total)
-    decision, sentence = _decided(study, count, copies, alone, len(sampled), total, low, high, budget)
+    statement = _decided(study, _Sampled(count, copies, alone, len(sampled), total, low, high), budget)
     return MemorizationAudit(
-        decision=decision,
-        sentence=sentence,
+        statement=statement,
         budget=budget,
         share=count / len(sampled),
         low=low,
@@ -249,7 +250,7 @@ def decided(
     )
 
 
-def _loaded(data: Any) -> ImageSet | Tensor:
+def _loaded(data: ImageSource) -> ImageSet | Tensor:
     """With its names and where it came from, if it says so; a tensor keeps its precision."""
     return data if isinstance(data, (ImageSet, Tensor)) else load_images(data)
 
@@ -280,44 +281,61 @@ def _interval(count: int, sampled: int, total: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _decided(
-    study: Memorization,
-    count: int,
-    exact: int,
-    alone: int,
-    sampled: int,
-    total: int,
-    low: float,
-    high: float,
-    budget: float,
-) -> tuple[AuditDecision, str]:
-    if study.resemblance.overlap.too_many:
-        return AuditDecision.CANNOT_SAY, study.resemblance.verdict
-    which = f"all {total:,}" if sampled == total else f"{sampled:,} sampled of {total:,}"
-    if total < study.resemblance.overlap.given[0]:
+@dataclass(frozen=True)
+class _Sampled:
+    """What came back of the training images that were sampled.
+
+    Attributes:
+        given_back, exact, by_noise_alone: how many of them, as in `MemorizationAudit`.
+        count: how many were sampled.
+        total: of so many distinct ones.
+        low, high: 95 % interval of the share.
+    """
+
+    given_back: int
+    exact: int
+    by_noise_alone: int
+    count: int
+    total: int
+    low: float
+    high: float
+
+
+def _decided(study: Memorization, sampled: _Sampled, budget: float) -> Statement:
+    ours, overlap = study.resemblance.statement, study.resemblance.overlap
+    if overlap.too_many:
+        return _cannot_say(ours.detail)
+    which = (
+        f"all {sampled.total:,}"
+        if sampled.count == sampled.total
+        else f"{sampled.count:,} sampled of {sampled.total:,}"
+    )
+    if sampled.total < overlap.given[0]:
         which += " distinct"
-    interval = "" if sampled == total else f", 95 % interval {low:.2%} to {high:.2%}"
-    share = f"{count} of {which} training images are given back ({count / sampled:.2%}{interval}; budget {budget:.2%})"
-    if count:
-        share += f", {exact or 'none'} of them as exact copies (distance ratio below {EXACT:g})"
-    if alone:
-        share += f", {alone} of them only by attractors that noise reaches and no training image that was followed"
-    if study.outcome is Outcome.EVIDENCE and low > budget:
-        return AuditDecision.EXCEEDED, f"Budget exceeded: {share}. {study.judged}"
+    interval = "" if sampled.count == sampled.total else f", 95 % interval {sampled.low:.2%} to {sampled.high:.2%}"
+    share = (
+        f"{sampled.given_back} of {which} training images are given back "
+        f"({sampled.given_back / sampled.count:.2%}{interval}; budget {budget:.2%})"
+    )
+    if sampled.given_back:
+        share += f", {sampled.exact or 'none'} of them as exact copies (distance ratio below {EXACT:g})"
+    if sampled.by_noise_alone:
+        share += f", {sampled.by_noise_alone} of them only by attractors that noise reaches and no training image that was followed"
+    if study.outcome is Outcome.EVIDENCE and sampled.low > budget:
+        return Statement("Budget exceeded", f"{share}. {study.judged}", AuditDecision.EXCEEDED, Tone.ALARM)
     # What noise alone gives back can exceed a budget; it does not excuse that the training starts show nothing.
     if study.resemblance.outcome in (Outcome.TRIVIAL, Outcome.CANNOT_SAY):
-        verdict = study.resemblance.verdict.removeprefix("Cannot say: ")
-        noise = "" if study.noise_only is None else f" {study.noise_only.sentence}"
-        return AuditDecision.CANNOT_SAY, f"Cannot say: {verdict}{noise}"
-    if high <= budget:
-        return AuditDecision.WITHIN, (
-            f"Within budget: {share}. {study.judged} Images that are stored in another way than as "
-            "attractors are not seen by this audit."
-        )
-    return AuditDecision.CANNOT_SAY, (
-        f"Cannot say: {share}; the interval reaches across the budget. Sample more training images: with none given "
-        f"back, {_needed(budget)}. {study.resemblance.overlap.sentence}".rstrip()
-    )
+        why = ours.detail if study.resemblance.outcome is Outcome.CANNOT_SAY else str(ours)
+        return _cannot_say(why).followed_by("" if study.noise_only is None else study.noise_only.sentence)
+    if sampled.high <= budget:
+        unseen = "Images that are stored in another way than as attractors are not seen by this audit."
+        return Statement("Within budget", f"{share}. {study.judged} {unseen}", AuditDecision.WITHIN, Tone.CALM)
+    more = f"Sample more training images: with none given back, {_needed(budget)}."
+    return _cannot_say(f"{share}; the interval reaches across the budget. {more}").followed_by(overlap.sentence)
+
+
+def _cannot_say(why: str) -> Statement:
+    return Statement("Cannot say", why, AuditDecision.CANNOT_SAY)
 
 
 def _needed(budget: float) -> str:

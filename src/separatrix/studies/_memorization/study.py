@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+import scipy
 import torch
-from scipy.stats import hypergeom
 from torch import Tensor
 
+from separatrix.data import ImageSource, tensor_of
 from separatrix.data._encoding import decode_all
 from separatrix.errors import InputError
 from separatrix.field import LatentField
@@ -17,13 +17,13 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._effective_dimension import EffectiveDimension, effective_dimension
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
 from separatrix.storage import storable
-from separatrix.studies._closeness import images_of
 from separatrix.studies._memorization.decomposition import Decomposition, decomposition
 from separatrix.studies._memorization.noise_only import NoiseOnly, judged_together
 from separatrix.studies._memorization.sources import ChamferSimilarity, Source, chamfer_similarity, sources
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance import Resemblance
 from separatrix.studies._resemblance_words import Outcome
+from separatrix.words import Statement, Tone
 
 _SAMPLE = 1000
 
@@ -107,23 +107,24 @@ class Memorization:
         return Outcome.EVIDENCE
 
     @property
-    def verdict(self) -> str:
-        """The outcome in words, then what speaks for or against it."""
-        return " ".join([self.judged, *self.context])
+    def statement(self) -> Statement:
+        """The conclusion, then what speaks for or against it; its code is an `Outcome`."""
+        return self.judged.followed_by(*self.context)
 
     @property
-    def judged(self) -> str:
-        """The outcome in words: of the first search, and of what only noise reaches."""
-        verdict = self.resemblance.verdict
-        if self.noise_only is None:
-            return verdict
+    def judged(self) -> Statement:
+        """The conclusion from the first search, and from what only noise reaches."""
+        ours, noise = self.resemblance.statement, self.noise_only
+        if noise is None:
+            return ours
         if self.outcome is self.resemblance.outcome:
-            return f"{verdict} {self.noise_only.sentence}"
-        return f"{self.outcome.capitalize()}, from noise alone: {self.noise_only.sentence} Without noise: {verdict}"
+            return ours.followed_by(noise.sentence)
+        words = f"{self.outcome.capitalize()}, from noise alone"
+        return Statement(words, f"{noise.sentence} Without noise: {ours}", self.outcome, Tone.ALARM)
 
     @property
     def context(self) -> tuple[str, ...]:
-        """Sentences that a reader of the verdict needs beside it."""
+        """Sentences that a reader of the conclusion needs beside it."""
         words = []
         if self.exchange is not None:
             found = self.exchange
@@ -156,8 +157,8 @@ class Memorization:
 def memorization(
     field: LatentField,
     limits: LimitSets,
-    train: Any,
-    held_out: Any = None,
+    train: ImageSource,
+    held_out: ImageSource | None = None,
     *,
     noise: LimitSets | None = None,
     unseen: LimitSets | None = None,
@@ -193,8 +194,8 @@ def memorization(
     """
     if sample < 1:
         raise InputError(f"The samples need at least one image, not {sample}.")
-    known = images_of(train, "train")
-    held = None if held_out is None else images_of(held_out, "held_out")
+    known = tensor_of(train, "train")
+    held = None if held_out is None else tensor_of(held_out, "held_out")
     if shared is None:
         shared = overlap(train, held_out, distance=distance, engine=engine, alpha=alpha, sample=sample, seed=seed)
     found, noise_only = judged_together(
@@ -237,7 +238,7 @@ def exchange(images: Tensor, train: Tensor, held_out: Tensor, distance: Distance
     in_train = len(ours.index[closer, 0].unique())
     total = in_train + len(theirs.index[~closer, 0].unique())
     pool, m = len(train) + len(held_out), len(train)
-    return Exchange(total, in_train, total * m / pool, float(hypergeom.sf(in_train - 1, pool, m, total)))
+    return Exchange(total, in_train, total * m / pool, float(scipy.stats.hypergeom.sf(in_train - 1, pool, m, total)))
 
 
 def _error(field: LatentField, images: Tensor) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from enum import StrEnum
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from separatrix.data import ImageSource
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._sets import LimitSets
@@ -22,9 +24,19 @@ from separatrix.studies._probing.coding import decoded
 from separatrix.studies._probing.data_free import noise_of
 from separatrix.studies._resemblance import Resemblance, resemblance
 from separatrix.studies._resemblance_words import Outcome
+from separatrix.words import Statement
 
 _MOST = 512  # points that are decoded and tested; a sheet shows fewer
 _AS_OFTEN = 0.9  # of the attractors' rate: decoded raw noise that passes this often makes passing the decoder's work
+
+
+@storable
+class Seen(StrEnum):
+    """What is to be seen where noise ends."""
+
+    NOTHING = "nothing like an image"
+    DECODER = "what the decoder makes of anything"
+    ITERATION = "images that iterating leads to"
 
 
 @storable
@@ -44,7 +56,7 @@ class Appearance(Columnar):
         what: "attractors" or "end points".
         alpha: false discovery rate of `looks_like_an_image`.
         resemblance: against suspects, where some were given.
-        sentence: what is seen.
+        statement: the conclusion; its code is a `Seen`.
         cannot: what cannot be concluded from it.
     """
 
@@ -62,7 +74,7 @@ class Appearance(Columnar):
     what: str
     alpha: float
     resemblance: Resemblance | None
-    sentence: str
+    statement: Statement
     cannot: tuple[str, ...]
 
     @property
@@ -79,8 +91,8 @@ def appearance(
     found: LimitSets | Orbits,
     *,
     starts: Starts | Tensor | None = None,
-    suspects: Any = None,
-    held_out: Any = None,
+    suspects: ImageSource | None = None,
+    held_out: ImageSource | None = None,
     distance: Distance = "cosine",
     alpha: float = 0.05,
     shuffles: int = 199,
@@ -90,7 +102,7 @@ def appearance(
 
     The noise null is the image's own pixels, shuffled. What decoded *raw noise* reaches stands beside it, because a
     decoder makes smooth pictures of most latents. Suspects, images that the model may have been trained on, are compared by
-    :func:`separatrix.studies._resemblance.resemblance`, which needs held-out images for a verdict.
+    :func:`separatrix.studies._resemblance.resemblance`, which can say nothing without held-out images.
 
     Args:
         field: the latent field; its decoder makes images ``(c, h, w)``.
@@ -142,7 +154,7 @@ def appearance(
         what=what,
         alpha=alpha,
         resemblance=like,
-        sentence=_sentence(len(points), what, share, start_share, structure, start_structure),
+        statement=_statement(len(points), what, share, start_share, structure, start_structure),
         cannot=_cannot(like, what, len(noise), found.fates),
     )
 
@@ -177,17 +189,22 @@ def _images(field: LatentField, points: Tensor) -> Tensor:
     return decoded(field, points).reshape(-1, *shape)
 
 
-def _sentence(
+def _statement(
     count: int, what: str, share: float, start_share: float, structure: Tensor, start_structure: Tensor
-) -> str:
+) -> Statement:
     passing = round(share * count)
     level = f"median {float(structure.median()):.2f}, decoded raw noise {float(start_structure.median()):.2f}, noise 0"
-    seen = f"{passing:,} of {count:,} decoded {what} look like images: neighbouring pixels agree (Moran's I {level})."
+    why, code = f"Of the decoded starts only {start_share:.0%} do, so the iteration leads to images.", Seen.ITERATION
     if not passing:
-        return f"{seen} Nothing that looks like an image is stored where noise ends."
-    if start_share >= _AS_OFTEN * share:
-        return f"{seen} So do {start_share:.0%} of the decoded starts: that is the decoder's doing, and iterating is no part of it."
-    return f"{seen} Of the decoded starts only {start_share:.0%} do, so the iteration leads to images."
+        why, code = "Nothing that looks like an image is stored where noise ends.", Seen.NOTHING
+    elif start_share >= _AS_OFTEN * share:
+        why = f"So do {start_share:.0%} of the decoded starts: that is the decoder's doing, and iterating is no part of it."
+        code = Seen.DECODER
+    return Statement(
+        f"{passing:,} of {count:,} decoded {what} look like images",
+        f"neighbouring pixels agree (Moran's I {level}). {why}",
+        code,
+    )
 
 
 def _cannot(like: Resemblance | None, what: str, starts: int, fates: Fates) -> tuple[str, ...]:
@@ -201,7 +218,7 @@ def _cannot(like: Resemblance | None, what: str, starts: int, fates: Fates) -> t
             "Nothing is said about memorization: no picture was compared with any image. Give suspects for that."
         )
     elif like.outcome is Outcome.CANNOT_SAY:
-        reasons.append(f"About the suspects: {like.verdict}")
+        reasons.append(f"About the suspects: {like.statement}")
     else:
         reasons.append(
             "A resemblance to a suspect is one of pixels, and that none is seen is not evidence that the suspects were "

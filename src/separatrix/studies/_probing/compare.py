@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from separatrix.numerics._bootstrap import bootstrap_means, interval_of
+from separatrix.storage import storable
 
 Space = Literal["latent", "image"]
 SPACES: tuple[Space, ...] = ("latent", "image")
@@ -18,6 +19,7 @@ NEGLIGIBLE = 0.01  # share of the control's error below which two dictionaries a
 _ROUNDING = 1e-10  # of the error of no atom at all; differences below are rounding
 
 
+@storable
 class Standing(StrEnum):
     """A dictionary against a control."""
 

@@ -23,6 +23,7 @@ from separatrix.orbits._iterate import iterate
 from separatrix.orbits._result import Orbits
 from separatrix.starts import Starts, as_starts
 from separatrix.studies._probing.dictionary import Dictionary, Role
+from separatrix.words import counted
 
 _CHUNK = 128  # latents through the map at once
 _BASIS_STREAM = 5 << 64  # of the random basis, so that one seed does not give the starts again
@@ -133,7 +134,7 @@ def atoms_of(found: LimitSets | Orbits | Tensor) -> tuple[Tensor, str]:
     sets = len(found.labels[attracting].unique())
     parts = []
     if sets:
-        parts.append(f"the {sets:,} attractor{'' if sets == 1 else 's'} that {int(attracting.sum()):,} starts reached")
+        parts.append(f"the {counted(sets, 'attractor')} that {int(attracting.sum()):,} starts reached")
     if rest := int((~attracting).sum()):
         end = "s" if rest > 1 else ""
         parts.append(f"the end point{end} of {rest:,} orbit{end} that reached none ({found.fates.others})")

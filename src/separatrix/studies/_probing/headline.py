@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import groupby
 
+from separatrix.storage import storable
 from separatrix.studies._probing.compare import SPACES, DictionaryComparison, Space, Standing
 from separatrix.studies._probing.dictionary import Dictionary, Role
+from separatrix.words import Statement
 
 
+@storable
 class Conclusion(StrEnum):
-    """The strongest statement about one space that survives its controls."""
+    """The strongest conclusion about one space that survives its controls; later members are stronger."""
 
     NO_EFFECT = "no effect"
     ONE_STEP = "one step is as good"
@@ -20,6 +23,11 @@ class Conclusion(StrEnum):
     ITERATING = "iterating adds something"
 
 
+_LEADS = {
+    Conclusion.NO_EFFECT: "No effect: iterated noise is no better dictionary than a random basis or the noise itself.",
+    Conclusion.ONE_STEP: "Iterating adds nothing over one application of f.",
+    Conclusion.ARCHITECTURE: "Iterating helps, but an untrained copy of the network does as well: it is not what was learnt.",
+}
 _WHERE = {"latent": "in latent space", "image": "after decoding"}
 _CALLED = {
     Role.ORTHONORMAL: "a random orthonormal basis",
@@ -48,13 +56,13 @@ def conclusion_of(standings: Mapping[str, Standing]) -> Conclusion:
     return Conclusion.ITERATING
 
 
-def probe_headline(
+def probe_statement(
     conclusions: Mapping[Space, Conclusion],
     comparisons: Sequence[DictionaryComparison],
     untrained: bool,
     draws: int = 1,
-) -> str:
-    """One statement, then its numbers for each space.
+) -> Statement:
+    """Conclude over both spaces, then give the numbers of each. The code is the stronger of the two conclusions.
 
     Args:
         conclusions: per space.
@@ -64,9 +72,12 @@ def probe_headline(
     """
     details = [_details(space, conclusions[space], comparisons) for space in SPACES]
     missing = (
-        [] if untrained else ["Without the untrained copy nobody knows how much of this the architecture does alone."]
+        "" if untrained else "Without the untrained copy nobody knows how much of this the architecture does alone."
     )
-    return " ".join([_lead(conclusions), *details, *missing, *_draws(conclusions, draws)])
+    strongest = max(conclusions.values(), key=list(Conclusion).index)
+    return Statement(_lead(conclusions, strongest), "", strongest).followed_by(
+        *details, missing, *_draws(conclusions, draws)
+    )
 
 
 def reasons_of(dictionaries: Sequence[Dictionary], sparsities: Sequence[int]) -> tuple[str, ...]:
@@ -147,18 +158,14 @@ def _draws(conclusions: Mapping[Space, Conclusion], draws: int) -> list[str]:
     return [f"Intervals are over images and {draws} draws of the noise."]
 
 
-def _lead(conclusions: Mapping[Space, Conclusion]) -> str:
+def _lead(conclusions: Mapping[Space, Conclusion], strongest: Conclusion) -> str:
+    if strongest is not Conclusion.ITERATING:
+        return _LEADS[strongest]
     adding = [space for space in SPACES if conclusions[space] is Conclusion.ITERATING]
     if len(adding) == len(SPACES):
         return "Iterating adds something over one application of f, and beats every data-free control."
-    if adding:
-        other = next(space for space in SPACES if space not in adding)
-        return f"Iterating adds something {_WHERE[adding[0]]}, but not {_WHERE[other]}."
-    if Conclusion.ARCHITECTURE in conclusions.values():
-        return "Iterating helps, but an untrained copy of the network does as well: it is not what was learnt."
-    if Conclusion.ONE_STEP in conclusions.values():
-        return "Iterating adds nothing over one application of f."
-    return "No effect: iterated noise is no better dictionary than a random basis or the noise itself."
+    other = next(space for space in SPACES if space not in adding)
+    return f"Iterating adds something {_WHERE[adding[0]]}, but not {_WHERE[other]}."
 
 
 def _details(space: Space, conclusion: Conclusion, comparisons: Sequence[DictionaryComparison]) -> str:

@@ -1,4 +1,4 @@
-"""From errors to comparisons, conclusions and a headline; and the same for several draws of the noise together."""
+"""From errors to comparisons, conclusions and a statement; and the same for several draws of the noise together."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from separatrix.errors import InputError
 from separatrix.studies._probing.coding import CodingErrors
 from separatrix.studies._probing.compare import SPACES, DictionaryComparison, Space, compared
 from separatrix.studies._probing.dictionary import Dictionary, Role
-from separatrix.studies._probing.headline import Conclusion, conclusion_of, probe_headline
+from separatrix.studies._probing.headline import Conclusion, conclusion_of, probe_statement
 from separatrix.studies._probing.result import Probe
+from separatrix.words import Statement
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Judgement:
 
     comparisons: tuple[DictionaryComparison, ...]
     conclusions: Mapping[Space, Conclusion]
-    headline: str
+    statement: Statement
 
 
 def judgement(
@@ -39,7 +40,7 @@ def judgement(
 ) -> Judgement:
     """Iterated noise against each control, and one step against the random basis, in both spaces.
 
-    Errors of several draws are stacked, ``(m, s, l)``, and the headline says how many there were.
+    Errors of several draws are stacked, ``(m, s, l)``, and the statement says how many there were.
     """
     first = dictionaries[0].name
     pairs = [(first, known.name) for known in dictionaries[1:]] + [(str(Role.ONCE), str(Role.ORTHONORMAL))]
@@ -65,8 +66,8 @@ def judgement(
         )
         for space in SPACES
     }
-    headline = probe_headline(conclusions, comparisons, Role.UNTRAINED in roles.values(), draws)
-    return Judgement(comparisons, conclusions, headline)
+    statement = probe_statement(conclusions, comparisons, Role.UNTRAINED in roles.values(), draws)
+    return Judgement(comparisons, conclusions, statement)
 
 
 def pooled(probes: Sequence[Probe]) -> Probe:
@@ -107,7 +108,7 @@ def pooled(probes: Sequence[Probe]) -> Probe:
         },
         comparisons=found.comparisons,
         conclusions=found.conclusions,
-        headline=found.headline,
+        statement=found.statement,
         cost=sum((probe.cost for probe in probes), NO_WORK),
         provenance={**one.provenance, "draws": len(probes)},
     )

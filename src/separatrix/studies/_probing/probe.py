@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from separatrix.cost import Cost
-from separatrix.data import ImageSet, load_images
+from separatrix.data import ImageSource, load_images, tensor_of
 from separatrix.data._encoding import encode_range
 from separatrix.data._images import shape_words
 from separatrix.errors import InputError
@@ -33,10 +32,10 @@ _EXAMPLES = 6  # coded latents kept for pictures
 def probe(
     field: LatentField,
     atoms: LimitSets | Orbits | Tensor | DataFreeDictionaries,
-    images: Any = None,
+    images: ImageSource | None = None,
     *,
     latents: Tensor | None = None,
-    reference: Any = None,
+    reference: ImageSource | None = None,
     sparsities: Sequence[int] | None = None,
     starts: Starts | Tensor | None = None,
     untrained: LimitSets | Orbits | Tensor | bool = True,
@@ -79,16 +78,17 @@ def probe(
     >>> found.conclusions["latent"].value
     'iterating adds something'
     """
-    if (images is None) == (latents is None):
+    given, are_latents = (latents, True) if images is None else (images, False)
+    if given is None or (latents is not None and not are_latents):
         raise InputError("Give images or latents to be coded, one of the two.")
-    data, pixels, title = _data(field, images, latents)
+    data, pixels, title = _data(field, given, are_latents)
     base = (
         atoms
         if isinstance(atoms, DataFreeDictionaries)
         else data_free_dictionaries(field, atoms, starts=starts, untrained=untrained, seed=seed)
     )
     schedule = _schedule(sparsities, field.latent_dim)
-    other, other_pixels = _reference(field, reference, latents is not None)
+    other, other_pixels = (None, None) if reference is None else _data(field, reference, are_latents)[:2]
     split = apart(data, pixels, other, other_pixels)
     signals = signals_of(field, split.latents, split.images)
     count = len(base.dictionaries[0])
@@ -115,7 +115,7 @@ def probe(
         examples=signals.latents[:_EXAMPLES],
         example_images=signals.targets[:_EXAMPLES].reshape(-1, *_decoded_shape(field)),
         conclusions=judged.conclusions,
-        headline=judged.headline,
+        statement=judged.statement,
         reasons=reasons_of(dictionaries, schedule),
         absent=(*base.absent, *split.absent),
         cost=base.cost + Cost(map=-(-half // 2)),
@@ -161,16 +161,17 @@ def _schedule(sparsities: Sequence[int] | None, dimension: int) -> tuple[int, ..
     return tuple(wanted)
 
 
-def _data(field: LatentField, images: Any, latents: Tensor | None) -> tuple[Tensor, Tensor | None, str]:
+def _data(field: LatentField, given: ImageSource, are_latents: bool) -> tuple[Tensor, Tensor | None, str]:
     """Latents, their images where there are some, and a name."""
-    if latents is not None:
+    if are_latents:
+        latents = tensor_of(given, "latents")
         if tuple(latents.shape[1:]) != field.latent_shape:
             raise InputError(
                 f"Latents of {field.name} have the shape {shape_words(field.latent_shape)}, not "
                 f"{shape_words(latents.shape[1:])}; for images leave latents= out."
             )
-        return latents.detach(), None, "latents"
-    found = images if isinstance(images, ImageSet) else load_images(images)
+        return latents, None, "latents"
+    found = load_images(given)
     encoded = encode_range(field, lambda a, b: found.pixels[a:b], 0, len(found))
     return encoded, found.pixels, str(found.provenance.get("source", "images"))
 
@@ -178,10 +179,3 @@ def _data(field: LatentField, images: Any, latents: Tensor | None) -> tuple[Tens
 def _decoded_shape(field: LatentField) -> tuple[int, ...]:
     zero = torch.zeros((1, *field.latent_shape), dtype=field.dtype, device=field.device)
     return tuple(field.decode(zero).shape[1:])
-
-
-def _reference(field: LatentField, reference: Any, are_latents: bool) -> tuple[Tensor | None, Tensor | None]:
-    if reference is None:
-        return None, None
-    latents, pixels, _ = _data(field, None if are_latents else reference, reference if are_latents else None)
-    return latents, pixels

@@ -16,6 +16,7 @@ from separatrix.studies._probing.coding import CodingErrors
 from separatrix.studies._probing.compare import DictionaryComparison, Space
 from separatrix.studies._probing.dictionary import Dictionary
 from separatrix.studies._probing.headline import Conclusion
+from separatrix.words import Statement
 
 
 @storable
@@ -35,7 +36,7 @@ class Probe:
         peak_latent, peak_image: ranges that PSNR refers to.
         examples: ``(m, d)`` the first few coded latents, and ``example_images`` ``(m, …)`` what they should decode to.
         conclusions: per space, what the controls allow one to say.
-        headline: the conclusion in words, with its numbers.
+        statement: both together, with their numbers; its code is a `Conclusion`.
         reasons: sentences on why, from the geometry of the dictionaries and the counts.
         absent: controls that could not be made, and why.
         cost: map evaluations; one encoding or decoding counts as half.
@@ -55,7 +56,7 @@ class Probe:
     examples: Tensor
     example_images: Tensor
     conclusions: Mapping[Space, Conclusion]
-    headline: str
+    statement: Statement
     reasons: tuple[str, ...]
     absent: tuple[str, ...] = ()
     cost: Cost = NO_WORK

@@ -21,7 +21,8 @@ def probe_summary(found: Probe) -> dict[str, Any]:
     """Curves, comparisons, geometry and sentences. Infinite and undefined numbers are still floats in it."""
     return {
         "name": found.name,
-        "headline": found.headline,
+        "headline": str(found.statement),
+        "code": found.statement.slug,
         "findings": {space: str(found.conclusions[space]) for space in SPACES},
         "reasons": list(found.reasons),
         "absent": list(found.absent),
