@@ -259,7 +259,7 @@ def test_every_source_of_starts_is_in_the_record_on_the_page_and_in_the_terminal
     assert f"{found['chamfer']['euclidean']:.3g} spreads" in section
     varied = _section(page, "How varied the attractors are")
     for found_of in found["variety"].values():
-        assert f"<td>{found_of['components']}</td><td>{found_of['entropy_rank']:.1f}</td>" in varied
+        assert f"<td>{found_of['components']}</td><td>{found_of['effective_rank']:.1f}</td>" in varied
     assert len(load_result(tmp_path / "run" / "held_out").labels) == 12
     lines = audited("memory", *DATA, "--out", "again").stdout.splitlines()
     (row,) = [line.split() for line in lines if line.split()[:2] == ["held-out", "images"] and "%" in line]
