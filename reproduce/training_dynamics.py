@@ -26,21 +26,23 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import separatrix as sx
+from separatrix.data import load_images
 from separatrix.errors import ConvergenceWarning
 from separatrix.limitsets import triviality
 from separatrix.models import ConvAutoencoder, train_autoencoder
 from separatrix.numerics import auroc, most_similar
 from separatrix.orbits import MeanDistance
 from separatrix.plots import training_frames
-from separatrix.report._film_page import write_film
-from separatrix.studies import Camera, footage_of_training
-from separatrix.studies._footage import moments
+from separatrix.report import write_report
+from separatrix.report._film_page import film_page
+from separatrix.runs._checkpoints import Camera, copies_in_training, moments, split
 
 K = 128
 TRAIN, HELD_OUT, STARTS = 1500, 500, 120
 EPOCHS, MOMENTS, BATCH = 40, 9, 32
 EARLY = 10  # epochs within which "first" is looked for
 FILM_EPOCHS, FILM_FRAMES = 24, 8
+SHOWN, MEASURED = 300, 1000  # images drawn as dots, and images on which errors are measured
 RULES = sx.Protocol(max_steps=3000)
 MAX_SHARE = 0.1
 SEEN = ("attractors", "converged", "starts", "max_steps", "settled", "speed", "contraction", "seconds")
@@ -156,10 +158,10 @@ def error(field: sx.LatentField, x: Tensor) -> float:
 
 def film(train: Tensor, seed: int, device: torch.device) -> tuple[sx.studies.TrainingFilm, str]:
     """The film of one training with k = 2."""
-    footage = footage_of_training(
-        train,
-        epochs=FILM_EPOCHS,
-        frames=FILM_FRAMES,
+    seen, unseen = split(load_images(train), seed)
+    copies = copies_in_training(
+        seen.pixels,
+        moments(FILM_EPOCHS, FILM_FRAMES),
         channels=8,
         batch_size=BATCH,
         seed=seed,
@@ -167,9 +169,13 @@ def film(train: Tensor, seed: int, device: torch.device) -> tuple[sx.studies.Tra
         device=device,
     )
     made = sx.training_film(
-        footage.fields, footage.shown, parameters=footage.parameters, errors=footage.errors, resolution=32
+        [each.field(f"epoch {epoch}") for epoch, each in copies.items()],
+        unseen.pixels[:SHOWN],
+        parameters=list(copies),
+        errors={"training images": seen.pixels[:MEASURED], "unseen images": unseen.pixels[:MEASURED]},
+        resolution=32,
     )
-    return made, footage.words
+    return made, f"A convolutional autoencoder with two latent numbers, trained on {len(seen):,} images, seed {seed}."
 
 
 def claims(runs: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
@@ -366,7 +372,8 @@ def measured(train: Tensor, held: Tensor, options: argparse.Namespace) -> dict[s
         if seed == 0:
             training_frames(made).savefig(options.out / f"training_film_{options.data}.png", dpi=110)
             if options.film:
-                write_film(options.film, made, title=f"How attractors form: {options.data}", subtitle=words)
+                page = film_page(made, title=f"How attractors form: {options.data}", subtitle=words)
+                write_report(options.film, page)
     figure(runs, options.data).savefig(options.out / f"training_dynamics_{options.data}.png", dpi=110)
     return {
         "data": options.data,

@@ -47,7 +47,7 @@ def program(limits, tmp_path, monkeypatch):
     """The program, whose every search is the one above."""
     np.save(tmp_path / "images.npy", every_fate.images())
     monkeypatch.chdir(tmp_path)
-    for place in ("runs._attractors", "runs._data_free", "runs._probe_run", "studies._memorization.audit"):
+    for place in ("runs._attractors", "runs._data_free", "runs._probe", "studies._memorization.audit"):
         monkeypatch.setattr(f"separatrix.{place}.find_attractors", lambda *_, **__: limits)
 
     def run(*arguments: str) -> str:
@@ -80,6 +80,7 @@ def test_terminal_json_summary_and_report(program):
 def test_probe(program):
     assert FATES.words in program("probe", MODEL, "--noise", "28", "--out", "first")
     document = json.loads(program("probe", MODEL, "--noise", "28", "--out", "second", "--json"))
+    assert FATES.sentence in " ".join(Path("first/report.html").read_text(encoding="utf-8").split())
     assert document["fates"] == FATES.to_dict()
     assert f"Of the starts {ELSEWHERE}" in " ".join(document["appearance"]["cannot"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import torch
 from safetensors.torch import save_file
 
@@ -17,10 +19,17 @@ def test_a_model_and_itself(program, tmp_path):
     assert answer.json["rerun"] == 1.0
     assert [pair["similarity"] for pair in answer.json["pairs"]] == [1.0] * 4
     assert answer.json["views"]["latent"]["matched"] == 4
-    assert isinstance(sx.load_result(tmp_path / "found"), sx.studies.Comparison)
+    assert isinstance(sx.load_result(tmp_path / "found" / "comparison"), sx.studies.Comparison)
+    assert isinstance(sx.load_result(tmp_path / "found" / "rerun"), sx.LimitSets)
+    written = json.loads((tmp_path / "found" / "summary.json").read_text(encoding="utf-8"))
+    assert {key: answer.json[key] for key in written} == written
+    page = (tmp_path / "found" / "report.html").read_text(encoding="utf-8")
+    assert "<strong>The basins agree</strong>" in page
+    assert all(f"<li>{sentence}</li>" in page or sentence in page for sentence in answer.json["sentences"])
+    assert (tmp_path / "found" / "overlap.png").is_file()
     words = program("diff", "toy.py:wells", "toy.py:wells", "--noise", "80", "--no-rerun")
     assert "adjusted mutual information 1.000" in " ".join(words.stdout.split())
-    assert words.stdout.splitlines()[-1] == "ami 1.000, ceiling –"
+    assert words.stdout.splitlines()[-2:] == ["runs/diff-toy-wells-toy-wells-1/report.html", "ami 1.000, ceiling –"]
 
 
 def test_saved_models_weights_and_reseeded_runs(program, digits, tmp_path):
@@ -44,6 +53,7 @@ def test_saved_models_weights_and_reseeded_runs(program, digits, tmp_path):
     assert (seeds.json["a"], seeds.json["b"]) == ("x.safetensors", "y.safetensors")
     assert len(seeds.json["reseeded"]) == 1
     assert seeds.json["reseeded"][0] == seeds.json["ami"]
+    assert seeds.json["folder"] == "runs/diff-x-y-1"
 
 
 def test_mistakes_and_nothing_found(program, digits):

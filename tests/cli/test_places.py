@@ -22,7 +22,6 @@ COMMANDS = {
     "demo": ("demo", "--quick", "--out"),
     "diff": ("diff", "toy.py:small", "toy.py:small", "--data", "photos", "--out"),
     "ood fit": ("ood", "fit", "toy.py:small", "--data", "photos", "--out"),
-    "film, kept": ("film", "--epochs", "1", "--keep"),
     "film": ("film", "--epochs", "1", "--out"),
     "train-decoder": ("train-decoder", "nowhere", "--data", "photos", "--out"),
     "ood score": ("ood", "score", "detector", "toy.py:small", "photos", "--out"),
@@ -31,7 +30,7 @@ COMMANDS = {
 }
 """Commands up to the place they write to."""
 
-NAMES = {"film": "x.html", "train-decoder": "x.safetensors", "ood score": "x.csv", "ood export": "x.onnx"}
+NAMES = {"train-decoder": "x.safetensors", "ood score": "x.csv", "ood export": "x.onnx"}
 FOLDERS = [name for name in COMMANDS if name not in NAMES and name != "ood monitor"]
 
 
@@ -47,11 +46,11 @@ def place(program, tmp_path, monkeypatch):
         "separatrix.runs._attractors.find_attractors",
         "separatrix.runs._audit.audit_memorization",
         "separatrix.runs._data_free.find_attractors",
-        "separatrix.runs._probe_run.find_attractors",
+        "separatrix.runs._probe.find_attractors",
         "separatrix.runs._demo.train_autoencoder",
         "separatrix.studies._comparison.compare",
         "separatrix.ood._fitting.fit_detector",
-        "separatrix.studies._footage.footage_of_training",
+        "separatrix.runs._film.copies_in_training",
         "separatrix.models._decoder_training.train_decoder",
         "separatrix.ood._score_run.stream_scores",
         "separatrix.ood._onnx_detector.export_onnx",
@@ -135,8 +134,6 @@ def test_data_are_not_replaced_by_a_file(program, place, command):
     np.save(place / "photos.npy", np.random.default_rng(0).integers(0, 256, (12, 4, 4), dtype=np.uint8))
     os.rename(place / "photos.npy", place / target(command)) if command != "train-decoder" else None
     arguments = [target(command) if word == "photos" else word for word in COMMANDS[command]]
-    if command == "film":
-        arguments[1:1] = ["--data", target(command)]
     if command == "ood export":
         arguments[-1:-1] = ["--examples", target(command)]
     before = everything(place)
@@ -151,7 +148,7 @@ def test_data_are_not_replaced_by_a_file(program, place, command):
 def test_numbered_runs_pass_over_what_others_are_writing(program, place, command, monkeypatch):
     """The second of two runs gets another number, at its beginning."""
     taken = []
-    for work in ("_attractors.find_attractors", "_audit.audit_memorization", "_probe_run.find_attractors"):
+    for work in ("_attractors.find_attractors", "_audit.audit_memorization", "_probe.find_attractors"):
         monkeypatch.setattr(
             f"separatrix.runs.{work}", lambda *_, **__: taken.append(sorted(os.listdir("runs"))) or _second(program)
         )

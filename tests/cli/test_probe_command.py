@@ -11,7 +11,7 @@ import pytest
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.limitsets import LimitSets
 from separatrix.orbits import Orbits
-from separatrix.runs._probe_run import default_starts
+from separatrix.runs._probe import default_starts
 from separatrix.storage import load_result
 
 
@@ -27,7 +27,7 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
             return 1.0
 
     for name in ("contact_sheet", "probe_atoms", "probe_curves", "probe_reconstructions"):
-        monkeypatch.setattr(f"separatrix.runs._probe_run.{name}", lambda *_: Nothing())
+        monkeypatch.setattr(f"separatrix.report._probe.{name}", lambda *_: Nothing())
 
 
 def test_the_whole_way_with_images(program, digits, tmp_path):
@@ -45,6 +45,12 @@ def test_the_whole_way_with_images(program, digits, tmp_path):
     assert found["probe"]["headline"].startswith("No effect")
     folder = tmp_path / "here"
     assert isinstance(load_result(folder / "limits"), LimitSets)
+    assert load_result(folder / "probe").headline == found["probe"]["headline"]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert found["report"] == "here/report.html"
+    assert page.count("data:image/png") == 4
+    assert all(f'<td class="words">{name}</td>' in page for name in names)
+    assert found["appearance"]["cannot"][0] in " ".join(page.split())
     written = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert {key: found[key] for key in written} == written
     pictures = {path.name for path in folder.glob("*.png")}
@@ -59,11 +65,14 @@ class TestOutput:
         assert "decoded attractors look like images" in answer.stdout
         assert "Nothing is said about memorization" in answer.stdout
         assert "random orthonormal basis" not in answer.stdout
-        assert answer.stdout.splitlines()[-1] == "runs/toy-small-1"
+        assert answer.stdout.splitlines()[-1] == "runs/toy-small-1/report.html"
         assert {path.name for path in (tmp_path / "runs/toy-small-1").iterdir()} == {
             "manifest.json",
             "summary.json",
+            "report.html",
             "limits",
+            "appearance",
+            "answers-model",
             "contact_sheet.png",
         }
 
@@ -109,8 +118,10 @@ class TestOutput:
 
     def test_only_an_earlier_probe_is_replaced(self, program, tmp_path):
         assert program("probe", "toy.py:small", "--noise", "8", "--out", "here").code == 0
-        again = program("probe", "toy.py:small", "--noise", "8", "--out", "here")
+        again = program("probe", "toy.py:small", "--noise", "9", "--out", "here")
         assert (again.code, "--overwrite" in again.sentence) == (ExitCode.BAD_INPUT, True)
+        assert "it differs in options.starts.last" in again.sentence
+        assert program("probe", "toy.py:small", "--noise", "8", "--out", "here").code == 0, "it is there already"
         assert program("probe", "toy.py:small", "--noise", "9", "--out", "here", "--overwrite").code == 0
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine/thesis.txt").write_text("x")

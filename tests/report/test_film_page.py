@@ -15,8 +15,11 @@ from separatrix import LatentField, training_film
 from separatrix.errors import FileError
 from separatrix.models import ConvAutoencoder
 from separatrix.protocol import Protocol
-from separatrix.report._film_page import film_data, write_film
+from separatrix.report import Page, Picture, write_report
+from separatrix.report._film_page import film_data, film_page, frame_rows
+from separatrix.report._write import rendered
 from separatrix.studies._training_film import Story
+from separatrix.words import Statement
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +44,8 @@ class Outside(HTMLParser):
 
 
 def test_nothing_comes_from_elsewhere_and_no_text_is_markup(film, tmp_path):
-    page = write_film(
-        tmp_path / "film.html", film, title="<b>hostile</b>", subtitle="</script><script>alert(1)</script>"
-    )
+    hostile = film_page(film, title="<b>hostile</b>", subtitle="</script><script>alert(1)</script>")
+    page = write_report(tmp_path / "film.html", hostile)
     text = page.read_text(encoding="utf-8")
     parser = Outside()
     parser.feed(text)
@@ -56,8 +58,8 @@ def test_nothing_comes_from_elsewhere_and_no_text_is_markup(film, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["film.html"]
 
 
-def test_the_page_holds_the_film(film, tmp_path):
-    text = write_film(tmp_path / "film.html", film).read_text(encoding="utf-8")
+def test_the_page_holds_the_film(film):
+    text = rendered(film_page(film))
     data = json.loads(re.search(r"const film = (\{.*\});\n", text)[1])
     assert data == json.loads(json.dumps(film_data(film)))
     assert [frame["value"] for frame in data["frames"]] == [0, 7]
@@ -80,6 +82,23 @@ def test_the_summary_counts_and_warns(film):
     )
 
 
+def test_every_frame_has_a_row_and_print_has_stills(film):
+    assert [(row["step"], row["sets"], row["trivial"]) for row in frame_rows(film)] == [(0, 1, True), (7, 4, False)]
+    still = Picture(b"png", "Two frames.", "", 10)
+    text = rendered(film_page(film, still=still, left_out=["step3.pt: it is damaged"]))
+    assert re.search(r"<td>7</td><td>4</td><td>0 %</td><td>[\d.]+</td><td class=\"words\">B split from A, C", text)
+    assert 'alt="Two frames."' in text
+    assert "<li>step3.pt: it is damaged</li>" in text
+    assert "Two frames" not in rendered(film_page(film))
+
+
+def test_no_script_runs_on_other_pages():
+    text = rendered(Page("Other", Statement("", "", Story.STAYS), ()))
+    assert "default-src 'none'" in text
+    assert "script-src" not in text
+    assert "<script" not in text
+
+
 def test_sets_that_decode_to_images_have_pictures():
     torch.manual_seed(0)
     field = ConvAutoencoder((1, 8, 8), 2, base_channels=2).field()
@@ -89,7 +108,7 @@ def test_sets_that_decode_to_images_have_pictures():
 
 def test_a_page_that_cannot_be_written_is_one_sentence(film, tmp_path):
     with pytest.raises(FileError, match="cannot be written"):
-        write_film(tmp_path / "no" / "film.html", film)
+        write_report(tmp_path / "no" / "film.html", film_page(film))
 
 
 def test_a_set_that_a_frame_could_not_follow_is_out_of_sight_and_not_dead():

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 import torch
 
 import separatrix as sx
 from separatrix import LatentField, training_film
-from separatrix.errors import FileError, InputError
-from separatrix.models import ConvAutoencoder, save_model
+from separatrix.errors import InputError
 from separatrix.plots import training_frames
-from separatrix.studies._footage import Camera, footage_of_checkpoints, footage_of_training, moments
 
 
 def wells(first, second=0.4):
@@ -94,66 +90,6 @@ def test_mistakes_are_sentences(film):
         (lambda: training_film([wells(1.5)], data, classes=torch.zeros(2)), "3 images and 2 classes"),
         (lambda: training_film([wells(1.5)], data, resolution=1), "resolution must be"),
         (lambda: training_frames(film, frames=0), "frames must be"),
-        (lambda: footage_of_training(frames=1), "at least 2 frames"),
     ):
         with pytest.raises(InputError, match=words):
             call()
-
-
-@pytest.mark.parametrize(
-    ("epochs", "frames"), [(60, 24), (60, 12), (5, 24), (10, 2), (1, 2), (1, 9), (500, 30), (2, 3)]
-)
-def test_moments_begin_dense_and_keep_to_their_number(epochs, frames):
-    chosen = moments(epochs, frames)
-    assert chosen[0] == 0
-    assert chosen[-1] == epochs
-    assert list(chosen) == sorted(set(chosen))
-    assert 2 <= len(chosen) <= frames
-    gaps = [b - a for a, b in pairwise(chosen[:-1])]
-    assert all(later >= earlier - 1 for earlier, later in pairwise(gaps))
-
-
-def test_footage_of_a_training_is_that_training():
-    images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    footage = footage_of_training(images, epochs=3, frames=4, channels=2, batch_size=10, seed=4)
-    assert footage.parameters == (0.0, 1.0, 2.0, 3.0)
-    assert len({each.fingerprint for each in footage.fields}) == 4
-    shorter = footage_of_training(images, epochs=3, frames=2, channels=2, batch_size=10, seed=4)
-    assert shorter.fields[0].fingerprint == footage.fields[0].fingerprint
-    assert shorter.fields[1].fingerprint == footage.fields[3].fingerprint
-    held = {name: len(part) for name, part in footage.errors.items()}
-    assert held == {"training images": 32, "unseen images": 8}
-
-
-def test_checkpoints_come_in_the_order_of_their_numbers(tmp_path):
-    torch.manual_seed(0)
-    models = [ConvAutoencoder((1, 8, 8), 2, base_channels=2) for _ in range(3)]
-    for number, model in zip((10, 9, 100), models, strict=True):
-        save_model(model, tmp_path / f"epoch-{number}.safetensors")
-    (tmp_path / "notes.txt").touch()
-    footage = footage_of_checkpoints(tmp_path, torch.rand(5, 1, 8, 8))
-    assert footage.parameters == (9.0, 10.0, 100.0)
-    assert footage.unit == "epoch"
-    assert [each.fingerprint for each in footage.fields] == [models[i].field().fingerprint for i in (1, 0, 2)]
-    assert footage_of_checkpoints(tmp_path, torch.rand(5, 1, 8, 8), limit=2).parameters == (9.0, 100.0)
-    (tmp_path / "epoch-50.safetensors").write_bytes(b"half of a file")
-    with torch.no_grad():
-        for weight in models[0].encoder.parameters():
-            weight.fill_(1e30)  # finite, and the latents are not
-    save_model(models[0], tmp_path / "epoch-60.safetensors")
-    beside = footage_of_checkpoints(tmp_path, torch.rand(5, 1, 8, 8))
-    assert beside.parameters == footage.parameters, "the damaged ones are left out"
-    assert set(beside.left_out) == {"epoch-50.safetensors", "epoch-60.safetensors"}
-    assert "NaN" in beside.left_out["epoch-60.safetensors"]
-    assert "2 more left out" in beside.words
-    with pytest.raises(FileError, match="holds no checkpoints"):
-        footage_of_checkpoints(tmp_path / "nowhere", torch.rand(5, 1, 8, 8))
-
-
-def test_a_camera_sees_ends_of_epochs_only():
-    model = ConvAutoencoder((1, 8, 8), 2, base_channels=2)
-    camera = Camera(model, (0, 2), steps=3)
-    for step in range(9):
-        camera.see(step)
-    assert list(camera.copies) == [0, 2]
-    assert camera.copies[0] is not model

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
@@ -12,7 +10,6 @@ from rich.text import Text
 
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import (
-    OUTPUT_PANEL,
     STARTS,
     STARTS_PANEL,
     AllowCode,
@@ -20,8 +17,10 @@ from separatrix.cli._options import (
     Device,
     Json,
     LatentShape,
+    NoFigures,
     Overwrite,
     Quiet,
+    RunFolder,
     Scale,
     Seed,
     Set,
@@ -29,17 +28,15 @@ from separatrix.cli._options import (
     Traceback,
 )
 from separatrix.cli._parsing import parsed_settings, parsed_shape, parsed_size, usage_error
-from separatrix.cli._place import reserved
-from separatrix.cli._tables import heading, labelled, number, table
+from separatrix.cli._place import name_of_run, reserved_run
+from separatrix.cli._tables import heading, labelled, number, page_table
 from separatrix.cli._terminal import Terminal
-from separatrix.words import percent
 
 if TYPE_CHECKING:
     from separatrix.field import LatentField
     from separatrix.studies._comparison import Comparison
 
 _MODELS, _CEILING = "The models", "What to expect of two equal models"
-_MOST_ROWS = 30
 
 
 def diff(
@@ -85,11 +82,9 @@ def diff(
     ] = 0.25,
     max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, metavar="N", help="Budget per orbit.")] = None,
     seed: Seed = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help="Save the comparison there, for sx.load_result.", rich_help_panel=OUTPUT_PANEL),
-    ] = None,
+    out: RunFolder = None,
     overwrite: Overwrite = False,
+    no_figures: NoFigures = False,
     _json: Json = False,
     _quiet: Quiet = False,
     _traceback: Traceback = False,
@@ -111,6 +106,9 @@ def diff(
     Agreement is adjusted for chance: 1 is the same partition of the images, 0
     what shuffled labels give. Read it beside its ceiling: equal models do not
     reach 1 if A does not agree with itself or with its own recipe.
+
+    Writes a folder with report.html, summary.json, every search, and the
+    comparison: sx.load_result("DIR/comparison").
     """
     terminal: Terminal = ctx.obj
     shape, pixels = parsed_shape(ctx, latent_shape), parsed_size(ctx, size)
@@ -125,89 +123,56 @@ def diff(
         raise usage_error(ctx, "--scale", "there are no images; give --data.")
     if not threshold > 0:
         raise usage_error(ctx, "--threshold", f"it must be positive, not {threshold:g}.")
-    if out is not None and out.exists() and not overwrite:
-        raise usage_error(ctx, "--out", f"{out} exists; give another name, or --overwrite.")
 
     from separatrix import starts as starting
     from separatrix.data import load_images
     from separatrix.models import load
     from separatrix.protocol import Protocol
-    from separatrix.storage import RESULT, save_result
-    from separatrix.studies._comparison import compare
+    from separatrix.runs import diff as run_diff
 
     def loaded(spec: str, weights: str | None) -> LatentField:
         return load(spec, weights=weights, latent_shape=shape, options=options, allow_code=allow_code, device=device)
 
     reads = (a, b, weights_a, weights_b, data, *(reseeded or ()))
-    place = None if out is None else reserved(ctx, out, kind=RESULT, overwrite=overwrite, reads=reads)
+    names = (weights_a or a, weights_b or b)
+    name = f"diff-{'-'.join(map(name_of_run, names))}"
+    place = reserved_run(ctx, out, name, recipe="diff", overwrite=overwrite, reads=reads)
     first, second = loaded(a, weights_a), loaded(b, weights_b)
     others = [loaded(a, each) if weights_a is not None else loaded(each, None) for each in reseeded or ()]
     if data is not None:
         source = starting.encoded(load_images(data, limit=starts, size=pixels, scale=scale))
     else:
         source = starting.gaussian(noise or starts, seed=seed)
-    names = [weights_a or a, weights_b or b]
     terminal.show(labelled((("A", names[0]), ("B", names[1]), ("starts", source.describe()))))
-    found = compare(
+    found = run_diff(
         first,
         second,
         source,
+        names=names,
         reseeded=others,
         rerun=rerun,
         threshold=threshold,
         protocol=None if max_steps is None else Protocol(max_steps=max_steps),
+        out=place,
+        overwrite=overwrite,
         seed=seed,
+        figures=not no_figures,
         progress=terminal.progress,
     )
-    if place is not None:
-        save_result(found, place)
-    record = found.to_dict()
-    terminal.show(*_views(record), *_pairs(record), *_sentences(found))
-    terminal.line(_last_line(record))
-    nothing = not (len(found.limits_a) and len(found.limits_b))
+    terminal.show(*_tables(found.comparison), Text(""), *map(Text, found.comparison.sentences), Text(""))
+    nothing = not (found.summary["attractors_a"] and found.summary["attractors_b"])
     code = ExitCode.NOTHING_FOUND if nothing else ExitCode.OK
-    terminal.document({"a": names[0], "b": names[1], **record, "exit_code": int(code)})
+    ami, ceiling = (number(found.summary[key], ".3f") for key in ("ami", "ceiling"))
+    terminal.run(found, code, last=f"ami {ami}, ceiling {ceiling}")
     return code
 
 
-def _views(record: Mapping[str, Any]) -> list[RenderableType]:
-    heads = ("attractors compared", "matched", "distance", "random data", "p", "fit r²")
-    rows = [
-        (
-            name,
-            f"{view['matched']} of {record['attractors_a']}",
-            number(view["mean_distance"], ".3f"),
-            number(view["null_mean"], ".3f"),
-            number(view["p_value"], ".3f"),
-            number(view["fit"], ".3f"),
-        )
-        for name, view in record["views"].items()
-    ]
-    return [heading("Attractors in shared spaces (distances in spreads of the anchors)"), table(heads, rows)]
+def _tables(found: Comparison) -> list[RenderableType]:
+    from separatrix.report._difference import pair_table, view_table
 
-
-def _pairs(record: Mapping[str, Any]) -> list[RenderableType]:
-    """The attractors of A, most visited first, and where their starts go in B."""
-    rows: list[Sequence[str]] = [
-        (
-            str(index),
-            percent(pair["share"]),
-            "–" if pair["partner"] is None else str(pair["partner"]),
-            number(pair["similarity"], ".2f"),
-        )
-        for index, pair in enumerate(record["pairs"][:_MOST_ROWS])
-    ]
-    if not rows:
-        return []
+    counts = f"{len(found.limits_a)} attractors of A, {len(found.limits_b)} of B"
     return [
-        heading(f"{record['attractors_a']} attractors of A, {record['attractors_b']} of B"),
-        table(("A", "share of starts", "B", "overlap of basins"), rows, words=()),
+        heading("Attractors in shared spaces (distances in spreads of the anchors)"),
+        page_table(view_table(found)),
+        *((heading(counts), page_table(pair_table(found))) if len(found) else ()),
     ]
-
-
-def _sentences(found: Comparison) -> list[RenderableType]:
-    return [Text(""), *(Text(sentence) for sentence in found.sentences), Text("")]
-
-
-def _last_line(record: Mapping[str, Any]) -> str:
-    return f"ami {number(record['ami'], '.3f')}, ceiling {number(record['ceiling'], '.3f')}"

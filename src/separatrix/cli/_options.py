@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -87,6 +88,11 @@ Quiet = Annotated[
 Traceback = Annotated[
     bool, typer.Option("--traceback", help="After an error, also show where it happened.", rich_help_panel=_OUTPUT)
 ]
+RunFolder = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", rich_help_panel=_OUTPUT,
+                 help="The folder to write; by default runs/NAME-1, or the next free number."),
+]  # fmt: skip
 Overwrite = Annotated[
     bool,
     typer.Option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,25 +10,25 @@ from rich.text import Text
 from separatrix.cli._chosen_model import ChosenModel, takes_model
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import (
-    OUTPUT_PANEL,
     STARTS_PANEL,
     BatchSize,
     Json,
     NoFigures,
     Overwrite,
     Quiet,
+    RunFolder,
     Scale,
     Seed,
     Size,
     Traceback,
 )
 from separatrix.cli._parsing import parsed_size, usage_error
-from separatrix.cli._place import reserved_run
-from separatrix.cli._tables import duration, heading, labelled, number, table
+from separatrix.cli._place import name_of_run, reserved_run
+from separatrix.cli._tables import duration, heading, labelled, page_table
 from separatrix.cli._terminal import Terminal
 
 if TYPE_CHECKING:
-    from separatrix.runs._probe_run import ProbeRun
+    from separatrix.runs import ProbeRun
     from separatrix.studies._probing import Probe
 
 _IMAGES, _SUSPECTS = "What the dictionary has to code", "What the model may have been trained on"
@@ -86,11 +85,7 @@ def probe(
     ] = None,
     batch_size: BatchSize = None,
     seed: Seed = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", rich_help_panel=OUTPUT_PANEL,
-                     help="The folder to write; by default runs/NAME-1, or the next free number."),
-    ] = None,
+    out: RunFolder = None,
     overwrite: Overwrite = False,
     no_figures: NoFigures = False,
     _json: Json = False,
@@ -99,8 +94,9 @@ def probe(
 ) -> ExitCode:  # fmt: skip
     """What is stored in the weights? Noise is iterated, and where it ends is decoded and looked at. No data needed.
 
-    Writes a contact sheet of the decoded attractors, says which look like images
-    (and that decoded noise may do so too), and what cannot be concluded.
+    Writes a folder with report.html, summary.json and what was found: a contact
+    sheet of the decoded attractors, which of them look like images (decoded noise
+    may do so too), and what cannot be concluded.
 
     [bold]separatrix probe my_model.py:load[/bold]
 
@@ -136,9 +132,10 @@ def probe(
 
     from separatrix.data import load_images
     from separatrix.protocol import Protocol
-    from separatrix.runs._probe_run import KIND, run_probe
+    from separatrix.runs import probe as run_probe
 
-    place = reserved_run(ctx, out, model, kind=KIND, overwrite=overwrite, reads=(images, reference, suspects, held_out))
+    reads = (*model.reads, images, reference, suspects, held_out)
+    place = reserved_run(ctx, out, name_of_run(model.spec), recipe="probe", overwrite=overwrite, reads=reads)
     field = model.load()
     known = {
         name: None if source is None else load_images(source, limit=most, size=pixels, scale=scale)
@@ -168,8 +165,7 @@ def probe(
     )
     code = ExitCode.OK if found.reached or steps is not None else ExitCode.NOTHING_FOUND
     _show(terminal, found)
-    terminal.line(str(found.folder))
-    terminal.document({**found.summary, "folder": str(found.folder), "seconds": found.seconds, "exit_code": int(code)})
+    terminal.run(found, code)
     return code
 
 
@@ -198,22 +194,11 @@ def _show(terminal: Terminal, found: ProbeRun) -> None:
 
 
 def _show_probe(terminal: Terminal, found: Probe) -> None:
-    levels = sorted({0, len(found.sparsities) // 2, len(found.sparsities) - 1})
-    heads = ["dictionary", "distinct", "eff. rank"]
-    heads += [f"{space}, {found.sparsities[level]}" for space in ("latent", "image") for level in levels]
-    rows = [
-        [
-            known.name,
-            f"{known.geometry.distinct:,}",
-            number(known.geometry.effective_rank, ".1f"),
-            *(number(float(found.relative(known.name)[level]), ".3f") for level in levels),
-            *(number(float(found.mse(known.name, "image")[level]), ".4f") for level in levels),
-        ]
-        for known in found.dictionaries
-    ]
+    from separatrix.report._probe import dictionary_table
+
     terminal.show(
         heading(f"{len(found):,} images coded with few atoms: share of the latent not coded, MSE of the image"),
-        table(heads, rows),
+        page_table(dictionary_table(found)),
         *(Text(reason, style="dim") for reason in (*found.reasons, *found.absent)),
         Text(f"\n{found.statement}", style="bold"),
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from separatrix.cli._words import in_command_line_words
+
+if TYPE_CHECKING:
+    from separatrix.report._page import Table as PageTable
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str | Text]], *, words: Sequence[int] = (0,)) -> Table:
@@ -26,6 +30,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str | Text]], *, words: 
     for row in rows:
         drawn.add_row(*(Text(in_command_line_words(cell)) if isinstance(cell, str) else cell for cell in row))
     return drawn
+
+
+def page_table(known: PageTable) -> Table:
+    """A table of a report, in the terminal."""
+    return table(known.heads, [[cell.text for cell in row] for row in known.rows], words=sorted(known.words))
 
 
 def heading(words: str) -> Text:

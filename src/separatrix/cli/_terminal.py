@@ -20,6 +20,8 @@ from separatrix.cli._words import in_command_line_words
 from separatrix.errors import SeparatrixWarning
 
 if TYPE_CHECKING:
+    from separatrix.cli._exit_codes import ExitCode
+    from separatrix.runs._views import Ended
     from separatrix.work import Progress
 
 _WIDTH_WITHOUT_A_TERMINAL = 120  # columns; nobody is there to widen a window
@@ -72,6 +74,16 @@ class Terminal:
         if self.json:
             text = json.dumps({**record, "warnings": self.warnings}, ensure_ascii=False, allow_nan=False, indent=2)
             print(text, file=self.stdout)
+
+    def run(self, found: Ended, code: ExitCode, last: str | None = None) -> None:
+        """Where a run is: its page as the last line, or ``last`` after it; and the document of all its numbers."""
+        if last is None:
+            self.line(str(found.report))
+        else:
+            self.show(Text(str(found.report)))
+            self.line(last)
+        places = {"folder": str(found.folder), "report": str(found.report)}
+        self.document({**found.summary, **places, "seconds": found.seconds, "exit_code": int(code)})
 
     def keep(self, record: Mapping[str, Any]) -> None:
         """What was found before a failure, to be part of its document: there is only one on stdout."""

@@ -23,6 +23,7 @@ from separatrix.models._registry import Family, LoadRequest
 from separatrix.models._weights import fill, read_safetensors, unusable_weight
 
 _SUFFIX = ".safetensors"
+_LENGTH = 8  # bytes that say how long the header is
 B = TypeVar("B")
 # A file names its factory, and files come from strangers: these are the only names that are followed.
 _FACTORIES: dict[str, type[ReferenceAutoencoder]] = {
@@ -67,8 +68,17 @@ def save_model(model: ReferenceAutoencoder, path: str | os.PathLike[str]) -> Pat
         "config": json.dumps(model.config),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_atomically(path, safetensors.torch.save(tensors, metadata=header))
+    write_atomically(path, _in_order(safetensors.torch.save(tensors, metadata=header)))
     return path
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its metadata sorted: safetensors writes them in another order every time."""
+    end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
+    record = json.loads(content[_LENGTH:end])
+    record["__metadata__"] = dict(sorted(record["__metadata__"].items()))
+    header = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode().ljust(end - _LENGTH)
+    return len(header).to_bytes(_LENGTH, "little") + header + content[end:]
 
 
 def load_model(path: str | os.PathLike[str]) -> ReferenceAutoencoder:

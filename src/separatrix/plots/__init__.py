@@ -1,6 +1,7 @@
 """Figures from results. Every function returns a matplotlib `Figure` of its own and leaves pyplot alone."""
 
 from separatrix.plots._basin_map import basin_map
+from separatrix.plots._basin_overlap import basin_overlap
 from separatrix.plots._basin_shares import basin_shares
 from separatrix.plots._contact_sheet import contact_sheet
 from separatrix.plots._contraction_map import contraction_map
@@ -20,6 +21,7 @@ __all__ = [
     "Plane",
     "attractor_gallery",
     "basin_map",
+    "basin_overlap",
     "basin_shares",
     "contact_sheet",
     "contraction_map",

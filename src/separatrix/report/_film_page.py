@@ -1,67 +1,128 @@
-"""A training film as one HTML file: a slider over the frames, a little script inside, and nothing from elsewhere."""
+"""The page of a training film: a slider over the frames, a little script inside, and nothing from elsewhere."""
 
 from __future__ import annotations
 
 import base64
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from separatrix.models._checkpoint import write_atomically
 from separatrix.plots._naming import letters
 from separatrix.plots._pictures import are_pictures, to_rgb, value_range
 from separatrix.plots._style import UNRESOLVED, colour
-from separatrix.plots._training_frames import depth, training_frames
-from separatrix.report._page import Picture, Tile
-from separatrix.report._write import environment, page_style
+from separatrix.plots._training_frames import depth
+from separatrix.report._chapter import versions_section
+from separatrix.report._page import (
+    Bullets,
+    Cell,
+    Page,
+    Picture,
+    Player,
+    Prose,
+    Section,
+    Table,
+    Tile,
+)
+from separatrix.report._tables import facts
 from separatrix.studies._continuation.events import EventKind, phrase
 from separatrix.studies._training_film import TrainingFilm
+from separatrix.words import percent
 
 _NO_SET = 65_535  # of the two bytes in which the page gets the id of every grid point
 _PLACES = 1000  # positions are sent as whole thousandths of the frame
 _MOST_PICTURES = 24
+_HOW_TO_READ = (
+    "Every point of the plane is decoded and encoded again until it comes to rest. Its colour says on which set, deeper where that took "
+    "more steps; grey points reached none within the budget. Lettered discs are the sets that attract, hollow where that could not be "
+    "decided; the pictures are what they decode to. Small dots are encoded images.",
+    "A set keeps its letter and colour from frame to frame as long as it holds on to the same part of the plane. What happens between two "
+    "frames is not seen: a set may be born and die there, and a jump may be many small steps. The film shows this one training and this "
+    "one view; sets outside of it are in the list, not in the picture.",
+    "Keys: ← and → for single frames, space to play.",
+)
 
 
-def write_film(path: str | Path, film: TrainingFilm, *, title: str = "A training film", subtitle: str = "") -> Path:
-    """Write ``film`` as one HTML file, on which basins and attractors are scrubbed over the frames.
-
-    The file needs no network and appears whole or not at all. Without a script engine, and in print, it shows some frames
-    side by side.
+def film_page(
+    film: TrainingFilm,
+    *,
+    title: str = "How attractors form",
+    subtitle: str = "",
+    still: Picture | None = None,
+    left_out: Sequence[str] = (),
+    provenance: Mapping[str, Any] | None = None,
+) -> Page:
+    """A page on which basins and attractors are scrubbed over the frames.
 
     Args:
-        path: of the file; its folder must exist.
         film: what it shows.
         title: the heading.
         subtitle: one line below: which model, which data.
-
-    Returns:
-        The path.
-
-    Raises:
-        FileError: the file cannot be written.
+        still: some frames side by side, for print and where no script runs.
+        left_out: a sentence on each checkpoint that has no frame.
+        provenance: of the film.
     """
-    target = Path(path)
-    still = Picture.of(
-        training_frames(film), alt="Basins of attraction at several moments of the training, side by side."
+    sections = [
+        Section("The film", [Player(film_data(film), still)]),
+        Section("Frame by frame", [_frame_table(film)]),
+        Section("How to read it", [Prose(_HOW_TO_READ)]),
+        Section("Checkpoints that are left out", [Bullets(tuple(left_out))] if left_out else []),
+        Section("Protocol and provenance", [facts(provenance)] if provenance else []),
+        versions_section(),
+    ]
+    return Page(
+        title,
+        film.statement,
+        (subtitle,) if subtitle else (),
+        [part for part in sections if part.blocks],
+        scripted=True,
     )
-    text = (
-        environment()
-        .get_template("film.html.j2")
-        .render(
-            title=title,
-            subtitle=subtitle,
-            film=film_data(film),
-            still=still,
-            summary=str(film.statement),
-            unit=film.unit,
-            style=page_style(),
+
+
+def frame_rows(film: TrainingFilm) -> list[dict[str, Any]]:
+    """One record per frame, JSON-ready: its sets, the share of the plane that reached none, errors, and what happened since the last."""
+    story = film.continuation
+    nowhere = (film.ids < 0).double().mean(dim=(1, 2)).tolist()
+    return [
+        {
+            film.unit: float(film.parameter[time]),
+            "sets": int(count),
+            "trivial": bool(film.trivial[time]),
+            "reached_none": nowhere[time],
+            "errors": {name: float(values[time]) for name, values in film.errors.items()},
+            "events": _at(time, story.events.words, film),
+        }
+        for time, count in enumerate(story.counts.tolist())
+    ]
+
+
+def _frame_table(film: TrainingFilm) -> Table:
+    told = _lettered(film)
+    rows = [
+        (
+            f"{row[film.unit]:g}",
+            f"{row['sets']}{' (trivial)' if row['trivial'] else ''}",
+            percent(row["reached_none"]),
+            *(f"{value:.4f}" for value in row["errors"].values()),
+            ", ".join(_at(time, told, film)),
         )
+        for time, row in enumerate(frame_rows(film))
+    ]
+    heads = (film.unit, "sets", "reached none", *(f"error, {name}" for name in film.errors), "what happened")
+    return Table(
+        heads,
+        tuple(tuple(map(Cell, row)) for row in rows),
+        "Sets that attract. Reached none: share of the plane. Error: mean squared, per pixel. Trivial: one point takes nearly "
+        "everything at once.",
+        words=frozenset({len(heads) - 1}),
     )
-    write_atomically(target, text.encode("utf-8"))
-    return target
+
+
+def _at(time: int, words: Sequence[str], film: TrainingFilm) -> list[str]:
+    """Those of the events that happened just before a frame."""
+    return [word for word, when in zip(words, film.continuation.events.time.tolist(), strict=True) if when == time]
 
 
 def film_data(film: TrainingFilm) -> dict[str, Any]:
@@ -85,8 +146,6 @@ def film_data(film: TrainingFilm) -> dict[str, Any]:
 def _frame(film: TrainingFilm, time: int) -> dict[str, Any]:
     ids = film.ids[time].numpy().astype(np.int64)
     grid = np.where(ids < 0, _NO_SET, ids % _NO_SET).astype("<u2")
-    story = film.continuation
-    words = [word for word, when in zip(_lettered(film), story.events.time.tolist(), strict=True) if when == time]
     return {
         "value": float(film.parameter[time]),
         "grid": _text(grid),
@@ -95,7 +154,7 @@ def _frame(film: TrainingFilm, time: int) -> dict[str, Any]:
         "sets": _sets_of(film, time),
         "unresolved": float((film.ids[time] < 0).double().mean()),
         "trivial": bool(film.trivial[time]),
-        "events": words,
+        "events": _at(time, _lettered(film), film),
     }
 
 

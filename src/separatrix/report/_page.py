@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -160,7 +160,16 @@ class Table:
     words: frozenset[int] = frozenset({0})
 
 
-Block = Prose | Bullets | Facts | Picture | Cards | Film | Table
+@dataclass(frozen=True)
+class Player:
+    """A training film with a slider, drawn by a script in the page; ``still`` is in its place in print, or without scripts."""
+
+    block: ClassVar[str] = "player"
+    data: Mapping[str, Any]
+    still: Picture | None
+
+
+Block = Prose | Bullets | Facts | Picture | Cards | Film | Table | Player
 
 
 @dataclass(frozen=True)
@@ -192,6 +201,7 @@ class Page:
         opening: sections before the chapters.
         chapters: one per model.
         closing: sections after them, such as provenance.
+        scripted: it has a `Player`; no script runs on any other page.
     """
 
     title: str
@@ -200,3 +210,4 @@ class Page:
     opening: Sequence[Section] = field(default_factory=tuple)
     chapters: Sequence[Chapter] = field(default_factory=tuple)
     closing: Sequence[Section] = field(default_factory=tuple)
+    scripted: bool = False

@@ -140,6 +140,11 @@ def provenance_facts(searches: Mapping[str, LimitSets]) -> Facts:
     return Facts(tuple(entries))
 
 
+def facts(record: Mapping[str, Any]) -> Facts:
+    """The entries of a record, those of records in it under both names; what is unknown is left out."""
+    return Facts(tuple(_flattened(record)))
+
+
 def _flattened(values: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, str]]:
     entries: list[tuple[str, str]] = []
     for key, value in values.items():
@@ -147,7 +152,7 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[st
         if isinstance(value, Mapping):
             entries += _flattened(value, f"{name}: ")
         elif value is not None:
-            entries.append((name, str(value)))
+            entries.append((name, f"{value:g}" if isinstance(value, float) else str(value)))
     return entries
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from uuid import uuid4
@@ -62,6 +63,7 @@ def rendered(page: Page) -> str:
     return environment().get_template("page.html.j2").render(page=page, style=page_style())
 
 
+@cache
 def environment() -> Environment:
     """Templates of this folder; every character of what they are given is escaped."""
     made = Environment(

@@ -5,7 +5,10 @@ from separatrix.runs._attractors import AttractorsRun, attractors
 from separatrix.runs._audit import AuditRun, audit
 from separatrix.runs._data_free import DataFreeRun, audit_without_data
 from separatrix.runs._demo import DemoResult, demo
+from separatrix.runs._diff import DiffRun, diff
+from separatrix.runs._film import FilmRun, film
 from separatrix.runs._plan import Plan
+from separatrix.runs._probe import ProbeRun, probe
 from separatrix.runs._run import OtherPlan, Run, opened, record_of_run, reopened, state_of
 
 __all__ = [
@@ -13,16 +16,22 @@ __all__ = [
     "AuditRun",
     "DataFreeRun",
     "DemoResult",
+    "DiffRun",
+    "FilmRun",
     "OtherPlan",
     "Plan",
+    "ProbeRun",
     "Run",
     "RunEntry",
     "attractors",
     "audit",
     "audit_without_data",
     "demo",
+    "diff",
+    "film",
     "listed",
     "opened",
+    "probe",
     "record_of_run",
     "reopened",
     "report",

@@ -14,6 +14,9 @@ from separatrix.runs._attractors import attractors_view
 from separatrix.runs._audit import audit_view
 from separatrix.runs._data_free import data_free_view
 from separatrix.runs._demo import demo_view
+from separatrix.runs._diff import diff_view
+from separatrix.runs._film import film_view
+from separatrix.runs._probe import probe_view
 from separatrix.runs._run import record_of_run, reopened, state_of
 from separatrix.runs._views import View, Viewer, recorded, write_views
 from separatrix.storage import MANIFEST, PathLike
@@ -24,6 +27,9 @@ VIEWERS: dict[str, Viewer[Any]] = {
     "audit": audit_view,
     "audit without data": data_free_view,
     "demo": demo_view,
+    "diff": diff_view,
+    "film": film_view,
+    "probe": probe_view,
 }
 """What makes the views of a run, by its recipe. A new recipe is entered here."""
 
@@ -47,8 +53,8 @@ def report(folder: PathLike, *, figures: bool = True, progress: bool | Progress 
     with reopened(folder) as run:
         if not run.finished:
             raise FileError(f"The run in {folder} was stopped; run the same command again, it goes on where it was.")
-        run.record["figures"] = False
-        view: View = write_views(run, VIEWERS[run.plan["recipe"]], recorded(run), figures=figures, progress=progress)
+        viewer = VIEWERS[run.plan["recipe"]]
+        view: View = write_views(run, viewer, recorded(run), figures=figures, anew=True, progress=progress)
         return view
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -16,6 +17,11 @@ from separatrix.field import LatentField
 _PROBES = 4  # points at which a map without weights is recognised
 _DIGITS = 4  # that its values there must share: threads round differently
 _NAMED = 4  # differences that a message names
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    return {library: metadata.version(library) for library in ("separatrix", "torch")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +81,6 @@ def data_record(**images: ImageSet | None) -> dict[str, Any]:
     return {
         role: {"images": len(given), "sha256": given.fingerprint} for role, given in images.items() if given is not None
     }
-
-
-def _versions() -> dict[str, str]:
-    return {library: metadata.version(library) for library in ("separatrix", "torch")}
 
 
 def _differences(mine: Any, theirs: Any, prefix: str = "") -> Iterator[str]:

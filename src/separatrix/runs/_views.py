@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from separatrix.errors import FileError
@@ -50,6 +51,26 @@ class View:
         return f"## {escaped(page.title)}\n\n**{escaped(page.statement.headline)}.** {escaped(page.statement.sentence)}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What every run gives when it is there, whether it was computed or read.
+
+    Attributes:
+        summary: JSON-ready, what summary.json holds.
+        folder: where it is; None if nothing was written.
+        seconds: how long it took this time.
+    """
+
+    summary: Mapping[str, Any]
+    folder: Path | None
+    seconds: float
+
+    @property
+    def report(self) -> Path | None:
+        """The page."""
+        return None if self.folder is None else self.folder / REPORT
+
+
 V = TypeVar("V", bound=View)
 Viewer = Callable[[Run, Mapping[str, RecordedField]], V]
 """From a run and the models that it is of, by their roles, to what is written of it."""
@@ -75,9 +96,10 @@ def write_views(
     fields: Mapping[str, RecordedField],
     *,
     figures: bool = True,
+    anew: bool = False,
     progress: bool | Progress = False,
 ) -> V:
-    """Write what is to be read of a run, the numbers first; a run whose views are all there is left as it is.
+    """Write what is to be read of a run, the numbers first; a run whose views are all there is left as it is, if not ``anew``.
 
     Warns:
         FigureWarning: a figure is missing.
@@ -87,7 +109,7 @@ def write_views(
     view = viewer(run, fields)
     if run.folder is None:
         return view
-    if run.finished and (not figures or run.record.get("figures")):
+    if run.finished and not anew and (not figures or run.record["figures"]):
         return view
     run.add(SUMMARY, as_json(view.summary))
     for name, text in view.files.items():
@@ -101,10 +123,15 @@ def write_views(
         drawn = draw_into(run.add, view.figures, progress=progress)
     run.record["figures"] = bool(figures and not drawn.missing)
     for role, each in fields.items():
-        if each.asked:
+        if each.asked or not run.has(_stage(role)):  # who it was that answered is kept as well
             run.renew(_stage(role), each.answers)
     run.finish()
     return view
+
+
+def provenance(run: Run, **more: Any) -> dict[str, Any]:
+    """Everything that the numbers of a run depend on, for its page."""
+    return {"model": run.plan["model"], "data": run.plan["data"], **run.plan["options"], **more}
 
 
 def as_json(record: Mapping[str, Any]) -> bytes:

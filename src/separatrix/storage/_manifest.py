@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ _EARLIER = {
 }
 
 
+@cache
 def writer() -> str:
     """Return who writes: this package, with its version."""
     return f"{_WRITER} {metadata.version('separatrix')}"

@@ -11,7 +11,6 @@ from separatrix.studies._comparison import Comparison, View, compare
 from separatrix.studies._continuation import Continuation, EventKind, Events, Matching, continuation, match
 from separatrix.studies._contraction import Contraction, contraction
 from separatrix.studies._diagnosis import Diagnosis, diagnose
-from separatrix.studies._footage import Camera, Footage, footage_of_checkpoints, footage_of_training
 from separatrix.studies._local_spectra import spectrum_by_differences
 from separatrix.studies._memorization import (
     AuditDecision,
@@ -40,7 +39,6 @@ from separatrix.studies._training_film import TrainingFilm, training_film
 __all__ = [
     "Appearance",
     "AuditDecision",
-    "Camera",
     "Closeness",
     "Comparison",
     "Conclusion",
@@ -50,7 +48,6 @@ __all__ = [
     "Diagnosis",
     "EventKind",
     "Events",
-    "Footage",
     "Law",
     "Matching",
     "Memorization",
@@ -71,8 +68,6 @@ __all__ = [
     "contraction",
     "data_free_dictionaries",
     "diagnose",
-    "footage_of_checkpoints",
-    "footage_of_training",
     "load_result",
     "match",
     "memorization",

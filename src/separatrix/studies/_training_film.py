@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -24,7 +25,7 @@ from separatrix.storage import Columnar, storable
 from separatrix.studies._continuation.matching import By, decoded_traces
 from separatrix.studies._continuation.sequence import Continuation, continuation_of, lasting
 from separatrix.words import Statement, counted
-from separatrix.work import Progress
+from separatrix.work import AtOnce, Progress, Stages
 
 _CHUNK = 256  # images encoded at once
 _BULK = (0.01, 0.99)  # quantiles of the encoded images that must be in view
@@ -111,6 +112,7 @@ def training_film(
     by: By = "basins",
     threshold: float | None = None,
     protocol: Protocol | None = None,
+    stages: Stages | None = None,
     progress: bool | Progress = False,
 ) -> TrainingFilm:
     """Where every point of the plane ends, for each of several fields with k = 2.
@@ -129,6 +131,7 @@ def training_film(
         by: how sets of successive frames are matched; the points of the grid are the shared starts.
         threshold: of the matching.
         protocol: of the searches; by default a coarse stop, which is enough where every end is verified.
+        stages: keeps the search of each frame (frames/00, frames/01, …), as a run does (`separatrix.runs`).
         progress: show a progress bar, or move the one that is there (`separatrix.work._progress`).
 
     Raises:
@@ -136,7 +139,10 @@ def training_film(
 
     Cost: resolution² starts per field, about 10 to 60 map evaluations each, and one encoding per image and field.
     """
-    _require_planes(fields)
+    if not fields:
+        raise InputError("A film needs at least one field.")
+    for each in fields:
+        require_plane(each)
     images = load_images(data).pixels
     if classes is not None and len(classes) != len(images):
         raise InputError(f"There are {len(images)} images and {len(classes)} classes; give one for each.")
@@ -152,12 +158,14 @@ def training_film(
     rules = replace(
         RULES if protocol is None else Protocol.of(protocol), max_wrong=0.0
     )  # a film shows how many steps each start takes
+    kept = stages or AtOnce()
     found: list[LimitSets] = []
     pictures: list[tuple[Tensor, ...]] = []
     with warnings.catch_warnings(), Progress.of(progress).stage("frames", len(fields)) as line:
         warnings.simplefilter("ignore", ConvergenceWarning)  # what reached nothing is grey in the film
-        for each in fields:
-            found.append(find_attractors(each, points, rules, progress=line))
+        for time, each in enumerate(fields):
+            search = partial(find_attractors, each, points, rules, progress=line)
+            found.append(kept.stage(f"frames/{time:02d}", search))
             pictures.append(decoded_traces(each, lasting(found[-1])[0]))
     story = continuation_of(found, values, pictures, by=by, threshold=threshold)
     shape = (len(fields), resolution, resolution)
@@ -183,15 +191,17 @@ def _named(film: TrainingFilm, story: Continuation) -> TrainingFilm:
     return replace(film, ids=ids, continuation=story)
 
 
-def _require_planes(fields: Sequence[LatentField]) -> None:
-    if not fields:
-        raise InputError("A film needs at least one field.")
-    for each in fields:
-        if each.latent_dim != 2:
-            raise InputError(
-                f"A film shows a plane, and {each.name} has {each.latent_dim} latent coordinates; train a model with two, "
-                "or follow its attractors with continuation."
-            )
+def require_plane(latent_field: LatentField) -> None:
+    """Refuse a field that has no plane to be filmed.
+
+    Raises:
+        InputError: it has not two latent coordinates.
+    """
+    if latent_field.latent_dim != 2:
+        raise InputError(
+            f"A film shows a plane, and {latent_field.name} has {latent_field.latent_dim} latent coordinates; train a model with "
+            "two, or follow its attractors with continuation."
+        )
 
 
 def _encoded(latent_field: LatentField, images: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from separatrix.starts._rules import Encoded, NoiseImages
 from separatrix.studies._comparison.result import Comparison
 from separatrix.studies._comparison.views import views
 from separatrix.studies._continuation.matching import match
-from separatrix.work import Progress
+from separatrix.work import AtOnce, Progress, Stages
 
 _MOST_ANCHORS = 1000
 _UNRESOLVED = 0.1  # above this share of starts without an attractor, the reader is told
@@ -41,6 +41,7 @@ def compare(
     protocol: Protocol | str | None = None,
     batch_size: int | None = None,
     seed: int = 0,
+    stages: Stages | None = None,
     progress: bool | Progress = False,
 ) -> Comparison:
     """Basins on shared starts, and attractors in spaces that both models share.
@@ -64,6 +65,7 @@ def compare(
         protocol: of all searches.
         batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
         seed: of shuffles and draws.
+        stages: keeps the searches (limits_a, limits_b, rerun, reseeded_1, …), as a run does (`separatrix.runs`).
         progress: show a progress bar, or move the one that is there (`separatrix.work._progress`).
 
     Raises:
@@ -89,13 +91,23 @@ def compare(
     if not threshold > 0:
         raise InputError(f"threshold must be positive, not {threshold!r}.")
     a, b, *reseeded = (field.with_batch_size(batch_size) for field in (a, b, *reseeded))
+    kept = stages or AtOnce()
     with Progress.of(progress).stage("searching both models", 2 + rerun + len(reseeded)) as line:
-        sets_a, sets_b = (_attractors(field, source, protocol, line) for field in (a, b))
-        basins = _agreed(sets_a, sets_b, seed)
+
+        def attractors(name: str, field: LatentField, order: Tensor | None = None) -> LimitSets:
+            return kept.stage(name, partial(_found, field, source, protocol, line, order)).attractors
+
+        sets_a, sets_b = attractors("limits_a", a), attractors("limits_b", b)
+        basins = _agreed(sets_a.labels, sets_b.labels, seed)
         again = math.nan
-        if rerun:
-            again = _agreed(sets_a, _in_another_order(a, source, protocol, line, seed), seed).ami
-        others = tuple(_agreed(sets_a, _attractors(other, source, protocol, line), seed).ami for other in reseeded)
+        if rerun:  # other pilots, other generations, other batches
+            order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
+            shuffled = attractors("rerun", a, order).labels.cpu()
+            again = _agreed(sets_a.labels, shuffled[order.argsort()], seed).ami
+        others = tuple(
+            _agreed(sets_a.labels, attractors(f"reseeded_{number}", other).labels, seed).ami
+            for number, other in enumerate(reseeded, start=1)
+        )
     matching = match(sets_a, sets_b, by="basins", threshold=1.0)
     partner = torch.full((len(sets_a),), -1, dtype=torch.int64)
     there = matching.partner >= 0
@@ -124,28 +136,18 @@ def compare(
     )
 
 
-def _attractors(
-    field: LatentField, source: Starts | Tensor, protocol: Protocol | None, progress: Progress
+def _found(
+    field: LatentField, source: Starts, protocol: Protocol | None, progress: Progress, order: Tensor | None
 ) -> LimitSets:
+    """The search from these starts, or from the same in another order."""
+    starts = source if order is None else source.block(field, 0, len(source))[order.to(field.device)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the starts that were counted are reported
-        return find_attractors(field, source, protocol, progress=progress).attractors
+        return find_attractors(field, starts, protocol, progress=progress)
 
 
-def _in_another_order(
-    field: LatentField, source: Starts, protocol: Protocol | None, progress: Progress, seed: int
-) -> LimitSets:
-    """The same starts shuffled: other pilots, other generations, other batches."""
-    z = source.block(field, 0, len(source))
-    order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))
-    found = _attractors(field, z[order.to(z.device)], protocol, progress)
-    labels = torch.empty_like(found.labels)
-    labels[order.to(labels.device)] = found.labels
-    return replace(found, labels=labels)
-
-
-def _agreed(first: LimitSets, second: LimitSets, seed: int) -> Agreement:
-    return agreement(first.labels.cpu().numpy(), second.labels.cpu().numpy(), seed=seed)
+def _agreed(first: Tensor, second: Tensor, seed: int) -> Agreement:
+    return agreement(first.cpu().numpy(), second.cpu().numpy(), seed=seed)
 
 
 def _anchors(

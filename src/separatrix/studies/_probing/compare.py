@@ -28,6 +28,7 @@ class Standing(StrEnum):
     WORSE = "worse"
 
 
+@storable
 @dataclass(frozen=True)
 class DictionaryComparison:
     """Error of a control minus error of a dictionary: positive where the dictionary pays. 95 % bootstrap intervals.
