@@ -20,7 +20,7 @@ def test_a_model_and_itself(program, tmp_path):
     assert isinstance(sx.load_result(tmp_path / "found"), sx.studies.Comparison)
     words = program("diff", "toy.py:wells", "toy.py:wells", "--noise", "80", "--no-rerun")
     assert "adjusted mutual information 1.000" in " ".join(words.stdout.split())
-    assert words.stdout.splitlines()[-1] == "ami 1.000, ceiling –"
+    assert words.stdout.splitlines()[-1] == "agreement of the basins 1.000, of equally good models –"
 
 
 def test_saved_models_weights_and_reseeded_runs(program, digits, tmp_path):

@@ -109,8 +109,8 @@ def diff(
     [bold]    --weights-b b.pt --reseeded c.pt --data test.npy[/bold]
 
     Agreement is adjusted for chance: 1 is the same partition of the images, 0
-    what shuffled labels give. Read it beside its ceiling: equal models do not
-    reach 1 if A does not agree with itself or with its own recipe.
+    what shuffled labels give. Read it beside what equally good models reach: that
+    is below 1 if A does not agree with itself or with another run of its recipe.
     """
     terminal: Terminal = ctx.obj
     shape, pixels = parsed_shape(ctx, latent_shape), parsed_size(ctx, size)
@@ -183,7 +183,10 @@ def _views(record: Mapping[str, Any]) -> list[RenderableType]:
         )
         for name, view in record["views"].items()
     ]
-    return [heading("Attractors in shared spaces (distances in spreads of the anchors)"), table(heads, rows)]
+    return [
+        heading("Attractors in shared spaces (distances: 1 is the spread of the shared images or starts)"),
+        table(heads, rows),
+    ]
 
 
 def _pairs(record: Mapping[str, Any]) -> list[RenderableType]:
@@ -210,4 +213,4 @@ def _sentences(found: Comparison) -> list[RenderableType]:
 
 
 def _last_line(record: Mapping[str, Any]) -> str:
-    return f"ami {number(record['ami'], '.3f')}, ceiling {number(record['ceiling'], '.3f')}"
+    return f"agreement of the basins {number(record['ami'], '.3f')}, of equally good models {number(record['ceiling'], '.3f')}"

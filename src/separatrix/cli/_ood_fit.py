@@ -167,7 +167,7 @@ def _entries(detector: Detector) -> list[tuple[str, str]]:
     return [
         ("kind", detector.kind),
         ("calibration", f"{count:,} held-out scores{lost}"),
-        ("smallest --fpr", f"{number(1 / (count + 1), '.2g')}: below it nothing can be called"),
+        ("smallest --fpr", f"{number(1 / (count + 1), '.2g')}: below it no input can be called out"),
     ]
 
 

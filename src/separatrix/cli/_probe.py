@@ -199,7 +199,7 @@ def _show(terminal: Terminal, found: ProbeRun) -> None:
 
 def _show_probe(terminal: Terminal, found: Probe) -> None:
     levels = sorted({0, len(found.sparsities) // 2, len(found.sparsities) - 1})
-    heads = ["dictionary", "distinct", "eff. rank"]
+    heads = ["dictionary", "distinct", "directions"]
     heads += [f"{space}, {found.sparsities[level]}" for space in ("latent", "image") for level in levels]
     rows = [
         [
@@ -212,7 +212,9 @@ def _show_probe(terminal: Terminal, found: Probe) -> None:
         for known in found.dictionaries
     ]
     terminal.show(
-        heading(f"{len(found):,} images coded with few atoms: share of the latent not coded, MSE of the image"),
+        heading(
+            f"{len(found):,} images coded with few atoms: share of the latent not coded, squared error of the image"
+        ),
         table(heads, rows),
         *(Text(reason, style="dim") for reason in (*found.reasons, *found.absent)),
         Text(f"\n{found.statement}", style="bold"),

@@ -133,9 +133,9 @@ class Memorization:
             )
         if self.attractors.items > 1:
             words.append(
-                f"The {self.attractors.items} decoded attractors need {self.attractors.components} components for 90 % of "
-                f"their variance (effective rank {self.attractors.effective_rank:.1f}), as many training images "
-                f"{self.train.components} ({self.train.effective_rank:.1f})."
+                f"The {self.attractors.items} decoded attractors need {self.attractors.components} directions (principal "
+                f"components) for 90 % of their variance, as many training images {self.train.components}; counted without a "
+                f"threshold (effective rank) {self.attractors.effective_rank:.1f} and {self.train.effective_rank:.1f}."
             )
         return tuple(words)
 
