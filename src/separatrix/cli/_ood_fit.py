@@ -180,5 +180,6 @@ def _record(check: SelfCheck) -> dict[str, object]:
         "coverage": check.coverage,
         "unlike": check.unlike,
         "auroc": {kind: {name: list(area) for name, area in row.items()} for kind, row in check.auroc.items()},
+        "code": check.statement.slug,
         "findings": list(check.findings),
     }

@@ -169,7 +169,7 @@ def memorization(
         field: the latent field.
         limits: limit sets from training images as starts.
         train: training images, ``(m, …)`` or what `load_images` takes.
-        held_out: images from the same source that were not trained on. Without them there is no verdict.
+        held_out: images from the same source that were not trained on. Without them nothing can be said.
         noise: limit sets from noise starts, to be compared with the first; attractors that only they reach are judged too.
         unseen: limit sets from held-out images, likewise.
         distance: between images, see :data:`separatrix.numerics._neighbours.Distance`.
