@@ -11,6 +11,7 @@ import torch
 from separatrix.errors import InputError
 from separatrix.ood import AlarmBudget, Decision, StreamMonitor
 from separatrix.ood._decisions import decided
+from separatrix.ood._monitor import StreamState
 
 
 def test_budgets():
@@ -58,7 +59,8 @@ def test_the_evidence_of_one_alarm_is_that_of_the_mixture():
     report = monitor.count(alarms=1, inputs=3)
     expected = np.mean(bets / monitor.bound * ((1 - bets) / (1 - monitor.bound)) ** 2)
     assert report.evidence == pytest.approx(expected, rel=1e-12)
-    assert "compatible" in report.sentence
+    assert "compatible" in str(report.statement)
+    assert report.statement.code is StreamState.AS_PROMISED
 
 
 @pytest.mark.parametrize("delta", [0.05, 0.2])

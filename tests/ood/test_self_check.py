@@ -12,7 +12,9 @@ from separatrix import ood
 from separatrix.errors import DetectorWarning, InputError, SeparatrixWarning
 from separatrix.numerics._metrics import auroc_interval
 from separatrix.ood._detector import split
+from separatrix.ood._self_check import ScoreState
 from separatrix.ood._simple_inputs import blurred
+from separatrix.words import Tone
 
 
 def ring(count: int = 300, radius: float = 3.0) -> torch.Tensor:
@@ -29,6 +31,7 @@ def test_an_attractor_in_the_middle_of_a_ring_is_inverted():
         detector.fit(ring())
     check = detector.self_check
     assert not check.ok
+    assert (check.statement.code, check.statement.tone) == (ScoreState.INVERTED, Tone.ALARM)
     assert check.inverted
     assert all(check.auroc["trajectory"][name].high < 0.5 for name in check.inverted)
     assert abs(check.coverage) < 0.05
@@ -52,6 +55,7 @@ def test_attractors_on_the_data_are_not_complained_about():
         warnings.simplefilter("error", SeparatrixWarning)
         detector = ood.TrajectoryDetector(field, steps=5).fit(data)
     assert detector.self_check.ok
+    assert detector.self_check.statement.code is ScoreState.OK
     assert detector.self_check.inverted == ()
     assert detector.self_check.coverage > 0.99
     assert detector.self_check.describes

@@ -230,7 +230,7 @@ def test_sets_that_only_one_search_found_have_rows_of_their_own(results):
 
 def test_cards_say_where_among_the_unseen_an_attractor_is_and_that_it_is_not_called(results):
     found = results.resemblance
-    for quantile, uncalled in ((0.25, "not called"), (0.75, "")):
+    for quantile, uncalled in ((0.25, "no closer"), (0.75, "")):
         at = found.held_out.quantile(quantile)
         alone = found.held_out_ratio.quantile(1 - quantile)
         weak = replace(
@@ -243,7 +243,7 @@ def test_cards_say_where_among_the_unseen_an_attractor_is_and_that_it_is_not_cal
         percent = 100 * quantile
         assert cards.cards[0].lines[-1] == f"closer than {percent:.0f} % of the unseen, more alone than {percent:.0f} %"
         assert {card.badge for card in cards.cards} == {uncalled}
-    (cards,) = attractor_cards(results, uncalled="not called")
+    (cards,) = attractor_cards(results, uncalled="no closer")
     found = replace(found, q_value=torch.tensor([0.0, 0.02, 0.04, 1.0], dtype=torch.float64))
     called = [True, True, True, False]
     for alpha, ratio, words in (
@@ -252,8 +252,8 @@ def test_cards_say_where_among_the_unseen_an_attractor_is_and_that_it_is_not_cal
         (0.1, 0.5, "closer than 90 % of unseen"),
     ):
         study = replace(found, alpha=alpha, ratio=torch.full_like(found.ratio, ratio))
-        (cards,) = attractor_cards(replace(results, resemblance=study), uncalled="not called")
-        assert [card.badge for card in cards.cards] == [words if yes else "not called" for yes in called]
+        (cards,) = attractor_cards(replace(results, resemblance=study), uncalled="no closer")
+        assert [card.badge for card in cards.cards] == [words if yes else "no closer" for yes in called]
     placed = ["closer than" in card.lines[-1] for card in cards.cards]
     assert placed == [not yes for yes in called]
 

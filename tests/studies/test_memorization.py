@@ -143,8 +143,8 @@ def test_what_each_kind_of_start_finds(stored):
     gaps = (limits.attractors.points[:, None] - fewer.attractors.points[None]).flatten(2).norm(dim=2).min(dim=1).values
     assert likeness.euclidean == pytest.approx(0.5 * float(gaps.mean()) / limits.spread, rel=0.2)
     assert 0 < likeness.cosine < 1
-    assert f"{likeness.cosine:.3f} by the cosine" in likeness.sentence
-    assert f"{likeness.euclidean:.3g} spreads apart" in likeness.sentence
+    assert f"a cosine of {likeness.cosine:.3f}" in likeness.sentence
+    assert f"{likeness.euclidean:.3g} spreads away" in likeness.sentence
 
 
 def test_unseen_images_and_the_null_have_one_distribution():

@@ -46,7 +46,9 @@ def limit_sets(summary: Mapping[str, Any]) -> list[RenderableType]:
         parts.append(Text(f"… and {len(rows) - _MOST_ROWS:,} more, in summary.json", style="dim"))
     parts.append(
         Text(
-            "ρ < 1: the set attracts. ‖J‖₂ < 1 is stricter: there the map contracts in every single step.", style="dim"
+            "ρ: the factor per step by which distances to the set change in the long run; below 1 it attracts. ‖J‖₂ < 1 is "
+            "stricter: there the map contracts in every single step.",
+            style="dim",
         )
     )
     if singles := summary["reached_once"]:

@@ -104,8 +104,8 @@ def diff(
     [bold]    --weights-b b.pt --reseeded c.pt --data test.npy[/bold]
 
     Agreement is adjusted for chance: 1 is the same partition of the images, 0
-    what shuffled labels give. Read it beside its ceiling: equal models do not
-    reach 1 if A does not agree with itself or with its own recipe.
+    what shuffled labels give. Read it beside what equally good models reach: that
+    is below 1 if A does not agree with itself or with another run of its recipe.
 
     Writes a folder with report.html, summary.json, every search, and the
     comparison: sx.load_result("DIR/comparison").
@@ -163,7 +163,7 @@ def diff(
     nothing = not (found.summary["attractors_a"] and found.summary["attractors_b"])
     code = ExitCode.NOTHING_FOUND if nothing else ExitCode.OK
     ami, ceiling = (number(found.summary[key], ".3f") for key in ("ami", "ceiling"))
-    terminal.run(found, code, last=f"ami {ami}, ceiling {ceiling}")
+    terminal.run(found, code, last=f"agreement of the basins {ami}, of equally good models {ceiling}")
     return code
 
 
@@ -172,7 +172,7 @@ def _tables(found: Comparison) -> list[RenderableType]:
 
     counts = f"{len(found.limits_a)} attractors of A, {len(found.limits_b)} of B"
     return [
-        heading("Attractors in shared spaces (distances in spreads of the anchors)"),
+        heading("Attractors in shared spaces (distances: 1 is the spread of the shared images or starts)"),
         page_table(view_table(found)),
         *((heading(counts), page_table(pair_table(found))) if len(found) else ()),
     ]

@@ -167,7 +167,7 @@ def _entries(detector: Detector) -> list[tuple[str, str]]:
     return [
         ("kind", detector.kind),
         ("calibration", f"{count:,} held-out scores{lost}"),
-        ("smallest --fpr", f"{number(1 / (count + 1), '.2g')}: below it nothing can be called"),
+        ("smallest --fpr", f"{number(1 / (count + 1), '.2g')}: below it no input can be called out"),
     ]
 
 
@@ -180,5 +180,6 @@ def _record(check: SelfCheck) -> dict[str, object]:
         "coverage": check.coverage,
         "unlike": check.unlike,
         "auroc": {kind: {name: list(area) for name, area in row.items()} for kind, row in check.auroc.items()},
+        "code": check.statement.slug,
         "findings": list(check.findings),
     }

@@ -118,18 +118,19 @@ def monitor(
             save_monitor(kept, counts)
         if reading.report.drifted and cried is None:
             cried = reading.last
-            terminal.show(Text(f"At {reading.last}: {reading.report.sentence}", style="bold red"))
+            terminal.show(Text(f"At {reading.last}: {reading.report.statement}", style="bold red"))
     if counts is not None and not readings:
         save_monitor(kept, counts)
     report = kept.report()
     terminal.show(*_table(readings, report.threshold))
-    terminal.line(report.sentence)
+    terminal.line(str(report.statement))
     code = ExitCode.EXCEEDED if cried else ExitCode.OK if report.inputs else ExitCode.CANNOT_SAY
     terminal.document(
         jsonable(
             {
                 **vars(report),
-                "sentence": report.sentence,
+                "code": report.statement.slug,
+                "sentence": str(report.statement),
                 "first_drift": cried,
                 "readings": [{"last": reading.last, **vars(reading.report)} for reading in readings],
                 "exit_code": int(code),

@@ -197,7 +197,9 @@ def _show_probe(terminal: Terminal, found: Probe) -> None:
     from separatrix.report._probe import dictionary_table
 
     terminal.show(
-        heading(f"{len(found):,} images coded with few atoms: share of the latent not coded, MSE of the image"),
+        heading(
+            f"{len(found):,} images coded with few atoms: share of the latent not coded, squared error of the image"
+        ),
         page_table(dictionary_table(found)),
         *(Text(reason, style="dim") for reason in (*found.reasons, *found.absent)),
         Text(f"\n{found.statement}", style="bold"),

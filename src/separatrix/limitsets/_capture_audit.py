@@ -80,12 +80,12 @@ class CaptureAudit:
         """In words, for reports."""
         more = f" {self.statistical.sentence}" if self.statistical else ""
         if not self.checked:
-            return f"Audit of captures: none of {self.captured:,} captured orbits was followed to its end.{more}"
+            return f"Audit of orbits that were ended early (captured): none of {self.captured:,} was followed to its end.{more}"
         low, high = self.interval
         again = f", regions shrunk {self.rounds - 1}×" if self.rounds > 1 else ""
         end = " All others were then followed to their end as well." if self.abandoned else ""
         return (
-            f"Audit of captures: {self.agreed} of {self.checked} captured orbits, followed to their end, reached the set they were given "
+            f"Audit of orbits that were ended early (captured): {self.agreed} of {self.checked}, followed to their end, reached the set they were given "
             f"(95 % interval {low:.1%} to {high:.1%}; {self.captured:,} captured, "
             f"these {self.checked} included, whose status now tells how they came to rest{again}).{end}{more}"
         )

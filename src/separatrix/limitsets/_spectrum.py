@@ -51,10 +51,10 @@ class Spectrum:
     @property
     def stable(self) -> Tensor:
         """``(m,)`` int8: 1 attracts (ρ < 1), 0 does not (ρ > 1), −1 neutral within rounding or unknown."""
-        verdict = torch.full_like(self.radius, -1, dtype=torch.int8)
-        verdict[self.radius < 1 - MARGIN] = 1
-        verdict[self.radius > 1 + MARGIN] = 0
-        return verdict
+        found = torch.full_like(self.radius, -1, dtype=torch.int8)
+        found[self.radius < 1 - MARGIN] = 1
+        found[self.radius > 1 + MARGIN] = 0
+        return found
 
     @property
     def unstable_directions(self) -> Tensor:

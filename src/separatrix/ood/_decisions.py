@@ -139,19 +139,21 @@ def decided(
     notes: list[str] = []
     if calibration < needed:
         warnings.warn(
-            f"With {calibration} calibration scores no p-value is below {1 / (calibration + 1):.2g}, so nothing can be called "
+            f"With {calibration} calibration scores no p-value is below {1 / (calibration + 1):.2g}, so no input can be called out "
             f"at a rate of {rate:g}; calibrate with at least {needed} held-out ID inputs.",
             CalibrationWarning,
             stacklevel=_level_of_caller(),
         )
-        notes.append(f"Nothing can be called: {calibration} calibration scores, and a rate of {rate:g} needs {needed}.")
+        notes.append(
+            f"No input can be called out: {calibration} calibration scores, and a rate of {rate:g} needs {needed}."
+        )
     unscorable = p_values.isnan()
     called = discoveries(p_values, rate) if batch else p_values <= rate * (1 + _ROUNDING)
     decision = torch.where(unscorable, int(Decision.UNSCORABLE), called.to(torch.int64)).to(torch.uint8)
     alone = smallest_calibration(rate, tests=max(len(p_values), 1))
     if batch and needed <= calibration < alone:
         notes.append(
-            f"A single unusual input among {len(p_values)} needs {alone} calibration scores to be called; there are {calibration}."
+            f"A single unusual input among {len(p_values)} needs {alone} calibration scores to be called out; there are {calibration}."
         )
     if bool(unscorable.any()):
         notes.append(f"{int(unscorable.sum())} of {len(p_values)} inputs are unscorable and count as neither.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,17 @@ from separatrix.errors import InputError
 from separatrix.numerics._conformal import false_alarm_interval
 from separatrix.numerics._intervals import clopper_pearson
 from separatrix.ood._decisions import Decisions
+from separatrix.words import Statement, Tone
 
 _ALTERNATIVES = 64  # alarm rates, evenly spaced in log odds, among which the mixture bets
+
+
+class StreamState(StrEnum):
+    """What a stream of decisions shows."""
+
+    NO_INPUT = "no input yet"
+    AS_PROMISED = "as promised"
+    DRIFTED = "drifted"
 
 
 @dataclass(frozen=True)
@@ -47,17 +57,21 @@ class MonitorReport:
     drifted: bool
 
     @property
-    def sentence(self) -> str:
-        """One line of words."""
+    def statement(self) -> Statement:
+        """Whether the stream is as promised; the code is a `StreamState`."""
         if not self.inputs:
-            return f"No scorable input yet; promised is an alarm rate of {self.promised:g}."
-        seen = (
-            f"{self.alarms} alarms among {self.inputs} inputs: {self.observed:.3g} (95 %: {self.low:.3g} to {self.high:.3g}) "
-            f"where {self.promised:g} was promised for ID inputs"
-        )
+            words = f"No scorable input yet; promised is an alarm rate of {self.promised:g}."
+            return Statement(words, "", StreamState.NO_INPUT)
+        why, code, tone = "that is compatible with a stream of ID inputs.", StreamState.AS_PROMISED, Tone.CALM
         if self.drifted:
-            return f"{seen}; more than chance and the calibration set explain: the stream has changed, or holds OOD inputs."
-        return f"{seen}; that is compatible with a stream of ID inputs."
+            why = "more than chance and the calibration set explain: the stream has changed, or holds OOD inputs."
+            code, tone = StreamState.DRIFTED, Tone.ALARM
+        return Statement(
+            f"{self.alarms} alarms among {self.inputs} inputs",
+            f"{self.observed:.3g} (95 %: {self.low:.3g} to {self.high:.3g}) where {self.promised:g} was promised for ID inputs; {why}",
+            code,
+            tone,
+        )
 
     def __repr__(self) -> str:
         state = "drifted" if self.drifted else "not drifted"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from separatrix.ood._simple_inputs import FROM_THE_DATA, simple_inputs
 from separatrix.protocol import Protocol
 from separatrix.studies._closeness import closeness
 from separatrix.studies._resemblance import resemblance
+from separatrix.words import Statement, Tone
 from separatrix.work import Progress
 
 _PAPER = "trajectory"
@@ -31,6 +33,14 @@ _FITTED = 600  # of them, at most, to fit detectors on
 _FIRST_LOOK = 240  # held-out inputs; enough where the score is far from the line, and most are
 _INTERIM = 0.99  # level of the intervals that end the check early, so that looking again does not decide by itself
 _UNLIKE = 0.05  # quantile of the held-out null below which an attractor does not look like the data
+
+
+class ScoreState(StrEnum):
+    """Whether the trajectory score of the paper can be used."""
+
+    OK = "ok"
+    INVERTED = "inverted"
+    NO_ATTRACTOR = "no attractor"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +80,14 @@ class SelfCheck:
         return self.coverage > 0 and not self.unlike > 0.5
 
     @property
-    def sentence(self) -> str:
-        """All findings as one sentence."""
-        return " ".join(self.findings)
+    def statement(self) -> Statement:
+        """Whether the score of the paper is to be used, then all findings; the code is a `ScoreState`."""
+        headline, code, tone = "The trajectory score tells simple inputs from the data", ScoreState.OK, Tone.CALM
+        if not self.ok:
+            headline, code, tone = "The trajectory score cannot be computed", ScoreState.NO_ATTRACTOR, Tone.OPEN
+        if self.inverted:
+            headline, code, tone = "The trajectory score is inverted", ScoreState.INVERTED, Tone.ALARM
+        return Statement(headline, " ".join(self.findings), code, tone)
 
     def __repr__(self) -> str:
         state = "ok" if self.ok else f"inverted on {', '.join(self.inverted)}" if self.inverted else "no attractor"

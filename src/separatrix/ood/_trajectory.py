@@ -106,7 +106,7 @@ class TrajectoryDetector(Detector):
             self.self_check = self_check(self.field, train, limits=self.limits)
             self.notes = (*self.notes, *self.self_check.findings)
             if not self.self_check.ok:
-                warnings.warn(self.self_check.sentence, DetectorWarning, stacklevel=2)
+                warnings.warn(self.self_check.statement.sentence, DetectorWarning, stacklevel=2)
         return self
 
     def _fit(self, latents: Tensor, data: Tensor | None) -> None:  # noqa: ARG002

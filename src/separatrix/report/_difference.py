@@ -34,7 +34,7 @@ INTRODUCTION = (
     "are compared by where the same inputs end. Do those that end together in A end together in B as well? And are the attractors "
     "themselves the same, once the two latent spaces have been laid over each other?",
     "The agreement of the basins is adjusted for chance: 1 says that both models sort the inputs into the same groups, 0 is what shuffled "
-    "groups reach. Read it beside its ceiling: equal models do not reach 1 if A does not agree with itself, or with its own recipe.",
+    "groups reach. Read it beside what equally good models reach: that is below 1 if A does not agree with itself or with another run of its recipe.",
 )
 _CANNOT = (
     "How different is too different: that depends on what the models are for.",

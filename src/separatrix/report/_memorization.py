@@ -16,8 +16,8 @@ from separatrix.studies._resemblance import Resemblance
 from separatrix.words import percent
 
 _RISKIEST = 24
-_NEAREST_TO_IT = 6  # shown where none is called
-NOT_CALLED = "not called"
+_NEAREST_TO_IT = 6  # shown where none is closer
+NOT_CLOSER = "no closer than unseen images"
 NAMED = 20  # images that a model card names; summary.json has all
 STARTS = {"train": "training images", "held-out": "held-out images", "noise": "Gaussian noise"}
 """What the sources of a `Memorization` are called on pages and in figures."""
@@ -88,8 +88,8 @@ def dimension_table(study: Memorization) -> Table:
             (Cell(words), Cell(f"{found.items:,}"), Cell(str(found.components)), Cell(f"{found.effective_rank:.1f}"))
             for words, found in rows
         ),
-        "Components: the fewest principal components that hold 90 % of the variance. Effective rank: exp(−Σ p ln p) over their "
-        "shares p, which no threshold decides. Far below the training images: variations of a few prototypes. Neither can "
+        "Components: the fewest principal components (directions) that hold 90 % of the variance. Effective rank: how many "
+        "directions there are, each counted by its share p of the variance, exp(−Σ p ln p). Far below the training images: variations of a few prototypes. Neither can "
         "exceed the number of images − 1.",
     )
 
@@ -152,7 +152,7 @@ def copies_listed(
 
 
 def riskiest(found: Resemblance) -> list[int]:
-    """The limit sets that stand first on the page: those called, else those nearest to it, smallest p-values first."""
+    """The limit sets that stand first on the page: those closer than unseen images, else those nearest to that, smallest p-values first."""
     order = sorted(
         range(len(found)),
         key=lambda row: (float(found.p_value[row]), float(found.ratio[row]), -float(found.coefficient[row])),
@@ -175,11 +175,10 @@ def _riskiest(results: ModelResults, shown: Sequence[int]) -> list[Block]:
         else f"Those with the smallest p-values, {len(shown)} of {len(found)}, are shown"
     )
     words = (
-        "None of the attractors that training images lead to is called: none comes closer to one training image than unseen "
-        "images do, at a false discovery rate of "
-        f"{found.alpha:g}. {which} all the same, beside the training image that each resembles."
+        "None of the attractors that training images lead to comes closer to one training image than unseen images do, at a "
+        f"false discovery rate of {found.alpha:g}. {which} all the same, beside the training image that each resembles."
     )
-    return [Prose((words,)), *attractor_cards(results, shown, uncalled=NOT_CALLED)]
+    return [Prose((words,)), *attractor_cards(results, shown, uncalled=NOT_CLOSER)]
 
 
 def _context(study: Memorization) -> list[Block]:
@@ -196,11 +195,11 @@ def _alike(study: Memorization) -> list[Block]:
         return []
     entries = (
         (
-            "Chamfer similarity, cosine",
+            "cosine to the nearest of the other kind, mean (Chamfer similarity)",
             f"{found.cosine:.3f}: near 1, noise leads to the directions that training images do",
         ),
         (
-            "Chamfer distance, Euclidean",
+            "distance to the nearest of the other kind, mean (Chamfer distance)",
             f"{found.euclidean:.3g} spreads of the points where training images end: near 0, noise leads to the same places",
         ),
     )

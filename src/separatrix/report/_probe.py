@@ -119,7 +119,7 @@ def dictionary_table(probed: Probe) -> Table:
         for known in probed.dictionaries
     ]
     return Table(
-        ("dictionary", "distinct", "eff. rank", *heads),
+        ("dictionary", "distinct", "directions", *heads),
         tuple(tuple(map(Cell, row)) for row in rows),
         f"{len(probed):,} images, each coded with few atoms. Distinct: atoms that differ. Effective rank: how many directions they "
         "fill. Latent: the share of the latent that is not coded with that many atoms. Image: mean squared error per pixel of what the "

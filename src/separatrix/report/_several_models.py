@@ -132,12 +132,12 @@ def _overview(models: Sequence[ModelResults]) -> Table:
             "what became of the starts",
             "closest cosine",
             "median unseen",
-            "called",
+            "closer than unseen",
             "exact copies",
         ),
         tuple(rows),
         "Closest cosine: of an attractor to a training image. Median unseen: what images reach that the "
         "model has never seen. "
-        f"Called: attractors closer to one training image than {most_unseen(alpha)} of unseen images are (false discovery rate "
+        f"Closer than unseen: attractors closer to one training image than {most_unseen(alpha)} of unseen images are (false discovery rate "
         f"{alpha:g}). Exact copies: those of them whose distance to that image is below {EXACT:g} of that to the next ten.",
     )

@@ -9,7 +9,7 @@ from typing import Any
 from separatrix.plots._naming import names_across
 from separatrix.plots._style import colour
 from separatrix.report._chapter import attractor_cards
-from separatrix.report._memorization import NOT_CALLED, STARTS
+from separatrix.report._memorization import NOT_CLOSER, STARTS
 from separatrix.report._page import Cell, Prose, Section, Table
 from separatrix.report._results import ModelResults
 from separatrix.studies._memorization import MemorizationAudit, NoiseOnly
@@ -46,10 +46,11 @@ def noise_section(audit: MemorizationAudit, results: ModelResults) -> tuple[Sect
     table = Table(
         ("set", "noise starts", "nearest training image", like.measure, "ratio", "p", "q", "gives it back"),
         rows,
-        f"Judged in one family with the attractors that training images lead to.{shown}",
+        "Ratio: distance to that image over that to the next ten. p: how often an unseen image is as close, or as alone; q: the same "
+        f"adjusted for all attractors, those that training images lead to included.{shown}",
     )
     drawn = replace(results, searches={STARTS["noise"]: audit.noise}, resemblance=found.beside(like))
-    cards = attractor_cards(drawn, sets[:_MOST_CARDS], names=names, uncalled=NOT_CALLED)
+    cards = attractor_cards(drawn, sets[:_MOST_CARDS], names=names, uncalled=NOT_CLOSER)
     return (Section("Attractors that noise reaches and no training image", [Prose((found.sentence,)), *cards, table]),)
 
 

@@ -159,7 +159,7 @@ def resemblance(
         limits: its limit sets; the rows are ``limits.attractors``.
         train: the images that the model was trained on: a tensor ``(n, …)``, an `ImageSet`, or what
             `load_images` takes.
-        held_out: images from the same source that it was not trained on. Without them there is no verdict.
+        held_out: images from the same source that it was not trained on. Without them nothing can be said.
         distance: between images: ``"cosine"`` as in the paper, ``"euclidean"``, or a function of two batches that
             returns the table of distances, such as a perceptual distance or one between features.
         engine: ``"faiss"`` for millions of training images; the answers are the same.

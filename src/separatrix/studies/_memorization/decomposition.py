@@ -65,8 +65,9 @@ class Decomposition(Columnar):
         """The means of the three, and for how many images the estimate of L was too small."""
         broken = int((~self.holds).sum())
         words = (
-            f"Reconstruction error {float(self.error.mean()):.3g} per image, at most prototype {float(self.prototype.mean()):.3g} "
-            f"plus coverage {float(self.coverage.mean()):.3g} (decoder slope {self.lipschitz:.3g})"
+            f"The reconstruction error, {float(self.error.mean()):.3g} per image, is at most the distance to the decoded attractor "
+            f"(prototype), {float(self.prototype.mean()):.3g}, plus that of the latents times the slope of the decoder, "
+            f"{self.lipschitz:.3g} (coverage), {float(self.coverage.mean()):.3g}"
         )
         if not broken:
             return f"{words}; the bound holds on all {len(self):,} images."

@@ -69,7 +69,7 @@ class NoiseOnly(Columnar):
         )
 
     def beside(self, found: Resemblance) -> Resemblance:
-        """These rows with the nulls of ``found``, to be drawn as its own are; the verdict stays that of ``found``."""
+        """These rows with the nulls of ``found``, to be drawn as its own are; the statement stays that of ``found``."""
         return replace(found, **{name: getattr(self, name) for name in self._columns})
 
     def __repr__(self) -> str:
@@ -99,7 +99,7 @@ def judged_together(
         which = (noise.stable == 1).nonzero().squeeze(1).cpu()[own.cpu()]
     if noise is None or not len(which):
         return resemblance(field, limits, train, held_out, **options), None
-    # Of this resemblance only the columns are read: its verdict is about a part of the noise.
+    # Of this resemblance only the columns are read: its statement is about a part of the noise.
     others = resemblance(field, noise[which], train, held_out, **options)
     found = resemblance(field, limits, train, held_out, **options, beside=others.p_value)
     columns = {name: getattr(others, name) for name in NoiseOnly._columns} | {

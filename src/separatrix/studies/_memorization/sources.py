@@ -56,8 +56,8 @@ class ChamferSimilarity:
     def sentence(self) -> str:
         """Both, and how to read them."""
         return (
-            f"Attractors from noise and from training images, as sets: Chamfer similarity {self.cosine:.3f} by the cosine (1: "
-            f"equal sets), {self.euclidean:.3g} spreads apart (0: equal sets)."
+            f"Attractors from noise and from training images: the nearest of the other kind has a cosine of {self.cosine:.3f} on "
+            f"average (Chamfer similarity; 1: the same sets) and is {self.euclidean:.3g} spreads away (0: the same sets)."
         )
 
 

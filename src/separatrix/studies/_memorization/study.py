@@ -139,9 +139,9 @@ class Memorization:
             )
         if self.attractors.items > 1:
             words.append(
-                f"The {self.attractors.items} decoded attractors need {self.attractors.components} components for 90 % of "
-                f"their variance (effective rank {self.attractors.effective_rank:.1f}), as many training images "
-                f"{self.train.components} ({self.train.effective_rank:.1f})."
+                f"The {self.attractors.items} decoded attractors need {self.attractors.components} directions (principal "
+                f"components) for 90 % of their variance, as many training images {self.train.components}; counted without a "
+                f"threshold (effective rank) {self.attractors.effective_rank:.1f} and {self.train.effective_rank:.1f}."
             )
         return tuple(words)
 
@@ -175,7 +175,7 @@ def memorization(
         field: the latent field.
         limits: limit sets from training images as starts.
         train: training images, ``(m, …)`` or what `load_images` takes.
-        held_out: images from the same source that were not trained on. Without them there is no verdict.
+        held_out: images from the same source that were not trained on. Without them nothing can be said.
         noise: limit sets from noise starts, to be compared with the first; attractors that only they reach are judged too.
         unseen: limit sets from held-out images, likewise.
         distance: between images, see :data:`separatrix.numerics._neighbours.Distance`.

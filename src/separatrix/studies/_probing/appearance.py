@@ -193,7 +193,7 @@ def _statement(
     count: int, what: str, share: float, start_share: float, structure: Tensor, start_structure: Tensor
 ) -> Statement:
     passing = round(share * count)
-    level = f"median {float(structure.median()):.2f}, decoded raw noise {float(start_structure.median()):.2f}, noise 0"
+    level = f"median {float(structure.median()):.2f}, decoded raw noise {float(start_structure.median()):.2f}"
     why, code = f"Of the decoded starts only {start_share:.0%} do, so the iteration leads to images.", Seen.ITERATION
     if not passing:
         why, code = "Nothing that looks like an image is stored where noise ends.", Seen.NOTHING
@@ -202,7 +202,8 @@ def _statement(
         code = Seen.DECODER
     return Statement(
         f"{passing:,} of {count:,} decoded {what} look like images",
-        f"neighbouring pixels agree (Moran's I {level}). {why}",
+        "the least that an image has is that neighbouring pixels agree better than shuffled ones (Moran's I, 1 where neighbours are "
+        f"alike and 0 for noise: {level}). {why}",
         code,
     )
 

@@ -86,7 +86,7 @@ def reasons_of(dictionaries: Sequence[Dictionary], sparsities: Sequence[int]) ->
     iterated, once, noise = (by_role[role].geometry for role in (Role.ITERATED, Role.ONCE, Role.NOISE))
     sentences = [
         f"The atoms are {by_role[Role.ITERATED].words}: {iterated.distinct:,} distinct of {iterated.atoms:,}.",
-        f"Effective rank of {iterated.dimension:,} dimensions: raw noise {noise.effective_rank:.1f}, after one step "
+        f"Directions that the atoms fill (effective rank), of {iterated.dimension:,}: raw noise {noise.effective_rank:.1f}, after one step "
         f"{once.effective_rank:.1f}, iterated {iterated.effective_rank:.1f}.",
     ]
     if iterated.distinct < sparsities[-1]:
