@@ -23,9 +23,9 @@ from separatrix.runs._attractors import fitting_images
 from separatrix.runs._audit_noise import names_at, noise_record, noise_section
 from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
-from separatrix.runs._summary import attractors_summary, jsonable
+from separatrix.runs._summary import attractors_summary
 from separatrix.runs._views import View, recorded, write_views
-from separatrix.storage import PathLike
+from separatrix.storage import PathLike, jsonable
 from separatrix.studies._memorization import Decomposition, Memorization, MemorizationAudit, audit_memorization
 from separatrix.studies._memorization.audit import decided
 from separatrix.studies._resemblance_words import median

@@ -14,10 +14,9 @@ from separatrix.protocol import Protocol
 from separatrix.report._difference import difference_page, overlap_picture
 from separatrix.runs._plan import Plan, model_record
 from separatrix.runs._run import Run, opened
-from separatrix.runs._summary import jsonable
 from separatrix.runs._views import Ended, View, provenance, recorded, write_views
 from separatrix.starts import Starts, as_starts
-from separatrix.storage import PathLike
+from separatrix.storage import PathLike, jsonable
 from separatrix.studies._comparison import Comparison, compare
 from separatrix.work import Progress
 

@@ -25,9 +25,8 @@ from separatrix.report._page import Picture
 from separatrix.runs._checkpoints import checkpoints_of, copies_in_training, moments, numbered, split, unsound
 from separatrix.runs._plan import Plan, data_record
 from separatrix.runs._run import Run, opened
-from separatrix.runs._summary import jsonable
 from separatrix.runs._views import Ended, View, provenance, write_views
-from separatrix.storage import PathLike, storable
+from separatrix.storage import PathLike, jsonable, storable
 from separatrix.studies._training_film import RULES, TrainingFilm, require_plane, training_film
 from separatrix.work import Progress
 

@@ -24,10 +24,9 @@ from separatrix.report._probe import probe_figures, probe_page
 from separatrix.runs._attractors import LIMITS, fitting_images
 from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
-from separatrix.runs._summary import jsonable
 from separatrix.runs._views import Ended, View, provenance, recorded, write_views
 from separatrix.starts import Starts
-from separatrix.storage import PathLike
+from separatrix.storage import PathLike, jsonable
 from separatrix.studies._probing import Appearance, Probe, appearance, data_free_dictionaries, pooled
 from separatrix.studies._probing import probe as dictionary_probe
 from separatrix.studies._probing.summary import probe_summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +18,7 @@ from separatrix.orbits._fates import Fate, fate_of_each
 from separatrix.orbits._status import Status
 from separatrix.plots._naming import names_of
 from separatrix.report._results import ModelResults
+from separatrix.storage import jsonable
 from separatrix.studies._resemblance import Resemblance
 
 _STABLE = {1: True, 0: False, -1: None}
@@ -103,21 +104,6 @@ def status_rows(limits: LimitSets) -> list[dict[str, Any]]:
         }
         for (fate, status), count in sorted(Counter(pairs).items(), key=lambda item: (-item[1], item[0]))
     ]
-
-
-def jsonable(value: Any) -> Any:
-    """The same with lists for tuples and None for numbers that are not finite, which JSON does not have.
-
-    >>> jsonable({"rate": float("nan"), "shape": (2, 3)})
-    {'rate': None, 'shape': [2, 3]}
-    """
-    if isinstance(value, Mapping):
-        return {key.name if isinstance(key, Status) else str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [jsonable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _resemblance(found: Resemblance, name_of: Callable[[int], str | None]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What is written and read: results as tensors and JSON, places that are reserved and appear whole, and manifests of what is ours."""
 
 from separatrix.storage._columnar import Columnar
+from separatrix.storage._json import as_json, jsonable
 from separatrix.storage._manifest import DETECTOR, MANIFEST, RESULT, foreign_entries
 from separatrix.storage._owner import Owner
 from separatrix.storage._reservation import (
@@ -28,9 +29,11 @@ __all__ = [
     "PathLike",
     "Reservation",
     "Result",
+    "as_json",
     "at_work_on",
     "foreign_entries",
     "hold",
+    "jsonable",
     "load_result",
     "new_file",
     "new_folder",
