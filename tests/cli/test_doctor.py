@@ -97,7 +97,7 @@ def test_a_mismatch_of_ranges_is_shown(program, digits, tmp_path):
 
 
 def test_the_suggested_command_runs(program, monkeypatch, digits):
-    monkeypatch.setattr("separatrix.runs._examination._planned", lambda _results: {})
+    monkeypatch.setattr("separatrix.runs._attractors._planned", lambda *_: {})
     advice = program("doctor", "toy.py:small", "--data", f"{digits}#test", "--size", "4,4", "--latent-shape", "2", "-q")
     assert advice.code == 0
     words = shlex.split(advice.stdout)

@@ -160,5 +160,6 @@ def test_numbered_runs_pass_over_what_others_are_writing(program, place, command
 
     assert program(*COMMANDS[command][:-1]).code == ExitCode.INTERRUPTED
     stem = "audit-toy-small" if command == "audit" else f"toy-{COMMANDS[command][1].partition(':')[2]}"
-    assert taken == [[f".{stem}-1.part"], [f".{stem}-1.part", f".{stem}-2.part"]]
+    parts, folders = ([pattern.format(stem, number) for number in (1, 2)] for pattern in (".{}-{}.part", "{}-{}"))
+    assert taken == [[parts[0], folders[0]], [*parts, *folders]]
     assert not (place / "runs").exists()

@@ -45,7 +45,7 @@ def test_the_whole_way_with_images(program, digits, tmp_path):
     assert found["probe"]["headline"].startswith("No effect")
     folder = tmp_path / "here"
     assert isinstance(load_result(folder / "limits"), LimitSets)
-    assert load_result(folder / "probe").headline == found["probe"]["headline"]
+    assert str(load_result(folder / "probe").statement) == found["probe"]["headline"]
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert found["report"] == "here/report.html"
     assert page.count("data:image/png") == 4

@@ -7,11 +7,11 @@ import math
 
 import pytest
 import torch
-from separatrix.runs._examination_summary import jsonable
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.orbits import Status
+from separatrix.runs._summary import jsonable
 from separatrix.studies._diagnosis import DATA, ENDS, NOISE, diagnose
 
 DTYPE = torch.float64

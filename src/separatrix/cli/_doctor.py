@@ -60,7 +60,7 @@ def doctor(
         raise usage_error(ctx, "--scale", "there are no images; give --data.")
 
     from separatrix.data import load_images
-    from separatrix.runs._examination_summary import jsonable
+    from separatrix.runs._summary import jsonable
     from separatrix.studies._diagnosis import diagnose
 
     field = model.load()

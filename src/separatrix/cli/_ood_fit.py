@@ -98,7 +98,7 @@ def fit(
     from separatrix.data import load_images
     from separatrix.ood._fitting import fit_detector
     from separatrix.ood._landmarks import SEARCH
-    from separatrix.runs._examination_summary import jsonable
+    from separatrix.runs._summary import jsonable
     from separatrix.storage import DETECTOR
 
     reads = (model.spec, *model.given.values(), data, calibration)
