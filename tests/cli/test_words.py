@@ -18,7 +18,6 @@ from separatrix.errors import SeparatrixError
 from separatrix.models import DenseAutoencoder, save_model
 from separatrix.ood._score_run import score_to_table
 from separatrix.orbits import Status
-from separatrix.runs import Plan, opened
 from separatrix.storage import new_folder
 
 
@@ -64,11 +63,6 @@ def _sentences(tmp_path: Path) -> list[tuple[str, str]]:
         with new_folder(tmp_path / "exists", kind="separatrix result"):
             pass
 
-    def another_run() -> None:
-        for seed in (0, 1):
-            with opened(tmp_path / "run", Plan(recipe="probe", model={"name": "m"}, options={"seed": seed})) as run:
-                run.finish()
-
     half = tmp_path / "encoder.onnx"
     half.touch()
 
@@ -96,7 +90,6 @@ def _sentences(tmp_path: Path) -> list[tuple[str, str]]:
         ),
         (_provoked(lambda: sx.Protocol(tolerance=0.0)), "--tolerance must be"),
         (_provoked(overwrite), "choose another --out, or add --overwrite"),
-        (_provoked(another_run), "choose another --out, or add --overwrite to begin anew"),
         (_provoked(lambda: load_images(np.full((2, 4, 4), 9.0))), "(--scale 255 does so)"),
         (
             _provoked(lambda: load_images(np.ones((2, 4, 4), np.uint8))),

@@ -29,7 +29,6 @@ _TRANSLATIONS = (
     (r"above scale=(\d[^ ;]*)", r"above --scale \1"),
     (r"scale must be the stored value", "--scale must be the stored value"),
     (r"choose another name, or pass overwrite=True", "choose another --out, or add --overwrite"),
-    (r"choose another folder, or pass overwrite=True", "choose another --out, or add --overwrite"),
     (r"\bby field\.check\(\)", "with separatrix doctor"),
     (
         r"choose another folder, or remove it first",
