@@ -25,8 +25,8 @@ def _raising(error: BaseException):
     [
         (InputError("The input is bad; mend it."), ExitCode.BAD_INPUT, "The input is bad; mend it."),
         (FileError("The file is bad; mend it."), ExitCode.BAD_INPUT, "The file is bad; mend it."),
-        (KeyboardInterrupt(), ExitCode.INTERRUPTED, "Interrupted; nothing half-written is left."),
-        (typer.Abort(), ExitCode.INTERRUPTED, "Interrupted; nothing half-written is left."),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED, "Interrupted; nothing half-written is left, and a run goes on where it was when its command is given again."),
+        (typer.Abort(), ExitCode.INTERRUPTED, "Interrupted; nothing half-written is left, and a run goes on where it was when its command is given again."),
         (
             MemoryError(),
             ExitCode.BAD_INPUT,
@@ -61,7 +61,7 @@ def test_success_and_other_codes_pass():
 
 def test_an_interrupt_that_typer_turned_into_a_code_has_its_sentence_too(capsys):
     assert guarded(lambda: 130, Terminal()) is ExitCode.INTERRUPTED
-    assert capsys.readouterr().err == "error: Interrupted; nothing half-written is left.\n"
+    assert capsys.readouterr().err == f"error: I{ExitCode.INTERRUPTED.sentence[1:]}.\n"
 
 
 def test_square_brackets_are_text(capsys):

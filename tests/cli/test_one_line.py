@@ -35,8 +35,9 @@ def line(monkeypatch):
     watched = cached_property(lambda _terminal: Progress(sink))
     watched.__set_name__(Terminal, "progress")
     monkeypatch.setattr(Terminal, "progress", watched)
-    for module in ("examination", "audit_run"):
-        monkeypatch.setattr(f"separatrix.runs._{module}._planned", lambda _results: {})
+    monkeypatch.setattr("separatrix.runs._attractors._planned", lambda _run, _results: {})
+    for module in ("audit", "data_free"):
+        monkeypatch.setattr(f"separatrix.runs._{module}.planned_figures", lambda _results, _budget: {})
     return sink
 
 
