@@ -11,6 +11,7 @@ from separatrix.limitsets._find import find_attractors
 from separatrix.limitsets._sets import LimitSets
 from separatrix.protocol import Protocol
 from separatrix.starts import grid
+from separatrix.words import Readable
 from separatrix.work import Progress
 
 Extent = tuple[float, float, float, float]
@@ -21,8 +22,8 @@ GRID_RULES = Protocol(tolerance=1e-3, capture=False)
 neighbour. Every end is polished and confirmed all the same, so a coarse stop is enough."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class GridSearch:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class GridSearch(Readable):
     """The result of a search from ``starts.grid``, the grid's shape (h, w) and its extent."""
 
     limits: LimitSets

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from separatrix.orbits._status import Status
+from separatrix.words import Readable
 
 
 class Fate(IntEnum):
@@ -83,7 +84,7 @@ class Fate(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fates:
+class Fates(Readable):
     """How many starts had which `Fate`; the seven numbers add up to the number of starts.
 
     Attributes:

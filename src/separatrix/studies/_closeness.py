@@ -10,6 +10,7 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.numerics._duplicates import NEIGHBOURS, chords
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
+from separatrix.words import one_line
 
 
 class Closeness(NamedTuple):
@@ -18,6 +19,9 @@ class Closeness(NamedTuple):
     coefficient: Tensor
     nearest: Tensor
     ratio: Tensor
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
 
 def closeness(

@@ -59,6 +59,8 @@ class Contraction(Columnar):
 
     _columns: ClassVar[tuple[str, ...]] = ("points", "group", "spectral_radius", "spectral_norm")
 
+    _facts: ClassVar[tuple[str, ...]] = ("statement", "rows")
+
     points: Tensor
     group: Tensor
     spectral_radius: Tensor
@@ -66,6 +68,11 @@ class Contraction(Columnar):
     names: tuple[str, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     cost: Cost = NO_WORK
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per point, with the name of its group."""
+        return {**super().table, "group": [self.names[group] for group in self.group.tolist()]}
 
     def of(self, name: str) -> Contraction:
         """The points of one group."""

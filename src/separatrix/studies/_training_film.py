@@ -59,6 +59,7 @@ class TrainingFilm(Columnar):
     """
 
     _columns: ClassVar[tuple[str, ...]] = ("parameter", "ids", "steps", "latents", "trivial")
+    _facts: ClassVar[tuple[str, ...]] = ("statement",)
 
     parameter: Tensor
     ids: Tensor
@@ -70,6 +71,11 @@ class TrainingFilm(Columnar):
     errors: Mapping[str, Tensor] = field(default_factory=dict)
     classes: Tensor | None = None
     unit: str = "epoch"
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per frame: what it belongs to, and how many limit sets share the plane."""
+        return {**super().table, "sets": [len(frame[frame >= 0].unique()) for frame in self.ids]}
 
     def rematched(self, *, by: By, threshold: float | None = None) -> TrainingFilm:
         """The same frames with ids by another rule of matching. Cost: none."""
