@@ -59,8 +59,6 @@ class Contraction(Columnar):
 
     _columns: ClassVar[tuple[str, ...]] = ("points", "group", "spectral_radius", "spectral_norm")
 
-    _facts: ClassVar[tuple[str, ...]] = ("statement", "rows")
-
     points: Tensor
     group: Tensor
     spectral_radius: Tensor

@@ -59,7 +59,6 @@ class TrainingFilm(Columnar):
     """
 
     _columns: ClassVar[tuple[str, ...]] = ("parameter", "ids", "steps", "latents", "trivial")
-    _facts: ClassVar[tuple[str, ...]] = ("statement",)
 
     parameter: Tensor
     ids: Tensor

@@ -28,7 +28,8 @@ class Readable:
     @property
     def facts(self) -> dict[str, Any]:
         """The attributes and what is read off them, JSON-ready, without arrays."""
-        told = {name: jsonable(getattr(self, name)) for name in (*_attributes(self), *self._facts)}
+        names = (*_attributes(self), *self._facts, *(["statement"] if hasattr(type(self), "statement") else []))
+        told = {name: jsonable(getattr(self, name)) for name in names}
         return {name: value for name, value in told.items() if value is not _ARRAY}
 
     def to_dict(self) -> dict[str, Any]:

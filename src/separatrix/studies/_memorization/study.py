@@ -66,7 +66,7 @@ class Memorization(Tabular):
             None without ``noise`` or where there are none.
     """
 
-    _facts: ClassVar[tuple[str, ...]] = ("statement", "would_change")
+    _facts: ClassVar[tuple[str, ...]] = ("would_change",)
 
     resemblance: Resemblance
     other_train: Tensor
