@@ -1,7 +1,8 @@
 """What is written and read: results as tensors and JSON, places that are reserved and appear whole, and manifests of what is ours."""
 
+from separatrix.storage._checkpoint import NO_CHECKPOINT, Checkpoint
 from separatrix.storage._columnar import Columnar
-from separatrix.storage._manifest import DETECTOR, MANIFEST, RESULT, add_file, foreign_entries
+from separatrix.storage._manifest import CHECKPOINT, DETECTOR, MANIFEST, RESULT, add_file, foreign_entries
 from separatrix.storage._owner import Owner
 from separatrix.storage._reservation import (
     ROOM,
@@ -17,11 +18,14 @@ from separatrix.storage._reservation import (
 from separatrix.storage._store import Result, load_result, save_result, storable, storable_part, write_tensors
 
 __all__ = [
+    "CHECKPOINT",
     "DETECTOR",
     "MANIFEST",
+    "NO_CHECKPOINT",
     "RESULT",
     "ROOM",
     "Busy",
+    "Checkpoint",
     "Columnar",
     "Owner",
     "PathLike",
