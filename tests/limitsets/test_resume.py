@@ -165,10 +165,9 @@ def test_five_kills_change_nothing(name, passes, tmp_path):
     require_that_kills_change_nothing(passes, SEARCHES[name], tmp_path, kills=5)
 
 
-@pytest.mark.parametrize("name", [name for name in SEARCHES if name != "the paper's rule"])
-def test_nor_does_a_kill_after_every_round(name, passes, tmp_path, monkeypatch):
+def require_that_a_kill_after_every_round_changes_nothing(passes, made, place, monkeypatch):
     """Each round in a process of its own: whatever is not stored is missed."""
-    never = passes.searched(SEARCHES[name](), None)
+    never = passes.searched(made(), None)
     keep, rounds, limits = Checkpoint.keep, 0, None
 
     def last_deed(self: Checkpoint, state: object) -> None:
@@ -177,10 +176,15 @@ def test_nor_does_a_kill_after_every_round(name, passes, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Checkpoint, "keep", last_deed)
     while limits is None:
-        limits = passes.searched(SEARCHES[name](), tmp_path / "checkpoint")
+        limits = passes.searched(made(), place / "checkpoint")
         rounds += 1
     assert rounds > 3
     assert files_of(limits) == files_of(never)
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHES if name != "the paper's rule"])
+def test_nor_does_a_kill_after_every_round(name, passes, tmp_path, monkeypatch):
+    require_that_a_kill_after_every_round_changes_nothing(passes, SEARCHES[name], tmp_path, monkeypatch)
 
 
 def test_nor_do_they_with_the_usual_bound_of_wrong_labels(passes, tmp_path):
@@ -188,8 +192,9 @@ def test_nor_do_they_with_the_usual_bound_of_wrong_labels(passes, tmp_path):
     assert limits.audit.statistical.captured > 3000
 
 
-def test_nor_when_audits_disagree(passes, tmp_path, monkeypatch):
-    """A capture that labels everything 0, which nobody but the audit sees: three rounds of it, and nothing captured is believed."""
+@pytest.mark.parametrize("blind", [False, True])
+def test_nor_when_audits_disagree(passes, tmp_path, monkeypatch, blind):
+    """A capture that labels everything 0. If nobody but the audit sees that, nothing captured is believed after three rounds."""
     genuine = Capture.see
 
     def lying(self, orbit, z, f_z):
@@ -198,13 +203,18 @@ def test_nor_when_audits_disagree(passes, tmp_path, monkeypatch):
         return caught
 
     monkeypatch.setattr(Capture, "see", lying)
-    monkeypatch.setattr(Catalogue, "inside", lambda self, points, numbers: torch.ones(len(points), dtype=torch.bool))
+    if blind:
+        everywhere = lambda self, points, numbers: torch.ones(len(points), dtype=torch.bool)  # noqa: E731
+        monkeypatch.setattr(Catalogue, "inside", everywhere)
 
     def made() -> Made:
         field = sx.LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=1, dtype=torch.float64)
         return field, sx.starts.gaussian(200, seed=5), sx.Protocol(audit=0.1)
 
-    assert require_that_kills_change_nothing(passes, made, tmp_path, kills=5).audit.abandoned
+    limits = require_that_kills_change_nothing(passes, made, tmp_path, kills=5)
+    assert limits.audit.rounds == (3 if blind else 2)
+    assert limits.audit.abandoned is blind
+    require_that_a_kill_after_every_round_changes_nothing(passes, made, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["a closed curve", "captures by a sample", "the paper's rule"])
