@@ -79,9 +79,9 @@ def bars(models: dict[str, Model]) -> list[str]:
         slow = {name: f"{gain:.2f}" for name, gain in speed.items() if gain < lenient.get(name, bar)}
         each = ", ".join(f"{name} {gain:.1f} ×" for name, gain in speed.items())
         lines.append(f"Time, {text}: {each}{missing}: {_verdict(not slow, str(slow))}.")
-    book = {m["model"]: 1 - m["network_share"] for m in five}
-    over = {name: f"{share:.1%}" for name, share in book.items() if share > BOOKKEEPING}
-    each = ", ".join(f"{name} {share:.1%}" for name, share in book.items())
+    share_of = {m["model"]: 1 - m["network_share"] for m in five}
+    over = {name: f"{share:.1%}" for name, share in share_of.items() if share > BOOKKEEPING}
+    each = ", ".join(f"{name} {share:.1%}" for name, share in share_of.items())
     lines.append(f"Bookkeeping ≤ {BOOKKEEPING:.0%} of the run: {each}{missing}: {_verdict(not over, str(over))}.")
     counted = {m["model"]: m["counts_by_tolerance"] for m in five if m["counts_by_tolerance"]}
     if counted:

@@ -56,6 +56,10 @@ class CalibrationWarning(SeparatrixWarning):
     """There are too few calibration scores for the false-alarm rate that was asked for."""
 
 
+class CheckpointWarning(SeparatrixWarning):
+    """The state of a search could not be stored, or what was stored cannot be read; the search itself is complete."""
+
+
 class FigureWarning(SeparatrixWarning):
     """A figure is missing; the results are complete."""
 

@@ -25,8 +25,16 @@ def _raising(error: BaseException):
     [
         (InputError("The input is bad; mend it."), ExitCode.BAD_INPUT, "The input is bad; mend it."),
         (FileError("The file is bad; mend it."), ExitCode.BAD_INPUT, "The file is bad; mend it."),
-        (KeyboardInterrupt(), ExitCode.INTERRUPTED, "Interrupted; nothing half-written is left, and a run goes on where it was when its command is given again."),
-        (typer.Abort(), ExitCode.INTERRUPTED, "Interrupted; nothing half-written is left, and a run goes on where it was when its command is given again."),
+        (
+            KeyboardInterrupt(),
+            ExitCode.INTERRUPTED,
+            "Interrupted; nothing half-written is left, and a run goes on where it was when its command is given again.",
+        ),
+        (
+            typer.Abort(),
+            ExitCode.INTERRUPTED,
+            "Interrupted; nothing half-written is left, and a run goes on where it was when its command is given again.",
+        ),
         (
             MemoryError(),
             ExitCode.BAD_INPUT,

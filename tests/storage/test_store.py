@@ -412,7 +412,7 @@ def test_a_record_with_a_piece_missing_or_replaced_is_refused_or_read(saved, dat
             st.sampled_from([None, 3, "x", [], {}, {"tensor": "no"}, {"tensor": 5}, {"odd": 1}])
         )
     if data.draw(st.booleans()):  # by somebody who also wrote new checksums
-        record["sha256"] = store._checksums(record, saved / "tensors.safetensors")
+        record["sha256"] = store.checksums(record, saved / "tensors.safetensors")
     try:
         (saved / "result.json").write_text(json.dumps(record))
         try:

@@ -83,7 +83,7 @@ def test_large_latents_are_measured_without_their_jacobian():
 def test_a_slow_network_gets_fewer_points_and_steps():
     field = _linear(0.999 * torch.eye(2))
     quick = diagnose(field, seconds=1e-9)
-    assert len(quick.slopes) == 2
+    assert len(quick.spectra) == 2
     assert quick.pilot is not None
     assert quick.pilot.max_steps == 20
     assert quick.advice is not None

@@ -17,6 +17,7 @@ from separatrix.data._images import shape_words
 from separatrix.data._pictures import opened, pictures_under, pixels_of
 from separatrix.data._white import Level, require_bright
 from separatrix.errors import FileError, InputError
+from separatrix.words import one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class PictureBlock:
     names: tuple[str, ...]
     pixels: Tensor
     broken: dict[str, str] = field(default_factory=dict)
+
+    __repr__ = one_line
 
 
 def stream_pictures(

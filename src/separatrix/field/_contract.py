@@ -23,6 +23,7 @@ from separatrix.field._findings import FieldCheck, Finding
 from separatrix.field._fingerprints import unregistered
 from separatrix.field._watched import Watched, generator_states, restore_generators, same_bits, version
 from separatrix.numerics.counter_random import gaussian
+from separatrix.words import one_line
 from separatrix.work import out_of_memory
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Examined:
     image: Tensor | None = None
     error: Exception | None = None
     scratch: frozenset[str] = frozenset()
+
+    __repr__ = one_line
 
 
 def examined(field: LatentField, latents: Tensor | None = None, data: Tensor | None = None) -> Examined:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from separatrix.errors import FieldError
+from separatrix.words import Tabular, columns_of
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,10 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class FieldCheck:
+class FieldCheck(Tabular):
     """All findings; ``ok`` if none failed. Printing it shows one line per requirement."""
+
+    _facts: ClassVar[tuple[str, ...]] = ("ok",)
 
     findings: tuple[Finding, ...]
 
@@ -37,6 +42,16 @@ class FieldCheck:
         for finding in self.findings:
             if finding.passed is False:
                 raise FieldError(f"{_as_sentence(finding.detail)}; {finding.remedy}.")
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per requirement."""
+        return columns_of(Finding, self.findings)
+
+    def __repr__(self) -> str:
+        failed = [finding.name for finding in self.findings if finding.passed is False]
+        state = f"failed: {', '.join(failed)}" if failed else "ok"
+        return f"FieldCheck({state}; {len(self.findings)} findings)"
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.findings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,12 +12,13 @@ from separatrix.errors import InputError
 from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._intervals import clopper_pearson
 from separatrix.orbits._fates import Fates, fate_of_each
+from separatrix.storage import Columnar
 
 _SHOWN = 8  # fractions in the short form
 
 
 @dataclass(frozen=True)
-class Basins:
+class Basins(Columnar):
     """Basin fractions of the limit sets of a search, in the same order.
 
     Attributes:
@@ -27,6 +29,8 @@ class Basins:
             if m sets share equally.
         level: confidence level of the intervals.
     """
+
+    _columns: ClassVar[tuple[str, ...]] = ("fractions", "low", "high")
 
     fractions: Tensor
     low: Tensor

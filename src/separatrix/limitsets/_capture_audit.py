@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from separatrix.numerics._intervals import clopper_pearson
 from separatrix.storage import storable_part
+from separatrix.words import Readable
 
 
-@dataclass(frozen=True)
-class StatisticalCaptures:
+@dataclass(frozen=True, repr=False)
+class StatisticalCaptures(Readable):
     """Labels that rest on a sample: orbits ended where earlier orbits near theirs went, with a bound of how many are wrong.
 
     Attributes:
@@ -43,8 +44,8 @@ def _read(fields: dict[str, Any]) -> CaptureAudit:
 
 
 @storable_part("audit", _read)
-@dataclass(frozen=True)
-class CaptureAudit:
+@dataclass(frozen=True, repr=False)
+class CaptureAudit(Readable):
     """How often capture agreed with plain iteration in float64, on a random sample.
 
     Attributes:
@@ -56,6 +57,8 @@ class CaptureAudit:
         abandoned: the last round still disagreed, so all captured orbits were followed to their end and none was believed.
         statistical: labels that rest on a sample, none of which are counted above; None if there are none.
     """
+
+    _facts: ClassVar[tuple[str, ...]] = ("fidelity", "interval")
 
     captured: int
     checked: int

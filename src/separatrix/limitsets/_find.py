@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from importlib.metadata import version
 
 import torch
 from torch import Tensor
@@ -16,7 +18,10 @@ from separatrix.limitsets._triviality import triviality
 from separatrix.orbits._iterate import report_unfinished, run_orbits
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
+from separatrix.storage import NO_CHECKPOINT, Checkpoint, PathLike
 from separatrix.work import Progress
+
+_ASKED = 4  # starts at which a model is asked whether it is the one of a checkpoint
 
 
 def find_attractors(
@@ -27,6 +32,7 @@ def find_attractors(
     batch_size: int | None = None,
     progress: bool | Progress = False,
     throw: bool = False,
+    checkpoint: PathLike | None = None,
 ) -> LimitSets:
     """The limit sets that orbits from these starts end on, their stability, and which start ends where.
 
@@ -42,13 +48,15 @@ def find_attractors(
         batch_size: most latents in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
         progress: show a progress bar, or move the one that is there (`separatrix.work._progress`).
         throw: raise if an orbit reached no limit set, instead of one warning with the reasons.
+        checkpoint: a folder in which the state of the search is stored now and then. A search that was killed goes on from there when it
+            is called again, and ends in the same result, bit for bit on one machine. The folder is removed when the search has ended.
 
     Returns:
         Limit sets, most visited first. Orbits that reached none have label −1 and a `Status` that says why.
 
     Raises:
         FieldError: the model is not a deterministic self-map; the message names the remedy.
-        InputError: bad starts or options.
+        InputError: bad starts or options, or the checkpoint is that of another search.
         NotConvergedError: with ``throw=True``.
 
     Cost: the orbits' own map evaluations up to their capture, one Jacobian and some ten evaluations per candidate set; all
@@ -67,18 +75,38 @@ def find_attractors(
     require_self_map(field, source.block(field, 0, min(4, len(source))))
     fine, notes = _finest(field)
     transit = fine if protocol.precision == "float64" else field
-    if protocol.polish:
-        limits = Search(transit, fine, protocol, Progress.of(progress)).run(source)
-    else:
-        with Progress.of(progress).stage("following orbits", len(source)) as line:
-            orbits = run_orbits(transit, source, protocol, progress=line)
-        limits = assemble_unpolished(fine, orbits)
+    with _stored_in(checkpoint, field, source, protocol) as place:
+        if protocol.polish:
+            limits = Search(transit, fine, protocol, Progress.of(progress), place).run(source)
+        else:
+            with Progress.of(progress).stage("following orbits", len(source)) as line:
+                orbits = run_orbits(transit, source, protocol, progress=line, checkpoint=place)
+            limits = assemble_unpolished(fine, orbits)
+        place.end()
     provenance = {"field": field.describe(), "starts": dict(source.provenance)}
     found = triviality(limits)
     notes += limits.notes + ((str(found.statement),) if found.trivial else ())
     limits = replace(limits, notes=notes, provenance={**provenance, **limits.provenance})
     report_unfinished(limits.orbits, throw)
     return limits
+
+
+def _stored_in(
+    path: PathLike | None, field: LatentField, source: Starts, protocol: Protocol
+) -> AbstractContextManager[Checkpoint]:
+    """The checkpoint of this search. Cost: 10 map evaluations that no result counts, if there is one."""
+    if path is None:
+        return nullcontext(NO_CHECKPOINT)
+    identity = field.describe()
+    belongs_to = {
+        "version of separatrix": version("separatrix"),
+        "field": {name: identity[name] for name in ("latent_shape", "dtype", "device", "fingerprint")},
+        "starts": dict(source.provenance),
+        "protocol": protocol.to_dict(),
+    }
+    image = field.examine(source.block(field, 0, min(_ASKED, len(source)))).image
+    assert image is not None  # it was evaluated there before
+    return Checkpoint.at(path, belongs_to, image)
 
 
 def _finest(field: LatentField) -> tuple[LatentField, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.protocol import Protocol
 from separatrix.starts import grid
 from separatrix.storage import storable
+from separatrix.words import Readable
 from separatrix.work import Progress
 
 Extent = tuple[float, float, float, float]
@@ -23,8 +24,8 @@ neighbour. Every end is polished and confirmed all the same, so a coarse stop is
 
 
 @storable
-@dataclass(frozen=True, kw_only=True, eq=False)
-class GridSearch:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class GridSearch(Readable):
     """The result of a search from ``starts.grid``, the grid's shape (h, w) and its extent."""
 
     limits: LimitSets

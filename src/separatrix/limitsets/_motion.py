@@ -40,6 +40,7 @@ class Motion(Columnar):
     """
 
     _columns: ClassVar[tuple[str, ...]] = ("exponent", "standard_error", "step_ratio", "recurrence")
+    _read_off: ClassVar[tuple[str, ...]] = ("words",)
 
     exponent: Tensor
     standard_error: Tensor

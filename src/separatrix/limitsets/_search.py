@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,21 +30,26 @@ from separatrix.field import LatentField
 from separatrix.limitsets._assemble import assemble
 from separatrix.limitsets._capture import Capture
 from separatrix.limitsets._capture_auditor import CaptureAuditor
-from separatrix.limitsets._catalogue import NEARBY, Catalogue
+from separatrix.limitsets._catalogue import NEARBY, Catalogue, LimitSet
 from separatrix.limitsets._claims import settle_claims
-from separatrix.limitsets._ledger import MOVING, Ledger
+from separatrix.limitsets._curves import CurveSearch
+from separatrix.limitsets._ledger import MOVING, Claims, Ledger
 from separatrix.limitsets._motion import LEAST_STEPS, motion
-from separatrix.limitsets._sets import LimitSets
-from separatrix.limitsets._statistical import StatisticalCapture, pays
+from separatrix.limitsets._records import Records
+from separatrix.limitsets._regions import StepNorms
+from separatrix.limitsets._sets import Kind, LimitSets
+from separatrix.limitsets._statistical import Library, StatisticalCapture, pays
 from separatrix.limitsets._watch import CurveWatch
+from separatrix.numerics._closed_curve import ClosedCurve
 from separatrix.numerics._distances import spread as spread_of
 from separatrix.orbits._iterate import SPREAD_SAMPLE, centre_of
-from separatrix.orbits._judge import Judge
+from separatrix.orbits._judge import Judge, OrbitState
 from separatrix.orbits._observers import Observer
-from separatrix.orbits._pool import Queue, Rows, advance, width_for
+from separatrix.orbits._pool import Columns, Queue, Rows, advance, width_for
 from separatrix.orbits._status import Status
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts
+from separatrix.storage import NO_CHECKPOINT, Checkpoint
 from separatrix.work import Progress
 
 FINE_TOLERANCE = 1e-10  # estimated error, as a share of the spread, of the second look in float64
@@ -58,6 +64,26 @@ _NAMED = 4  # moving orbits whose motion is measured
 _NAMING_STEPS = 256
 _NAMING_SHARE = 0.05  # of the evaluations spent so far
 AT_UNSTABLE = 1e-7  # an orbit at rest this near (share of the spread) to an unstable set is on it
+
+_STATE = (
+    *(
+        CaptureAuditor,
+        Catalogue,
+        Claims,
+        ClosedCurve,
+        Columns,
+        Cost,
+        CurveSearch,
+        CurveWatch,
+        Judge,
+        Kind,
+        Ledger,
+        Library,
+        LimitSet,
+    ),
+    *(OrbitState, Protocol, Queue, Records, Rows, StatisticalCapture, StepNorms),
+)  # what a search is made of between two rounds …
+_GIVEN = {"transit", "fine", "protocol", "progress", "checkpoint"}  # … beside these
 
 
 class Search:
@@ -77,8 +103,10 @@ class Search:
         fine: LatentField,
         protocol: Protocol,
         progress: Progress,
+        checkpoint: Checkpoint = NO_CHECKPOINT,
     ) -> None:
-        self.transit, self.fine, self.protocol, self.progress = transit, fine, protocol, progress
+        self.transit, self.fine, self.protocol = transit, fine, protocol
+        self.progress, self.checkpoint = progress, checkpoint
 
     def run(self, source: Starts) -> LimitSets:
         """From starts to limit sets."""
@@ -86,12 +114,19 @@ class Search:
             return self._run(source)
 
     def _run(self, source: Starts) -> LimitSets:
-        self._begin(source)
+        given = {"transit": self.transit, "fine": self.fine, "protocol": self.protocol, "source": source}
+        state = self.checkpoint.begin(given, _STATE)
+        if state is None:
+            self._begin(source)
+        else:
+            self._go_on(state)
         while True:
             while self._admit() or len(self.native) or len(self.claimants):
                 self._step()
                 self._settle()
                 self._report()
+                if self.checkpoint.due:
+                    self.checkpoint.keep(self._state())
             audits, withdrawn = self.auditor.reopened(self.ledger, self.catalogue, self.watch.curves)
             if self.statistical is not None:
                 withdrawn = torch.cat([withdrawn, self.statistical.withdrawn(self.ledger)])
@@ -128,6 +163,17 @@ class Search:
         self.evaluations = self.surplus = self.reported = 0
         self.round = ROUND
         self.ended = torch.zeros(0, dtype=torch.int64, device=self.native.orbit.device)
+
+    def _state(self) -> dict[str, Any]:
+        """All that another process needs to go on after this round, and what has been found out about memory."""
+        sizes = [(field.batches.usual, field.batches.fits) for field in (self.transit, self.fine)]
+        return {"sizes": sizes} | {name: value for name, value in vars(self).items() if name not in _GIVEN}
+
+    def _go_on(self, state: dict[str, Any]) -> None:
+        for field, found in zip((self.transit, self.fine), state.pop("sizes"), strict=True):
+            field.batches.usual, field.batches.fits = found
+        vars(self).update(state)
+        self.progress.advance(self.reported)
 
     # -- admit -------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 
@@ -16,6 +18,7 @@ from separatrix.orbits._observers import FirstCrossings
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 from separatrix.storage import storable
+from separatrix.words import Tabular, columns_of
 from separatrix.work import Progress
 
 STEPS = (1e-2, 1e-3, 1e-4, 1e-5)  # stop when the step is shorter than this share of the spread
@@ -38,13 +41,15 @@ class SensitivityRow:
 
 @storable
 @dataclass(frozen=True)
-class Sensitivity:
+class Sensitivity(Tabular):
     """Counts of the same starts under different rules; ``stable`` if the verified count does not move.
 
     Attributes:
         rows: the verified count first (as given, ten times tighter, ten times looser), then what simpler loops would say.
         starts: how many starts were used.
     """
+
+    _facts: ClassVar[tuple[str, ...]] = ("stable",)
 
     rows: tuple[SensitivityRow, ...]
     starts: int
@@ -54,10 +59,25 @@ class Sensitivity:
         """The verified count is the same for all tolerances tried."""
         return len({row.count for row in self.rows if row.rule == VERIFIED}) == 1
 
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per rule."""
+        return columns_of(SensitivityRow, self.rows)
+
+    def __repr__(self) -> str:
+        verified = _span(row.count for row in self.rows if row.rule == VERIFIED)
+        naive = _span(row.count for row in self.rows if row.rule != VERIFIED)
+        return f"Sensitivity({verified} attractors verified, {naive} by simpler rules; {self.starts:,} starts)"
+
     def __str__(self) -> str:
         lines = [f"{'rule':42} {'stop':>8} {'merge':>8} {'count':>6} {'starts':>7}"]
         lines += [f"{r.rule:42} {r.stop:8.0e} {r.merge:8.4g} {r.count:6d} {r.counted:7d}" for r in self.rows]
         return "\n".join(lines)
+
+
+def _span(counts: Iterable[int]) -> str:
+    known = sorted(counts)
+    return "none" if not known else f"{known[0]}" if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
 
 
 VERIFIED = "polished, stable, verified"

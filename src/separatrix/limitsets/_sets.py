@@ -77,6 +77,9 @@ class LimitSets(Columnar):
         "unstable_directions",
         "hits",
     )
+    _read_off: ClassVar[tuple[str, ...]] = ("fractions",)
+    _members: ClassVar[Mapping[str, type[IntEnum]]] = {"kind": Kind}
+    _facts: ClassVar[tuple[str, ...]] = ("fates",)
 
     points: Tensor
     kind: Tensor
@@ -107,6 +110,11 @@ class LimitSets(Columnar):
         renumber[kept] = torch.arange(len(kept), device=self.labels.device)
         traces = {new: self.traces[o] for new, o in enumerate(kept.tolist()) if o in self.traces}
         return replace(chosen, labels=renumber[self.labels], traces=traces)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Those of the search; ``orbits.to_dict()`` has those of the orbits."""
+        return {name: value for name, value in super().facts.items() if name != "orbits"}
 
     @property
     def attractors(self) -> LimitSets:

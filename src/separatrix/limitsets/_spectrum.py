@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy
@@ -20,14 +20,15 @@ from separatrix.cost import NO_WORK, Cost
 from separatrix.field import LatentField
 from separatrix.limitsets._polish import orbit_points
 from separatrix.protocol import DENSE_LIMIT
+from separatrix.storage import Columnar
 
 MARGIN = 1e-7  # |ρ − 1| below this is called neutral: rounding in J cannot tell
 LEADING = 6  # eigenvalues computed where the Jacobian is too large to be formed
 _ARNOLDI_VECTORS = 64  # for the second attempt, where eigenvalues lie too close together for the usual 20
 
 
-@dataclass(frozen=True)
-class Spectrum:
+@dataclass(frozen=True, repr=False)
+class Spectrum(Columnar):
     """Stability of m periodic points.
 
     Attributes:
@@ -36,6 +37,9 @@ class Spectrum:
         norm: ``(m,)`` ‖J‖₂; NaN where unknown.
         cost: work done (0 where the Jacobians were given).
     """
+
+    _columns: ClassVar[tuple[str, ...]] = ("eigenvalues", "radius", "norm")
+    _read_off: ClassVar[tuple[str, ...]] = ("stable", "unstable_directions")
 
     eigenvalues: Tensor
     radius: Tensor

@@ -204,10 +204,10 @@ class StatisticalCapture:
             return None
         kept = record.isfinite().all(dim=2)
         kept[:, torch.arange(kept.shape[1], device=kept.device) % -(-int(kept.sum()) // _POINTS) != 0] = False
-        ways, fates = record[kept], fate.unsqueeze(1).expand_as(kept)[kept]
+        passed, fates = record[kept], fate.unsqueeze(1).expand_as(kept)[kept]
         points, owner = catalogue.all_points()
         owner = torch.where(attracting[owner], owner, -1)
-        return Library.of(torch.cat([ways, points.to(ways)]), torch.cat([fates, owner]))
+        return Library.of(torch.cat([passed, points.to(passed)]), torch.cat([fates, owner]))
 
     def _found(self, width: int, ledger: Ledger) -> tuple[int, int]:
         """Count the orbits of the sample that the rule captures at this width, and those of them that go elsewhere."""

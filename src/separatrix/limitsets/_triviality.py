@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 import torch
 
 from separatrix.limitsets._sets import Kind, LimitSets
 from separatrix.storage import storable
-from separatrix.words import Statement, counted
+from separatrix.words import Readable, Statement, counted
 
 TAKES_ALL = 0.99  # share of starts on one attracting point
 FAST = 25.0  # median steps to the protocol's tolerance (1e-5: a rate of about 0.6 per step) that count as a few
@@ -29,8 +30,10 @@ class Dominance(StrEnum):
 
 
 @dataclass(frozen=True)
-class Triviality:
+class Triviality(Readable):
     """The answer, whose code is a `Dominance`."""
+
+    _facts: ClassVar[tuple[str, ...]] = ("trivial",)
 
     statement: Statement
 
@@ -38,6 +41,9 @@ class Triviality:
     def trivial(self) -> bool:
         """One point takes nearly everything within a few steps."""
         return self.statement.code is Dominance.TRIVIAL
+
+    def __repr__(self) -> str:
+        return f"Triviality({self.statement})"
 
 
 def triviality(limits: LimitSets) -> Triviality:

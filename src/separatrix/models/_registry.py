@@ -94,6 +94,9 @@ class Family:
     options: Mapping[str, str] = field(default_factory=dict)
     verified: str = "by its author"
 
+    def __repr__(self) -> str:
+        return f"Family({self.name}: {self.form})"
+
     def require_options(self, given: Mapping[str, str]) -> None:
         """Raises an InputError for the first option that the family does not have."""
         for name in given:
@@ -122,6 +125,9 @@ class Registry:
         self._schemes: dict[str, Family] = {}
         self._suffixes: dict[str, Family] = {}
         self._names: dict[str, Family] = {}
+
+    def __repr__(self) -> str:
+        return f"Registry({', '.join(self._families)})"
 
     def __iter__(self) -> Iterator[Family]:
         return iter(self._families.values())

@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,13 +21,14 @@ from separatrix.errors import InputError, first_line
 from separatrix.field._guest import borrowed
 from separatrix.field._watched import generators_kept
 from separatrix.models._base import ReferenceAutoencoder, positive
+from separatrix.words import Tabular, counted
 from separatrix.work import Progress
 
 _EVALUATED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class TrainingHistory:
+class TrainingHistory(Tabular):
     """What happened in training, one entry per complete epoch.
 
     Attributes:
@@ -43,6 +44,17 @@ class TrainingHistory:
     held_out_loss: tuple[float, ...] = ()
     seconds: tuple[float, ...] = ()
     interrupted: bool = False
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per epoch."""
+        held_out = {"held_out_loss": self.held_out_loss} if self.held_out_loss else {}
+        return {"train_loss": self.train_loss, **held_out, "seconds": self.seconds}
+
+    def __repr__(self) -> str:
+        losses = {"train": self.train_loss, "held-out": self.held_out_loss}
+        last = ", ".join(f"{name} loss {values[-1]:.4g}" for name, values in losses.items() if values)
+        return f"TrainingHistory({counted(self.epochs, 'epoch')}{f'; {last}' if last else ''}{', interrupted' if self.interrupted else ''})"
 
     @property
     def epochs(self) -> int:

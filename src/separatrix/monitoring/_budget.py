@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import ClassVar
 
 from separatrix.cost import VJP_WEIGHT
 from separatrix.monitoring._failures import Failure
 from separatrix.monitoring._glance import GLANCE_STARTS, GLANCE_STEPS, Glance
 from separatrix.protocol import DENSE_LIMIT
+from separatrix.words import Readable
 
 _FEWEST_STARTS = GLANCE_STARTS
 _FEWEST_STEPS = 128
@@ -35,7 +37,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Usage:
+class Usage(Readable):
     """What watching has cost.
 
     Attributes:
@@ -50,6 +52,8 @@ class Usage:
         failures: everything that went wrong, loggers included, one entry per place with its number and first message.
     """
 
+    _facts: ClassVar[tuple[str, ...]] = ("share",)
+
     training_seconds: float = 0.0
     monitor_seconds: float = 0.0
     max_share: float | None = 0.1
@@ -59,6 +63,9 @@ class Usage:
     skipped: int = 0
     failed: int = 0
     failures: tuple[Failure, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Usage({self.sentence})"
 
     @property
     def share(self) -> float:

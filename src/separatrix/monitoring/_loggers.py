@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from typing import Protocol as Interface
 
 from separatrix.errors import FileError, InputError
+from separatrix.words import one_line
 
 _PREFIX = "separatrix"
 
@@ -45,6 +46,9 @@ class JSONLinesLogger:
                 f"{self.path} cannot be written ({error.strerror}); give a path in an existing, writable folder."
             ) from error
 
+    def __repr__(self) -> str:
+        return f"JSONLinesLogger({self.path})"
+
     def log(self, record: Mapping[str, Any]) -> None:
         """Append one line, all of it or nothing."""
         line = json.dumps(dict(record), allow_nan=False, ensure_ascii=False).encode() + b"\n"
@@ -76,6 +80,8 @@ class TensorBoardLogger:
         writer: a `torch.utils.tensorboard.SummaryWriter` (or anything with its ``add_scalar``), or the folder for a new one.
     """
 
+    __repr__ = one_line
+
     def __init__(self, writer: Any) -> None:
         self._own = isinstance(writer, (str, os.PathLike))
         if self._own:
@@ -102,6 +108,8 @@ class WandbLogger:
         run: the run; ``wandb.run`` if not given.
     """
 
+    __repr__ = one_line
+
     def __init__(self, run: Any = None) -> None:
         self._run = run if run is not None else _module("wandb", "wandb").run
         if self._run is None:
@@ -124,6 +132,8 @@ class MLflowLogger:
         client: the module ``mlflow``, or anything with its ``log_metrics``; imported if not given.
     """
 
+    __repr__ = one_line
+
     def __init__(self, client: Any = None) -> None:
         self._client = client if client is not None else _module("mlflow", "mlflow")
 
@@ -141,6 +151,8 @@ class TrackioLogger:
     Args:
         client: the module ``trackio`` or a run, anything with its ``log``; imported if not given.
     """
+
+    __repr__ = one_line
 
     def __init__(self, client: Any = None) -> None:
         self._client = client if client is not None else _module("trackio", "trackio")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
@@ -27,6 +27,7 @@ from separatrix.studies._continuation.events import phrase
 from separatrix.studies._continuation.following import Follower
 from separatrix.studies._continuation.matching import By
 from separatrix.studies._continuation.sequence import Continuation, continuation_of, lasting
+from separatrix.words import Tabular, columns_of, counted
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class _Moment:
     seconds: float = 0.0
 
 
-class DynamicsMonitor:
+class DynamicsMonitor(Tabular):
     """Snapshots of the latent dynamics while a model is trained.
 
     Call :meth:`step` after every training step. At every multiple of ``every`` the weights are copied. A copy is first glanced
@@ -87,6 +88,8 @@ class DynamicsMonitor:
     [(0, 1, ()), (10, 2, ('1 split from 0',)), (20, 2, ())]
     """
 
+    _facts: ClassVar[tuple[str, ...]] = ("usage",)
+
     def __init__(
         self,
         field_factory: Callable[[], LatentField] | LatentField,
@@ -122,6 +125,15 @@ class DynamicsMonitor:
         self._last: int | None = None
         self._failures = Failures()
         self._modules: tuple[nn.Module, ...] = ()
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per snapshot."""
+        return columns_of(Snapshot, self.history)
+
+    def __repr__(self) -> str:
+        last = f", the last at step {self.history[-1].step:,}" if self.history else ""
+        return f"DynamicsMonitor({counted(len(self.history), 'snapshot')}{last}; {len(self.searches)} with a search)"
 
     @property
     def usage(self) -> Usage:

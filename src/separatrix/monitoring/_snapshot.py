@@ -10,12 +10,13 @@ from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._triviality import triviality
 from separatrix.monitoring._budget import Effort
 from separatrix.monitoring._glance import Glance
+from separatrix.words import Readable, counted
 
 _OF_A_SEARCH = ("attractors", "converged", "largest_basin", "spectral_radius", "residual", "trivial")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snapshot:
+class Snapshot(Readable):
     """The dynamics at one training step: a glance, and, where the budget paid for it, a search for attractors.
 
     What a glance sees is comparable between all snapshots. Counts depend on the effort: compare those of equal ``starts`` and
@@ -65,6 +66,11 @@ class Snapshot:
     def searched(self) -> bool:
         """Attractors were sought."""
         return self.attractors is not None
+
+    def __repr__(self) -> str:
+        seen = f"{counted(self.attractors, 'attractor')}" if self.attractors is not None else "a glance, no search"
+        happened = f"; {', '.join(self.events)}" if self.events else ""
+        return f"Snapshot(step {self.step:,}: {seen}{happened}; {self.starts:,} starts, {self.seconds:.2g} s)"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, with ``searched`` beside the attributes."""

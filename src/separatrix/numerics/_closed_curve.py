@@ -17,6 +17,8 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from separatrix.words import one_line
+
 HARMONICS = 6  # the strongest Fourier peak may be any of the first harmonics of α
 THINNESS = 0.05  # median distance from a point to the chord of its neighbours, as a share of the median gap
 LAP_THINNESS = (
@@ -51,6 +53,8 @@ class ClosedCurve:
     rotation: float
     length: float
     thinness: float
+
+    __repr__ = one_line
 
     @property
     def diameter(self) -> float:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from separatrix.words import one_line
+
 _ELEMENTS_AT_ONCE = 2**19  # entries of one block of the distance table: what a cache holds
 _CANDIDATES = 4
 _MANY = 256  # points from which on a search within a distance sorts them first, and queries that share a slab
@@ -25,6 +27,9 @@ class Neighbours(NamedTuple):
 
     index: Tensor  # type: ignore[assignment]  # the field's usual name, though tuple has a method of that name
     distance: Tensor
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
 
 def nearest(queries: Tensor, points: Tensor, within: float = math.inf) -> Neighbours:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from separatrix.words import one_line
+
 _KNOTS = 65
 _CENTRAL = 0.98  # of the sample: its width in normal units is the unit beyond the sample's ends
 
@@ -23,6 +25,9 @@ class NormalScale(NamedTuple):
     knots: Tensor
     levels: Tensor
     reach: Tensor
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
 
 def fit_normal_scale(sample: Tensor, resolution: float = 1e-3) -> NormalScale:

@@ -12,6 +12,7 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.numerics import _pursuit as pursuit
 from separatrix.numerics._pursuit_ahead import SinglePursuit, worth_it
+from separatrix.words import one_line
 
 _MEMORY = {"cpu": 2**28, "cuda": 2**33}  # working memory of one chunk where none is given, in bytes
 _ROWS_AT_ONCE = 256  # of the Gram matrix, in the search for duplicates
@@ -73,6 +74,8 @@ class SparseCodes:
     residual: Tensor
     count: Tensor
     status: Tensor
+
+    __repr__ = one_line
 
     def __len__(self) -> int:
         return len(self.support)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
+from separatrix.words import one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,8 @@ class Similarity:
     scale: float
     source_centre: Tensor
     target_centre: Tensor
+
+    __repr__ = one_line
 
     def __call__(self, points: Tensor) -> Tensor:
         """``(n, …)`` to ``(n, l)`` float64."""

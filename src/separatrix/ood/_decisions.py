@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
@@ -95,6 +96,7 @@ class Decisions(Columnar):
     """
 
     _columns: ClassVar[tuple[str, ...]] = ("scores", "p_values", "decision")
+    _members: ClassVar[Mapping[str, type[IntEnum]]] = {"decision": Decision}
 
     scores: Tensor
     p_values: Tensor

@@ -13,6 +13,7 @@ from separatrix.ood._detector import Detector
 from separatrix.ood._self_check import SelfCheck, self_check
 from separatrix.ood._trajectory import TrajectoryDetector
 from separatrix.protocol import Protocol
+from separatrix.words import one_line
 from separatrix.work import Progress
 
 AUTO = "auto"
@@ -25,6 +26,8 @@ class Fitted:
 
     detector: Detector
     check: SelfCheck | None
+
+    __repr__ = one_line
 
 
 def fit_detector(

@@ -17,7 +17,7 @@ from separatrix.errors import InputError
 from separatrix.numerics._conformal import false_alarm_interval
 from separatrix.numerics._intervals import clopper_pearson
 from separatrix.ood._decisions import Decisions
-from separatrix.words import Statement, Tone
+from separatrix.words import Readable, Statement, Tone
 
 _ALTERNATIVES = 64  # alarm rates, evenly spaced in log odds, among which the mixture bets
 
@@ -31,7 +31,7 @@ class StreamState(StrEnum):
 
 
 @dataclass(frozen=True)
-class MonitorReport:
+class MonitorReport(Readable):
     """What a stream showed so far.
 
     Attributes:
@@ -152,6 +152,9 @@ class StreamMonitor:
             threshold=2 / self.delta,
             drifted=log_evidence >= math.log(2 / self.delta),
         )
+
+    def __repr__(self) -> str:
+        return f"StreamMonitor({self.alarms} alarms among {self.inputs} inputs, promised {self.rate:g})"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready state, for a stream that is read in several sittings."""

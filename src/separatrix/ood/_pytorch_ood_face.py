@@ -31,6 +31,9 @@ class PytorchOODFace:
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
 
+    def __repr__(self) -> str:
+        return f"PytorchOODFace({self.detector!r})"
+
     def fit(self, data_loader: Iterable[Any]) -> Self:
         """Fit and calibrate on the ID inputs of a loader."""
         parts = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from separatrix.ood._simple_inputs import FROM_THE_DATA, simple_inputs
 from separatrix.protocol import Protocol
 from separatrix.studies._closeness import closeness
 from separatrix.studies._resemblance import resemblance
-from separatrix.words import Statement, Tone
+from separatrix.words import Statement, Tabular, Tone
 from separatrix.work import Progress
 
 _PAPER = "trajectory"
@@ -44,7 +44,7 @@ class ScoreState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelfCheck:
+class SelfCheck(Tabular):
     """What was seen on ID inputs alone.
 
     Attributes:
@@ -61,6 +61,8 @@ class SelfCheck:
         findings: sentences.
     """
 
+    _facts: ClassVar[tuple[str, ...]] = ("describes",)
+
     ok: bool
     inverted: tuple[str, ...]
     auroc: Mapping[str, Mapping[str, Interval]]
@@ -69,6 +71,14 @@ class SelfCheck:
     unlike: float
     recommended: str
     findings: tuple[str, ...]
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per detector and kind of simple input: the AUROC with its interval."""
+        rows = [(kind, name, *area) for kind, tested in self.auroc.items() for name, area in tested.items()]
+        return dict(
+            zip(("detector", "inputs", "auroc", "low", "high"), map(list, zip(*rows, strict=True)), strict=True)
+        )
 
     @property
     def describes(self) -> bool:

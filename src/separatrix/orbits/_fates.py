@@ -18,6 +18,7 @@ from torch import Tensor
 
 from separatrix.orbits._status import Status
 from separatrix.storage import storable
+from separatrix.words import Readable
 
 
 class Fate(IntEnum):
@@ -85,7 +86,7 @@ class Fate(IntEnum):
 
 @storable
 @dataclass(frozen=True, kw_only=True)
-class Fates:
+class Fates(Readable):
     """How many starts had which `Fate`; the seven numbers add up to the number of starts.
 
     Attributes:

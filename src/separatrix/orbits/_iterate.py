@@ -12,16 +12,18 @@ from separatrix.cost import Cost
 from separatrix.errors import ConvergenceWarning, InputError, NotConvergedError
 from separatrix.field import LatentField
 from separatrix.numerics._distances import spread as spread_of
-from separatrix.orbits._judge import Judge
+from separatrix.orbits._judge import Judge, OrbitState
 from separatrix.orbits._observers import Observer, Paths
-from separatrix.orbits._pool import Columns, Queue, Rows, advance, width_for
+from separatrix.orbits._pool import Advanced, Columns, Queue, Rows, advance, width_for
 from separatrix.orbits._result import Orbits
 from separatrix.orbits._status import Status
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
+from separatrix.storage import NO_CHECKPOINT, Checkpoint
 from separatrix.work import SILENT, Progress
 
 SPREAD_SAMPLE = 4096  # the first starts define the length unit; enough for a few per cent
+_STATE = (Columns, OrbitState, Queue, Rows)  # what iterating is made of between two looks
 
 
 def iterate(
@@ -39,7 +41,8 @@ def iterate(
     """Iterate the latent map from every start until the protocol's stop rule, or its budget, ends the orbit.
 
     z_{t+1} = f(z_t), t = 0 … N. Finished orbits leave the batch and waiting starts take their place, so the network
-    always sees full batches of orbits that still move.
+    always sees full batches of orbits that still move. Nothing is stored meanwhile, because observers keep what they like; a search
+    can be resumed (``find_attractors(checkpoint=…)``).
 
     Args:
         field: the latent field.
@@ -92,27 +95,41 @@ def run_orbits(
     spread: float | None = None,
     centre: Tensor | None = None,
     progress: Progress = SILENT,
+    checkpoint: Checkpoint = NO_CHECKPOINT,
 ) -> Orbits:
     """:func:`iterate` without the warning, for searches that go on with the unfinished orbits.
 
     ``progress`` is advanced by one for every orbit that ends. ``centre`` ``(k,)`` is what divergence is measured from; the mean
-    of the starts if not given, so that what becomes of one start may then depend on another that lies far out.
+    of the starts if not given, so that what becomes of one start may then depend on another that lies far out. With a ``checkpoint``
+    (and without observers, whose memory is their own) the orbits under way are stored now and then.
     """
     with field.guest():
-        sample = source.block(field, 0, min(len(source), SPREAD_SAMPLE))
-        unit = spread_of(sample) if spread is None else spread
-        judge = Judge(protocol, unit, centre_of(sample) if centre is None else centre)
-        columns = Columns.empty(len(source), sample)
-        for observer in observers:
-            observer.begin(len(source), sample[:1])
-        width = width_for(field)
-        queue = Queue(field, source, width)
+        state = checkpoint.begin({"field": field, "source": source}, _STATE)
+        if state is None:
+            sample = source.block(field, 0, min(len(source), SPREAD_SAMPLE))
+            unit = spread_of(sample) if spread is None else spread
+            middle = centre_of(sample) if centre is None else centre
+            columns = Columns.empty(len(source), sample)
+            for observer in observers:
+                observer.begin(len(source), sample[:1])
+            queue, rows, evaluations = Queue(field, source, width_for(field)), None, 0
+        else:
+            unit, middle, columns, queue, rows, evaluations, (field.batches.usual, field.batches.fits) = state
+            progress.advance(queue.taken - len(rows))
 
         def take(count: int) -> Rows:
-            return Rows.fresh(*queue.take(count), protocol.max_steps)
+            nonlocal rows
+            under_way, rows = rows, None
+            return under_way or Rows.fresh(*queue.take(count), protocol.max_steps)
 
-        done = advance(field, judge, take, columns, width, observers=observers, progress=progress)
-        evaluations = done.evaluations + _measure_cycles(field, columns)
+        def look(under_way: Rows, done: Advanced) -> None:
+            if checkpoint.due:
+                made, sizes = evaluations + done.evaluations, (field.batches.usual, field.batches.fits)
+                checkpoint.keep((unit, middle, columns, queue, under_way, made, sizes))
+
+        judge, width = Judge(protocol, unit, middle), width_for(field)
+        done = advance(field, judge, take, columns, width, observers=observers, progress=progress, look=look)
+        evaluations += done.evaluations + _measure_cycles(field, columns)
         paths = [observer.result() for observer in observers if isinstance(observer, Paths)]
         observed = {observer.name: observer.result() for observer in observers if not isinstance(observer, Paths)}
         return Orbits(

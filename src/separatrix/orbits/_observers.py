@@ -19,6 +19,7 @@ from torch import Tensor
 
 from separatrix.numerics._distances import nearest
 from separatrix.orbits._looks import Closely
+from separatrix.words import one_line
 
 
 class Observer(Interface):
@@ -51,6 +52,9 @@ class MeanDistance:
     def __init__(self, points: Tensor) -> None:
         self._points = points
 
+    def __repr__(self) -> str:
+        return f"MeanDistance({len(self._points)} points)"
+
     def begin(self, count: int, like: Tensor) -> None:
         """One running sum per orbit."""
         self._sum = torch.zeros(count + 1, dtype=torch.float64, device=like.device)
@@ -72,6 +76,8 @@ class PathLength:
 
     name = "path_length"
     spare = True
+
+    __repr__ = one_line
 
     def begin(self, count: int, like: Tensor) -> None:
         """One running sum per orbit."""
@@ -98,6 +104,9 @@ class FirstCrossings:
 
     def __init__(self, lengths: Tensor) -> None:
         self._lengths = lengths
+
+    def __repr__(self) -> str:
+        return f"FirstCrossings({len(self._lengths)} lengths)"
 
     def begin(self, count: int, like: Tensor) -> None:
         """One point per orbit and threshold."""
@@ -132,6 +141,9 @@ class Snapshots:
     def __init__(self, steps: Sequence[int]) -> None:
         self._steps = tuple(steps)
 
+    def __repr__(self) -> str:
+        return f"Snapshots(at steps {', '.join(map(str, self._steps[:4]))}{'…' if len(self._steps) > 4 else ''})"
+
     def begin(self, count: int, like: Tensor) -> None:
         """One point per orbit and number of steps."""
         self._points = like.new_zeros((count + 1, len(self._steps), *like.shape[1:]))
@@ -151,6 +163,8 @@ class Paths:
 
     name = "paths"
     spare = True
+
+    __repr__ = one_line
 
     def begin(self, count: int, like: Tensor) -> None:
         """Nothing is allocated before it is seen: T is not known yet."""

@@ -183,16 +183,20 @@ def advance(
     observers: Sequence[Observer] = (),
     catcher: Catcher | None = None,
     progress: Progress = SILENT,
+    look: Callable[[Rows, Advanced], None] | None = None,
 ) -> Advanced:
     """Make steps with all rows that ``take`` supplies until each has ended, or has made so many ``steps`` and pauses.
 
     Rows that leave the batch are replaced at once, so the network sees full batches. ``take(n)`` returns up to n further rows.
-    Must be called inside ``field.guest()``. ``progress`` advances by one for every row that ends.
+    Must be called inside ``field.guest()``. ``progress`` advances by one for every row that ends. ``look`` is shown the rows under way and what
+    was done so far, before each look; from there one may go on.
     """
     done, rows = Advanced([]), take(width)
     allowed = steps or _FOR_EVER
     left = np.full(len(rows), allowed)  # steps until a row pauses; the first rows have the fewest
     while len(rows):
+        if look is not None:
+            look(rows, done)
         block = min(steps_between(rows.z.device), int(left[0]))
         report, idle, f_z = _until_look(field, judge, rows, block, observers, catcher)
         steps_idle = idle.cpu().numpy()  # the one question of a look

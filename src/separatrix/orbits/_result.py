@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Any, ClassVar
 
 import torch
@@ -48,6 +49,8 @@ class Orbits(Columnar):
         "period",
         "paths",
     )
+    _members: ClassVar[Mapping[str, type[IntEnum]]] = {"status": Status}
+    _facts: ClassVar[tuple[str, ...]] = ("fates",)
 
     points: Tensor
     steps: Tensor

@@ -12,6 +12,7 @@ from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._grid_search import Extent
 from separatrix.limitsets._sets import LimitSets
+from separatrix.words import one_line
 from separatrix.work import Progress
 
 _STRIDE = 64  # latents between two moments of the progress
@@ -39,6 +40,8 @@ class Plane:
     latent_shape: tuple[int, ...]
     labels: tuple[str, str]
     description: str
+
+    __repr__ = one_line
 
     @classmethod
     def through(cls, origin: Tensor, axes: Tensor, *, description: str = "the given plane") -> Plane:

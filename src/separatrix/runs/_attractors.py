@@ -127,7 +127,9 @@ def attractors(
     )
     with Progress.of(progress).stage(RECIPE, 10) as line, opened(out, plan, overwrite=overwrite) as run:
         with line.stage("searching", 1, worth=6):
-            limits = run.stage(LIMITS, lambda: find_attractors(field, source, rules, progress=line))
+            limits = run.stage(
+                LIMITS, lambda: find_attractors(field, source, rules, progress=line, checkpoint=run.unfinished(LIMITS))
+            )
         if known is not None:
             found = run.stage("resemblance", lambda: resemblance(field, limits, known, unseen, seed=seed))
             run.stage("images", lambda: ChosenImages.of(known, found.nearest, field))

@@ -92,7 +92,10 @@ def audit_without_data(
     with Progress.of(progress).stage("audit", 10) as line, opened(out, plan, overwrite=overwrite) as run:
         with line.stage("searching", 1, worth=9):
             noise = gaussian(starts, seed=seed)
-            limits = run.stage("limits", lambda: find_attractors(field, noise, rules, progress=line))
+            limits = run.stage(
+                "limits",
+                lambda: find_attractors(field, noise, rules, progress=line, checkpoint=run.unfinished("limits")),
+            )
         found = run.stage(
             "appearance",
             lambda: appearance(

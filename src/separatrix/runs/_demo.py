@@ -22,7 +22,7 @@ from torch import Tensor
 from separatrix import starts
 from separatrix.errors import ConvergenceWarning
 from separatrix.field import LatentField, RecordedField
-from separatrix.limitsets import find_attractors, sensitivity
+from separatrix.limitsets import LimitSets, find_attractors, sensitivity
 from separatrix.limitsets._assemble import versions
 from separatrix.limitsets._grid_search import grid_search
 from separatrix.limitsets._join import join_searches
@@ -256,7 +256,7 @@ def _studied(run: Run, plan: _Plan, digits: _Digits, effort: _Effort, seed: int,
         # What only noise reaches is stored as well: the verdict must be on all attractors that the page shows.
         together = join_searches(
             [
-                run.stage(f"{plan.name}/{name}", partial(find_attractors, field, source, progress=progress))
+                _search(run, f"{plan.name}/{name}", field, source, progress)
                 for name, source in zip(_FROM, (encoded, noise), strict=True)
             ]
         )
@@ -271,6 +271,11 @@ def _studied(run: Run, plan: _Plan, digits: _Digits, effort: _Effort, seed: int,
             f"{plan.name}/sensitivity", lambda: sensitivity(field, encoded, limit=effort.sensitivity, progress=progress)
         )
     return field
+
+
+def _search(run: Run, name: str, field: LatentField, source: starts.Starts, progress: Progress) -> LimitSets:
+    search = partial(find_attractors, field, source, progress=progress, checkpoint=run.unfinished(name))
+    return run.stage(name, search)
 
 
 def _results(run: Run, plan: _Plan, digits: _Digits, field: RecordedField) -> tuple[ModelResults, ReconstructionErrors]:

@@ -134,7 +134,8 @@ def probe(
                     fitting_images(field, compared, which)
 
         def searched(draw: int) -> LimitSets | Orbits:
-            return run.stage(_name(plan.options, draw), lambda: _ends(field, noise[draw], steps, rules, line))
+            name = _name(plan.options, draw)
+            return run.stage(name, lambda: _ends(field, noise[draw], steps, rules, line, run.unfinished(name)))
 
         def probed(draw: int) -> Probe:
             known = data_free_dictionaries(field, searched(draw), starts=noise[draw], seed=seed + draw)
@@ -219,12 +220,12 @@ def _require_readable(field: LatentField, images: ImageSet) -> None:
 
 
 def _ends(
-    field: LatentField, noise: Starts, steps: int | None, rules: Protocol, progress: Progress
+    field: LatentField, noise: Starts, steps: int | None, rules: Protocol, progress: Progress, checkpoint: Path | None
 ) -> LimitSets | Orbits:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the statuses are in the summary
         if steps is None:
-            return find_attractors(field, noise, rules, progress=progress)
+            return find_attractors(field, noise, rules, progress=progress, checkpoint=checkpoint)
         return iterate(field, noise, Protocol(max_steps=steps), progress=progress)
 
 

@@ -1,8 +1,9 @@
 """What is written and read: results as tensors and JSON, places that are reserved and appear whole, and manifests of what is ours."""
 
+from separatrix.storage._checkpoint import NO_CHECKPOINT, Checkpoint
 from separatrix.storage._columnar import Columnar
 from separatrix.storage._json import as_json, jsonable
-from separatrix.storage._manifest import DETECTOR, MANIFEST, RESULT, foreign_entries
+from separatrix.storage._manifest import CHECKPOINT, DETECTOR, MANIFEST, RESULT, foreign_entries
 from separatrix.storage._owner import Owner
 from separatrix.storage._reservation import (
     ROOM,
@@ -19,11 +20,14 @@ from separatrix.storage._reservation import (
 from separatrix.storage._store import Result, load_result, save_result, storable, storable_part, write_tensors
 
 __all__ = [
+    "CHECKPOINT",
     "DETECTOR",
     "MANIFEST",
+    "NO_CHECKPOINT",
     "RESULT",
     "ROOM",
     "Busy",
+    "Checkpoint",
     "Columnar",
     "Owner",
     "PathLike",

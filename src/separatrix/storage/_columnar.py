@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from enum import IntEnum
 from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor
 
+from separatrix.words import Tabular
 
-class Columnar:
+_WIDEST = 16  # numbers of one item, of which each becomes a column of the table
+
+
+class Columnar(Tabular):
     """Mixin for frozen dataclasses whose columns (named in ``_columns``) share their first axis.
 
-    Gives `len`, slicing by anything that indexes a tensor, and ``.to()``; all other attributes are carried along.
+    Gives `len`, slicing by anything that indexes a tensor, and ``.to()``; all other attributes are carried along. Also
+    ``to_dict()``, ``to_pandas()`` and a table in notebooks, see :class:`~separatrix.words.Tabular`.
     """
 
     _columns: ClassVar[tuple[str, ...]]
+    _read_off: ClassVar[
+        tuple[str, ...]
+    ] = ()  # properties with one value per item, which the table shows beside the columns
+    _members: ClassVar[Mapping[str, type[IntEnum]]] = {}  # columns that hold members of an enumeration
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per item. Of points, images and the like up to 16 numbers are columns of their own, and more are left out."""
+        shown: dict[str, Sequence[Any]] = {}
+        for name in (*self._columns, *self._read_off):
+            column = getattr(self, name)
+            if name in self._members:
+                shown[name] = [self._members[name](value).name.lower() for value in column.tolist()]
+            elif not isinstance(column, Tensor):
+                shown |= {} if column is None else {name: column}
+            elif column.ndim == 1:
+                shown[name] = column.tolist()
+            elif (width := math.prod(column.shape[1:])) <= _WIDEST:
+                flat = column.reshape(len(column), width)
+                shown |= {f"{name}_{i}": flat[:, i].tolist() for i in range(width)}
+        return shown
 
     def __len__(self) -> int:
         return len(getattr(self, self._columns[0]))

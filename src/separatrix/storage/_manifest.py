@@ -14,7 +14,7 @@ from typing import Any
 MANIFEST = "manifest.json"
 """In every folder that `new_folder` makes: who wrote it, of which kind it is, and the files in it."""
 
-RESULT, DETECTOR = "separatrix result", "separatrix detector"
+RESULT, DETECTOR, CHECKPOINT = "separatrix result", "separatrix detector", "separatrix checkpoint"
 """Kinds of folders; those of runs are named where the runs are."""
 
 _WRITER = "separatrix"

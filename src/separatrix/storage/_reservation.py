@@ -88,6 +88,13 @@ class Reservation(os.PathLike[str]):
                 f"Something appeared at {self.asked} while this was computed, so the result is in {elsewhere[0]}; move it to "
                 "where you want it."
             )
+        with suppress(OSError):  # what stays is removed with the reservation
+            _drop_replaced(self._part)
+
+    def remove(self) -> None:
+        """Remove the folder that is there, unless something foreign is in it; in one step, as it came."""
+        if self.target.is_dir() and not foreign_entries(self.target):
+            _drop(self.target, self._part)
 
     def clear(self) -> None:
         """Take away what is there; it is gone when the reservation ends."""
@@ -332,12 +339,24 @@ def _settle(part: Path) -> None:
     with suppress(OSError):
         if (part / "ready").exists():
             _put_in_place(part, overwrite=True)
-        for old in _listed(part / "old"):
-            if foreign_entries(old):  # what somebody put there at the last moment
-                _aside(old, part.with_name(old.name))
-        gone = part.with_name(f"{part.name}-{uuid4().hex[:8]}")  # one step: a half-removed folder would have no owner
-        part.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        _drop_replaced(part)
+        _drop(part, part)  # one step: a half-removed folder would have no owner
+
+
+def _drop_replaced(part: Path) -> None:
+    """Remove what a result has replaced."""
+    for old in _listed(part / "old"):
+        if foreign_entries(old):  # what somebody put there at the last moment
+            _aside(old, part.with_name(old.name))
+        else:
+            _drop(old, part)
+
+
+def _drop(folder: Path, part: Path) -> None:
+    """Remove a folder, which is gone in one step for whoever looks for it."""
+    gone = part.with_name(f"{part.name}-{uuid4().hex[:8]}")
+    folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _put_in_place(part: Path, overwrite: bool) -> list[Path]:

@@ -94,7 +94,7 @@ def save_result(result: Result, path: str | os.PathLike[str], *, overwrite: bool
             )
         except SafetensorError as error:
             raise FileError(f"Writing {path} failed ({error}); free some space or choose another disk.") from error
-        record["sha256"] = _checksums(record, folder / _TENSORS)
+        record["sha256"] = checksums(record, folder / _TENSORS)
         (folder / _JSON).write_text(json.dumps(record, indent=1, allow_nan=True), encoding="utf-8")
     return Path(path)
 
@@ -121,7 +121,7 @@ def load_result(path: str | os.PathLike[str]) -> Result:
     folder = Path(path)
     try:
         record = foreign_json(read_bounded(folder / _JSON, _AGAIN), str(folder / _JSON), _AGAIN)  # ours may hold NaN
-        checksums = _checksums(record, folder / _TENSORS)
+        found = checksums(record, folder / _TENSORS)
     except FileNotFoundError as error:
         raise FileError(
             f"{folder} holds no saved result ({Path(error.filename).name} is missing); {_elsewhere(folder)}."
@@ -137,7 +137,7 @@ def load_result(path: str | os.PathLike[str]) -> Result:
         raise FileError(f"{folder} holds a {record.get('type')!r}, which this version cannot read; upgrade separatrix.")
     expected = record.get("sha256")
     for part, file in (("tensors", _TENSORS), ("record", _JSON)):
-        if not isinstance(expected, dict) or expected.get(part) != checksums[part]:
+        if not isinstance(expected, dict) or expected.get(part) != found[part]:
             raise FileError(
                 f"{folder / file} does not match its checksum; the result is damaged or was edited, compute it again."
             )
@@ -155,12 +155,14 @@ def _elsewhere(folder: Path) -> str:
     return f"it is a folder of results, load {' or '.join(map(str, inside[:_NAMED]))}" if inside else "check the path"
 
 
-def _checksums(record: Any, tensors: Path) -> dict[str, str]:
+def checksums(record: Any, tensors: Path) -> dict[str, str]:
     """SHA-256 of the tensor file, and of the record's meaning: its values in a fixed order, whatever the layout."""
     values = {key: record[key] for key in record if key != "sha256"} if isinstance(record, dict) else record
     text = json.dumps(values, sort_keys=True)
+    with tensors.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256")
     return {
-        "tensors": hashlib.sha256(tensors.read_bytes()).hexdigest(),
+        "tensors": content.hexdigest(),
         "record": hashlib.sha256(text.encode()).hexdigest(),
     }
 

@@ -11,6 +11,7 @@ from separatrix.errors import InputError
 from separatrix.numerics._duplicates import NEIGHBOURS, chords
 from separatrix.numerics._neighbours import Distance, Engine, nearest_items
 from separatrix.storage import storable
+from separatrix.words import one_line
 
 
 @storable
@@ -20,6 +21,9 @@ class Closeness(NamedTuple):
     coefficient: Tensor
     nearest: Tensor
     ratio: Tensor
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
 
 def closeness(

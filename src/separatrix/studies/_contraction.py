@@ -68,6 +68,11 @@ class Contraction(Columnar):
     provenance: Mapping[str, Any] = field(default_factory=dict)
     cost: Cost = NO_WORK
 
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per point, with the name of its group."""
+        return {**super().table, "group": [self.names[group] for group in self.group.tolist()]}
+
     def of(self, name: str) -> Contraction:
         """The points of one group."""
         if name not in self.names:

@@ -29,6 +29,7 @@ from separatrix.studies._advice import Advice, advise
 from separatrix.studies._local_spectra import LocalSpectrum, spectra_at
 from separatrix.studies._loop_closure import LoopClosure, as_images, loop_closure
 from separatrix.studies._one_evaluation import Rounding, memory_per_orbit, rounding_in
+from separatrix.words import Readable, jsonable
 from separatrix.work import Progress
 
 NOISE, DATA, ENDS = "N(0, I)", "encoded data", "where the pilot orbits ended"
@@ -77,7 +78,7 @@ class Throughput:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(Readable):
     """What a short look at a field shows. If ``checked`` is not ok, nothing else was measured.
 
     Attributes:
@@ -108,15 +109,19 @@ class Diagnosis:
     advice: Advice | None = None
     cost: Cost = NO_WORK
 
+    def __repr__(self) -> str:
+        steps = f"; about {self.advice.steps} steps to rest" if self.advice is not None and self.advice.steps else ""
+        return f"Diagnosis({self.model['name']}: {self.checked!r}{steps})"
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, but for floats that are not finite."""
+        """JSON-ready; numbers that are not finite are None."""
         record = asdict(self)
         record["slopes"] = record.pop("spectra")
         record["checked"]["ok"] = self.checked.ok
         record["scales"] = [{**asdict(scale), "ratio": scale.ratio} for scale in self.scales]
         if self.pilot is not None:
             record["pilot"]["statuses"] = {status.name: count for status, count in self.pilot.statuses.items()}
-        return record
+        return jsonable(record)
 
 
 def diagnose(

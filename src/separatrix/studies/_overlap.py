@@ -9,6 +9,7 @@ is it closer than what lies around? Neither level is set by the held-out images,
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ from separatrix.numerics._neighbours import Distance, Engine, nearest_items
 from separatrix.storage import storable
 from separatrix.studies._closeness import Closeness, closeness
 from separatrix.studies._resemblance_words import EXACT
-from separatrix.words import counted
+from separatrix.words import Tabular, counted
 
 _SAMPLE = 1000
 _NAMED = 20  # copies that a sentence names; the record has all
@@ -39,7 +40,7 @@ _RARE = 0.1  # of α: so many training images at most may lie as near to another
 
 @storable
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Overlap:
+class Overlap(Tabular):
     """What held-out and training images have in common, and what is left to compare.
 
     Attributes:
@@ -77,6 +78,11 @@ class Overlap:
     distance: Distance
     names: tuple[tuple[str, ...], tuple[str, ...]]
     noun: str
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per held-out image that is a copy of a training image."""
+        return {name: getattr(self, name).tolist() for name in ("copies", "originals", "equal")}
 
     def closeness(self, images: Tensor, train: Tensor, engine: Engine = "torch") -> Closeness:
         """How close images come to the training images, of which all copies of one count as one.

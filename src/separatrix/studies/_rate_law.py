@@ -54,6 +54,7 @@ class RateLaw(Columnar):
     """
 
     _columns: ClassVar[tuple[str, ...]] = ("start", "attractor", "entered", "predicted", "measured")
+    _facts: ClassVar[tuple[str, ...]] = ("correlation", "within_attractors", "between_attractors", "ratio", "given")
 
     start: Tensor
     attractor: Tensor

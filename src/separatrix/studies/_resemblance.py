@@ -83,6 +83,8 @@ class Resemblance(Columnar):
         "p_value",
         "q_value",
     )
+    _read_off: ClassVar[tuple[str, ...]] = ("significant", "exact")
+    _facts: ClassVar[tuple[str, ...]] = ("measure",)
 
     sets: Tensor
     coefficient: Tensor

@@ -73,6 +73,11 @@ class TrainingFilm(Columnar):
     classes: Tensor | None = None
     unit: str = "epoch"
 
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per frame: what it belongs to, and how many limit sets share the plane."""
+        return {**super().table, "sets": [len(frame[frame >= 0].unique()) for frame in self.ids]}
+
     def rematched(self, *, by: By, threshold: float | None = None) -> TrainingFilm:
         """The same frames with ids by another rule of matching. Cost: none."""
         return _named(self, self.continuation.rematched(by=by, threshold=threshold))
@@ -164,8 +169,9 @@ def training_film(
     with warnings.catch_warnings(), Progress.of(progress).stage("frames", len(fields)) as line:
         warnings.simplefilter("ignore", ConvergenceWarning)  # what reached nothing is grey in the film
         for time, each in enumerate(fields):
-            search = partial(find_attractors, each, points, rules, progress=line)
-            found.append(kept.stage(f"frames/{time:02d}", search))
+            name = f"frames/{time:02d}"
+            search = partial(find_attractors, each, points, rules, progress=line, checkpoint=kept.unfinished(name))
+            found.append(kept.stage(name, search))
             pictures.append(decoded_traces(each, lasting(found[-1])[0]))
     story = continuation_of(found, values, pictures, by=by, threshold=threshold)
     shape = (len(fields), resolution, resolution)

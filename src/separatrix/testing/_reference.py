@@ -10,6 +10,7 @@ from torch import Tensor
 from separatrix.field import LatentField
 from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics._distances import nearest
+from separatrix.words import one_line
 
 _CHUNK = 128
 
@@ -20,6 +21,8 @@ class PlainEnds:
 
     end: Tensor
     steps: Tensor
+
+    __repr__ = one_line
 
 
 def plain_float64(field: LatentField, starts: Tensor, *, step: float = 1e-12, cap: int = 20_000) -> PlainEnds:

@@ -1,6 +1,18 @@
-"""What people read: statements with a code and a tone, and numbers as they are written in sentences, tables and figures."""
+"""What people read: statements with a code and a tone, numbers as they are written, and results as a line, a table or JSON."""
 
 from separatrix.words._numbers import counted, percent
+from separatrix.words._readable import Readable, Tabular, columns_of, jsonable, one_line, rows_of
 from separatrix.words._statement import Statement, Tone
 
-__all__ = ["Statement", "Tone", "counted", "percent"]
+__all__ = [
+    "Readable",
+    "Statement",
+    "Tabular",
+    "Tone",
+    "columns_of",
+    "counted",
+    "jsonable",
+    "one_line",
+    "percent",
+    "rows_of",
+]

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -95,7 +96,9 @@ def compare(
     with Progress.of(progress).stage("searching both models", 2 + rerun + len(reseeded)) as line:
 
         def attractors(name: str, field: LatentField, order: Tensor | None = None) -> LimitSets:
-            return kept.stage(name, partial(_found, field, source, protocol, line, order)).attractors
+            return kept.stage(
+                name, partial(_found, field, source, protocol, line, order, kept.unfinished(name))
+            ).attractors
 
         sets_a, sets_b = attractors("limits_a", a), attractors("limits_b", b)
         basins = _agreed(sets_a.labels, sets_b.labels, seed)
@@ -137,13 +140,18 @@ def compare(
 
 
 def _found(
-    field: LatentField, source: Starts, protocol: Protocol | None, progress: Progress, order: Tensor | None
+    field: LatentField,
+    source: Starts,
+    protocol: Protocol | None,
+    progress: Progress,
+    order: Tensor | None,
+    checkpoint: Path | None,
 ) -> LimitSets:
     """The search from these starts, or from the same in another order."""
     starts = source if order is None else source.block(field, 0, len(source))[order.to(field.device)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the starts that were counted are reported
-        return find_attractors(field, starts, protocol, progress=progress)
+        return find_attractors(field, starts, protocol, progress=progress, checkpoint=checkpoint)
 
 
 def _agreed(first: Tensor, second: Tensor, seed: int) -> Agreement:

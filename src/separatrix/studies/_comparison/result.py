@@ -64,6 +64,9 @@ class View(Columnar):
     p_value: float
     fit: float
 
+    def __repr__(self) -> str:
+        return f"View({self.sentence})"
+
     @property
     def matched(self) -> int:
         """Attractors of A that have a partner."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
@@ -48,6 +49,9 @@ class Events(Columnar):
     """
 
     _columns: ClassVar[tuple[str, ...]] = ("time", "kind", "id", "other")
+
+    _read_off: ClassVar[tuple[str, ...]] = ("words",)
+    _members: ClassVar[Mapping[str, type[IntEnum]]] = {"kind": EventKind}
 
     time: Tensor
     kind: Tensor

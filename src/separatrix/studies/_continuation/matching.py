@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import scipy
 import torch
@@ -21,6 +21,7 @@ from separatrix.studies._continuation.dissimilarity import (
     sampled_trace,
 )
 from separatrix.studies._continuation.portrait import Portrait, shared_starts
+from separatrix.words import Tabular
 
 By = Literal["basins", "points", "decoded"]
 
@@ -29,7 +30,7 @@ THRESHOLDS: dict[str, float] = {"basins": 0.9, "points": 0.5, "decoded": 0.5}
 
 
 @dataclass(frozen=True, eq=False)
-class Matching:
+class Matching(Tabular):
     """The m limit sets of a field against the m' of another.
 
     Attributes:
@@ -48,6 +49,15 @@ class Matching:
     dissimilarity: Tensor
     by: By
     threshold: float
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per later set: the earlier set that it is, the one that it came from, and how unlike it is to it (NaN for a new one)."""
+        known, later = self.partner >= 0, torch.arange(len(self.partner))
+        unlike = torch.full((len(self.partner),), torch.nan, dtype=torch.float64)
+        unlike[known] = self.dissimilarity[self.partner[known], later[known]]
+        columns = {"set": later, "partner": self.partner, "parent": self.parent, "dissimilarity": unlike}
+        return {name: column.tolist() for name, column in columns.items()}
 
     def __repr__(self) -> str:
         before, after = self.dissimilarity.shape

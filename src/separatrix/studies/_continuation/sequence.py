@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -58,6 +58,11 @@ class Continuation(Columnar):
     decoded: tuple[tuple[Tensor, ...], ...] | None
     by: By
     threshold: float
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per limit set and field, with the parameter of the field."""
+        return {"parameter": [self.parameters[time] for time in self.time.tolist()], **super().table}
 
     @property
     def counts(self) -> Tensor:

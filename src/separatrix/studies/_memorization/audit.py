@@ -11,9 +11,11 @@ only they give back counts.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +33,7 @@ from separatrix.storage import storable
 from separatrix.studies._memorization.study import Memorization, memorization
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance_words import EXACT, Outcome
-from separatrix.words import Statement, Tone
+from separatrix.words import Statement, Tabular, Tone
 from separatrix.work import AtOnce, Progress, Stages
 
 _SAMPLE = 1000
@@ -49,7 +51,7 @@ class AuditDecision(StrEnum):
 
 @storable
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MemorizationAudit:
+class MemorizationAudit(Tabular):
     """The decision and everything it rests on.
 
     Attributes:
@@ -84,6 +86,15 @@ class MemorizationAudit:
     limits: LimitSets
     unseen: LimitSets
     noise: LimitSets
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per training image that is given back: whether exactly, whether it was sampled, and whether only noise gives it back."""
+        images = self.given_back
+        columns = {"exact": self.exact, "sampled": self.sampled, "by_noise_alone": self.by_noise_alone}
+        told = {name: torch.isin(images, chosen).tolist() for name, chosen in columns.items()}
+        names = {"name": [self.names[image] for image in images.tolist()]} if self.names else {}
+        return {"image": images.tolist(), **names, **told}
 
     @property
     def cost(self) -> Cost:
@@ -192,7 +203,8 @@ def audit_memorization(
         def search(name: str) -> LimitSets:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # the decision says it
-                return kept.stage(name, lambda: find_attractors(field, sources[name], protocol, progress=line))
+                find = partial(find_attractors, field, sources[name], protocol, checkpoint=kept.unfinished(name))
+                return kept.stage(name, partial(find, progress=line))
 
         limits, beside, drawn = map(search, sources)
     study = kept.stage(

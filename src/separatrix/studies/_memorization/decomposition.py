@@ -43,11 +43,16 @@ class Decomposition(Columnar):
 
     _columns: ClassVar[tuple[str, ...]] = ("error", "prototype", "distance")
 
+    _read_off: ClassVar[tuple[str, ...]] = ("coverage", "holds")
+
     error: Tensor
     prototype: Tensor
     distance: Tensor
     lipschitz: float
     reference: int
+
+    def __repr__(self) -> str:
+        return f"Decomposition({self.sentence})"
 
     @property
     def coverage(self) -> Tensor:

@@ -35,6 +35,8 @@ class NoiseOnly(Columnar):
 
     _columns: ClassVar[tuple[str, ...]] = Resemblance._columns
 
+    _read_off: ClassVar[tuple[str, ...]] = Resemblance._read_off
+
     sets: Tensor
     coefficient: Tensor
     nearest: Tensor

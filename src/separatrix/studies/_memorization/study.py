@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import scipy
 import torch
@@ -23,7 +24,7 @@ from separatrix.studies._memorization.sources import ChamferSimilarity, Source, 
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance import Resemblance
 from separatrix.studies._resemblance_words import Outcome
-from separatrix.words import Statement, Tone
+from separatrix.words import Statement, Tabular, Tone
 
 _SAMPLE = 1000
 
@@ -54,7 +55,7 @@ class Exchange:
 
 @storable
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Memorization:
+class Memorization(Tabular):
     """What the attractors say about memorization and generalization.
 
     Attributes:
@@ -71,6 +72,8 @@ class Memorization:
             None without ``noise`` or where there are none.
     """
 
+    _facts: ClassVar[tuple[str, ...]] = ("would_change",)
+
     resemblance: Resemblance
     other_train: Tensor
     exchange: Exchange | None
@@ -81,6 +84,11 @@ class Memorization:
     sources: Mapping[str, Source]
     chamfer: ChamferSimilarity | None
     noise_only: NoiseOnly | None = None
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per attractor of the first search, as in `Resemblance`."""
+        return self.resemblance.table
 
     @property
     def null_levels(self) -> tuple[tuple[str, Tensor], ...]:

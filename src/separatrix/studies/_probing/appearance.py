@@ -61,6 +61,7 @@ class Appearance(Columnar):
     """
 
     _columns: ClassVar[tuple[str, ...]] = ("points", "images", "hits", "structure", "p_value", "q_value")
+    _read_off: ClassVar[tuple[str, ...]] = ("looks_like_an_image",)
 
     points: Tensor
     images: Tensor

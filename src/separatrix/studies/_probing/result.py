@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,15 +13,15 @@ from separatrix.cost import NO_WORK, Cost
 from separatrix.errors import InputError
 from separatrix.storage import storable
 from separatrix.studies._probing.coding import CodingErrors
-from separatrix.studies._probing.compare import DictionaryComparison, Space
+from separatrix.studies._probing.compare import SPACES, DictionaryComparison, Space
 from separatrix.studies._probing.dictionary import Dictionary
 from separatrix.studies._probing.headline import Conclusion
-from separatrix.words import Statement
+from separatrix.words import Statement, Tabular
 
 
 @storable
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Probe:
+class Probe(Tabular):
     """How well s real latents are coded by iterated noise and by every control, at l sparsities.
 
     Attributes:
@@ -61,6 +61,19 @@ class Probe:
     absent: tuple[str, ...] = ()
     cost: Cost = NO_WORK
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def table(self) -> Mapping[str, Sequence[Any]]:
+        """One row per dictionary and sparsity: mean squared errors and PSNR in both spaces, and the share that is not coded."""
+        columns: dict[str, list[Any]] = {
+            "dictionary": [name for name in self.errors for _ in self.sparsities],
+            "atoms": [*self.sparsities] * len(self.errors),
+        }
+        for space in SPACES:
+            columns[f"mse_{space}"] = [value for name in self.errors for value in self.mse(name, space).tolist()]
+            columns[f"psnr_{space}"] = [value for name in self.errors for value in self.psnr(name, space).tolist()]
+        columns["relative"] = [value for name in self.errors for value in self.relative(name).tolist()]
+        return columns
 
     def __len__(self) -> int:
         return len(self.power)
