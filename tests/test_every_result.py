@@ -117,11 +117,20 @@ def test_rows_of_limit_sets_are_words_and_numbers() -> None:
 
 
 def test_every_stored_kind_is_known_to_a_fresh_process(tmp_path: Path) -> None:
+    """A file names its kind alone, and whoever makes results of it announces it on import."""
     from separatrix.storage._store import _KINDS
 
-    stored = {name: str(sx.save_result(result(name), tmp_path / name)) for name in _KINDS}
-    line = (
-        f"import separatrix as sx\nfor folder in {list(stored.values())}: print(type(sx.load_result(folder)).__name__)"
+    known = {name for name, kind in _KINDS.items() if kind.__module__.split(".")[1] not in ("runs", "testing")}
+    stored = {name: str(sx.save_result(result(name), tmp_path / name)) for name in sorted(known & set(MADE))}
+    line = f"""
+import separatrix as sx
+for folder in {list(stored.values())}: print(type(sx.load_result(folder)).__name__)
+from separatrix.storage._store import _KINDS
+print(*_KINDS)
+"""
+    answer = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True).stdout.split()
+    assert answer[: len(stored)] == list(stored)
+    assert {"LimitSets", "Orbits", "Comparison", "Continuation", "Contraction", "RateLaw", "TrainingFilm"} <= set(
+        stored
     )
-    answer = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
-    assert answer.stdout.split() == list(stored)
+    assert known <= set(answer[len(stored) :])
