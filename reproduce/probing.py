@@ -28,10 +28,10 @@ import separatrix as sx
 from separatrix.errors import ConvergenceWarning
 from separatrix.models import untrained_copy
 from separatrix.plots import contact_sheet, probe_atoms, probe_grid, probe_overview, probe_reconstructions
-from separatrix.storage import jsonable
 from separatrix.studies import Probe, Role, appearance, data_free_dictionaries, pooled
 from separatrix.studies._probing.data_free import DataFreeDictionaries
 from separatrix.studies._probing.summary import probe_summary
+from separatrix.words import jsonable
 
 MOST_STEPS = 3000  # of the small models; some have orbits that never settle
 LARGE_STEPS = 100

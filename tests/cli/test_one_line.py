@@ -84,7 +84,7 @@ def test_film(program, line, digits):
 
 def test_diff(program, line):
     assert program("diff", "toy.py:wells", "toy.py:wells", "--noise", "20").code == 0
-    held(line, "searching both models", SEARCH)
+    held(line, "diff", SEARCH | {"searching both models"})
 
 
 def test_doctor(program, line):

@@ -11,8 +11,8 @@ import torch
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.orbits import Status
-from separatrix.storage import jsonable
 from separatrix.studies._diagnosis import DATA, ENDS, NOISE, diagnose
+from separatrix.words import jsonable
 
 DTYPE = torch.float64
 

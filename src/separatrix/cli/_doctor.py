@@ -60,8 +60,8 @@ def doctor(
         raise usage_error(ctx, "--scale", "there are no images; give --data.")
 
     from separatrix.data import load_images
-    from separatrix.storage import jsonable
     from separatrix.studies._diagnosis import diagnose
+    from separatrix.words import jsonable
 
     field = model.load()
     images = None if data is None else load_images(data, limit=samples, size=pixels, scale=scale)

@@ -98,7 +98,8 @@ def fit(
     from separatrix.data import load_images
     from separatrix.ood._fitting import fit_detector
     from separatrix.ood._landmarks import SEARCH
-    from separatrix.storage import DETECTOR, jsonable
+    from separatrix.storage import DETECTOR
+    from separatrix.words import jsonable
 
     reads = (model.spec, *model.given.values(), data, calibration)
     place = reserved(ctx, out, kind=DETECTOR, overwrite=overwrite, reads=reads)

@@ -89,7 +89,7 @@ def monitor(
     from separatrix.ood._decisions import AlarmBudget, decided
     from separatrix.ood._files import read_calibration
     from separatrix.ood._watch import load_monitor, save_monitor, watch
-    from separatrix.storage import jsonable
+    from separatrix.words import jsonable
 
     alpha = rate.rate if isinstance(rate, AlarmBudget) else rate
     field = None

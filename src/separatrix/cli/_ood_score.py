@@ -62,7 +62,7 @@ def score(
     from separatrix.ood._detector import Detector
     from separatrix.ood._score_run import score_to_table
     from separatrix.ood._score_table import require_format
-    from separatrix.storage import jsonable
+    from separatrix.words import jsonable
 
     require_format(out)
     reads = (model.spec, *model.given.values(), detector, images)

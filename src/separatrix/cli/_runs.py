@@ -45,8 +45,7 @@ def report(
     """
     terminal: Terminal = ctx.obj
     from separatrix.runs import report as made_again
-    from separatrix.runs._views import REPORT, SUMMARY
-    from separatrix.storage import as_json
+    from separatrix.runs._views import REPORT, SUMMARY, as_json
 
     view = made_again(run, figures=not no_figures, progress=terminal.progress)
     page = run / REPORT if view.page is not None else None

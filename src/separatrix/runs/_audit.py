@@ -25,10 +25,11 @@ from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._summary import attractors_summary
 from separatrix.runs._views import View, recorded, write_views
-from separatrix.storage import PathLike, jsonable
+from separatrix.storage import PathLike
 from separatrix.studies._memorization import Decomposition, Memorization, MemorizationAudit, audit_memorization
 from separatrix.studies._memorization.audit import decided
 from separatrix.studies._resemblance_words import median
+from separatrix.words import jsonable
 from separatrix.work import Progress
 
 RECIPE, CARD = "audit", "model_card.md"

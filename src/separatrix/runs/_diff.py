@@ -16,8 +16,9 @@ from separatrix.runs._plan import Plan, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._views import Ended, View, provenance, recorded, write_views
 from separatrix.starts import Starts, as_starts
-from separatrix.storage import PathLike, jsonable
+from separatrix.storage import PathLike
 from separatrix.studies._comparison import Comparison, compare
+from separatrix.words import jsonable
 from separatrix.work import Progress
 
 RECIPE = "diff"

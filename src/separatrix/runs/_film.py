@@ -26,8 +26,9 @@ from separatrix.runs._checkpoints import checkpoints_of, copies_in_training, mom
 from separatrix.runs._plan import Plan, data_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._views import Ended, View, provenance, write_views
-from separatrix.storage import PathLike, jsonable, storable
+from separatrix.storage import PathLike, storable
 from separatrix.studies._training_film import RULES, TrainingFilm, require_plane, training_film
+from separatrix.words import jsonable
 from separatrix.work import Progress
 
 RECIPE = "film"

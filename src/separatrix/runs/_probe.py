@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from separatrix import starts as starting
@@ -26,10 +27,11 @@ from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._views import Ended, View, provenance, recorded, write_views
 from separatrix.starts import Starts
-from separatrix.storage import PathLike, jsonable
+from separatrix.storage import PathLike
 from separatrix.studies._probing import Appearance, Probe, appearance, data_free_dictionaries, pooled
 from separatrix.studies._probing import probe as dictionary_probe
 from separatrix.studies._probing.summary import probe_summary
+from separatrix.words import jsonable
 from separatrix.work import Progress
 
 RECIPE = "probe"

@@ -18,8 +18,8 @@ from separatrix.orbits._fates import Fate, fate_of_each
 from separatrix.orbits._status import Status
 from separatrix.plots._naming import names_of
 from separatrix.report._results import ModelResults
-from separatrix.storage import jsonable
 from separatrix.studies._resemblance import Resemblance
+from separatrix.words import jsonable
 
 _STABLE = {1: True, 0: False, -1: None}
 

@@ -6,6 +6,7 @@ asks a `RecordedField`, whose answers are stored with the run. So `separatrix re
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,6 @@ from separatrix.report._markdown import escaped
 from separatrix.report._page import Page, Picture
 from separatrix.report._write import rendered
 from separatrix.runs._run import Run
-from separatrix.storage import as_json
 from separatrix.work import Progress
 
 REPORT, SUMMARY, ANSWERS = "report.html", "summary.json", "answers"
@@ -132,6 +132,11 @@ def write_views(
 def provenance(run: Run, **more: Any) -> dict[str, Any]:
     """Everything that the numbers of a run depend on, for its page."""
     return {"model": run.plan["model"], "data": run.plan["data"], **run.plan["options"], **more}
+
+
+def as_json(record: Mapping[str, Any]) -> bytes:
+    """Return the text of a JSON file, for people too."""
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
 def _stage(role: str) -> str:

@@ -2,7 +2,6 @@
 
 from separatrix.storage._checkpoint import NO_CHECKPOINT, Checkpoint
 from separatrix.storage._columnar import Columnar
-from separatrix.storage._json import as_json, jsonable
 from separatrix.storage._manifest import CHECKPOINT, DETECTOR, MANIFEST, RESULT, foreign_entries
 from separatrix.storage._owner import Owner
 from separatrix.storage._reservation import (
@@ -33,11 +32,9 @@ __all__ = [
     "PathLike",
     "Reservation",
     "Result",
-    "as_json",
     "at_work_on",
     "foreign_entries",
     "hold",
-    "jsonable",
     "load_result",
     "new_file",
     "new_folder",

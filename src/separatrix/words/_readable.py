@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -152,7 +152,9 @@ def jsonable(value: Any) -> Any:
     if names:
         value = {name: getattr(value, name) for name in names}
     if isinstance(value, Mapping):
-        items = {str(jsonable(key)): jsonable(item) for key, item in value.items()}
+        items = {
+            key.name if isinstance(key, IntEnum) else str(jsonable(key)): jsonable(item) for key, item in value.items()
+        }
         return {key: item for key, item in items.items() if item is not _ARRAY}
     if isinstance(value, (list, tuple)):
         parts = [jsonable(item) for item in value]
