@@ -11,9 +11,9 @@ import torch
 
 import separatrix as sx
 from separatrix import numerics, studies, testing
-from separatrix.data import PictureBlock
+from separatrix.data import ChosenImages, PictureBlock, load_images
 from separatrix.errors import SeparatrixWarning
-from separatrix.field import examined
+from separatrix.field import RecordedField, examined
 from separatrix.limitsets import grid_search, spectrum_of, triviality
 from separatrix.orbits import FirstCrossings, MeanDistance, PathLength, Snapshots
 from separatrix.plots import Plane
@@ -43,6 +43,13 @@ def memory() -> sx.LatentField:
 def plane(gain: float = 2.0) -> sx.LatentField:
     """Two latent numbers, four attractors."""
     return sx.LatentField.from_map(lambda z: torch.tanh(gain * z), (2,), dtype=torch.float64, name="plane")
+
+
+def recorded() -> RecordedField:
+    """A field that has been asked for two images."""
+    field = RecordedField(memory())
+    field.decode(TRAIN[:2])
+    return field
 
 
 @cache
@@ -94,9 +101,11 @@ def motion() -> sx.limitsets.Motion:
 MADE: dict[str, Callable[[], Any]] = {
     "Agreement": lambda: numerics.agreement(*(torch.tensor([0, 0, 1, 1]).numpy(),) * 2),
     "AlarmBudget": lambda: sx.ood.AlarmBudget(5, 10_000, "day"),
+    "Answers": lambda: recorded().answers,
     "Appearance": lambda: studies.appearance(memory(), from_noise()),
     "Basins": lambda: sx.basins(corners()),
     "CaptureAudit": lambda: corners().audit,
+    "ChosenImages": lambda: ChosenImages.of(load_images(TRAIN), torch.tensor([0, 3]), memory()),
     "ClosedCurve": lambda: numerics.ClosedCurve(torch.zeros(300, 2).numpy(), 0.1, 1.0, 0.0),
     "Closeness": lambda: studies.closeness(HELD_OUT, TRAIN),
     "Comparison": lambda: sx.compare(memory(), memory(), sx.starts.points(HELD_OUT)),

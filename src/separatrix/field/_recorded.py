@@ -14,13 +14,14 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.field._field import LatentField
 from separatrix.storage import storable
+from separatrix.words import Readable
 
 _DIGEST = 16  # bytes of each question that are kept
 
 
 @storable
-@dataclass(frozen=True)
-class Answers:
+@dataclass(frozen=True, repr=False)
+class Answers(Readable):
     """Rows that a model was asked for, and what it answered: digests ``(n, 16)`` uint8 and answers ``(n, …)`` per question."""
 
     digests: Mapping[str, Tensor] = field(default_factory=dict)

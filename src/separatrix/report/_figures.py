@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from separatrix.data import DOTS, ChosenImages
 from separatrix.data._encoding import encode_range
 from separatrix.limitsets._basins import basins
 from separatrix.limitsets._grid_search import GridSearch
@@ -27,7 +28,7 @@ from separatrix.plots._naming import names_across
 from separatrix.plots._pictures import are_pictures
 from separatrix.report._budget import FigureBudget
 from separatrix.report._page import Picture
-from separatrix.report._results import DOTS, ChosenImages, ModelResults
+from separatrix.report._results import ModelResults
 from separatrix.studies._resemblance_words import most_unseen
 from separatrix.words import percent
 from separatrix.work import Progress

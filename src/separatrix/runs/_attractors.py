@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.data import ImageSet, load_images
+from separatrix.data import ChosenImages, ImageSet, load_images
 from separatrix.data._images import shape_words
 from separatrix.errors import InputError
 from separatrix.field import LatentField, RecordedField
@@ -22,7 +22,7 @@ from separatrix.protocol import Protocol
 from separatrix.report._budget import FigureBudget
 from separatrix.report._chapter import page_of
 from separatrix.report._figures import FigurePlan, basins_picture, planned_figures
-from separatrix.report._results import ChosenImages, ModelResults
+from separatrix.report._results import ModelResults
 from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._summary import attractors_summary

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.data import ChosenImages
 from separatrix.field import LatentField, RecordedField
 from separatrix.numerics._neighbours import Distance
 from separatrix.protocol import Protocol
@@ -18,7 +19,7 @@ from separatrix.report._budget import FigureBudget
 from separatrix.report._figures import planned_figures
 from separatrix.report._memorization import STARTS, audit_page, model_card_section
 from separatrix.report._page import Page, Picture
-from separatrix.report._results import ChosenImages, ModelResults
+from separatrix.report._results import ModelResults
 from separatrix.runs._attractors import fitting_images
 from separatrix.runs._audit_noise import names_at, noise_record, noise_section
 from separatrix.runs._plan import Plan, data_record, model_record

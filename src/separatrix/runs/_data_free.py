@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from separatrix.data import ChosenImages
 from separatrix.errors import InputError
 from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import LimitSets, find_attractors
@@ -19,7 +20,7 @@ from separatrix.report._chapter import page_of
 from separatrix.report._figures import planned_figures
 from separatrix.report._memorization import STARTS
 from separatrix.report._page import Bullets, Page, Picture, Section
-from separatrix.report._results import ChosenImages, ModelResults
+from separatrix.report._results import ModelResults
 from separatrix.runs._attractors import fitting_images
 from separatrix.runs._audit import CARD
 from separatrix.runs._audit_card import data_free_card
