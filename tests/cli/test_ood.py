@@ -91,6 +91,31 @@ def test_a_second_run_knows_the_first(program, place):
     assert other.json["out"] > again.json["out"]
 
 
+def test_a_report_goes_with_the_table(program, place):
+    assert program(*FIT).code == 0
+    scored = program(*SCORE, "--report", "page")
+    assert scored.code == 0
+    assert scored.stdout.splitlines()[-2:] == ["page/report.html", "scores.csv"]
+    decisions = [row["decision"] for row in rows(place / "scores.csv")]
+    summary = json.loads((place / "page" / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["out"], summary["unscorable"]) == (decisions.count("out"), 1)
+    page = (place / "page" / "report.html").read_text(encoding="utf-8")
+    assert f"<strong>{decisions.count('out')} of 25 scored inputs are called out-of-distribution</strong>" in page
+    assert "<li>broken.png: " in page
+    before = page
+    again = program(*SCORE, "--report", "page", "--json")
+    assert again.code == 0
+    assert (again.json["reused"], again.json["report"]) == (26, "page/report.html")
+    assert (place / "page" / "report.html").read_text(encoding="utf-8") == before
+    assert program("report", "page").stdout.strip() == "page/report.html"
+    plain = program(*SCORE, "--report", "plain", "--no-figures")
+    assert plain.code == 0
+    assert not list((place / "plain").rglob("*.png"))
+    mixed = program(*SCORE, "--report", "pictures", "--overwrite")
+    assert mixed.code == ExitCode.BAD_INPUT
+    assert "is read here; choose another place" in mixed.sentence
+
+
 def test_one_stray_size_is_named_and_the_rest_is_scored(program, place):
     program(*FIT)
     (place / "pictures" / "broken.png").unlink()

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from separatrix.cli._chosen_model import ChosenModel, takes_model
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._ood_options import Folder, Fpr, parsed_rate
-from separatrix.cli._options import OUTPUT_PANEL, Json, Quiet, Scale, Traceback
+from separatrix.cli._options import OUTPUT_PANEL, Json, NoFigures, Quiet, Scale, Traceback
 from separatrix.cli._place import reserved
 from separatrix.cli._tables import heading, labelled, number
 from separatrix.cli._terminal import Terminal
@@ -38,9 +39,16 @@ def score(
     fpr: Fpr = "0.01",
     resize: Annotated[bool, typer.Option("--resize", help="Bring pictures to the size that the detector was fitted on.")] = False,
     scale: Scale = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="DIR", rich_help_panel=OUTPUT_PANEL,
+                     help="Also write a folder with a page: the scores beside their calibration, the highest ones as pictures, and those "
+                     "without one."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Compute everything anew.", rich_help_panel=OUTPUT_PANEL)
     ] = False,
+    no_figures: NoFigures = False,
     _json: Json = False,
     _quiet: Quiet = False,
     _traceback: Traceback = False,
@@ -60,29 +68,44 @@ def score(
 
     from separatrix.ood import load_detector
     from separatrix.ood._detector import Detector
-    from separatrix.ood._score_run import score_to_table
     from separatrix.ood._score_table import require_format
-    from separatrix.words import jsonable
+    from separatrix.runs import score as run_score
 
     require_format(out)
     reads = (model.spec, *model.given.values(), detector, images)
     place = reserved(ctx, out, kind=None, overwrite=True, reads=reads)  # a table of these images is gone on with
+    page = report and reserved(
+        ctx, report, kind="separatrix ood", overwrite=overwrite, run=True, reads=(*reads, str(out))
+    )
     field = model.load()
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
     try:
-        run = score_to_table(
-            known, images, place, fpr=rate, resize=resize, scale=scale, overwrite=overwrite, progress=terminal.progress
+        found = run_score(
+            known,
+            images,
+            place,
+            fpr=rate,
+            resize=resize,
+            scale=scale,
+            out=page,
+            overwrite=overwrite,
+            figures=not no_figures,
+            progress=terminal.progress,
         )
     except KeyboardInterrupt:
         terminal.warn(f"What was scored is kept beside {out}; the same command goes on from there.")
         raise
+    run = found.scores
     if run.broken:
         first, reason = next(iter(run.broken.items()))
         terminal.warn(f"{len(run.broken)} of {len(run.names)} files are unscorable: {first} and others ({reason})"
                       if len(run.broken) > 1 else f"{first} is unscorable: {reason}")  # fmt: skip
     terminal.show(heading("Decisions"), labelled(_entries(run)))
+    if found.report is not None:
+        terminal.show(Text(str(found.report)))
     terminal.line(str(out))
-    terminal.document(jsonable({**run.summary(known), "exit_code": int(ExitCode.OK)}))
+    places = {} if found.report is None else {"folder": str(found.folder), "report": str(found.report)}
+    terminal.document({**found.summary, **places, "exit_code": int(ExitCode.OK)})
     return ExitCode.OK
 
 

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.data import load_images
+from separatrix.data import ImageSet, load_images
 from separatrix.data._images import shape_words
 from separatrix.data._picture_stream import PictureBlock, stream_pictures
 from separatrix.data._white import require_scale
@@ -35,7 +35,7 @@ from separatrix.ood._score_table import (
     write_rows,
     write_whole,
 )
-from separatrix.storage import ROOM, Reservation, hold, new_file
+from separatrix.storage import ROOM, PathLike, Reservation, hold, new_file
 from separatrix.work import Progress
 
 _BLOCK = 256  # pictures in memory at a time, and rows that an interruption can cost
@@ -200,6 +200,23 @@ def stream_scores(
         )
         scores[[name in block.broken for name in block.names]] = math.nan
         yield block, scores
+
+
+def pictures_of(
+    detector: Detector, source: PathLike, names: Collection[str], *, resize: bool = False, scale: float | None = None
+) -> ImageSet | None:
+    """The images of a few names, as the detector is given them; those without pixels are left out. None if there is none."""
+    assert detector.input_shape is not None
+    blocks = _blocks(
+        Path(source), detector.input_shape, resize, require_scale(scale), lambda name, _: name in names, fitting=True
+    )
+    pixels = {
+        name: image
+        for block in blocks
+        for name, image in zip(block.names, block.pixels, strict=True)
+        if name not in block.broken
+    }
+    return ImageSet(pixels=torch.stack(list(pixels.values())), names=tuple(pixels)) if pixels else None
 
 
 def _one_by_one(detector: Detector, pixels: Tensor) -> tuple[Tensor, dict[int, Exception]]:

@@ -13,6 +13,7 @@ from separatrix.plots._portrait import field_portrait
 from separatrix.plots._probe_curves import probe_curves
 from separatrix.plots._probe_grid import probe_grid, probe_overview
 from separatrix.plots._probe_sheets import probe_atoms, probe_reconstructions
+from separatrix.plots._score_histograms import score_histograms
 from separatrix.plots._spectrum import spectrum
 from separatrix.plots._steps import steps_histogram
 from separatrix.plots._training_frames import training_frames
@@ -33,6 +34,7 @@ __all__ = [
     "probe_grid",
     "probe_overview",
     "probe_reconstructions",
+    "score_histograms",
     "spectrum",
     "steps_histogram",
     "training_frames",

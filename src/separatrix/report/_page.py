@@ -97,6 +97,7 @@ class Card:
         noun: what the image beside it is.
         which: of those images, by number and name.
         quiet: the badge is no alarm.
+        own: what the image is.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Card:
     noun: str = "training image"
     which: str = ""
     quiet: bool = False
+    own: str = "attractor"
 
 
 @dataclass(frozen=True)

@@ -121,8 +121,8 @@ def dictionary_table(probed: Probe) -> Table:
     return Table(
         ("dictionary", "distinct", "directions", *heads),
         tuple(tuple(map(Cell, row)) for row in rows),
-        f"{len(probed):,} images, each coded with few atoms. Distinct: atoms that differ. Effective rank: how many directions they "
-        "fill. Latent: the share of the latent that is not coded with that many atoms. Image: mean squared error per pixel of what the "
+        f"{len(probed):,} images, each coded with few atoms. Distinct: atoms that differ. Directions: how many they fill, the effective rank. "
+        "Latent: the share of the latent that is not coded with that many atoms. Image: mean squared error per pixel of what the "
         "code decodes to. PCA and real latents are made of other images: they say how good a dictionary can be.",
     )
 

@@ -10,6 +10,7 @@ from separatrix.runs._film import FilmRun, film
 from separatrix.runs._plan import Plan
 from separatrix.runs._probe import ProbeRun, probe
 from separatrix.runs._run import OtherPlan, Run, opened, record_of_run, reopened, state_of
+from separatrix.runs._score import ScoredRun, score
 
 __all__ = [
     "AttractorsRun",
@@ -23,6 +24,7 @@ __all__ = [
     "ProbeRun",
     "Run",
     "RunEntry",
+    "ScoredRun",
     "attractors",
     "audit",
     "audit_without_data",
@@ -35,5 +37,6 @@ __all__ = [
     "record_of_run",
     "reopened",
     "report",
+    "score",
     "state_of",
 ]

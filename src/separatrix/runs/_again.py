@@ -18,6 +18,7 @@ from separatrix.runs._diff import diff_view
 from separatrix.runs._film import film_view
 from separatrix.runs._probe import probe_view
 from separatrix.runs._run import record_of_run, reopened, state_of
+from separatrix.runs._score import score_view
 from separatrix.runs._views import View, Viewer, recorded, write_views
 from separatrix.storage import MANIFEST, PathLike
 from separatrix.work import Progress
@@ -29,6 +30,7 @@ VIEWERS: dict[str, Viewer[Any]] = {
     "demo": demo_view,
     "diff": diff_view,
     "film": film_view,
+    "ood": score_view,
     "probe": probe_view,
 }
 """What makes the views of a run, by its recipe. A new recipe is entered here."""

@@ -1,0 +1,187 @@
+"""The page of a detector's scores: how many inputs are called, which most of all, and beside what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from separatrix.data import ImageSet
+from separatrix.ood import Decisions
+from separatrix.plots import score_histograms
+from separatrix.plots._pictures import are_pictures, to_rgb, value_range
+from separatrix.plots._style import HUES, MUTED
+from separatrix.report._chapter import versions_section
+from separatrix.report._page import Block, Bullets, Card, Cards, Cell, Facts, Page, Picture, Section, Table, Tile
+from separatrix.report._tables import facts
+from separatrix.storage import storable
+from separatrix.words import Statement, percent
+
+INTRODUCTION = (
+    "A detector gives every input a score: the higher, the less it is like the images that the model was made for. What is high, the "
+    "scores of held-out images say, on which it was calibrated. The p-value of an input is the share of these that score at least as "
+    "high; an input whose p-value is at most the false-alarm rate is called out-of-distribution.",
+)
+_MOST_ROWS = 50
+
+
+class Called(StrEnum):
+    """Whether a detector calls any input."""
+
+    SOME = "some inputs are called"
+    NONE = "no input is called"
+
+
+@storable
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scored:
+    """What a page shows of the scores of a detector; the table has all rows.
+
+    Attributes:
+        decisions: of all inputs.
+        calibration: ``(c,)`` scores of the held-out images.
+        shown: ``(k,)`` rows of the inputs with the highest scores, and ``names`` theirs.
+        pictures: of those that have pixels; None where inputs are no images.
+        broken: inputs without pixels, by name, and why.
+        kind: of the detector.
+        table: where the rows are.
+        notes: of the detector and of its decisions.
+    """
+
+    decisions: Decisions
+    calibration: Tensor
+    shown: Tensor
+    names: tuple[str, ...]
+    pictures: ImageSet | None
+    broken: Mapping[str, str]
+    kind: str
+    table: str
+    notes: tuple[str, ...]
+
+    @property
+    def threshold(self) -> float:
+        """The lowest score that is called; infinite if none is."""
+        called = self.decisions.scores[self.decisions.is_ood]
+        return float(called.min()) if len(called) else float("inf")
+
+    @property
+    def statement(self) -> Statement:
+        """How many are called, beside how many would be anyway; the code is a `Called`."""
+        found, total = self.decisions, int((~self.decisions.unscorable).sum())
+        called = int(found.is_ood.sum())
+        within = (
+            ""
+            if found.between is None
+            else f", with this calibration between {found.between[0]:.2g} and {found.between[1]:.2g}"
+        )
+        return Statement(
+            f"{called:,} of {total:,} scored inputs are called out-of-distribution",
+            f"if all were like the calibration images, about {total * found.rate:,.3g} would be (a share of {found.rate:g}{within}).",
+            Called.SOME if called else Called.NONE,
+        )
+
+
+def score_page(found: Scored, title: str, provenance: Mapping[str, Any], drawn: Mapping[str, Picture]) -> Page:
+    """How many are called, the scores beside their calibration, the inputs with the highest scores, and those without one.
+
+    Args:
+        found: the scores.
+        title: what was scored.
+        provenance: model, detector and source.
+        drawn: the picture ``scores``, if it was drawn.
+    """
+    broken = [f"{name}: {why}" for name, why in list(found.broken.items())[:_MOST_ROWS]]
+    more = (
+        [f"… and {len(found.broken) - _MOST_ROWS:,} more, in {found.table}.json"]
+        if len(found.broken) > _MOST_ROWS
+        else []
+    )
+    sections = [
+        Section("The scores", [*([drawn["scores"]] if "scores" in drawn else []), _counts(found)]),
+        Section("The highest scores", [*_cards(found), _highest(found)]),
+        Section("Inputs without a score", [Bullets((*broken, *more))] if broken else []),
+        Section("What to keep in mind", [Bullets((*found.notes, *_CANNOT))]),
+        Section("Protocol and provenance", [facts(provenance)]),
+        versions_section(),
+    ]
+    return Page(f"Scores of {title}", found.statement, INTRODUCTION, [part for part in sections if part.blocks])
+
+
+_CANNOT = (
+    "The false-alarm rate holds for inputs like the calibration images, on average over calibration sets; which inputs are missed, it "
+    "does not say.",
+    "An input may be called for its brightness, noise or size as well as for what it shows: see docs/ood.md.",
+)
+
+
+def scores_picture(found: Scored) -> Picture:
+    """The scores beside those of the calibration."""
+    return Picture.of(
+        score_histograms(
+            found.decisions.scores, found.decisions.p_values, found.calibration, threshold=found.threshold
+        ),
+        alt=f"Histograms of scores and p-values. {found.statement}",
+        caption="Left: shares of these inputs and of the calibration images; scores beyond the axis stand in its last bars. Right: p-values "
+        "of these inputs; the dashed line is where they are if all inputs are like the calibration images.",
+    )
+
+
+def _counts(found: Scored) -> Facts:
+    decisions = found.decisions
+    total, called, lost = len(decisions), int(decisions.is_ood.sum()), int(decisions.unscorable.sum())
+    return Facts(
+        (
+            ("called out-of-distribution", f"{called:,} ({percent(called / max(total, 1))})"),
+            ("not called", f"{total - called - lost:,}"),
+            ("without a score", f"{lost:,}"),
+            ("calibration images", f"{decisions.calibration:,}"),
+            ("false-alarm rate asked for", f"{decisions.rate:g}"),
+            ("detector", found.kind),
+            ("table", found.table),
+        )
+    )
+
+
+def _rows(found: Scored) -> Sequence[tuple[str, float, float, bool]]:
+    decisions = found.decisions
+    columns = (decisions.scores[found.shown], decisions.p_values[found.shown], decisions.is_ood[found.shown])
+    return [
+        (name, float(score), float(p), bool(out)) for name, score, p, out in zip(found.names, *columns, strict=True)
+    ]
+
+
+def _highest(found: Scored) -> Table:
+    rows = [
+        (Cell(name), Cell(f"{score:.4g}"), Cell(f"{p:.2g}"), Cell("out" if out else "in", muted=not out))
+        for name, score, p, out in _rows(found)
+    ]
+    return Table(("input", "score", "p", "decision"), tuple(rows), words=frozenset({0, 3}))
+
+
+def _cards(found: Scored) -> list[Block]:
+    """The pictures with the highest scores."""
+    if found.pictures is None or not are_pictures(found.pictures.image_shape):
+        return []
+    pixels = found.pictures.pixels.to(torch.float64)
+    known = dict(zip(found.pictures.names, to_rgb(pixels, value_range(pixels)), strict=True))
+    cards = [
+        Card(
+            str(rank),
+            HUES[1] if out else MUTED,
+            Tile.of(known[name], f"Input {name}"),
+            None,
+            f"score {score:.3g}",
+            (f"p = {p:.2g}",),
+            badge="called" if out else "",
+            which=name,
+            own="input",
+            noun="",
+        )
+        for rank, (name, score, p, out) in enumerate(_rows(found), start=1)
+        if name in known
+    ]
+    return [Cards(tuple(cards), "In the order of their scores, as the model is given them.")] if cards else []
