@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +13,6 @@ from separatrix.cli._attractors_output import header, limit_sets, sensitivity_ta
 from separatrix.cli._chosen_model import ChosenModel, takes_model
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import (
-    OUTPUT_PANEL,
     STARTS,
     STARTS_PANEL,
     BatchSize,
@@ -23,6 +21,7 @@ from separatrix.cli._options import (
     NoFigures,
     Overwrite,
     Quiet,
+    RunFolder,
     Scale,
     Seed,
     Size,
@@ -111,11 +110,7 @@ def attractors(
     ] = False,
     batch_size: BatchSize = None,
     seed: Seed = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", rich_help_panel=OUTPUT_PANEL,
-                     help="The folder to write; by default runs/NAME-1, or the next free number."),
-    ] = None,
+    out: RunFolder = None,
     overwrite: Overwrite = False,
     no_figures: NoFigures = False,
     _json: Json = False,
@@ -197,16 +192,7 @@ def attractors(
     if summary["sensitivity"] is not None:
         terminal.show(*sensitivity_table(summary["sensitivity"]))
     terminal.show(*verdict(summary, found.seconds))
-    terminal.line(str(found.report))
-    terminal.document(
-        {
-            **summary,
-            "folder": str(found.folder),
-            "report": str(found.report),
-            "seconds": found.seconds,
-            "exit_code": int(code),
-        }
-    )
+    terminal.run(found, code)
     return code
 
 

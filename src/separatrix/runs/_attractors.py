@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ from separatrix.report._results import ModelResults
 from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._summary import attractors_summary
-from separatrix.runs._views import REPORT, View, recorded, write_views
+from separatrix.runs._views import Ended, View, recorded, write_views
 from separatrix.starts import Starts, as_starts
 from separatrix.starts._rules import Encoded
 from separatrix.storage import PathLike
@@ -48,18 +47,10 @@ SOURCES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttractorsRun:
-    """What was found, and where it was written (``folder`` is None if nothing was)."""
+class AttractorsRun(Ended):
+    """What was found."""
 
     limits: LimitSets
-    summary: Mapping[str, Any]
-    folder: Path | None
-    seconds: float
-
-    @property
-    def report(self) -> Path | None:
-        """The page."""
-        return None if self.folder is None else self.folder / REPORT
 
 
 def attractors(

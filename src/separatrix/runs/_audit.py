@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from separatrix.runs._audit_noise import names_at, noise_record, noise_section
 from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._summary import attractors_summary
-from separatrix.runs._views import View, recorded, write_views
+from separatrix.runs._views import Ended, View, recorded, write_views
 from separatrix.storage import PathLike
 from separatrix.studies._memorization import Decomposition, Memorization, MemorizationAudit, audit_memorization
 from separatrix.studies._memorization.audit import decided
@@ -38,13 +37,10 @@ SEARCHES = {"limits": STARTS["train"], "held_out": STARTS["held-out"], "noise": 
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditRun:
-    """What was found and where it was written."""
+class AuditRun(Ended):
+    """What was found."""
 
     audit: MemorizationAudit
-    summary: Mapping[str, Any]
-    folder: Path | None
-    seconds: float
 
 
 def audit(

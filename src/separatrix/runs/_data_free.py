@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from separatrix.data import ChosenImages
@@ -27,7 +26,7 @@ from separatrix.runs._audit_card import data_free_card
 from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._summary import attractors_summary
-from separatrix.runs._views import View, recorded, write_views
+from separatrix.runs._views import Ended, View, recorded, write_views
 from separatrix.starts import gaussian
 from separatrix.storage import PathLike
 from separatrix.studies._probing.appearance import Appearance, appearance
@@ -38,13 +37,10 @@ _ONLY_SUSPECTED = "The images beside the attractors are suspected ones; nobody h
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataFreeRun:
-    """What was found and where it was written."""
+class DataFreeRun(Ended):
+    """What was found."""
 
     appearance: Appearance
-    summary: Mapping[str, Any]
-    folder: Path | None
-    seconds: float
 
 
 def audit_without_data(
