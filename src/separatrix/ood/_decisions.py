@@ -15,7 +15,7 @@ from torch import Tensor
 
 from separatrix.errors import CalibrationWarning, InputError
 from separatrix.numerics._conformal import discoveries, false_alarm_interval, smallest_calibration
-from separatrix.storage import Columnar, storable
+from separatrix.storage import Columnar
 
 _ROUNDING = 1e-12  # a p-value that sits on the line is called
 
@@ -80,7 +80,6 @@ class AlarmBudget:
         )
 
 
-@storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Decisions(Columnar):
     """One row per input.

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from separatrix.data import ImageSet
-from separatrix.ood import Decisions
+from separatrix.ood import Decision
 from separatrix.plots import score_histograms
 from separatrix.plots._pictures import are_pictures, to_rgb, value_range
 from separatrix.plots._style import HUES, MUTED
 from separatrix.report._chapter import versions_section
 from separatrix.report._page import Block, Bullets, Card, Cards, Cell, Facts, Page, Picture, Section, Table, Tile
 from separatrix.report._tables import facts
-from separatrix.storage import storable
 from separatrix.words import Statement, percent
 
 INTRODUCTION = (
@@ -36,13 +35,13 @@ class Called(StrEnum):
     NONE = "no input is called"
 
 
-@storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
     """What a page shows of the scores of a detector; the table has all rows.
 
     Attributes:
-        decisions: of all inputs.
+        scores, p_values, decision: ``(n,)`` of all inputs, as in `Decisions`.
+        rate, between: the false-alarm rate that was asked for, and where it lies with this calibration.
         calibration: ``(c,)`` scores of the held-out images.
         shown: ``(k,)`` rows of the inputs with the highest scores, and ``names`` theirs.
         pictures: of those that have pixels; None where inputs are no images.
@@ -52,7 +51,11 @@ class Scored:
         notes: of the detector and of its decisions.
     """
 
-    decisions: Decisions
+    scores: Tensor
+    p_values: Tensor
+    decision: Tensor
+    rate: float
+    between: tuple[float, float] | None
     calibration: Tensor
     shown: Tensor
     names: tuple[str, ...]
@@ -63,24 +66,31 @@ class Scored:
     notes: tuple[str, ...]
 
     @property
+    def is_ood(self) -> Tensor:
+        """``(n,)`` bool, those that are called."""
+        return self.decision == int(Decision.OOD)
+
+    @property
+    def lost(self) -> int:
+        """How many inputs have no score."""
+        return int((self.decision == int(Decision.UNSCORABLE)).sum())
+
+    @property
     def threshold(self) -> float:
         """The lowest score that is called; infinite if none is."""
-        called = self.decisions.scores[self.decisions.is_ood]
+        called = self.scores[self.is_ood]
         return float(called.min()) if len(called) else float("inf")
 
     @property
     def statement(self) -> Statement:
         """How many are called, beside how many would be anyway; the code is a `Called`."""
-        found, total = self.decisions, int((~self.decisions.unscorable).sum())
-        called = int(found.is_ood.sum())
+        total, called = len(self.scores) - self.lost, int(self.is_ood.sum())
         within = (
-            ""
-            if found.between is None
-            else f", with this calibration between {found.between[0]:.2g} and {found.between[1]:.2g}"
+            "" if self.between is None else ", with this calibration between {:.2g} and {:.2g}".format(*self.between)
         )
         return Statement(
             f"{called:,} of {total:,} scored inputs are called out-of-distribution",
-            f"if all were like the calibration images, about {total * found.rate:,.3g} would be (a share of {found.rate:g}{within}).",
+            f"if all were like the calibration images, about {total * self.rate:,.3g} would be (a share of {self.rate:g}{within}).",
             Called.SOME if called else Called.NONE,
         )
 
@@ -121,9 +131,7 @@ _CANNOT = (
 def scores_picture(found: Scored) -> Picture:
     """The scores beside those of the calibration."""
     return Picture.of(
-        score_histograms(
-            found.decisions.scores, found.decisions.p_values, found.calibration, threshold=found.threshold
-        ),
+        score_histograms(found.scores, found.p_values, found.calibration, threshold=found.threshold),
         alt=f"Histograms of scores and p-values. {found.statement}",
         caption="Left: shares of these inputs and of the calibration images; scores beyond the axis stand in its last bars. Right: p-values "
         "of these inputs; the dashed line is where they are if all inputs are like the calibration images.",
@@ -131,15 +139,14 @@ def scores_picture(found: Scored) -> Picture:
 
 
 def _counts(found: Scored) -> Facts:
-    decisions = found.decisions
-    total, called, lost = len(decisions), int(decisions.is_ood.sum()), int(decisions.unscorable.sum())
+    total, called = len(found.scores), int(found.is_ood.sum())
     return Facts(
         (
             ("called out-of-distribution", f"{called:,} ({percent(called / max(total, 1))})"),
-            ("not called", f"{total - called - lost:,}"),
-            ("without a score", f"{lost:,}"),
-            ("calibration images", f"{decisions.calibration:,}"),
-            ("false-alarm rate asked for", f"{decisions.rate:g}"),
+            ("not called", f"{total - called - found.lost:,}"),
+            ("without a score", f"{found.lost:,}"),
+            ("calibration images", f"{len(found.calibration):,}"),
+            ("false-alarm rate asked for", f"{found.rate:g}"),
             ("detector", found.kind),
             ("table", found.table),
         )
@@ -147,11 +154,8 @@ def _counts(found: Scored) -> Facts:
 
 
 def _rows(found: Scored) -> Sequence[tuple[str, float, float, bool]]:
-    decisions = found.decisions
-    columns = (decisions.scores[found.shown], decisions.p_values[found.shown], decisions.is_ood[found.shown])
-    return [
-        (name, float(score), float(p), bool(out)) for name, score, p, out in zip(found.names, *columns, strict=True)
-    ]
+    columns = (each[found.shown].tolist() for each in (found.scores, found.p_values, found.is_ood))
+    return list(zip(found.names, *columns, strict=True))
 
 
 def _highest(found: Scored) -> Table:

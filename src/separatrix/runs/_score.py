@@ -18,12 +18,18 @@ from separatrix.report._scores import Scored, score_page, scores_picture
 from separatrix.runs._plan import Plan, model_record
 from separatrix.runs._run import RUNNING, Run, opened
 from separatrix.runs._views import Ended, View, provenance, write_views
-from separatrix.storage import PathLike
+from separatrix.storage import PathLike, storable
 from separatrix.words import jsonable
 from separatrix.work import Progress
 
 RECIPE = "ood"
+STAGE = "scores"
 _SHOWN = 24  # inputs with the highest scores
+
+
+@storable
+class StoredScores(Scored):
+    """The scores of a run, in its folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +82,7 @@ def score(
         )
         if run.folder is not None:
             run.record["state"] = RUNNING  # until its page is of these scores
-            run.renew("scores", _scored(detector, source, found, resize, scale))
+            run.renew(STAGE, _scored(detector, source, found, resize, scale))
             write_views(run, score_view, {}, figures=figures, anew=True, progress=line)
         return ScoredRun(
             scores=found,
@@ -88,22 +94,21 @@ def score(
 
 def score_view(run: Run, _: Mapping[str, RecordedField]) -> View:
     """Everything that is written of such a run; no model is asked for any of it."""
-    found: Scored = run.load("scores")
-    decisions = found.decisions
+    found: StoredScores = run.load(STAGE)
     summary = {
         "kind": f"separatrix {RECIPE}",
         "table": found.table,
         "detector": found.kind,
-        "fpr": decisions.rate,
-        "calibration": decisions.calibration,
-        "between": decisions.between,
-        "files": len(decisions),
-        "out": int(decisions.is_ood.sum()),
-        "unscorable": int(decisions.unscorable.sum()),
+        "fpr": found.rate,
+        "calibration": len(found.calibration),
+        "between": found.between,
+        "files": len(found.scores),
+        "out": int(found.is_ood.sum()),
+        "unscorable": found.lost,
         "threshold": found.threshold,
         "code": found.statement.slug,
         "statement": str(found.statement),
-        "highest": dict(zip(found.names, decisions.scores[found.shown].tolist(), strict=True)),
+        "highest": dict(zip(found.names, found.scores[found.shown].tolist(), strict=True)),
         "broken": found.broken,
         "notes": found.notes,
     }
@@ -115,13 +120,17 @@ def score_view(run: Run, _: Mapping[str, RecordedField]) -> View:
     )
 
 
-def _scored(detector: Detector, source: PathLike, found: ScoreRun, resize: bool, scale: float | None) -> Scored:
-    scores = found.decisions.scores
-    highest = scores.nan_to_num(nan=-float("inf")).argsort(descending=True, stable=True)[:_SHOWN]
-    shown = highest[scores[highest].isfinite()]
+def _scored(detector: Detector, source: PathLike, found: ScoreRun, resize: bool, scale: float | None) -> StoredScores:
+    decisions = found.decisions
+    highest = decisions.scores.nan_to_num(nan=-float("inf")).argsort(descending=True, stable=True)[:_SHOWN]
+    shown = highest[decisions.scores[highest].isfinite()]
     names = tuple(found.names[row] for row in shown.tolist())
-    return Scored(
-        decisions=found.decisions,
+    return StoredScores(
+        scores=decisions.scores,
+        p_values=decisions.p_values,
+        decision=decisions.decision,
+        rate=decisions.rate,
+        between=decisions.between,
         calibration=detector.calibrated.cpu(),
         shown=shown,
         names=names,
@@ -129,5 +138,5 @@ def _scored(detector: Detector, source: PathLike, found: ScoreRun, resize: bool,
         broken=found.broken,
         kind=detector.kind,
         table=str(found.table),
-        notes=(*found.decisions.notes, *detector.notes),
+        notes=(*decisions.notes, *detector.notes),
     )
