@@ -101,8 +101,8 @@ def measured(name: str, make: Callable[[Path], Any], kills: int, place: Path) ->
     make(place / "whole")
     whole, seconds = contents(place / "whole"), time.monotonic() - begun
     killed = ended = different = 0
+    out = place / "run"
     while killed < kills:
-        out = place / "run"
         while killed_after(draw.uniform(0.02, 1.2) * seconds, lambda: make(out)):
             killed += 1
         ended += 1
