@@ -117,7 +117,7 @@ def steps_of_orbits(field: sx.LatentField, some: Tensor, map_to: Path | None) ->
         limits = sx.find_attractors(field, starts, rules)
         plain = sx.iterate(field, starts, rules)
     if map_to is not None:
-        contraction_map(field, limits, starts.block(field, 0, len(starts))).savefig(map_to, dpi=110)
+        contraction_map(limits, field, starts.block(field, 0, len(starts))).savefig(map_to, dpi=110)
     wide = field.to(
         dtype=torch.float64
     )  # float32 stops contracting at its own precision before a slow orbit is within ε

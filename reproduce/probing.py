@@ -108,8 +108,8 @@ class Cells:
         record = rounded(jsonable({"model": model, **probe_summary(found), **more}))
         if figure := PICTURED.get(f"{model} {data}"):
             title = f"{model}, {data}"
-            self.save(probe_atoms(field, found, title=f"What the atoms look like: {title}"), f"{figure}_atoms")
-            self.save(probe_reconstructions(field, found, title=f"Coded and decoded: {title}"), f"{figure}_coded")
+            self.save(probe_atoms(found, field, title=f"What the atoms look like: {title}"), f"{figure}_atoms")
+            self.save(probe_reconstructions(found, field, title=f"Coded and decoded: {title}"), f"{figure}_coded")
         self.path(model, data).write_text(json.dumps(record), encoding="utf-8")
         print(f"{model}, {data}: {found.statement}", flush=True)
 

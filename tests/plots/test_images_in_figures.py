@@ -26,7 +26,7 @@ def _images(figure):
 
 
 def test_each_attractor_stands_beside_its_nearest_training_image(image_field, product_limits, train, words):
-    figure = attractor_gallery(image_field, product_limits, train)
+    figure = attractor_gallery(product_limits, image_field, train)
     images = _images(figure)
     nearest = {"nearest:A:3", "nearest:B:2", "nearest:C:4", "nearest:D:3"}
     assert set(images) == nearest | {f"attractor:{letter}" for letter in "ABCD"}
@@ -36,23 +36,23 @@ def test_each_attractor_stands_beside_its_nearest_training_image(image_field, pr
 
 
 def test_vectors_are_not_drawn_and_the_figure_says_so(product_field, product_limits, words):
-    figure = attractor_gallery(product_field, product_limits, torch.zeros(3, 2))
+    figure = attractor_gallery(product_limits, product_field, torch.zeros(3, 2))
     assert "no images" in words(figure)
 
 
 def test_no_attractor_is_said(image_field, product_limits, train, words):
-    assert "No attractor" in words(attractor_gallery(image_field, product_limits.saddles, train))
+    assert "No attractor" in words(attractor_gallery(product_limits.saddles, image_field, train))
 
 
 def test_training_images_of_another_shape_are_refused(image_field, product_limits):
     with pytest.raises(InputError, match="decoder's shape"):
-        attractor_gallery(image_field, product_limits, torch.zeros(3, 1, 8, 8))
+        attractor_gallery(product_limits, image_field, torch.zeros(3, 1, 8, 8))
 
 
 def test_film_frames_are_the_orbit(image_field, product_limits, marked, words):
     # Input (left, right) = (0.6, 0.4): the latent starts near the source and ends on attractor C = (+, −).
     start = torch.tensor([0.6, 0.4], dtype=torch.float64).repeat_interleave(2).expand(1, 1, 4, 4)
-    figure = orbit_film(image_field, product_limits, start, row_names=["halves"], times=(1, 3, 40))
+    figure = orbit_film(product_limits, image_field, start, row_names=["halves"], times=(1, 3, 40))
     images = _images(figure)
     assert sorted(images) == [f"frame:0:{column}" for column in range(4)]
     shown = start
@@ -66,7 +66,7 @@ def test_film_frames_are_the_orbit(image_field, product_limits, marked, words):
 
 def test_a_film_that_has_not_arrived_names_no_end(image_field, product_limits, marked):
     start = torch.full((1, 1, 4, 4), 0.5 + 1e-9, dtype=torch.float64)
-    assert marked(orbit_film(image_field, product_limits.attractors, start, times=(1,)), "end:") == []
+    assert marked(orbit_film(product_limits.attractors, image_field, start, times=(1,)), "end:") == []
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_film_that_has_not_arrived_names_no_end(image_field, product_limits, m
 )
 def test_films_that_cannot_be_made_are_refused(image_field, product_limits, inputs, options, sentence):
     with pytest.raises(InputError, match=sentence):
-        orbit_film(image_field, product_limits, inputs, **options)
+        orbit_film(product_limits, image_field, inputs, **options)
 
 
 def test_discs_sit_at_their_cosine_on_the_logarithmic_axis(image_field, product_limits, train, marked, words):
@@ -98,7 +98,7 @@ def test_discs_sit_at_their_cosine_on_the_logarithmic_axis(image_field, product_
 
 @pytest.mark.parametrize(("noun", "other"), [("suspected image", "training"), ("training image", "suspected")])
 def test_figures_call_the_images_what_they_are(image_field, product_limits, train, words, noun, other):
-    text = words(attractor_gallery(image_field, product_limits, train, noun=noun))
+    text = words(attractor_gallery(product_limits, image_field, train, noun=noun))
     text += words(null_levels(resemblance(image_field, product_limits, train), product_limits, noun=noun))
     for phrase in (f"its nearest {noun}", f"cosine to the nearest {noun}", f"Closer to the {noun}s"):
         assert phrase in text

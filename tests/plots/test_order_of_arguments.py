@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 
@@ -16,16 +18,25 @@ def test_one_search_alone_has_basin_shares(product_limits, marked):
         plots.basin_shares(product_limits.points)
 
 
-def test_the_result_may_come_first(product_field, product_limits, marked):
+@pytest.mark.parametrize("name", plots.__all__)
+def test_the_result_comes_first(name):
+    figure = getattr(plots, name)
+    if not inspect.isfunction(figure):
+        return
+    first = next(iter(inspect.signature(figure).parameters.values()))
+    assert "LatentField" not in str(first.annotation)
+
+
+def test_the_model_may_come_first_too(product_field, product_limits, marked):
     figure = plots.field_portrait(product_limits, product_field)
     assert marked(figure, "") == marked(plots.field_portrait(product_field, product_limits), "")
 
 
 def test_what_is_missing_or_of_another_kind_is_said(product_field, product_limits):
-    with pytest.raises(InputError, match=r"attractor_gallery draws field, limits, train \(missing a required argument"):
+    with pytest.raises(InputError, match=r"attractor_gallery draws limits, field, train \(missing a required argument"):
         plots.attractor_gallery(product_limits)
     with pytest.raises(
-        InputError, match=r"field_portrait takes field \(a LatentField\), limits \(a LimitSets\), not a Linear"
+        InputError, match=r"field_portrait takes limits \(a LimitSets\), field \(a LatentField\), not a Linear"
     ):
         plots.field_portrait(torch.nn.Linear(1, 1), product_limits)
     with pytest.raises(InputError, match=r"spectrum takes limits \(a LimitSets\), not a LatentField"):

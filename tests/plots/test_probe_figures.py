@@ -62,10 +62,10 @@ def test_gains_are_paired_shares_of_the_controls_error(probed):
 
 def test_sheets_have_a_picture_for_every_atom_and_image(probed):
     field, found = probed
-    atoms = probe_atoms(field, found)
+    atoms = probe_atoms(found, field)
     pictures = sum(len(axes.images) for axes in atoms.axes)
     assert pictures == sum(min(12, known.geometry.distinct) for known in found.dictionaries)
-    sheet = probe_reconstructions(field, found, count=3)
+    sheet = probe_reconstructions(found, field, count=3)
     shown = [known for known in found.dictionaries if known.role not in (Role.NOISE, Role.PCA, Role.OTHER)]
     # 5 % of 8 is no atom, so 1; 25 % are 2, 50 % are 4.
     assert sum(len(axes.images) for axes in sheet.axes) == 3 * (2 + 3 * len(shown))
@@ -77,7 +77,7 @@ def test_what_is_no_picture_is_not_drawn():
     field = sx.LatentField.from_map(lambda z: torch.tanh(2 * z), 3, dtype=torch.float64)
     latents = torch.randn(8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     found = sx.probe(field, torch.eye(3, dtype=torch.float64), latents=latents, untrained=False)
-    for figure in (probe_atoms(field, found), probe_reconstructions(field, found)):
+    for figure in (probe_atoms(found, field), probe_reconstructions(found, field)):
         (axes,) = figure.axes
         assert not axes.images
         assert "no images" in axes.texts[0].get_text()

@@ -73,7 +73,7 @@ def test_a_portrait_says_at_how_many_points_and_draws_nothing_between_them():
     field = Counted().field
     limits = sx.find_attractors(field, STARTS)
     for side, by in ((12, "arrows"), (40, "lines")):
-        axes = field_portrait(field, limits, resolution=side).axes[0]
+        axes = field_portrait(limits, field, resolution=side).axes[0]
         (image,) = axes.images
         assert image.get_interpolation() == "nearest"
         assert image.get_array().shape == (side, side)

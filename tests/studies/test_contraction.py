@@ -109,7 +109,7 @@ def test_results_are_saved(tmp_path):
 def test_the_map_shows_where_steps_contract():
     field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(2,), dtype=torch.float64)
     limits = find_attractors(field, starts.box(40, -1.5, 1.5, seed=0))
-    figure = contraction_map(field, limits, torch.zeros(3, 2), resolution=20)
+    figure = contraction_map(limits, field, torch.zeros(3, 2), resolution=20)
     axes = figure.axes[0]
     image = axes.get_images()[0].get_array()
     # max(2/cosh²2x, 2/cosh²2y): 2 at the origin, below 1 in the corners.

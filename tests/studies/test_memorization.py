@@ -171,7 +171,7 @@ def test_the_audit_finds_the_share_that_is_stored(stored):
     )
     assert found.exact.tolist() == list(range(6))
     assert found.brief == "Budget exceeded: 6 of 12 followed training images given back, 6 exactly (budget 10.00%)"
-    assert found.names == ()
+    assert found.names == {}
     assert audit_memorization(field, TRAIN, UNSEEN, budget=0.5, noise=32).decision is AuditDecision.WITHIN
 
 
@@ -245,7 +245,7 @@ def test_names_and_source_of_the_images_are_kept(stored):
     field, _ = stored
     train = ImageSet(pixels=TRAIN, names=tuple(f"{i}.png" for i in range(12)), provenance={"source": "a folder"})
     found = audit_memorization(field, train, UNSEEN, noise=4)
-    assert [found.names[row] for row in found.given_back] == [f"{i}.png" for i in range(6)]
+    assert [found.names[row] for row in found.given_back.tolist()] == [f"{i}.png" for i in range(6)]
     assert found.limits.provenance["starts"]["data"]["source"] == "a folder"
 
 

@@ -22,8 +22,8 @@ _RANGE = 1.0  # decades to each side of 1 that the colours tell apart
 
 @styled
 def contraction_map(
-    field: LatentField,
     limits: LimitSets,
+    field: LatentField,
     latents: Tensor | None = None,
     *,
     resolution: int = 80,
@@ -32,8 +32,8 @@ def contraction_map(
     """A map of the spectral norm of J_f, blue below 1 and red above.
 
     Args:
-        field: with two latent dimensions.
         limits: its limit sets, which are marked and decide what is shown.
+        field: with two latent dimensions.
         latents: ``(n, 2)`` encoded data, drawn as dots.
         resolution: grid points per side.
         title: above the figure.

@@ -24,8 +24,8 @@ _NEAR = 0.02  # share of the spread within which a frame carries the colour of t
 
 @styled
 def orbit_film(
-    field: LatentField,
     limits: LimitSets,
+    field: LatentField,
     inputs: Tensor,
     *,
     row_names: Sequence[str] = (),
@@ -40,8 +40,8 @@ def orbit_film(
     of an attractor once the orbit is within 2 % of the spread of it.
 
     Args:
-        field: the latent vector field; its decoder must return images ``(c, h, w)``.
         limits: its limit sets, for the colours.
+        field: the latent vector field; its decoder must return images ``(c, h, w)``.
         inputs: images ``(n, c, h, w)``, a few.
         row_names: one per input.
         times: increasing numbers of round trips.

@@ -39,8 +39,8 @@ class Images(Interface):
 
 @styled
 def attractor_gallery(
-    field: LatentField,
     limits: LimitSets,
+    field: LatentField,
     train: Images,
     *,
     nearest: Tensor | None = None,
@@ -54,8 +54,8 @@ def attractor_gallery(
     :mod:`separatrix.studies._resemblance`. Data that are no images are not drawn; the figure then says so.
 
     Args:
-        field: the latent vector field.
         limits: its limit sets; those that attract are shown, most hits first.
+        field: the latent vector field.
         train: training data ``(n, …)`` in the decoder's value range.
         nearest: ``(m,)`` int64, the row of ``train`` that stands beside each limit set; the most similar one if not given.
         like: another search of the same field whose names and colours are kept.

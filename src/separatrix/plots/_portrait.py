@@ -30,8 +30,8 @@ _CUTS = 5
 
 @styled
 def field_portrait(
-    field: LatentField,
     limits: LimitSets,
+    field: LatentField,
     *,
     points: Tensor | None = None,
     plane: Plane | None = None,
@@ -52,9 +52,9 @@ def field_portrait(
     Where the decoder returns images, the decoded attractors stand beside the field.
 
     Args:
-        field: the latent vector field.
         limits: its limit sets; attractors are lettered discs, closed curves are curves, unstable sets are
             crosses.
+        field: the latent vector field.
         points: encoded data ``(n, *latent)``, drawn lightly.
         plane: where to draw; by default :meth:`Plane.of`.
         extent: (left, right, bottom, top) in the plane's coordinates; by default around the limit sets and

@@ -25,7 +25,7 @@ _SHOWN = (Role.ITERATED, Role.ONCE, Role.ORTHONORMAL, Role.UNTRAINED, Role.REAL)
 
 
 @styled
-def probe_atoms(field: LatentField, found: Probe, *, title: str | None = None) -> Figure:
+def probe_atoms(found: Probe, field: LatentField, *, title: str | None = None) -> Figure:
     """The first distinct atoms of each dictionary, decoded; unit directions at the typical length of the coded latents.
 
     Cost: one decoding per picture.
@@ -50,7 +50,7 @@ def probe_atoms(field: LatentField, found: Probe, *, title: str | None = None) -
 
 
 @styled
-def probe_reconstructions(field: LatentField, found: Probe, *, count: int = 4, title: str | None = None) -> Figure:
+def probe_reconstructions(found: Probe, field: LatentField, *, count: int = 4, title: str | None = None) -> Figure:
     """The same images coded with 5, 25 and 50 % of d atoms of several dictionaries, and decoded.
 
     Above them the image and D(E(x)), which no code can be expected to exceed.

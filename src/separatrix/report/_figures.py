@@ -95,11 +95,11 @@ def _gallery(results: ModelResults, train: Tensor | ChosenImages, title: str) ->
     """The attractors beside the images that were found to be nearest, or beside the most similar of all that are there."""
     field, limits, found = results.latent_field, results.limits, results.resemblance
     if not isinstance(train, ChosenImages):
-        return attractor_gallery(field, limits, train, noun=results.noun, title=title)
+        return attractor_gallery(limits, field, train, noun=results.noun, title=title)
     assert found is not None
     nearest = torch.full((len(limits),), -1, dtype=torch.int64)
     nearest[found.sets] = found.nearest
-    return attractor_gallery(field, limits, train, nearest=nearest, noun=results.noun, title=title)
+    return attractor_gallery(limits, field, train, nearest=nearest, noun=results.noun, title=title)
 
 
 def basins_picture(results: ModelResults, grid: GridSearch) -> Picture:
@@ -122,8 +122,8 @@ def _film(results: ModelResults, times: tuple[int, ...], line: Progress) -> Pict
     images = torch.stack(list(results.inputs.values()))
     return Picture.of(
         orbit_film(
-            results.latent_field,
             results.limits,
+            results.latent_field,
             images,
             row_names=list(results.inputs),
             times=times,
@@ -160,8 +160,8 @@ def _portrait(results: ModelResults, resolution: int, line: Progress) -> Picture
     dots = f" Faint dots: encoded {results.noun}s." if encoded is not None else ""
     return Picture.of(
         field_portrait(
-            field,
             limits,
+            field,
             points=encoded,
             resolution=resolution,
             title="The latent vector field",

@@ -96,9 +96,9 @@ def probe_figures(field: LatentField, seen: Appearance | None, probed: Probe | N
             alt="Error against the number of atoms for every dictionary, and the gain of iterating.",
         )
         if seen is not None:
-            plan["atoms"] = lambda _: Picture.of(probe_atoms(field, probed), alt="Atoms of every dictionary, decoded.")
+            plan["atoms"] = lambda _: Picture.of(probe_atoms(probed, field), alt="Atoms of every dictionary, decoded.")
             plan["reconstructions"] = lambda _: Picture.of(
-                probe_reconstructions(field, probed),
+                probe_reconstructions(probed, field),
                 alt="The same images, coded with a few atoms of several dictionaries.",
             )
     return plan
