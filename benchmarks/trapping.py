@@ -15,23 +15,24 @@ import math
 import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.limitsets import _approach as approach
+from separatrix.limitsets._approach import Approach
 from separatrix.limitsets._assemble import versions
 from separatrix.limitsets._regions import StepNorms, TrappingRegions
+from separatrix.protocol import Capturing
 
 POINTS, STEPS = 400, 400
-RULES = {  # (FALL, FIRM_IN_A_ROW)
-    "three good steps": (0.0, math.inf),
-    "three good steps and a tenfold fall": (approach.FALL, math.inf),
-    "the same, or 3 steps linear by a margin": (approach.FALL, 3),
-    "the same, or 8 steps linear by a margin": (approach.FALL, 8),
-    "the same, or 16 steps linear by a margin (used)": (approach.FALL, approach.FIRM_IN_A_ROW),
+NEVER = 2**62  # steps
+RULES = {
+    "three good steps": Capturing(fall=math.ulp(0.0), firm_in_a_row=NEVER),
+    "three good steps and a tenfold fall": Capturing(firm_in_a_row=NEVER),
+    "the same, or 3 steps linear by a margin": Capturing(firm_in_a_row=3),
+    "the same, or 8 steps linear by a margin": Capturing(firm_in_a_row=8),
+    "the same, or 16 steps linear by a margin (used)": Capturing(),
 }
 
 
@@ -69,12 +70,12 @@ class QuadraticMap:
         d = z - self.centre
         return self.centre + d @ self.jacobian.T + self.bend * torch.einsum("ijk,nj,nk->ni", self.curved, d, d)
 
-    def regions(self) -> TrappingRegions:
+    def regions(self, rules: Capturing) -> TrappingRegions:
         """Around the centre, with the unit of length as the spread."""
         centre = self.centre[None]
         radius = torch.linalg.eigvals(self.jacobian).abs().max()[None]
         norms = StepNorms.of(self.jacobian[None, None], radius)
-        return TrappingRegions.around(centre, norms, torch.full_like(radius, torch.inf), 1.0)
+        return TrappingRegions.around(centre, norms, torch.full_like(radius, torch.inf), 1.0, rules=rules)
 
     def escapes(self, z: Tensor) -> int:
         """How many of the points do not converge to the centre."""
@@ -83,10 +84,10 @@ class QuadraticMap:
         return int((~((z - self.centre).norm(dim=1) < 1e-5)).sum())
 
 
-def accepted(system: QuadraticMap) -> tuple[Tensor, Tensor, Tensor]:
+def accepted(system: QuadraticMap, rules: Capturing) -> tuple[Tensor, Tensor, Tensor]:
     """Which starts are accepted within STEPS steps, where they are then, and after how many steps."""
-    regions, z = system.regions(), system.starts
-    evidence, orbit = approach.Approach.none(len(z), z.device), torch.arange(len(z))
+    regions, z = system.regions(rules), system.starts
+    evidence, orbit = Approach.none(len(z), z.device), torch.arange(len(z))
     done, ends, wait = torch.zeros(len(z), dtype=torch.bool), z.clone(), torch.zeros(len(z), dtype=torch.int64)
     for step in range(1, STEPS + 1):
         image = system(z)
@@ -103,17 +104,16 @@ def accepted(system: QuadraticMap) -> tuple[Tensor, Tensor, Tensor]:
 def measure(systems: int) -> list[Counts]:
     """All rules on the same systems and starts."""
     table = []
-    for rule, (fall, firm) in RULES.items():
+    for rule, rules in RULES.items():
         counts, waits = Counts(rule), []
-        with mock.patch.object(approach, "FALL", fall), mock.patch.object(approach, "FIRM_IN_A_ROW", firm):
-            for seed in range(systems):
-                system = QuadraticMap(seed)
-                done, ends, wait = accepted(system)
-                lost = system.escapes(ends)
-                counts.accepted += int(done.sum())
-                counts.escaped += lost
-                counts.systems_with_escapes += lost > 0
-                waits += wait.tolist()
+        for seed in range(systems):
+            system = QuadraticMap(seed)
+            done, ends, wait = accepted(system, rules)
+            lost = system.escapes(ends)
+            counts.accepted += int(done.sum())
+            counts.escaped += lost
+            counts.systems_with_escapes += lost > 0
+            waits += wait.tolist()
         counts.median_wait, counts.mean_wait = statistics.median(waits), statistics.fmean(waits)
         table.append(counts)
     return table

@@ -78,7 +78,7 @@ def test_no_import_runs_upwards(module: str) -> None:
 
 def test_every_file_is_in_a_room() -> None:
     alone = {path.stem for path in ROOT.glob("*.py")}
-    assert alone == {"__init__", "__main__", "errors", "protocol", "cost"}
+    assert alone == {"__init__", "__main__", "errors", "cost"}
 
 
 def test_no_file_waits_for_one_that_waits_for_it() -> None:

@@ -12,9 +12,8 @@ from memorization_bound import MEMORIZATION
 from ood_bound import OOD, best_other, choice, recommended, unseen
 from probing_bound import PROBING
 
-from separatrix.limitsets import _curves as curves
-from separatrix.limitsets import _search as search
 from separatrix.monitoring import _budget as budget
+from separatrix.protocol import Curves, Rounds
 
 
 def used_rule() -> Sequence[Any]:
@@ -64,8 +63,8 @@ SINGLE: list[tuple[str, Bound]] = [
     ),
     ("docs/design.md", Bound("typicality has {:.3f}, the next best {:.3f}", lambda: best_other(unseen)[:2])),
     ("docs/design.md", Bound("(following the self-check: {:.3f})", lambda: recommended()[2:])),
-    ("docs/design.md", Bound("may cost {:.0f} % of the evaluations", lambda: [100 * curves.TEST_SHARE])),
-    ("docs/design.md", Bound("{} starts, then", lambda: [search.PILOT])),
+    ("docs/design.md", Bound("may cost {:.0f} % of the evaluations", lambda: [100 * Curves.test_share])),
+    ("docs/design.md", Bound("{} starts, then", lambda: [Rounds.pilot])),
     ("docs/design.md", Bound("on {} of {} models ({:.2f} to {:.2f} of its pace;", paces)),
     ("docs/design.md", Bound("model takes {:,} passes for {:,} evaluations", passes)),
     ("docs/training.md", Bound("glances may use {:.0f} % of the budget", lambda: [100 * budget._GLANCE_SHARE])),

@@ -11,15 +11,14 @@ import torch
 import separatrix as sx
 from separatrix import LatentField, Protocol, Status
 from separatrix.limitsets import Kind
-from separatrix.limitsets import _search as search
 from separatrix.limitsets._approach import Approach
 from separatrix.limitsets._capture import Capture
 from separatrix.limitsets._capture_audit import CaptureAudit
-from separatrix.limitsets._capture_auditor import LEAST
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._polish import polish
 from separatrix.limitsets._regions import StepNorms, TrappingRegions
 from separatrix.numerics._distances import nearest_other
+from separatrix.protocol import Auditing, Rounds
 from separatrix.testing import oracles
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
@@ -137,7 +136,7 @@ def test_a_closed_curve_captures_what_comes_to_it():
     starts = sx.starts.gaussian(600, seed=1)
     limits = sx.find_attractors(field, starts)
     assert limits.of_kind(Kind.CLOSED_CURVE).hits.tolist() == [600]
-    steps = limits.orbits.steps[search.PILOT :]
+    steps = limits.orbits.steps[Rounds.pilot :]
     assert steps.max() < 200, "the pilot's curve captures the others long before the probe is over"
     assert limits.audit.captured >= 500
     assert limits.audit.fidelity == 1.0
@@ -198,7 +197,7 @@ def test_the_share_that_is_audited(share, count):
     limits = sx.find_attractors(wells(1), sx.starts.gaussian(count, seed=4), Protocol(audit=share))
     audit = limits.audit
     assert audit.captured <= count
-    least = min(LEAST, audit.captured) if share else 0
+    least = min(Auditing.least, audit.captured) if share else 0
     deviation = 4 * math.sqrt(share * (1 - share) * count)
     assert max(least, share * audit.captured - deviation) <= audit.checked <= max(least, share * count + deviation)
 

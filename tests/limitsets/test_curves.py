@@ -12,7 +12,8 @@ from separatrix import LatentField
 from separatrix.limitsets import Kind
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._curves import CurveSearch
-from separatrix.numerics._closed_curve import THINNESS, closed_curve
+from separatrix.numerics._closed_curve import closed_curve
+from separatrix.protocol import Loops
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
 EPS = torch.finfo(torch.float64).eps
@@ -198,7 +199,7 @@ def test_a_narrow_band_of_chaos_is_no_curve():
     paths = [path_of(field, row[None], skipped=200) for row in start]
     looks_like_one = closed_curve(paths[0].numpy())
     assert looks_like_one is not None
-    assert looks_like_one.thinness > THINNESS
+    assert looks_like_one.thinness > Loops.thinness
     search, findings = examined(field, *paths)
     assert findings == [-1, -1]
     assert search.catalogue.curves() == []

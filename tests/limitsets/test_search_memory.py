@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import separatrix as sx
+from separatrix.protocol import Rounds
 
 
 class Alive(TorchDispatchMode):
@@ -46,19 +47,19 @@ def forks(z: Tensor) -> Tensor:
     return torch.cat([torch.tanh(2 * z[:, :2]), 0.5 * z[:, 2:]], dim=1)
 
 
-def most_alive(count: int, latent: int) -> int:
+def most_alive(count: int, latent: int, most_under_way: int = 16_384) -> int:
     """Bytes at most alive while ``count`` orbits in so many dimensions are searched."""
+    protocol = sx.Protocol(rounds=Rounds(most_under_way=most_under_way))
     field = sx.LatentField.from_map(forks, latent_shape=(latent,))
     with Alive() as alive:
-        sx.find_attractors(field, sx.starts.gaussian(count, seed=0))
+        sx.find_attractors(field, sx.starts.gaussian(count, seed=0), protocol)
     return alive.most
 
 
 def test_a_further_start_takes_its_end_and_a_few_numbers(monkeypatch):
-    monkeypatch.setattr("separatrix.limitsets._search._MOST_UNDER_WAY", 512)
     monkeypatch.setattr("separatrix.limitsets._capture_auditor._NUMBERS_AT_ONCE", 2**12)
     latent, more = 64, 2000
-    taken = (most_alive(1000 + more, latent) - most_alive(1000, latent)) / more
+    taken = (most_alive(1000 + more, latent, 512) - most_alive(1000, latent, 512)) / more
     assert taken <= 1.5 * 8 * latent + 400
 
 

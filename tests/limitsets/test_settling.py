@@ -10,6 +10,7 @@ from separatrix import LatentField
 from separatrix.limitsets._polish import is_at_floor, orbit_points
 from separatrix.limitsets._settling import settled
 from separatrix.numerics.counter_random import gaussian
+from separatrix.protocol import Polishing
 
 
 def draw(seed: int, *shape: int) -> torch.Tensor:
@@ -49,7 +50,7 @@ def test_at_the_floor_and_near_or_where_it_was(seed, gain, far, within):
     ends, _ = settled(field, starts, torch.full((4,), within, dtype=torch.float64))
     moved = (ends - starts).norm(dim=1)
     residual = (field(ends) - ends).norm(dim=1)
-    assert bool(((moved == 0) | (is_at_floor(residual, ends) & (moved <= within))).all())
+    assert bool(((moved == 0) | (is_at_floor(residual, ends, Polishing.floor_in_eps) & (moved <= within))).all())
 
 
 def test_a_cycle_is_reached_in_the_phase_of_its_candidate():

@@ -14,10 +14,12 @@ from separatrix.limitsets._capture_auditor import CaptureAuditor
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._join import join_searches
 from separatrix.limitsets._ledger import Ledger
-from separatrix.limitsets._statistical import LOOKS, RECORDED, WIDTHS, Library, StatisticalCapture, pays, sample_size
+from separatrix.limitsets._statistical import Library, StatisticalCapture, pays, sample_size
+from separatrix.protocol import Statistics
 from separatrix.storage import load_result, save_result
 from separatrix.testing import oracles
 
+LOOKS, RECORDED, WIDTHS = Statistics().looks, Statistics.recorded, Statistics.widths
 LENIENT = 1e-2  # which takes a sample of 374
 FEWEST = 2 * (RECORDED + sample_size(LENIENT))
 

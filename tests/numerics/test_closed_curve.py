@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separatrix.numerics._closed_curve import MIN_POINTS, closed_curve, distance_to_curve
+from separatrix.numerics._closed_curve import closed_curve, distance_to_curve
+from separatrix.protocol import Loops
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 T = 1000
@@ -181,8 +182,8 @@ def test_a_rotation_that_looks_like_a_cycle_is_not_certified():
 
 
 def test_too_few_points_prove_nothing():
-    assert closed_curve(circle(GOLDEN, MIN_POINTS - 1)) is None
-    assert closed_curve(circle(GOLDEN, MIN_POINTS)) is not None
+    assert closed_curve(circle(GOLDEN, Loops.least_points - 1)) is None
+    assert closed_curve(circle(GOLDEN, Loops.least_points)) is not None
 
 
 def test_a_curve_that_crosses_itself_is_one_curve():

@@ -260,9 +260,7 @@ def on_top(advice: Advice) -> str:
     if not advice.protocol.polish:
         return "this protocol does not polish, but the spectrum at each end point comes on top"
     if advice.polishing is None:
-        from separatrix.limitsets._polish import PLAIN_ITERATIONS
-
-        each = f"f itself, up to {PLAIN_ITERATIONS:,} times, and then the leading eigenvalues"
+        each = f"f itself, up to {advice.protocol.polishing.plain_iterations:,} times, and then the leading eigenvalues"
     else:
         each = f"a Jacobian, {advice.polishing:,} evaluations or more"
     return f"polishing ({each}, for each candidate) and closed curves come on top"

@@ -16,10 +16,6 @@ from torch import Tensor
 from separatrix.limitsets._regions import TrappingRegions
 from separatrix.orbits._looks import Closely
 
-IN_A_ROW = 3
-FALL = 10.0
-FIRM_IN_A_ROW = 16
-
 
 @dataclass
 class Approach:
@@ -63,7 +59,10 @@ class Approach:
             margin = torch.where(step.firm, torch.where(going_on, self.firm[rows], 0) + 1, 0)
             near.put(streak, length)
             near.put(firm, margin)
-            fell = (FALL * step.after <= first) | step.arrived
-            near.put(accepted, ((length >= IN_A_ROW * regions.lap[place]) & fell) | (margin >= FIRM_IN_A_ROW))
+            rules = regions.rules
+            fell = (rules.fall * step.after <= first) | step.arrived
+            near.put(
+                accepted, ((length >= rules.in_a_row * regions.lap[place]) & fell) | (margin >= rules.firm_in_a_row)
+            )
         self.streak[orbit], self.firm[orbit] = streak, firm
         return accepted

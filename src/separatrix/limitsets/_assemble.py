@@ -16,7 +16,6 @@ from separatrix.limitsets._sets import Kind, LimitSets
 from separatrix.limitsets._spectrum import Spectrum, spectrum_matrix_free, spectrum_of
 from separatrix.orbits._result import Orbits
 from separatrix.orbits._status import Status
-from separatrix.protocol import DENSE_LIMIT
 
 
 def assemble(catalogue: Catalogue, orbits: Orbits, labels: Tensor, *, keep_unvisited: bool = False) -> LimitSets:
@@ -35,8 +34,12 @@ def assemble_unpolished(field: LatentField, orbits: Orbits) -> LimitSets:
     points = orbits.points[arrived][leaders].to(field.dtype)
     residual = orbits.residual[arrived][leaders]
     if rules.spectrum:
-        dense = field.latent_dim <= DENSE_LIMIT
-        spectrum = spectrum_of(field.jacobian(points)) if dense else spectrum_matrix_free(field, points)
+        dense = field.latent_dim <= rules.polishing.dense_limit
+        spectrum = (
+            spectrum_of(field.jacobian(points), rules.spectra)
+            if dense
+            else spectrum_matrix_free(field, points, rules=rules.spectra)
+        )
     else:
         spectrum = Spectrum.unknown(len(points))
     rows = [

@@ -14,13 +14,9 @@ from torch import Tensor
 
 from separatrix.limitsets._approach import Approach
 from separatrix.limitsets._catalogue import Catalogue
-from separatrix.limitsets._curves import NEAR
 from separatrix.numerics._closed_curve import ClosedCurve
 from separatrix.orbits._looks import Closely, worth
-
-_CLEAR = 0.25  # … and at most this share of the distance to anything else that is known
-_FALL = 0.5  # to this share the distance to a curve must have fallen while an orbit was watched, unless it is on it
-_ON_CURVE = 2.0  # times the bow of the polygon between two of its corners: nearer than that an orbit is on the curve
+from separatrix.protocol import Curves
 
 
 class Capture:
@@ -40,7 +36,15 @@ class Capture:
         self._known = catalogue.regions()
         self._approach = Approach.none(rows, device)
         self._tubes = [
-            Tube(number, one.loops, one.watched, catalogue.clear_of_curve(number), rows, device)
+            Tube(
+                number,
+                one.loops,
+                one.watched,
+                catalogue.clear_of_curve(number),
+                rows,
+                device,
+                catalogue.protocol.curves,
+            )
             for number, one in catalogue.curves()
             if one.stable == 1
         ]
@@ -74,18 +78,25 @@ class Tube:
     """
 
     def __init__(
-        self, number: int, loops: Sequence[ClosedCurve], watched: int, clear: float, count: int, device: torch.device
+        self,
+        number: int,
+        loops: Sequence[ClosedCurve],
+        watched: int,
+        clear: float,
+        count: int,
+        device: torch.device,
+        rules: Curves,
     ) -> None:
         self.number = number
-        self._watched = watched
+        self._watched, self._fall = watched, rules.fall
         parts = [torch.from_numpy(loop.points).to(device, torch.float64) for loop in loops]
         self._corners = torch.cat(parts)
         self._centre = self._corners.mean(dim=0)
-        self._radius = min(NEAR * max(loop.diameter for loop in loops), _CLEAR * clear)
+        self._radius = min(rules.near * max(loop.diameter for loop in loops), rules.clear * clear)
         self._after, self._before = (torch.cat([part.roll(shift, dims=0) for part in parts]) for shift in (-1, 1))
         gap = (self._after - self._corners).norm(dim=1)
         self._reach = self._radius + float(gap.max())
-        self._resolution = _ON_CURVE * max(loop.thinness for loop in loops) * float(gap.median())
+        self._resolution = rules.on_curve * max(loop.thinness for loop in loops) * float(gap.median())
         self._stayed = torch.zeros(count, dtype=torch.int64, device=device)
         self._first = torch.zeros(count, dtype=torch.float64, device=device)
 
@@ -96,7 +107,7 @@ class Tube:
         stayed = torch.where(inside, self._stayed[orbit] + 1, 0)
         first = torch.where(stayed > 1, self._first[orbit], distance)
         self._stayed[orbit], self._first[orbit] = stayed, first
-        return (stayed >= self._watched) & (distance <= (_FALL * first).clamp(min=self._resolution))
+        return (stayed >= self._watched) & (distance <= (self._fall * first).clamp(min=self._resolution))
 
     def distance(self, z: Tensor) -> Tensor:
         """``(n,)`` float64 to the polygon, exact within the tube of a curve sampled more densely than it bends; farther out that

@@ -10,11 +10,9 @@ from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._curves import CurveSearch
 from separatrix.limitsets._ledger import Ledger
 from separatrix.numerics.counter_random import SELECTION, uniform
+from separatrix.protocol import DEFAULT, Auditing
 
-LEAST = 4  # orbits audited, however few were captured
-ROUNDS = 3
-_NUMBERS_AT_ONCE = 2**20  # coordinates compared with the regions
-_SHRINK = 0.25  # what an audit that finds a disagreement does to the regions
+_NUMBERS_AT_ONCE = 2**20  # coordinates compared with the regions at once: moves no count, as each is compared by itself
 
 
 class CaptureAuditor:
@@ -25,8 +23,8 @@ class CaptureAuditor:
     because a neighbour was found, goes on. If that does not help, nothing that was captured is believed.
     """
 
-    def __init__(self, share: float) -> None:
-        self._share = share
+    def __init__(self, share: float, rules: Auditing = DEFAULT.auditing) -> None:
+        self._share, self._rules = share, rules
         self._rounds, self._captured, self._checked, self._agreed = 1, 0, 0, 0
         self._abandoned = False
         self._drawn: tuple[int, Tensor] = 0, torch.zeros(0)
@@ -54,13 +52,14 @@ class CaptureAuditor:
         outside = self._outside(ledger, catalogue, captured)
         if self._abandoned or bool(outside.any()):
             return none, self._released(ledger, captured[outside & (not self._abandoned)])
-        if missing := max(0, min(LEAST - len(audits), len(captured))):
+        least = self._rules.least
+        if missing := max(0, min(least - len(audits), len(captured))):
             order = self._numbers(ledger, captured).argsort(stable=True)
             return self._followed(ledger, captured[order[:missing]].sort().values), none
         agreed = ledger.set[audits] == ledger.given[audits]
         moving = (ledger.captured & ledger.on_curve).nonzero().squeeze(1)
         order = self._numbers(ledger, moving).argsort(stable=True)
-        drawn = moving[order[: max(min(LEAST, len(moving)), round(self._share * len(moving)))]]
+        drawn = moving[order[: max(min(least, len(moving)), round(self._share * len(moving)))]]
         stay = curves.stay(ledger.ends.points[drawn], ledger.set[drawn])
         self._captured = len(captured) + len(audits) + len(moving)
         self._checked, self._agreed = len(audits) + len(drawn), int(agreed.sum()) + int(stay.sum())
@@ -69,11 +68,11 @@ class CaptureAuditor:
             return none, self._released(ledger, moving)
         if bool(agreed.all()):
             return none, none
-        if self._rounds == ROUNDS:
+        if self._rounds == self._rules.rounds:
             self._abandoned = True
             return self._followed(ledger, captured), none
         self._rounds += 1
-        catalogue.shrink_regions(_SHRINK)
+        catalogue.shrink_regions(self._rules.shrink)
         ledger.audited[audits] = False
         outside = self._outside(ledger, catalogue, captured)
         released = self._released(ledger, captured[outside])

@@ -16,15 +16,12 @@ from torch import Tensor
 from separatrix.cost import Cost
 from separatrix.field import LatentField
 from separatrix.limitsets._polish import Polished, orbit_points, polish
-from separatrix.limitsets._regions import CLOSENESS, FLOOR_IN_ERRORS, StepNorms, TrappingRegions
+from separatrix.limitsets._regions import StepNorms, TrappingRegions
 from separatrix.limitsets._sets import Kind
 from separatrix.limitsets._spectrum import Spectrum, spectrum_matrix_free, spectrum_of
 from separatrix.numerics._closed_curve import ClosedCurve
 from separatrix.numerics._distances import first_apart, nearest, nearest_other, pairwise
 from separatrix.protocol import Protocol
-
-NEARBY = 1e-2  # polishing may move a candidate by this share of the spread, or by LEEWAY times its own error
-LEEWAY = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +66,21 @@ class Catalogue:
 
     def __init__(self, field: LatentField, protocol: Protocol, spread: float, native_eps: float) -> None:
         self.field, self.protocol, self.spread = field, protocol, spread
-        self.neutral = max(1e-9, 32 * native_eps)
-        self.residual_floor = max(1e-9, 64 * torch.finfo(field.dtype).eps)
+        self.polishing, self.capturing = protocol.polishing, protocol.capturing
+        self.neutral = max(protocol.spectra.family, protocol.spectra.family_in_eps * native_eps)
+        self.residual_floor = max(self.polishing.rest, self.polishing.rest_in_eps * torch.finfo(field.dtype).eps)
         self.sets: list[LimitSet] = []
         self.cost = Cost()
-        self.closeness = CLOSENESS
         self.version = 0  # grows with every change
         self._refused: dict[int, Tensor] = {}  # candidates that were no limit set, or none that attracts, by period
         self._points = torch.zeros((0, field.latent_dim), dtype=torch.float64, device=field.device)
         self._owner = torch.zeros(0, dtype=torch.int64, device=field.device)
         self._clearance = torch.zeros(0, dtype=torch.float64, device=field.device)
+
+    @property
+    def nearby(self) -> float:
+        """How far polishing may move a candidate whose own error allows no more."""
+        return self.polishing.moved * self.spread
 
     # -- growing -----------------------------------------------------------------------------------------------------
 
@@ -87,7 +89,7 @@ class Catalogue:
         self.cost += polished.cost
         tried = polished.points[~polished.at_floor].flatten(1).to(self._points)
         self._refused[period] = torch.cat([self._refused.get(period, tried[:0]), tried])
-        leeway = (LEEWAY * error).clamp(min=NEARBY * self.spread)
+        leeway = (self.polishing.leeway * error).clamp(min=self.nearby)
         near = (polished.at_floor & (polished.moved <= leeway)).nonzero().squeeze(1)
         if len(near):
             self._insert(list(self._described(polished.at(near), period)))
@@ -111,7 +113,9 @@ class Catalogue:
                 if odd[row]:
                     # Found with a multiple of its period, or in another phase: which point of a cycle an orbit came to first
                     # must not show in the result.
-                    again = polish(self.field, orbit[first if least == period else 0, row : row + 1], least)
+                    again = polish(
+                        self.field, orbit[first if least == period else 0, row : row + 1], least, rules=self.polishing
+                    )
                     self.cost += again.cost
                     yield from self._described(again, least, any_phase=least < period)
             polished, orbits = polished.at((~odd).nonzero().squeeze(1)), orbit[:-1, ~odd]
@@ -148,8 +152,8 @@ class Catalogue:
 
     def _spectrum(self, polished: Polished, period: int) -> Spectrum:
         if polished.jacobian is not None:
-            return spectrum_of(polished.jacobian)
-        spectrum = spectrum_matrix_free(self.field, polished.points, period)
+            return spectrum_of(polished.jacobian, self.protocol.spectra)
+        spectrum = spectrum_matrix_free(self.field, polished.points, period, self.protocol.spectra)
         self.cost += spectrum.cost
         return spectrum
 
@@ -161,7 +165,7 @@ class Catalogue:
         return next((d for d in divisors if float(back[d]) <= self._merge_radius(0.0)), period)
 
     def _merge_radius(self, error: Any) -> Any:
-        return self.protocol.merge_tolerance * self.spread + 10 * error
+        return self.protocol.merge_tolerance * self.spread + self.polishing.errors_apart * error
 
     def _insert(self, candidates: list[LimitSet]) -> None:
         """Add those candidates that are new: compared with all known sets at once, and with each other."""
@@ -228,8 +232,8 @@ class Catalogue:
             self._clearance[rows],
             self.spread,
             successor=successor,
-            closeness=self.closeness,
             error=error.repeat_interleave(lengths),
+            rules=self.capturing,
         )
         return regions, numbers.repeat_interleave(lengths)
 
@@ -287,7 +291,7 @@ class Catalogue:
 
     def shrink_regions(self, factor: float) -> None:
         """Make all trapping regions smaller: an audit has found an orbit in the wrong one."""
-        self.closeness *= factor
+        self.capturing = replace(self.capturing, closeness=self.capturing.closeness * factor)
         self.version += 1
 
     def at_rest(self, points: Tensor, residual: Tensor, period: Tensor, tolerance: float) -> Tensor:
@@ -303,7 +307,7 @@ class Catalogue:
         near = nearest(points.flatten(1).to(self._points), self._points[rows])
         owner = self._owner[rows][near.index]
         error = torch.tensor([one.error for one in self.sets], dtype=torch.float64, device=owner.device)[owner]
-        at = near.distance <= (FLOOR_IN_ERRORS * error).clamp(min=tolerance)
+        at = near.distance <= (self.capturing.floor_in_errors * error).clamp(min=tolerance)
         labels = torch.where(at, owner, labels)
         size = points.flatten(1).to(torch.float64).norm(dim=1) + self.spread
         for number, known in enumerate(self.sets):

@@ -12,40 +12,36 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from separatrix.limitsets._catalogue import LEEWAY, NEARBY, Catalogue
+from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._ledger import Ledger
 from separatrix.limitsets._polish import polish
 from separatrix.limitsets._settling import settled
 from separatrix.numerics._distances import first_apart, nearest, pairwise
-from separatrix.protocol import DENSE_LIMIT
 
-_FIRST_BATCH = 32  # candidates polished together at first, then four times as many each time that any was new
-_BATCH_GROWTH = 4
-_MOST_TOGETHER = 512
-_NUMBERS_TOGETHER = 2**24  # … unless the entries of their Jacobians are more than this
-_NUMBERS_TOGETHER = 2**24  # … unless the entries of their Jacobians are more than this
-_FRUITLESS = 2  # batches without a new set before the search for more is given up
-_DISTINCT = 1e-4  # ends closer than this share of the spread are not polished twice in one round
+_COMPARED = (
+    512  # ends whose distances from each other are in memory at once; who is distinct follows from the order alone
+)
 
 
-def settle_claims(catalogue: Catalogue, ledger: Ledger, claims: Tensor, tolerance: float, budget: int) -> Tensor:
+def settle_claims(catalogue: Catalogue, ledger: Ledger, claims: Tensor) -> Tensor:
     """Polish what is new among the ends of these orbits, and return those that have to go on, in float64.
 
-    An orbit goes on until the catalogue has nothing new to compare it with. One that then rests within ``tolerance`` of a known set,
-    or on a continuum, gets its number; the others keep −1.
+    An orbit goes on until the catalogue has nothing new to compare it with. One that then rests on a known set, or on a continuum, gets
+    its number; the others keep −1.
     """
     ends, version = ledger.ends, catalogue.version
     periods = ends.period[claims].clamp(min=1)
     # At the floor of its precision an orbit is near something, though its own steps no longer say how near.
-    error = ends.error[claims].clamp(max=NEARBY * catalogue.spread)
+    error = ends.error[claims].clamp(max=catalogue.nearby)
     for period in sorted(set(periods.tolist())):
         here = periods == period
         _polish_new(catalogue, ends.points[claims[here]], error[here], period, ledger.asked[claims[here]] >= 0)
     first = ledger.asked[claims] < 0
     ledger.remember(claims[first])
     ledger.asked[claims] = version
-    onward = (first | (catalogue.version > version)) & (ends.steps[claims] < budget)
+    onward = (first | (catalogue.version > version)) & (ends.steps[claims] < catalogue.protocol.max_steps)
     resting = claims[~onward]
+    tolerance = catalogue.polishing.at_unstable * catalogue.spread
     ledger.set[resting] = catalogue.at_rest(
         ends.points[resting], ends.residual[resting], ends.period[resting], tolerance
     )
@@ -55,13 +51,14 @@ def settle_claims(catalogue: Catalogue, ledger: Ledger, claims: Tensor, toleranc
 def _polish_new(catalogue: Catalogue, points: Tensor, error: Tensor, period: int, again: Tensor) -> None:
     """Polish those of ``(n, *latent)`` ends that are apart from each other and, unless they rest ``again``, from all that was
     polished before."""
-    unit = _DISTINCT * catalogue.spread
-    most = max(1, min(_MOST_TOGETHER, _NUMBERS_TOGETHER // (period * catalogue.field.latent_dim**2)))
+    rules = catalogue.polishing
+    unit = rules.distinct * catalogue.spread
+    most = max(1, min(rules.most_together, rules.numbers_together // (period * catalogue.field.latent_dim**2)))
     # A claim is first a hint at an attractor; where an orbit rests for good is asked of it later.
     for final in (False, True):
         rest, known = (again == final).nonzero().squeeze(1), catalogue.looked_at(period)
-        fruitless, width = 0, min(_FIRST_BATCH, most)
-        while fruitless < _FRUITLESS:
+        fruitless, width = 0, min(rules.first_batch, most)
+        while fruitless < rules.fruitless:
             if not final:
                 rest = rest[nearest(points[rest].to(known), known, unit).distance > unit]
             leaders, rest = _distinct(points, rest, unit, width)
@@ -70,7 +67,7 @@ def _polish_new(catalogue: Catalogue, points: Tensor, error: Tensor, period: int
             before = len(catalogue.sets)
             known = _polish(catalogue, points[leaders], error[leaders], period, final)
             if len(catalogue.sets) > before:
-                fruitless, width = 0, min(_BATCH_GROWTH * width, most)
+                fruitless, width = 0, min(rules.batch_growth * width, most)
             else:
                 fruitless += 1
 
@@ -80,17 +77,17 @@ def _polish(catalogue: Catalogue, candidates: Tensor, error: Tensor, period: int
 
     One Jacobian for each that is new, and none for the others.
     """
-    field, ends, moved = catalogue.field, candidates, torch.zeros_like(error)
-    if field.latent_dim <= DENSE_LIMIT:
-        within = (LEEWAY * error).clamp(min=_DISTINCT * catalogue.spread, max=NEARBY * catalogue.spread)
-        ends, cost = settled(field, candidates, within, period)
+    field, ends, moved, rules = catalogue.field, candidates, torch.zeros_like(error), catalogue.polishing
+    if field.latent_dim <= rules.dense_limit:
+        within = (rules.leeway * error).clamp(min=rules.distinct * catalogue.spread, max=catalogue.nearby)
+        ends, cost = settled(field, candidates, within, period, rules)
         catalogue.cost += cost
         moved = (ends - candidates).flatten(1).norm(dim=1)
         apart = catalogue.protocol.merge_tolerance * catalogue.spread
         new = nearest(ends, catalogue.looked_at(period, refused=not final), apart).distance > apart
         chosen, _ = _distinct(ends, new.nonzero().squeeze(1), apart, len(ends))
         ends, moved, error = ends[chosen], moved[chosen], error[chosen]
-    solved = polish(field, ends, period, attracting_only=not final)
+    solved = polish(field, ends, period, attracting_only=not final, rules=rules)
     catalogue.add(replace(solved, moved=solved.moved + moved), error, period)
     return solved.points.flatten(1)
 
@@ -100,7 +97,7 @@ def _distinct(points: Tensor, among: Tensor, apart: float, most: int) -> tuple[T
     flat = points.flatten(1).to(torch.float64)
     leaders = among[:0]
     while len(among) and len(leaders) < most:
-        block = among[:_MOST_TOGETHER]
+        block = among[:_COMPARED]
         near = (pairwise(flat[block]) <= apart).fill_diagonal_(True)
         found = first_apart(near)[: most - len(leaders)]
         leaders = torch.cat([leaders, block[found]])

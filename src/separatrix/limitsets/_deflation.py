@@ -13,30 +13,27 @@ from torch import Tensor
 from separatrix.cost import Cost
 from separatrix.field import LatentField
 from separatrix.limitsets._polish import cycle_jacobian, orbit_points
+from separatrix.protocol import DEFAULT, Deflation
 
-ITERATIONS = 40
-HALVINGS = 8
-LONGEST_STEP = 2.0  # in units of the spread
-NEAR_ENOUGH = 1e-3  # residual, as a share of the spread, from which the ordinary Newton method takes over
-REFUSED = 1e-3  # a start this near to a known solution has nothing left to find
+_NO_DIVISOR = 1e-3  # how near to 0 the divisor of a step may come, whose length is bounded in any case
 
 
 def deflated_newton(
-    field: LatentField, starts: Tensor, known: Tensor, period: int, spread: float
+    field: LatentField, starts: Tensor, known: Tensor, period: int, spread: float, rules: Deflation = DEFAULT.deflation
 ) -> tuple[Tensor, Tensor, Cost]:
     """From ``(n, *latent)`` starts to candidates away from the ``known`` ``(m, *latent)`` solutions of f^p(z) = z.
 
-    Returns ``(n, *latent)`` candidates, ``(n,)`` bool: worth polishing, and the cost: up to `ITERATIONS` Jacobians (2·k·p
+    Returns ``(n, *latent)`` candidates, ``(n,)`` bool: worth polishing, and the cost: up to 40 Jacobians (2·k·p
     evaluations each) and a few evaluations per start.
     """
     n, k = len(starts), field.latent_dim
     z = starts.flatten(1).to(torch.float64).clone()
     centres = known.flatten(1).to(torch.float64)
     cost = Cost()
-    active = torch.cdist(z, centres, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1) > REFUSED * spread
+    active = torch.cdist(z, centres, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1) > rules.refused * spread
     found = torch.zeros(n, dtype=torch.bool, device=z.device)
     with field.guest():
-        for _ in range(ITERATIONS):
+        for _ in range(rules.iterations):
             rows = active.nonzero().squeeze(1)
             if not len(rows):
                 break
@@ -49,25 +46,34 @@ def deflated_newton(
             logarithm, slope = _deflation(z[rows], newton, centres, spread)
             step = newton / _away_from_zero(1 - slope).unsqueeze(1)
             length = step.norm(dim=1, keepdim=True)
-            step = step * (LONGEST_STEP * spread / length.clamp(min=1e-300)).clamp(max=1.0)
+            step = step * (rules.longest_step * spread / length.clamp(min=1e-300)).clamp(max=1.0)
             before = residual.norm(dim=1).clamp(min=1e-300).log() + logarithm
-            moved, after_residual, spent = _search(field, z[rows], step, before, centres, period, spread)
+            moved, after_residual, spent = _search(
+                field, z[rows], step, before, centres, period, spread, rules.halvings
+            )
             cost += Cost(map=spent)
             z[rows] = moved
-            arrived = after_residual <= NEAR_ENOUGH * spread
+            arrived = after_residual <= rules.near_enough * spread
             found[rows[arrived]] = True
             active[rows[arrived | ~moved.isfinite().all(dim=1)]] = False
     return _shaped(field, z), found, cost
 
 
 def _search(
-    field: LatentField, z: Tensor, step: Tensor, before: Tensor, centres: Tensor, period: int, spread: float
+    field: LatentField,
+    z: Tensor,
+    step: Tensor,
+    before: Tensor,
+    centres: Tensor,
+    period: int,
+    spread: float,
+    halvings: int,
 ) -> tuple[Tensor, Tensor, int]:
     """Halve the step until the deflated residual falls; the last, shortest one is taken in any case."""
     best, best_residual = z + step, torch.full_like(before, torch.inf)
     undecided = torch.ones(len(z), dtype=torch.bool, device=z.device)
     spent = 0
-    for halving in range(HALVINGS + 1):
+    for halving in range(halvings + 1):
         rows = undecided.nonzero().squeeze(1)
         trial = z[rows] + 0.5**halving * step[rows]
         image = orbit_points(field, _shaped(field, trial), period)[-1].reshape(len(rows), -1).to(torch.float64)
@@ -75,7 +81,7 @@ def _search(
         residual = (image - trial).norm(dim=1)
         logarithm, _ = _deflation(trial, torch.zeros_like(trial), centres, spread)
         better = residual.clamp(min=1e-300).log() + logarithm < before[rows]
-        better |= torch.full_like(better, halving == HALVINGS)
+        better |= torch.full_like(better, halving == halvings)
         best[rows[better]], best_residual[rows[better]] = trial[better], residual[better]
         undecided[rows[better]] = False
         if not bool(undecided.any()):
@@ -93,7 +99,7 @@ def _deflation(z: Tensor, direction: Tensor, centres: Tensor, spread: float) -> 
 
 
 def _away_from_zero(x: Tensor) -> Tensor:
-    return torch.where(x.abs() < 1e-3, torch.where(x < 0, -1e-3, 1e-3), x)
+    return torch.where(x.abs() < _NO_DIVISOR, torch.where(x < 0, -_NO_DIVISOR, _NO_DIVISOR), x)
 
 
 def _shaped(field: LatentField, flat: Tensor) -> Tensor:

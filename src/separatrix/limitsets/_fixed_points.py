@@ -20,13 +20,10 @@ from separatrix.numerics._distances import spread as spread_of
 from separatrix.numerics.counter_random import gaussian
 from separatrix.orbits._result import Orbits
 from separatrix.orbits._status import Status
-from separatrix.protocol import DENSE_LIMIT, Protocol
+from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 
-_BATCH = 256
-_SENT = 64  # starts, and as many neighbours of known solutions, sent out in a round of deflation
-_PATIENCE = 3  # rounds without a new solution that end the search
-_SETTING_OUT = 0.2  # distance from a known solution, in units of the spread, at which deflated orbits also start
+_BATCH = 256  # starts at once; each is polished by itself
 
 
 def find_fixed_points(
@@ -44,7 +41,7 @@ def find_fixed_points(
     to at first, which is *not* its basin under f.
 
     Args:
-        field: a field of at most `DENSE_LIMIT` dimensions.
+        field: a field of at most 512 dimensions (``protocol.polishing.dense_limit``).
         starts: spread over the region of interest (`starts.box`, `starts.gaussian`, data).
         protocol: its ``merge_tolerance`` decides when two solutions are one.
         period: 1 for fixed points; p for all points with f^p(z) = z (each cycle is kept once, with its minimal period).
@@ -64,9 +61,10 @@ def find_fixed_points(
         raise InputError(f"deflation must be 0 or more rounds, not {deflation}.")
     if period < 1:
         raise InputError(f"period must be 1 or more, not {period}.")
-    if field.latent_dim > DENSE_LIMIT:
+    most = protocol.polishing.dense_limit
+    if field.latent_dim > most:
         raise InputError(
-            f"find_fixed_points needs dense Jacobians, up to {DENSE_LIMIT} latent dimensions, not {field.latent_dim}; "
+            f"find_fixed_points needs dense Jacobians, up to {most} latent dimensions, not {field.latent_dim}; "
             "use find_attractors."
         )
     require_self_map(field, source.block(field, 0, min(4, len(source))))
@@ -79,7 +77,7 @@ def find_fixed_points(
     catalogue = Catalogue(fine, protocol, unit, torch.finfo(field.dtype).eps)
     points, residual, found = [], [], []
     for block in z.split(_BATCH):
-        solved = polish(fine, block, period, damped=True)
+        solved = polish(fine, block, period, damped=True, rules=protocol.polishing)
         catalogue.add(solved, torch.full_like(solved.residual, torch.inf), period)
         points.append(solved.points)
         residual.append(solved.residual)
@@ -88,9 +86,9 @@ def find_fixed_points(
     fruitless = 0
     for round_number in range(deflation if catalogue.sets else 0):
         fruitless = 0 if _deflate(catalogue, z, period, unit, round_number) else fruitless + 1
-        if fruitless == _PATIENCE:
+        if fruitless == protocol.deflation.patience:
             break
-    labels = _labels(catalogue, ends, solved_rows, unit)
+    labels = _labels(catalogue, ends, solved_rows, protocol.deflation.labelled * unit)
     orbits = Orbits(
         points=ends,
         steps=torch.zeros(len(ends), dtype=torch.int64, device=ends.device),
@@ -108,27 +106,27 @@ def find_fixed_points(
 
 def _deflate(catalogue: Catalogue, starts: Tensor, period: int, unit: float, round_number: int) -> bool:
     """One round: away from the known solutions, then polish what comes near a new one. False if there is none."""
-    before = catalogue.version
+    before, rules = catalogue.version, catalogue.protocol.deflation
     known = torch.cat([one.points for one in catalogue.sets])
     # The neighbourhood of one solution, which now repels, is a good place to set out for its neighbours.
     draw = torch.from_numpy(gaussian(seed=round_number, first=0, count=len(known), width=catalogue.field.latent_dim))
-    around = known + _SETTING_OUT * unit * draw.to(known).reshape(known.shape)
-    first = round_number * _SENT % len(starts)
-    starts = torch.cat([starts.roll(-first, dims=0)[:_SENT], around[:_SENT]])
-    candidates, near, cost = deflated_newton(catalogue.field, starts, known, period, unit)
+    around = known + rules.setting_out * unit * draw.to(known).reshape(known.shape)
+    first = round_number * rules.sent % len(starts)
+    starts = torch.cat([starts.roll(-first, dims=0)[: rules.sent], around[: rules.sent]])
+    candidates, near, cost = deflated_newton(catalogue.field, starts, known, period, unit, rules)
     catalogue.cost += cost
     if bool(near.any()):
-        solved = polish(catalogue.field, candidates[near], period)
+        solved = polish(catalogue.field, candidates[near], period, rules=catalogue.polishing)
         catalogue.add(solved, torch.full_like(solved.residual, torch.inf), period)
     return catalogue.version > before
 
 
-def _labels(catalogue: Catalogue, ends: Tensor, solved: Tensor, unit: float) -> Tensor:
+def _labels(catalogue: Catalogue, ends: Tensor, solved: Tensor, within: float) -> Tensor:
     labels = torch.full((len(ends),), -1, dtype=torch.int64, device=ends.device)
     if not catalogue.sets:
         return labels
     owner = torch.tensor([n for n, known in enumerate(catalogue.sets) for _ in known.points], device=ends.device)
     neighbour = nearest(ends, torch.cat([known.points for known in catalogue.sets]))
-    near = solved & (neighbour.distance <= 1e-5 * unit)
+    near = solved & (neighbour.distance <= within)
     labels[near] = owner[neighbour.index[near]]
     return labels

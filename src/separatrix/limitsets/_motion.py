@@ -13,14 +13,11 @@ from separatrix.cost import NO_WORK, Cost
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.numerics.counter_random import gaussian
+from separatrix.protocol import DEFAULT, Curves
 from separatrix.storage import Columnar
 
-BLOCKS = 8  # stretches of the orbit whose scatter gives the standard error
+BLOCKS = 8  # stretches of the orbit whose scatter gives the standard error; `motion` counts nothing
 LEAST_STEPS = 4 * BLOCKS
-_DISPLACED = 1e-7  # of the size of z: halfway between the rounding of a difference and its curvature
-FLAT = 0.005  # an exponent this near to 0, per step, is called neutral
-# The fastest over the slowest step on a closed curve; steps that shrink by more are on their way to rest.
-_CREEP = math.log(1e4)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,24 +133,31 @@ class Exponents(NamedTuple):
     """Lyapunov exponents along one orbit, means over ``averaged`` steps.
 
     ``creep`` is ln(‖v(z_N)‖/‖v(z_0)‖)/N over the same stretch, v the velocity: where every step follows a slow curve, the tangent
-    to it grows as the steps do, and over a few laps that has not averaged out of the exponent that is 0.
+    to it grows as the steps do, and over a few laps that has not averaged out of the exponent that is 0. ``rules`` say how near to 0 is 0.
     """
 
     values: Tensor  # (count,) float64, per step, largest first
     creep: float
     averaged: int
     cost: Cost
+    rules: Curves
 
     @property
     def neutral(self) -> int | None:
         """Which of them is 0, as one is on every invariant closed curve, with or without what creep adds to it; None: none is."""
-        creep = self.creep if abs(self.creep) * self.averaged <= _CREEP else 0.0
+        creep = self.creep if abs(self.creep) * self.averaged <= math.log(self.rules.shrunk) else 0.0
         distance = torch.minimum(self.values.abs(), (self.values - creep).abs())
-        return int(distance.argmin()) if float(distance.min()) <= FLAT else None
+        return int(distance.argmin()) if float(distance.min()) <= self.rules.flat else None
 
 
 def lyapunov_exponents(
-    field: LatentField, point: Tensor, *, count: int, steps: int, differences: bool = False
+    field: LatentField,
+    point: Tensor,
+    *,
+    count: int,
+    steps: int,
+    differences: bool = False,
+    rules: Curves = DEFAULT.curves,
 ) -> Exponents:
     """The ``count`` largest Lyapunov exponents along the orbit of one point ``(1, *latent)``, per step.
 
@@ -176,7 +180,7 @@ def lyapunov_exponents(
         for _ in range(steps):
             tangents = frame.T.reshape(count, *field.latent_shape).to(z)
             if differences:
-                size = _DISPLACED * (float(z.norm()) or 1.0)
+                size = rules.displaced * (float(z.norm()) or 1.0)
                 images = field.bare(torch.cat([z, z + size * tangents]))
                 image, carried = images[:1], (images[1:] - images[:1]) / size
             else:
@@ -190,7 +194,7 @@ def lyapunov_exponents(
     averaged, travelled = torch.stack(logs[kept]), torch.stack(lengths[kept])
     creep = float(travelled[-1] - travelled[0]) / max(len(travelled) - 1, 1)
     cost = Cost(map=(count + 1) * steps) if differences else Cost(map=steps, jvp=count * steps)
-    return Exponents(averaged.mean(dim=0), creep, len(averaged), cost)
+    return Exponents(averaged.mean(dim=0), creep, len(averaged), cost, rules)
 
 
 def _recurrence(away: Tensor) -> Tensor:
@@ -210,11 +214,12 @@ def _normalised(tangent: Tensor) -> Tensor:
 def _reading(exponent: float, error: float, ratio: float, recurrence: float) -> str:
     if not math.isfinite(exponent) or not math.isfinite(ratio):
         return "leaving all bounds"
-    if exponent - 2 * error > FLAT:
+    flat = Curves.flat
+    if exponent - 2 * error > flat:
         return "stretching (chaos, perhaps transient)"
-    if exponent + 2 * error < -FLAT:
+    if exponent + 2 * error < -flat:
         return "contracting" if recurrence > 0.1 else "returning and contracting (a cycle of long period)"
-    if abs(exponent) <= FLAT + 2 * error and recurrence <= 0.1:
+    if abs(exponent) <= flat + 2 * error and recurrence <= 0.1:
         return "neutral and returning (a closed curve)"
     return "neutral (a slow manifold or a continuum)"
 

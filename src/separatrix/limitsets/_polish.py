@@ -13,15 +13,7 @@ from torch import Tensor
 
 from separatrix.cost import NO_WORK, Cost
 from separatrix.field import LatentField
-from separatrix.protocol import DENSE_LIMIT
-
-MAX_ITERATIONS = 30
-DAMPED_ITERATIONS = 200
-PLAIN_ITERATIONS = 3000  # of the map itself, above DENSE_LIMIT dimensions
-HALVINGS = 10
-CLEARLY = 1e-3  # by so much the spectral radius at a candidate must exceed 1 before the candidate is given up
-REUSE_RATIO = 0.1  # a Jacobian is reused as long as one step still divides the residual by ten
-FLOOR_IN_EPS = 64.0  # residuals below this many rounding units of ‖z‖ cannot be improved
+from separatrix.protocol import DEFAULT, Polishing
 
 
 @dataclass(frozen=True)
@@ -33,7 +25,7 @@ class Polished:
         residual: ``(c,)`` ‖f^p(z) − z‖ at exactly these points.
         moved: ``(c,)`` distance from the candidate.
         at_floor: ``(c,)`` bool; the residual is rounding noise.
-        jacobian: ``(c, k, k)`` of f^p at the points; None above `DENSE_LIMIT` dimensions.
+        jacobian: ``(c, k, k)`` of f^p at the points; None above ``Polishing.dense_limit`` dimensions.
         factors: ``(c, p, k, k)`` those of f at f^i of the points, of which it is the product.
         cost: work done.
     """
@@ -61,13 +53,14 @@ def polish(
     *,
     damped: bool = False,
     attracting_only: bool = False,
+    rules: Polishing = DEFAULT.polishing,
 ) -> Polished:
     """Solve f^p(z) = z from each candidate by Newton steps z ← z + (I − J)⁻¹ (f^p(z) − z).
 
     Where I − J is singular (a continuum of fixed points) the step of least norm is taken. A step is kept only if it
     lowers the residual, so the result is never worse than the candidate. With ``damped`` a step that fails is tried
     again at half its length, up to ten times: for candidates that are not near yet. With ``attracting_only`` a candidate is given up
-    (``at_floor`` false) where its first or last Jacobian has an eigenvalue clearly outside the unit circle. Above `DENSE_LIMIT` dimensions
+    (``at_floor`` false) where its first or last Jacobian has an eigenvalue clearly outside the unit circle. Above ``rules.dense_limit`` dimensions
     the map itself is iterated instead, which converges to attracting sets only.
 
     Cost: per candidate about 2 Jacobians (2·k·p evaluations each) and p evaluations per step; one Jacobian where the candidate is at
@@ -78,9 +71,9 @@ def polish(
     0.957504
     """
     with field.guest():
-        if field.latent_dim > DENSE_LIMIT:
-            return _by_iteration(field, candidates, period)
-        return _newton(field, candidates, period, damped, attracting_only)
+        if field.latent_dim > rules.dense_limit:
+            return _by_iteration(field, candidates, period, rules)
+        return _newton(field, candidates, period, damped, attracting_only, rules)
 
 
 def orbit_points(field: LatentField, z: Tensor, period: int) -> Tensor:
@@ -109,7 +102,9 @@ def _product(factors: Tensor) -> Tensor:
     return product
 
 
-def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool, attracting_only: bool) -> Polished:
+def _newton(
+    field: LatentField, candidates: Tensor, period: int, damped: bool, attracting_only: bool, rules: Polishing
+) -> Polished:
     c, k = len(candidates), field.latent_dim
     start = candidates.to(torch.float64).reshape(c, k)
     z = start.clone()
@@ -123,8 +118,8 @@ def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool, a
     halvings = torch.zeros(c, dtype=torch.float64, device=z.device)
     active = residual.isfinite()
     given_up = torch.zeros_like(active)
-    for _ in range(DAMPED_ITERATIONS if damped else MAX_ITERATIONS):
-        active &= ~is_at_floor(residual, z)
+    for _ in range(rules.damped_iterations if damped else rules.iterations):
+        active &= ~is_at_floor(residual, z, rules.floor_in_eps)
         rows = active.nonzero().squeeze(1)
         if not len(rows):
             break
@@ -134,17 +129,19 @@ def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool, a
             current[stale], renew[stale] = True, False
             cost += Cost(vjp=len(stale) * k * period)
             if attracting_only:
-                given_up[stale] |= _clearly_unstable(_product(factors[stale]))
+                given_up[stale] |= _clearly_unstable(_product(factors[stale]), rules)
                 active &= ~given_up
                 rows = active.nonzero().squeeze(1)
-        step = _newton_step(_product(factors[rows]), residual_vector[rows]) * (0.5 ** halvings[rows]).unsqueeze(1)
+        step = _newton_step(_product(factors[rows]), residual_vector[rows], rules) * (0.5 ** halvings[rows]).unsqueeze(
+            1
+        )
         trial = z[rows] + step
         trial_orbit = orbit_points(field, _shaped(field, trial), period)
         trial_vector = trial_orbit[-1].reshape(len(rows), k).to(torch.float64) - trial
         trial_residual = trial_vector.norm(dim=1)
         cost += Cost(map=len(rows) * period)
         better = trial_residual < residual[rows]
-        slow = ~(trial_residual < REUSE_RATIO * residual[rows])
+        slow = ~(trial_residual < rules.reuse_ratio * residual[rows])
         # A Jacobian from an earlier point serves as long as it divides the residual by ten, and is renewed when not.
         # When even the right one does not lower the residual, the step is halved, or the search ends.
         failed = rows[~better & current[rows]]
@@ -159,69 +156,69 @@ def _newton(field: LatentField, candidates: Tensor, period: int, damped: bool, a
         current[kept] = False
         halvings[kept] = (halvings[kept] - 1).clamp(min=0)
         halvings[failed] += 1
-        active[failed[halvings[failed] > (HALVINGS if damped else 0)]] = False
-    at_floor = is_at_floor(residual, z, slack=64.0) & ~given_up
+        active[failed[halvings[failed] > (rules.halvings if damped else 0)]] = False
+    at_floor = is_at_floor(residual, z, rules.floor_slack * rules.floor_in_eps) & ~given_up
     final = at_floor.nonzero().squeeze(1)
     factors[final] = _factors(field, orbit[:-1, final]).to(torch.float64)
     jacobian = _product(factors)
     cost += Cost(vjp=len(final) * k * period)
     if attracting_only:
-        at_floor[final] &= ~_clearly_unstable(jacobian[final])
+        at_floor[final] &= ~_clearly_unstable(jacobian[final], rules)
     return Polished(_shaped(field, z), residual, (z - start).norm(dim=1), at_floor, jacobian, factors, cost)
 
 
-def _clearly_unstable(jacobian: Tensor) -> Tensor:
-    """``(n,)`` bool: an eigenvalue of modulus above 1.001, which a candidate's distance from the limit does not explain."""
+def _clearly_unstable(jacobian: Tensor, rules: Polishing) -> Tensor:
+    """``(n,)`` bool: an eigenvalue of modulus clearly above 1, which a candidate's distance from the limit does not explain."""
     finite = jacobian.flatten(1).isfinite().all(dim=1)
     values = torch.linalg.eigvals(torch.where(finite[:, None, None], jacobian, 0.0))
-    return values.abs().amax(dim=1) > 1 + CLEARLY
+    return values.abs().amax(dim=1) > 1 + rules.clearly
 
 
-def _newton_step(jacobian: Tensor, residual: Tensor) -> Tensor:
+def _newton_step(jacobian: Tensor, residual: Tensor, rules: Polishing) -> Tensor:
     # Where autograd gives NaN (a masked branch) the map itself is the step.
     usable = jacobian.flatten(1).isfinite().all(dim=1)
     jacobian = torch.where(usable[:, None, None], jacobian, 0.0)
     system = torch.eye(jacobian.shape[-1], dtype=jacobian.dtype, device=jacobian.device) - jacobian
     step, info = torch.linalg.solve_ex(system, residual.unsqueeze(-1))
     singular = (info != 0) | ~step.flatten(1).isfinite().all(dim=1)
-    singular |= torch.linalg.cond(system, p=1) > 1e12
+    singular |= torch.linalg.cond(system, p=1) > rules.singular
     if bool(singular.any()):
-        least = torch.linalg.pinv(system[singular], rtol=1e-10) @ residual[singular].unsqueeze(-1)
+        least = torch.linalg.pinv(system[singular], rtol=rules.least_norm) @ residual[singular].unsqueeze(-1)
         step[singular] = least
     return step.squeeze(-1)
 
 
-def _by_iteration(field: LatentField, candidates: Tensor, period: int) -> Polished:
+def _by_iteration(field: LatentField, candidates: Tensor, period: int, rules: Polishing) -> Polished:
     """f^p itself, until the residual stops falling. Linear convergence, but memory for one latent only."""
     start = candidates.to(field.dtype)
     z, cost = start, Cost()
     residual = torch.full((len(z),), torch.inf, dtype=torch.float64, device=z.device)
     best = z
-    for _ in range(PLAIN_ITERATIONS):
+    for _ in range(rules.plain_iterations):
         image = orbit_points(field, z, period)[-1]
         cost += Cost(map=len(z) * period)
         length = (image - z).flatten(1).norm(dim=1).to(torch.float64)
         better = length < residual
         best = torch.where(better.reshape(-1, *[1] * (z.ndim - 1)), z, best)
         residual = torch.minimum(residual, length)
-        if bool((is_at_floor(residual, best.flatten(1)) | ~better).all()):
+        if bool((is_at_floor(residual, best.flatten(1), rules.floor_in_eps) | ~better).all()):
             break
         z = image
     return Polished(
         points=best,
         residual=residual,
         moved=(best - start).flatten(1).norm(dim=1).to(torch.float64),
-        at_floor=is_at_floor(residual, best.flatten(1), slack=64.0),
+        at_floor=is_at_floor(residual, best.flatten(1), rules.floor_slack * rules.floor_in_eps),
         jacobian=None,
         factors=None,
         cost=cost,
     )
 
 
-def is_at_floor(residual: Tensor, z: Tensor, slack: float = 1.0) -> Tensor:
-    """``(n,)`` bool: is a residual at flat points ``(n, k)`` rounding noise of that format?"""
+def is_at_floor(residual: Tensor, z: Tensor, units: float) -> Tensor:
+    """``(n,)`` bool: is a residual at flat points ``(n, k)`` at most so many rounding units of that format?"""
     unit = torch.finfo(z.dtype).eps * (1.0 + z.norm(dim=1))
-    return residual <= slack * FLOOR_IN_EPS * unit
+    return residual <= units * unit
 
 
 def _shaped(field: LatentField, flat: Tensor) -> Tensor:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-RECORDED = 768  # steps that a record must have to show a closed curve
-LONGEST = 2048  # steps kept: enough for curves that are visited eight in turn
-AT_ONCE = 24  # orbits
-NUMBERS = 2**26  # coordinates kept at most: 256 MiB in float32
+from separatrix.protocol import Curves
 
 
 class Records:
@@ -17,10 +14,11 @@ class Records:
     name = "records"
     spare = True
 
-    def __init__(self, latent_dim: int, device: torch.device, dtype: torch.dtype) -> None:
-        places = max(1, min(AT_ONCE, NUMBERS // (LONGEST * latent_dim)))
+    def __init__(self, latent_dim: int, device: torch.device, dtype: torch.dtype, rules: Curves) -> None:
+        self._longest = rules.longest_record
+        places = max(1, min(rules.records, rules.recorded_numbers // (self._longest * latent_dim)))
         # Not cleared: memory is taken where it is written to.
-        self._ring = torch.empty((places, LONGEST, latent_dim), dtype=dtype, device=device)
+        self._ring = torch.empty((places, self._longest, latent_dim), dtype=dtype, device=device)
         self._places = torch.arange(places, device=device)
         self._count = torch.zeros(places, dtype=torch.int64, device=device)
         self.orbit = torch.full((places,), -1, dtype=torch.int64, device=device)  # of the search; −1: free
@@ -47,8 +45,8 @@ class Records:
         result = []
         for place, (orbit, count) in enumerate(zip(self.orbit.tolist(), self._count.tolist(), strict=True)):
             if orbit >= 0 and count >= steps:
-                path = torch.roll(self._ring[place], -count % LONGEST, dims=0)
-                result.append((orbit, path[max(LONGEST - count, 0) :]))
+                path = torch.roll(self._ring[place], -count % self._longest, dims=0)
+                result.append((orbit, path[max(self._longest - count, 0) :]))
         return result
 
     def begin(self, count: int, like: Tensor) -> None:
@@ -60,7 +58,7 @@ class Records:
             return
         here, row = (self.orbit[:, None] == orbit).max(dim=1)
         here &= self.orbit >= 0
-        oldest = self._places, self._count % LONGEST
+        oldest = self._places, self._count % self._longest
         self._ring[oldest] = torch.where(here[:, None], z[row].flatten(1), self._ring[oldest])
         self._count += here
 

@@ -8,7 +8,7 @@ at least as fast as (1 + q)/2. How many such steps it takes is decided in `separ
 Few steps suffice where the map is linear *by a margin*. With η = ‖f(z) − a − J(z − a)‖_P / ‖z − a‖_P a step contracts by
 q + η at most. Any other fixed point b, known or not, has η = ‖(I − J)(b − a)‖_P / ‖b − a‖_P ≥ 1 − q, and so has every point of
 the boundary of the basin that lies nearest to a in this norm. η grows about linearly with the distance, so a step with
-MARGIN·η ≤ 1 − q is a MARGIN-th of the way there at most.
+4η ≤ 1 − q is a quarter of the way there at most (`separatrix.protocol.Capturing`).
 
 A cycle of period p has a region at each of its points a_i, and a step leads from one to the next. Their norms solve the periodic
 Stein equation P_i = I + (J_i/q)ᵀ P_{i+1} (J_i/q) with q = ((1 + ρ)/2)^{1/p}, ρ being that of the Jacobian of f^p, so that every
@@ -30,20 +30,17 @@ from torch import Tensor
 
 from separatrix.numerics._distances import nearest
 from separatrix.orbits._looks import steps_between
+from separatrix.protocol import DEFAULT, Capturing
 
-CLOSENESS = 0.05  # largest ‖z − a‖_P, as a share of the distance to the nearest other set and of the spread
-LINEARITY = 0.2  # largest η, the nonlinear part of a step as a share of ‖z − a‖_P
-MARGIN = 4.0  # times that η fits into 1 − q where the map is linear by a margin
-REACH = 4.0  # … which is believed up to this many times the radius of closeness
-FLOOR = 1e-12  # distances below this share of ‖a‖ + spread are rounding noise: the orbit is there
-FLOOR_IN_ERRORS = 10.0  # … and so are this many times the error of the attractor itself
+# None of these moves a count: which centre is nearest and which products are formed are one question in several ways, and the norm is
+# any in which the map contracts.
 _MANY = 128  # centres, from which on a guess of the nearest is looked at first
 _ROWS_PER_PRODUCT = 16
 _COLUMNS = 64  # of all matrices together, up to which multiplying by every one is quicker than choosing
 _NUMBERS_GATHERED = 2**16  # entries of matrices copied without a thought
 _NUMBERS_AT_ONCE = 2**26  # … at most: half a GiB
-_DOUBLINGS = 60
-_LIFTS = 16
+_DOUBLINGS = 60  # of the powers summed; the sum has converged long before
+_LIFTS = 16  # attempts at a Cholesky factor, the last with 10¹⁵ times the first shift
 
 
 class StepNorms(NamedTuple):
@@ -106,6 +103,7 @@ class TrappingRegions:
             qualifies.
         floor: ``(m,)`` distance that counts as arrived.
         alone: ``(m,)`` distance within which no other centre is nearer.
+        rules: what speaks for a region.
     """
 
     points: Tensor
@@ -118,6 +116,7 @@ class TrappingRegions:
     reach: Tensor
     floor: Tensor
     alone: Tensor
+    rules: Capturing
     _cache: dict[torch.dtype, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -129,11 +128,11 @@ class TrappingRegions:
         spread: float,
         *,
         successor: Tensor | None = None,
-        closeness: float = CLOSENESS,
         error: Tensor | float = 0.0,
+        rules: Capturing = DEFAULT.capturing,
     ) -> TrappingRegions:
         """Regions for points ``(m, k)`` known to within ``error``; ``clearance`` ``(m,)`` is the distance to what else is known."""
-        close = closeness * clearance.clamp(max=spread)
+        close = rules.closeness * clearance.clamp(max=spread)
         return cls(
             points=points,
             successor=torch.arange(len(points), device=points.device) if successor is None else successor,
@@ -142,9 +141,10 @@ class TrappingRegions:
             factor=norms.factor,
             shrink=norms.shrink,
             radius=close,
-            reach=close if norms.jacobian is None else REACH * close,
-            floor=FLOOR * (points.norm(dim=1) + spread) + FLOOR_IN_ERRORS * error,
-            alone=0.49 * clearance,
+            reach=close if norms.jacobian is None else rules.reach * close,
+            floor=rules.floor * (points.norm(dim=1) + spread) + rules.floor_in_errors * error,
+            alone=0.49 * clearance,  # less than half
+            rules=rules,
         )
 
     def nearest(self, z: Tensor, guess: Tensor | None = None) -> Tensor:
@@ -195,9 +195,10 @@ class TrappingRegions:
         firm = torch.zeros_like(good)
         if self.jacobian is not None:
             nonlinear = self._norms(there, after - here.product(self.jacobian, before))
-            good &= nonlinear <= LINEARITY * size
+            good &= nonlinear <= self.rules.linearity * size
             # 1 − q = 2 (1 − (1 + q)/2)
-            firm = shrinks & (size <= self.reach[region]) & (MARGIN * nonlinear <= 2 * (1 - self.shrink[region]) * size)
+            room = 2 * (1 - self.shrink[region]) * size
+            firm = shrinks & (size <= self.reach[region]) & (self.rules.margin * nonlinear <= room)
         # Rounding may move a point that has arrived by as much as its distance; NaN fails both.
         arrived &= after.norm(dim=1) <= 2 * floor
         return StepEvidence(good | firm | arrived, firm, arrived, size, new_size)

@@ -30,7 +30,7 @@ from separatrix.field import LatentField
 from separatrix.limitsets._assemble import assemble
 from separatrix.limitsets._capture import Capture
 from separatrix.limitsets._capture_auditor import CaptureAuditor
-from separatrix.limitsets._catalogue import NEARBY, Catalogue, LimitSet
+from separatrix.limitsets._catalogue import Catalogue, LimitSet
 from separatrix.limitsets._claims import settle_claims
 from separatrix.limitsets._curves import CurveSearch
 from separatrix.limitsets._ledger import MOVING, Claims, Ledger
@@ -42,47 +42,24 @@ from separatrix.limitsets._statistical import Library, StatisticalCapture, pays
 from separatrix.limitsets._watch import CurveWatch
 from separatrix.numerics._closed_curve import ClosedCurve
 from separatrix.numerics._distances import spread as spread_of
-from separatrix.orbits._iterate import SPREAD_SAMPLE, centre_of
+from separatrix.orbits._iterate import centre_of
 from separatrix.orbits._judge import Judge, OrbitState
 from separatrix.orbits._observers import Observer
 from separatrix.orbits._pool import Columns, Queue, Rows, advance, width_for
 from separatrix.orbits._status import Status
-from separatrix.protocol import Protocol
+from separatrix.protocol import GROUPS, Protocol
 from separatrix.starts import Starts
 from separatrix.storage import NO_CHECKPOINT, Checkpoint
 from separatrix.work import Progress
 
-FINE_TOLERANCE = 1e-10  # estimated error, as a share of the spread, of the second look in float64
-PILOT = 32  # starts that are admitted first
-GROWTH = 4
-ROUND = 64  # steps
-LONGEST_ROUND = 256
-_UNSETTLED = 0.25  # share of the admitted orbits that may still be unsettled when more are admitted
-_MOST_UNDER_WAY = 16_384  # orbits in a pool at once
-_NUMBERS_UNDER_WAY = 2**23  # … unless the latents are so large that this many numbers are fewer
+# What is said of moving orbits is a note, and counts nothing.
 _NAMED = 4  # moving orbits whose motion is measured
 _NAMING_STEPS = 256
 _NAMING_SHARE = 0.05  # of the evaluations spent so far
-AT_UNSTABLE = 1e-7  # an orbit at rest this near (share of the spread) to an unstable set is on it
-
-_STATE = (
-    *(
-        CaptureAuditor,
-        Catalogue,
-        Claims,
-        ClosedCurve,
-        Columns,
-        Cost,
-        CurveSearch,
-        CurveWatch,
-        Judge,
-        Kind,
-        Ledger,
-        Library,
-        LimitSet,
-    ),
-    *(OrbitState, Protocol, Queue, Records, Rows, StatisticalCapture, StepNorms),
-)  # what a search is made of between two rounds …
+_STATE = (  # what a search is made of between two rounds …
+    CaptureAuditor, Catalogue, Claims, ClosedCurve, Columns, Cost, CurveSearch, CurveWatch, Judge, Kind, Ledger, Library, LimitSet,
+    OrbitState, Protocol, Queue, Records, Rows, StatisticalCapture, StepNorms, *GROUPS.values(),
+)  # fmt: skip
 _GIVEN = {"transit", "fine", "protocol", "progress", "checkpoint"}  # … beside these
 
 
@@ -145,23 +122,24 @@ class Search:
 
     def _begin(self, source: Starts) -> None:
         rules, transit = self.protocol, self.transit
-        sample = source.block(transit, 0, min(len(source), SPREAD_SAMPLE))
+        sample = source.block(transit, 0, min(len(source), rules.stopping.spread_sample))
         self.spread, self.centre = spread_of(sample), centre_of(sample)
         self.catalogue = Catalogue(self.fine, rules, self.spread, torch.finfo(transit.dtype).eps)
-        self.auditor = CaptureAuditor(rules.audit if rules.capture else 0.0)
+        self.auditor = CaptureAuditor(rules.audit if rules.capture else 0.0, rules.auditing)
         self.ledger = Ledger.blank(len(source), sample[:1].to(self.fine.dtype))
         self.watch = CurveWatch(transit, self.catalogue, rules)
         self.statistical: StatisticalCapture | None = None
-        if rules.capture and pays(len(source), transit.latent_dim, rules.max_wrong):
-            self.statistical = StatisticalCapture(len(source), transit.device, rules.max_wrong)
+        if rules.capture and pays(len(source), transit.latent_dim, rules.max_wrong, rules.statistics):
+            self.statistical = StatisticalCapture(len(source), transit.device, rules.max_wrong, rules.statistics)
         order = None if self.statistical is None else self.statistical.order
         self.queue = Queue(transit, source, width_for(transit), order, None if order is None else self.ledger.ends)
-        self.native = Rows.fresh(*self.queue.take(0), rules.max_steps)
-        self.claimants = Rows.fresh(self.native.orbit, self.native.z.to(self.fine.dtype), rules.max_steps)
+        self.native = Rows.fresh(*self.queue.take(0), rules)
+        self.claimants = Rows.fresh(self.native.orbit, self.native.z.to(self.fine.dtype), rules)
         self.coarse_judge = Judge(rules, self.spread, self.centre)
-        self.fine_judge = Judge(replace(rules, tolerance=FINE_TOLERANCE), self.spread, self.centre.to(torch.float64))
+        second = replace(rules, tolerance=rules.stopping.second_look)
+        self.fine_judge = Judge(second, self.spread, self.centre.to(torch.float64))
         self.evaluations = self.surplus = self.reported = 0
-        self.round = ROUND
+        self.round = rules.rounds.steps
         self.ended = torch.zeros(0, dtype=torch.int64, device=self.native.orbit.device)
 
     def _state(self) -> dict[str, Any]:
@@ -190,10 +168,13 @@ class Search:
                 self.statistical.next_part(self.ledger, self.catalogue)
             admissible = self.statistical.admissible
         unsettled = int((self.ledger.looked[self.native.orbit] == 0).sum()) + len(self.claimants)
-        if admitted and unsettled > _UNSETTLED * admitted:
+        rules = self.protocol.rounds
+        if admitted and unsettled > rules.unsettled * admitted:
             return 0
-        room = min(_MOST_UNDER_WAY, max(PILOT, _NUMBERS_UNDER_WAY // self.transit.latent_dim)) - under_way
-        wanted = GROWTH * admitted if admitted else PILOT
+        room = (
+            min(rules.most_under_way, max(rules.pilot, rules.numbers_under_way // self.transit.latent_dim)) - under_way
+        )
+        wanted = rules.growth * admitted if admitted else rules.pilot
         if not self.protocol.capture:
             wanted = len(self.queue)
         self.fresh = max(0, min(wanted, room, admissible - admitted))
@@ -204,7 +185,7 @@ class Search:
     def _step(self) -> None:
         """Every row makes up to R steps; what ends is in ``self.ended``."""
         if not self.fresh and not len(self.queue):
-            self.round = min(2 * self.round, LONGEST_ROUND)
+            self.round = min(2 * self.round, self.protocol.rounds.longest)
         running = torch.cat([self.native.orbit, self.claimants.orbit])
         first = self.queue.taken
         capture = Capture(self.catalogue, len(self.ledger), self.ledger.followed) if self.protocol.capture else None
@@ -214,7 +195,7 @@ class Search:
             nonlocal left
             index, z = self.queue.take(min(count, left))
             left -= len(index)
-            return Rows.fresh(index, z, self.protocol.max_steps)
+            return Rows.fresh(index, z, self.protocol)
 
         observers: list[Observer] = [self.watch.records, *([self.statistical] if self.statistical else [])]
         self.native = self._advance(self.transit, self.native, admitted, self.coarse_judge, capture, observers)
@@ -275,7 +256,7 @@ class Search:
         audits = self.auditor.draw(ledger, self.ended)
         open_rows = self.ended[ledger.set[self.ended] < 0]
         claims = ledger.among(open_rows, Status.CONVERGED, Status.PERIODIC, Status.SLOW)
-        onward = settle_claims(self.catalogue, ledger, claims, AT_UNSTABLE * self.spread, self.protocol.max_steps)
+        onward = settle_claims(self.catalogue, ledger, claims)
         for orbit, number in self.watch.found(ledger, self.native, self.ended, self._spent().total - self.surplus):
             self._on_curve(orbit, number)
         self.watch.watch(ledger, self.native)
@@ -284,7 +265,7 @@ class Search:
     def _joined_by(self, pool: Rows, rows: Tensor) -> Rows:
         """The pool with these orbits, which go on from where they ended."""
         ends = self.ledger.ends
-        return pool.joined(Rows.fresh(rows, ends.points[rows].to(pool.z), self.protocol.max_steps, ends.steps[rows]))
+        return pool.joined(Rows.fresh(rows, ends.points[rows].to(pool.z), self.protocol, ends.steps[rows]))
 
     def _report(self) -> None:
         """Tell how many starts are done with; one whose claim is being confirmed, or that is audited, is not."""
@@ -299,7 +280,7 @@ class Search:
         """
         if len(rows):
             claimants, points = self.ledger.claimed(rows)
-            near = self.catalogue.distance(points, self.ledger.set[claimants]) <= NEARBY * self.spread
+            near = self.catalogue.distance(points, self.ledger.set[claimants]) <= self.catalogue.nearby
             self.ledger.confirm(claimants, near)
             self.ledger.captured[claimants[near]] = False
             ends, numbers = self.ledger.ends, self.ledger.set[rows]

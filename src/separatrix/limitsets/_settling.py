@@ -14,12 +14,12 @@ from torch import Tensor
 from separatrix.cost import Cost
 from separatrix.field import LatentField
 from separatrix.limitsets._polish import is_at_floor, orbit_points
-
-MIXED = 10
-_RIDGE = 1e-10  # of normal equations with columns of length 1
+from separatrix.protocol import DEFAULT, Polishing
 
 
-def settled(field: LatentField, candidates: Tensor, within: Tensor, period: int = 1) -> tuple[Tensor, Cost]:
+def settled(
+    field: LatentField, candidates: Tensor, within: Tensor, period: int = 1, rules: Polishing = DEFAULT.polishing
+) -> tuple[Tensor, Cost]:
     """Return the fixed points of f^p that Anderson's method reaches from ``(c, *latent)``, and what that cost.
 
     z ← z + r − (ΔZ + ΔR) γ with r = f^p(z) − z, where γ minimises ‖r − ΔR γ‖ over the last ten changes ΔZ of the point and ΔR of
@@ -35,17 +35,17 @@ def settled(field: LatentField, candidates: Tensor, within: Tensor, period: int 
     start = candidates.to(torch.float64).flatten(1)
     result, z = start.clone(), start
     rows = torch.arange(len(z), device=z.device)
-    points, residuals = (z.new_zeros((*z.shape, MIXED)) for _ in range(2))
+    points, residuals = (z.new_zeros((*z.shape, rules.mixed)) for _ in range(2))
     cost, last = Cost(), None
     for count in range(field.latent_dim):
         image = orbit_points(field, z.to(field.dtype).reshape(-1, *field.latent_shape), period)[-1]
         residual = image.flatten(1).to(torch.float64) - z
         cost += Cost(map=len(z) * period)
         if last is not None:
-            newest = (count - 1) % MIXED
+            newest = (count - 1) % rules.mixed
             points[:, :, newest], residuals[:, :, newest] = z - last[0], residual - last[1]
         length = residual.norm(dim=1)
-        done = is_at_floor(length, z)
+        done = is_at_floor(length, z, rules.floor_in_eps)
         result[rows[done]] = z[done]
         going = ~done & length.isfinite()
         rows, z, residual = rows[going], z[going], residual[going]
@@ -54,10 +54,10 @@ def settled(field: LatentField, candidates: Tensor, within: Tensor, period: int 
         points, residuals, last = points[going], residuals[going], (z, residual)
         z = z + residual
         if count:
-            kept = residuals[:, :, : min(count, MIXED)]
+            kept = residuals[:, :, : min(count, rules.mixed)]
             size = kept.norm(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
             unit = kept / size
-            normal = unit.mT @ unit + _RIDGE * torch.eye(unit.shape[2], dtype=z.dtype, device=z.device)
+            normal = unit.mT @ unit + rules.ridge * torch.eye(unit.shape[2], dtype=z.dtype, device=z.device)
             weights = torch.linalg.solve(normal, unit.mT @ residual.unsqueeze(2)) / size.mT
             z = z - ((points + residuals)[:, :, : unit.shape[2]] @ weights).squeeze(2)
     near = (result - start).norm(dim=1) <= within.to(torch.float64)

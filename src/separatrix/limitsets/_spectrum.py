@@ -19,12 +19,8 @@ from torch import Tensor
 from separatrix.cost import NO_WORK, Cost
 from separatrix.field import LatentField
 from separatrix.limitsets._polish import orbit_points
-from separatrix.protocol import DENSE_LIMIT
+from separatrix.protocol import DEFAULT, DENSE_LIMIT, Spectra
 from separatrix.storage import Columnar
-
-MARGIN = 1e-7  # |ρ − 1| below this is called neutral: rounding in J cannot tell
-LEADING = 6  # eigenvalues computed where the Jacobian is too large to be formed
-_ARNOLDI_VECTORS = 64  # for the second attempt, where eigenvalues lie too close together for the usual 20
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +32,7 @@ class Spectrum(Columnar):
         radius: ``(m,)`` ρ = max |λ|.
         norm: ``(m,)`` ‖J‖₂; NaN where unknown.
         cost: work done (0 where the Jacobians were given).
+        neutral: |ρ − 1| below this is called neutral.
     """
 
     _columns: ClassVar[tuple[str, ...]] = ("eigenvalues", "radius", "norm")
@@ -45,6 +42,7 @@ class Spectrum(Columnar):
     radius: Tensor
     norm: Tensor
     cost: Cost = NO_WORK
+    neutral: float = Spectra.neutral
 
     @classmethod
     def unknown(cls, count: int) -> Spectrum:
@@ -56,18 +54,18 @@ class Spectrum(Columnar):
     def stable(self) -> Tensor:
         """``(m,)`` int8: 1 attracts (ρ < 1), 0 does not (ρ > 1), −1 neutral within rounding or unknown."""
         found = torch.full_like(self.radius, -1, dtype=torch.int8)
-        found[self.radius < 1 - MARGIN] = 1
-        found[self.radius > 1 + MARGIN] = 0
+        found[self.radius < 1 - self.neutral] = 1
+        found[self.radius > 1 + self.neutral] = 0
         return found
 
     @property
     def unstable_directions(self) -> Tensor:
         """``(m,)`` int64: eigenvalues outside the unit circle, among those computed; −1 where unknown."""
-        count = (self.eigenvalues.abs() > 1 + MARGIN).sum(dim=1)
+        count = (self.eigenvalues.abs() > 1 + self.neutral).sum(dim=1)
         return torch.where(self.radius.isnan(), -1, count)
 
 
-def spectrum_of(jacobian: Tensor) -> Spectrum:
+def spectrum_of(jacobian: Tensor, rules: Spectra = DEFAULT.spectra) -> Spectrum:
     """From dense Jacobians ``(m, k, k)``. A Rayleigh quotient would be wrong for complex pairs; this is not.
 
     >>> rotation = 0.9 * torch.tensor([[0.5, -0.75**0.5], [0.75**0.5, 0.5]], dtype=torch.float64)
@@ -89,11 +87,14 @@ def spectrum_of(jacobian: Tensor) -> Spectrum:
     values = torch.where(
         finite[:, None], values, torch.complex(torch.tensor(torch.nan), torch.tensor(torch.nan)).to(values)
     )
-    return Spectrum(values, torch.where(finite, radius, torch.nan), torch.where(finite, norm, torch.nan))
+    radius, norm = torch.where(finite, radius, torch.nan), torch.where(finite, norm, torch.nan)
+    return Spectrum(values, radius, norm, neutral=rules.neutral)
 
 
-def spectrum_matrix_free(field: LatentField, points: Tensor, period: int = 1, *, leading: int = LEADING) -> Spectrum:
-    """The ``leading`` largest eigenvalues by Arnoldi, and ‖J‖₂ by Lanczos on JᵀJ (ARPACK both; Lehoucq et al. 1998).
+def spectrum_matrix_free(
+    field: LatentField, points: Tensor, period: int = 1, rules: Spectra = DEFAULT.spectra
+) -> Spectrum:
+    """The ``rules.leading`` largest eigenvalues by Arnoldi, and ‖J‖₂ by Lanczos on JᵀJ (ARPACK both; Lehoucq et al. 1998).
 
     Uses J·t and Jᵀ·u only; memory for some dozens of latents. Deterministic: the starting vectors are fixed. What does
     not converge is NaN, also when other eigenvalues did: they need not be the largest. Where all but one or none of the
@@ -102,11 +103,8 @@ def spectrum_matrix_free(field: LatentField, points: Tensor, period: int = 1, *,
 
     Cost: 20 to 100 jvp for the eigenvalues, 20 to 60 pairs of jvp and vjp for the norm, per point and period.
     """
-    points = points.to(field.dtype)
-    operators = [
-        _CycleOperator(field, orbit_points(field, z.unsqueeze(0), period)[:-1], min(leading, field.latent_dim))
-        for z in points
-    ]
+    points, leading = points.to(field.dtype), rules.leading
+    operators = [_CycleOperator(field, orbit_points(field, z.unsqueeze(0), period)[:-1], rules) for z in points]
     small = leading > field.latent_dim - 2
     parts = [spectrum_of(operator.dense()) if small else operator.spectrum() for operator in operators]
     parts = parts or [spectrum_of(torch.zeros((0, field.latent_dim, field.latent_dim)))]
@@ -115,14 +113,16 @@ def spectrum_matrix_free(field: LatentField, points: Tensor, period: int = 1, *,
         torch.cat([part.radius for part in parts]),
         torch.cat([part.norm for part in parts]),
         sum((operator.cost for operator in operators), Cost(map=len(points) * period)),
+        rules.neutral,
     )
 
 
 class _CycleOperator:
     """The Jacobian of f^p along one orbit ``(p, 1, *latent)`` as an operator."""
 
-    def __init__(self, field: LatentField, orbit: Tensor, leading: int) -> None:
-        self.field, self.orbit, self.leading, self.cost = field, orbit, leading, Cost()
+    def __init__(self, field: LatentField, orbit: Tensor, rules: Spectra) -> None:
+        self.field, self.orbit, self.rules, self.cost = field, orbit, rules, Cost()
+        self.leading = min(rules.leading, field.latent_dim)
         self._start = np.random.Generator(np.random.Philox(key=0)).standard_normal(field.latent_dim)
 
     def forward(self, direction: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -159,7 +159,7 @@ class _CycleOperator:
 
     def _eigenvalues(self) -> NDArray[np.complex128]:
         operator = self._linear(self.forward)
-        for vectors in (None, min(_ARNOLDI_VECTORS, self.field.latent_dim)):
+        for vectors in (None, min(self.rules.arnoldi_vectors, self.field.latent_dim)):
             try:
                 found = scipy.sparse.linalg.eigs(
                     operator, self.leading, which="LM", v0=self._start, ncv=vectors, tol=self._tolerance,
@@ -191,8 +191,7 @@ class _CycleOperator:
 
     @property
     def _tolerance(self) -> float:
-        # An eigenvalue 1 must come out within 1e-9 to be recognised as a neutral direction.
-        return max(1e-10, 100 * torch.finfo(self.orbit.dtype).eps)
+        return max(self.rules.arnoldi_error, self.rules.arnoldi_error_in_eps * torch.finfo(self.orbit.dtype).eps)
 
     def _tensor(self, flat: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(flat)).to(self.orbit).reshape(1, *self.field.latent_shape)

@@ -34,29 +34,9 @@ from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._ledger import Ledger
 from separatrix.numerics._intervals import clopper_pearson, trials_without_success
 from separatrix.numerics.counter_random import SELECTION, uniform
+from separatrix.protocol import DEFAULT, Statistics
 
-RECORDED = 1024  # orbits of the library
-WIDTHS = tuple(2 ** (-half / 2) for half in range(12, 3, -1))  # from 1/64 to 1/4
-_LEVEL = 0.9  # of the two-sided interval: its upper end is the one-sided bound at 95 %
-_MARGIN = 1.25  # size of the sample, in units of what it takes if every orbit is captured and no answer is wrong
-_WORTH = 2  # times as many starts as are followed in any case, below which it would not pay
-_EVERY_STEP, _GROWTH, _LAST_LOOK = 8, 1.15, 4096  # looks at every step up to 8, then ever more rarely
-_THINNED = 2  # every second look is recorded
-_NUMBERS = 2**26  # coordinates that are recorded at most
-_POINTS = 2**13  # of the library at most: of more, every second, third, … look is left out
-_ROWS = 1024  # looked at together
-_LONG = 24  # mean steps of a recorded orbit below which looking costs as much as walking
-_ALONE = 0.05  # of the recorded orbits that may be alone on their attractor
-
-
-def _looks() -> list[int]:
-    steps = list(range(_EVERY_STEP))
-    while steps[-1] < _LAST_LOOK:
-        steps.append(max(steps[-1] + 1, round(_GROWTH * steps[-1])))
-    return steps
-
-
-LOOKS = _looks()
+_ROWS = 1024  # looked at together; each is looked at by itself
 
 
 @dataclass(frozen=True)
@@ -117,26 +97,29 @@ class StatisticalCapture:
 
     name = "statistical capture"
 
-    def __init__(self, count: int, device: torch.device, max_wrong: float) -> None:
+    def __init__(
+        self, count: int, device: torch.device, max_wrong: float, rules: Statistics = DEFAULT.statistics
+    ) -> None:
         draw = torch.from_numpy(uniform(SELECTION, first=0, count=count, width=1)[:, 0])
         self.order = draw.argsort(stable=True).to(device)
         self.set = torch.full((count,), -1, dtype=torch.int64, device=device)
-        self._max_wrong, self._needed = max_wrong, trials_without_success(max_wrong, _LEVEL)
-        ends = [RECORDED, RECORDED + sample_size(max_wrong), count]
+        self._rules, self._looks = rules, rules.looks
+        self._max_wrong, self._needed = max_wrong, trials_without_success(max_wrong, rules.level)
+        ends = [rules.recorded, rules.recorded + sample_size(max_wrong, rules), count]
         self._parts = [self.order[first:last] for first, last in zip([0, *ends], ends, strict=False)]
         self._part, self._ends = 0, ends
         self._place = torch.full_like(self.set, -1)  # row of the library's record, or of the sample
         for part in self._parts[:2]:
             self._place[part] = torch.arange(len(part), device=device)
-        numbers = torch.full((_LAST_LOOK + _LAST_LOOK // 4,), -1, dtype=torch.int64, device=device)
-        numbers[LOOKS] = torch.arange(len(LOOKS), device=device)
+        numbers = torch.full((self._looks[-1] + 2,), -1, dtype=torch.int64, device=device)
+        numbers[self._looks] = torch.arange(len(self._looks), device=device)
         self._numbers = numbers  # step → look, −1 for none
         self._library: Library | None = None
         self._record: Tensor | None = None
         self._last = torch.full_like(self.set, -1)  # at the look before
         self._ratio = torch.full((count,), torch.inf, dtype=torch.float64, device=device)
-        self._answers = torch.full((len(self._parts[1]), len(WIDTHS)), -1, dtype=torch.int64, device=device)
-        self._width: int | None = None  # of WIDTHS; None captures nothing
+        self._answers = torch.full((len(self._parts[1]), len(rules.widths)), -1, dtype=torch.int64, device=device)
+        self._width: int | None = None  # its number among those of the rules; None captures nothing
 
     @property
     def admissible(self) -> int:
@@ -153,8 +136,8 @@ class StatisticalCapture:
         look = self._numbers[step.clamp(max=len(self._numbers) - 1)]
         rows = ((look >= 0) & (self._part == 2 or self._place[orbit] >= 0)).nonzero().squeeze(1)
         if self._part == 0:
-            rows = rows[look[rows] % _THINNED == 0]
-            self._recorded(z)[self._place[orbit[rows]], look[rows] // _THINNED] = z[rows].flatten(1)
+            rows = rows[look[rows] % self._rules.thinned == 0]
+            self._recorded(z)[self._place[orbit[rows]], look[rows] // self._rules.thinned] = z[rows].flatten(1)
             return None
         if self._library is None or not len(rows):
             return None
@@ -164,12 +147,12 @@ class StatisticalCapture:
         self._last[chosen], self._ratio[chosen] = fate, ratio
         if self._part == 1:
             places = self._place[chosen]
-            known, widths = self._answers[places], evidence.new_tensor(WIDTHS)
+            known, widths = self._answers[places], evidence.new_tensor(self._rules.widths)
             new = (known < 0) & (evidence.unsqueeze(1) <= widths)
             self._answers[places] = torch.where(new, fate.unsqueeze(1), known)
             return None
         stopped = torch.zeros(len(orbit), dtype=torch.bool, device=orbit.device)
-        stopped[rows] = (evidence <= WIDTHS[self._width or 0]) & (self._place[chosen] < 0)
+        stopped[rows] = (evidence <= self._rules.widths[self._width or 0]) & (self._place[chosen] < 0)
         self.set[chosen] = torch.where(stopped[rows], fate, self.set[chosen])
         return stopped
 
@@ -178,7 +161,7 @@ class StatisticalCapture:
 
     def _recorded(self, like: Tensor) -> Tensor:
         if self._record is None:
-            looks = -(-len(LOOKS) // _THINNED)
+            looks = -(-len(self._looks) // self._rules.thinned)
             self._record = like.new_full((len(self._parts[0]), looks, like[0].numel()), torch.nan)
         return self._record
 
@@ -199,11 +182,13 @@ class StatisticalCapture:
         fate = ledger.set[recorded]
         fate = torch.where(attracting[fate], fate, -1)
         alone = torch.bincount(fate[fate >= 0], minlength=1).eq(1).sum()
-        long = ledger.ends.steps[recorded].to(torch.float64).mean() >= _LONG
-        if record is None or not bool((fate >= 0).any() & long & (alone <= _ALONE * len(recorded))):
+        long = ledger.ends.steps[recorded].to(torch.float64).mean() >= self._rules.long
+        if record is None or not bool((fate >= 0).any() & long & (alone <= self._rules.alone * len(recorded))):
             return None
         kept = record.isfinite().all(dim=2)
-        kept[:, torch.arange(kept.shape[1], device=kept.device) % -(-int(kept.sum()) // _POINTS) != 0] = False
+        kept[:, torch.arange(kept.shape[1], device=kept.device) % -(-int(kept.sum()) // self._rules.points) != 0] = (
+            False
+        )
         passed, fates = record[kept], fate.unsqueeze(1).expand_as(kept)[kept]
         points, owner = catalogue.all_points()
         owner = torch.where(attracting[owner], owner, -1)
@@ -218,7 +203,7 @@ class StatisticalCapture:
     def _widest(self, ledger: Ledger) -> int | None:
         """The widest width allowed; see the head of this file."""
         allowed = None
-        for width in range(len(WIDTHS)):
+        for width in range(len(self._rules.widths)):
             if self._found(width, ledger)[0] < self._needed:
                 continue
             if not self._holds(width, ledger):
@@ -228,7 +213,7 @@ class StatisticalCapture:
 
     def _holds(self, width: int, ledger: Ledger) -> bool:
         captured, wrong = self._found(width, ledger)
-        bound = clopper_pearson(torch.tensor([wrong]), captured, _LEVEL)[1]
+        bound = clopper_pearson(torch.tensor([wrong]), captured, self._rules.level)[1]
         return float(bound) <= self._max_wrong
 
     def withdrawn(self, ledger: Ledger) -> Tensor:
@@ -250,21 +235,21 @@ class StatisticalCapture:
         return StatisticalCaptures(captured, followed, wrong, self._max_wrong)
 
 
-def sample_size(max_wrong: float) -> int:
+def sample_size(max_wrong: float, rules: Statistics = DEFAULT.statistics) -> int:
     """Return how many orbits the rule is tested on.
 
     >>> sample_size(1e-3)
     3744
     """
-    return int(_MARGIN * trials_without_success(max_wrong, _LEVEL)) + 1
+    return int(rules.sample_margin * trials_without_success(max_wrong, rules.level)) + 1
 
 
-def pays(count: int, latent_dim: int, max_wrong: float) -> bool:
+def pays(count: int, latent_dim: int, max_wrong: float, rules: Statistics = DEFAULT.statistics) -> bool:
     """Return whether so many starts are worth a sample.
 
     >>> pays(9_000, 32, 1e-3), pays(10_000, 32, 1e-3), pays(10_000, 32, 0.0)
     (False, True, False)
     """
-    if not max_wrong or RECORDED * len(LOOKS) * latent_dim > _THINNED * _NUMBERS:
+    if not max_wrong or rules.recorded * len(rules.looks) * latent_dim > rules.thinned * rules.numbers:
         return False
-    return count >= _WORTH * (RECORDED + sample_size(max_wrong))
+    return count >= rules.worth * (rules.recorded + sample_size(max_wrong, rules))

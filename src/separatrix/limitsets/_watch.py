@@ -16,22 +16,21 @@ from separatrix.field import LatentField
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._curves import CurveSearch
 from separatrix.limitsets._ledger import MOVING, Ledger
-from separatrix.limitsets._records import LONGEST, RECORDED, Records
+from separatrix.limitsets._records import Records
 from separatrix.orbits._pool import Rows
 from separatrix.protocol import Protocol
-
-LEAST_BUDGET = 1000  # steps that an orbit must be allowed for a closed curve to be looked for
-_TRANSIENT = 64  # steps before an orbit is worth recording
-_LOOK_AGAIN = 2
 
 
 class CurveWatch:
     """Records orbits, which it does as an observer (``records``), and has ``curves`` examine what they show."""
 
     def __init__(self, field: LatentField, catalogue: Catalogue, protocol: Protocol) -> None:
-        self.records = Records(field.latent_dim, field.device, field.dtype)
+        self.records = Records(field.latent_dim, field.device, field.dtype, protocol.curves)
         self.curves = CurveSearch(field, catalogue)
-        self._rules = protocol
+        self._protocol, self._rules = protocol, protocol.curves
+        self._wanted = (
+            protocol.max_steps >= self._rules.least_budget
+        )  # else a record would be longer than orbits may be
 
     @property
     def cost(self) -> Cost:
@@ -44,16 +43,16 @@ class CurveWatch:
 
         Afterwards the oldest orbits without a record get one, where there is room.
         """
-        if self._rules.max_steps < LEAST_BUDGET:  # a record would be longer than orbits may be
+        if not self._wanted:
             return
         budget_used = ledger.among(ended[ledger.set[ended] < 0], *MOVING)
-        due = torch.cat([rows.orbit[rows.t >= self._rules.probe_steps], budget_used]).tolist()
+        due = torch.cat([rows.orbit[rows.t >= self._protocol.probe_steps], budget_used]).tolist()
         steps = dict(zip(rows.orbit.tolist(), rows.t.tolist(), strict=True))
         begun = self.cost.total
-        for orbit, path in self.records.long_enough(RECORDED):
-            made = steps.get(orbit, self._rules.max_steps)
+        for orbit, path in self.records.long_enough(self._rules.recorded):
+            made = steps.get(orbit, self._protocol.max_steps)
             # Of a young orbit the last stretch alone is looked at, which is the least transient.
-            length = RECORDED if made < LONGEST else LONGEST
+            length = self._rules.longest_record if made >= self._rules.longest_record else self._rules.recorded
             if orbit not in due or (len(path) < length and orbit in steps):
                 continue
             latents = path[-length:].reshape(-1, *self.curves.field.latent_shape)
@@ -66,10 +65,10 @@ class CurveWatch:
 
     def watch(self, ledger: Ledger, rows: Rows) -> None:
         """Record the oldest orbits that are not recorded. Those that no record has room for do not hold up the others."""
-        if self._rules.max_steps < LEAST_BUDGET:
+        if not self._wanted:
             return
-        old = (rows.t >= _TRANSIENT) & (rows.t >= _LOOK_AGAIN * ledger.looked[rows.orbit])
+        old = (rows.t >= self._rules.transient) & (rows.t >= self._rules.look_again * ledger.looked[rows.orbit])
         old &= ~torch.isin(rows.orbit, self.records.orbit)
         self.records.watch(rows.orbit[old], rows.z[old])
-        waited = rows.orbit[(rows.t >= 2 * self._rules.probe_steps) & (ledger.looked[rows.orbit] == 0)]
+        waited = rows.orbit[(rows.t >= 2 * self._protocol.probe_steps) & (ledger.looked[rows.orbit] == 0)]
         ledger.looked[waited] = 1

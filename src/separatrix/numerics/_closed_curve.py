@@ -17,25 +17,8 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from separatrix.protocol import DEFAULT, Loops
 from separatrix.words import one_line
-
-HARMONICS = 6  # the strongest Fourier peak may be any of the first harmonics of α
-THINNESS = 0.05  # median distance from a point to the chord of its neighbours, as a share of the median gap
-LAP_THINNESS = (
-    0.2  # the same where laps were sorted by distance, in the crowd of a slow passage to within rounding only
-)
-LARGEST_GAP = 0.05  # largest gap between neighbours, as a share of the length: a larger one tears the loop
-CLUMPED = 1e-3  # median gap, as a share of the mean gap, below which the points sit in clumps: a long cycle
-NEARLY_CLUMPED = 0.05  # the same, below which half the points are nearly a cycle and no bow of the loop can be known
-LONGEST_BOW = 0.02  # longest chord, as a share of the length, whose bow is taken into account
-LEAST_LAPS = 3.0  # fewer laps cannot show that a lap repeats the one before: a slow spiral looks the same
-MIN_POINTS = 256
-SLOW = 0.05  # turns per step up to which the steps of an orbit follow the curve, so that returns can be timed
-_RETURNS = 64
-_EVEN = 0.1  # by how much the length of a lap may differ from the median, as a share
-_DETOUR = (
-    1.5  # length of the loop over that of the shortest tree through its points: more, and neighbours were taken apart
-)
 
 
 @dataclass(frozen=True)
@@ -63,7 +46,7 @@ class ClosedCurve:
         return float(2 * np.linalg.norm(centred, axis=1).max())
 
 
-def closed_curve(orbit: NDArray[np.float64]) -> ClosedCurve | None:
+def closed_curve(orbit: NDArray[np.float64], rules: Loops = DEFAULT.loops) -> ClosedCurve | None:
     """The closed curve an orbit ``(T, k)`` runs on, or None if it does not run on one (T ≥ 256, transient removed).
 
     >>> turns = 2 * np.pi * 0.618033988749895 * np.arange(600)
@@ -72,26 +55,26 @@ def closed_curve(orbit: NDArray[np.float64]) -> ClosedCurve | None:
     0.381966
     """
     count = len(orbit)
-    if count < MIN_POINTS or not np.isfinite(orbit).all():
+    if count < rules.least_points or not np.isfinite(orbit).all():
         return None
     centred = orbit - orbit.mean(axis=0)
     if np.abs(centred).max() <= 1e-12 * (1 + np.abs(orbit).max()):
         return None
     peak = _strongest_frequency(centred)
     turns = np.arange(count, dtype=np.float64)
-    candidates = [((peak + j) / m) % 1.0 for m in range(1, HARMONICS + 1) for j in range(m)]
+    candidates = [((peak + j) / m) % 1.0 for m in range(1, rules.harmonics + 1) for j in range(m)]
     best = min(candidates, key=lambda alpha: _tour_length(orbit, alpha * turns % 1.0))
     curve = None
-    if min(best, 1 - best) * count >= LEAST_LAPS:
-        best = min(best, _from_returns(orbit, best), key=lambda alpha: _tour_length(orbit, alpha * turns % 1.0))
-        curve = _verified(orbit, best * turns % 1.0, best, THINNESS)
-    if curve is None and (laps := _laps(orbit)) is not None:
+    if min(best, 1 - best) * count >= rules.least_laps:
+        best = min(best, _from_returns(orbit, best, rules), key=lambda alpha: _tour_length(orbit, alpha * turns % 1.0))
+        curve = _verified(orbit, best * turns % 1.0, best, rules.thinness, rules)
+    if curve is None and (laps := _laps(orbit, rules)) is not None:
         first, last, phase, rotation = laps
-        curve = _verified(orbit[first:last], phase, rotation, LAP_THINNESS)
+        curve = _verified(orbit[first:last], phase, rotation, rules.lap_thinness, rules)
     return curve
 
 
-def _laps(orbit: NDArray[np.float64]) -> tuple[int, int, NDArray[np.float64], float] | None:
+def _laps(orbit: NDArray[np.float64], rules: Loops) -> tuple[int, int, NDArray[np.float64], float] | None:
     """For motion so slow that its steps follow the curve: (first, last, phases of the steps between, turns per step).
 
     A lap leads from one passage at the fastest place to the next; the phase is the share of its length travelled so far.
@@ -102,13 +85,13 @@ def _laps(orbit: NDArray[np.float64]) -> tuple[int, int, NDArray[np.float64], fl
     gate = int(lengths.argmax())
     away = np.linalg.norm(orbit[:-1] - orbit[gate], axis=1)
     near = np.flatnonzero((away[1:-1] <= away[:-2]) & (away[1:-1] < away[2:]) & (away[1:-1] <= lengths[gate])) + 1
-    if len(near) < LEAST_LAPS + 1 or np.diff(near).min() * SLOW < 1:
+    if len(near) < rules.least_laps + 1 or np.diff(near).min() * rules.slow < 1:
         return None
     travelled = np.concatenate(([0.0], np.cumsum(lengths)))
     # A passage falls between two steps: where, along the direction of the motion there?
     passed = travelled[near] - (orbit[near] - orbit[gate]) @ steps[gate] / lengths[gate]
     lap = np.diff(passed)
-    if np.abs(lap / np.median(lap) - 1).max() > _EVEN:
+    if np.abs(lap / np.median(lap) - 1).max() > rules.even:
         return None
     first, last = int(near[0]), int(near[-1])
     place = travelled[first:last]
@@ -117,18 +100,18 @@ def _laps(orbit: NDArray[np.float64]) -> tuple[int, int, NDArray[np.float64], fl
     return first, last, phase, len(lap) / (last - first)
 
 
-def _from_returns(orbit: NDArray[np.float64], rotation: float) -> float:
+def _from_returns(orbit: NDArray[np.float64], rotation: float, rules: Loops) -> float:
     """The rotation number from the last return to each of the first points, laps over time; for slow rotation only.
 
     With few laps, or a shape of many strong harmonics (slow creep, quick jump), the spectral peak is pulled aside by
     its neighbours. The time of a return is read between steps, on the chord nearest to the first point.
     """
     slow, count = min(rotation, 1 - rotation), len(orbit)
-    if slow > SLOW:
+    if slow > rules.slow:
         return rotation
     lap = 1 / slow
     rates = []
-    for start in range(0, int(lap), max(1, int(lap) // _RETURNS)):
+    for start in range(0, int(lap), max(1, int(lap) // rules.returns)):
         laps = int((count - 2 - start) / lap - 0.25)
         if laps < 1:
             break
@@ -156,18 +139,18 @@ def _tour_length(orbit: NDArray[np.float64], phase: NDArray[np.float64]) -> floa
 
 
 def _verified(
-    orbit: NDArray[np.float64], phase: NDArray[np.float64], rotation: float, thinnest: float
+    orbit: NDArray[np.float64], phase: NDArray[np.float64], rotation: float, thinnest: float, rules: Loops
 ) -> ClosedCurve | None:
     tour = _in_order(orbit, phase)
     following, before = np.roll(tour, -1, axis=0), np.roll(tour, 1, axis=0)
     gaps = np.linalg.norm(following - tour, axis=1)
     typical = float(np.median(gaps))
-    if typical <= CLUMPED * gaps.mean() or gaps.max() > LARGEST_GAP * gaps.sum():
+    if typical <= rules.clumped * gaps.mean() or gaps.max() > rules.largest_gap * gaps.sum():
         return None
     thinness = float(np.median(_distance_to_chord(tour, before, following))) / typical
-    if thinness > thinnest or _drift(orbit, phase) > THINNESS:
+    if thinness > thinnest or _drift(orbit, phase, rules) > rules.thinness:
         return None
-    if gaps.sum() > _DETOUR * _shortest_tree(tour):
+    if gaps.sum() > rules.detour * _shortest_tree(tour):
         return None
     return ClosedCurve(points=tour, rotation=rotation, length=float(gaps.sum()), thinness=thinness)
 
@@ -180,7 +163,7 @@ def _shortest_tree(points: NDArray[np.float64]) -> float:
     return float(minimum_spanning_tree(squareform(pdist(points))).sum())
 
 
-def _drift(orbit: NDArray[np.float64], phase: NDArray[np.float64]) -> float:
+def _drift(orbit: NDArray[np.float64], phase: NDArray[np.float64], rules: Loops) -> float:
     """Median distance of each half of an orbit to the loop of the other half, over that loop's median gap; the larger.
 
     A spiral whose rotation number is nearly rational lines its points up radially and passes for thin; but its later
@@ -189,12 +172,12 @@ def _drift(orbit: NDArray[np.float64], phase: NDArray[np.float64]) -> float:
     half = len(orbit) // 2
     early, late = orbit[:half], orbit[half:]
     return max(
-        _distance_in_gaps(late, _in_order(early, phase[:half])),
-        _distance_in_gaps(early, _in_order(late, phase[half:])),
+        _distance_in_gaps(late, _in_order(early, phase[:half]), rules),
+        _distance_in_gaps(early, _in_order(late, phase[half:]), rules),
     )
 
 
-def _distance_in_gaps(points: NDArray[np.float64], loop: NDArray[np.float64]) -> float:
+def _distance_in_gaps(points: NDArray[np.float64], loop: NDArray[np.float64], rules: Loops) -> float:
     """Median distance of the points to a loop over its median gap, less the bow of a smooth loop over its chords.
 
     A rotation number near a rational leaves chords much longer than the median gap, and the bow over them is no drift.
@@ -204,8 +187,8 @@ def _distance_in_gaps(points: NDArray[np.float64], loop: NDArray[np.float64]) ->
     gaps = np.linalg.norm(np.roll(loop, -1, axis=0) - loop, axis=1)
     gap, length = max(float(np.median(gaps)), 1e-300), max(float(gaps.sum()), 1e-300)
     distance, chord = nearest_chord(points, loop)
-    if gap > NEARLY_CLUMPED * gaps.mean():
-        distance = distance - np.square(np.minimum(chord, LONGEST_BOW * length)) * np.pi / (2 * length)
+    if gap > rules.nearly_clumped * gaps.mean():
+        distance = distance - np.square(np.minimum(chord, rules.longest_bow * length)) * np.pi / (2 * length)
     return float(np.median(np.maximum(distance, 0))) / gap
 
 

@@ -22,7 +22,6 @@ from separatrix.starts import Starts, as_starts
 from separatrix.storage import NO_CHECKPOINT, Checkpoint
 from separatrix.work import SILENT, Progress
 
-SPREAD_SAMPLE = 4096  # the first starts define the length unit; enough for a few per cent
 _STATE = (Columns, OrbitState, Queue, Rows)  # what iterating is made of between two looks
 
 
@@ -106,7 +105,7 @@ def run_orbits(
     with field.guest():
         state = checkpoint.begin({"field": field, "source": source}, _STATE)
         if state is None:
-            sample = source.block(field, 0, min(len(source), SPREAD_SAMPLE))
+            sample = source.block(field, 0, min(len(source), protocol.stopping.spread_sample))
             unit = spread_of(sample) if spread is None else spread
             middle = centre_of(sample) if centre is None else centre
             columns = Columns.empty(len(source), sample)
@@ -120,7 +119,7 @@ def run_orbits(
         def take(count: int) -> Rows:
             nonlocal rows
             under_way, rows = rows, None
-            return under_way or Rows.fresh(*queue.take(count), protocol.max_steps)
+            return under_way or Rows.fresh(*queue.take(count), protocol)
 
         def look(under_way: Rows, done: Advanced) -> None:
             if checkpoint.due:

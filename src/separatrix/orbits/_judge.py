@@ -26,29 +26,14 @@ from separatrix.orbits._looks import Closely, worth
 from separatrix.orbits._status import Status
 from separatrix.protocol import Protocol
 
-WINDOW = 8  # steps over which the rate is measured: long enough to average an oscillating step length
-PATIENCE = 3  # times that the stop rule must hold, measured where the orbit is now, before it is called converged
-REST_PATIENCE = 3  # consecutive steps at the precision floor, with a small error, that end an orbit at once
-STALL_PATIENCE = 16  # consecutive steps at the precision floor before an orbit is given up as unable to go lower
-FLOOR_IN_EPS = 32.0  # a step below this many rounding units of ‖z‖ is rounding noise
-STALL_ERROR = 1e-3  # at the floor, an estimated error below this share of the spread still counts as converged
-FIRST_ANCHOR_LIFE = 8
-# Towards a neutral point, steps decay like t^−p with p = 1 + 1/m ≤ 2. Measured from an anchor at 0.8 t or later, −t·d(log
-# step)/dt reads up to 5 ln(1.25) p ≤ 2.24; a geometric decay soon exceeds any such bound.
-ALGEBRAIC = 2.3
-SMALL_STEP = 0.1  # share of the spread above which a step is too long to speak of contraction
-APART = 10.0  # within a lap a cycle stays this many times farther from its anchor than its error
-RING = WINDOW + 2  # steps kept, so that the rate of the step before the last can still be told
-_TINY = torch.finfo(torch.float64).tiny
-STRAIGHT = 0.9  # displacement over path length of an orbit that marches away
-FAR = 10.0  # spreads from the starts beyond which a march is one away
+_TINY = torch.finfo(torch.float64).tiny  # keeps logarithms and quotients finite
 
 
 @dataclass
 class OrbitState:
     """Per-orbit memory of the judge, first axis = active orbit; see `Judge`."""
 
-    log_steps: Tensor  # (b, RING) natural logarithms of the last steps, a ring by step number
+    log_steps: Tensor  # (b, window + 2) natural logarithms of the last steps, a ring by step number
     rate: Tensor  # (b,) last rate measured above the precision floor; up to date where ``stalled`` > 0
     streak: Tensor  # (b,) steps of the present quiet stretch that met the stop rule
     stalled: Tensor  # (b,) consecutive steps at the precision floor
@@ -63,13 +48,13 @@ class OrbitState:
     budget: Tensor  # (b,) int64 steps after which the orbit ends in any case
 
     @classmethod
-    def fresh(cls, z: Tensor, budget: int, t: Tensor) -> Self:
-        """For orbits at step ``t`` ``(b,)`` of at most ``budget``, of which nothing earlier is known."""
-        b = len(z)
-        zeros = torch.zeros(b, dtype=torch.float64, device=z.device)
-        integers = torch.zeros(b, dtype=torch.int64, device=z.device)
+    def fresh(cls, z: Tensor, protocol: Protocol, t: Tensor) -> Self:
+        """For orbits at step ``t`` ``(b,)``, of which nothing earlier is known."""
+        ring = protocol.stopping.window + 2  # so that the rate of the step before the last can still be told
+        zeros = torch.zeros(len(z), dtype=torch.float64, device=z.device)
+        integers = torch.zeros(len(z), dtype=torch.int64, device=z.device)
         return cls(
-            log_steps=zeros.new_full((b, RING), torch.nan),
+            log_steps=zeros.new_full((len(z), ring), torch.nan),
             rate=torch.full_like(zeros, torch.nan),
             streak=integers.clone(),
             stalled=integers.clone(),
@@ -81,7 +66,7 @@ class OrbitState:
             period=integers.clone(),
             gap=torch.full_like(zeros, torch.inf),
             closest=torch.full_like(zeros, torch.inf),
-            budget=integers + budget,
+            budget=integers + protocol.max_steps,
         )
 
     def keep(self, chosen: Tensor | slice) -> Self:
@@ -122,7 +107,7 @@ class Judge:
     """Applies a protocol's stop rule; holds no per-orbit state itself."""
 
     def __init__(self, protocol: Protocol, spread: float, centre: Tensor) -> None:
-        self.protocol = protocol
+        self.protocol, self.rules = protocol, protocol.stopping
         self.centre = centre
         self.spread = spread
         self.tolerance = protocol.tolerance * spread
@@ -133,9 +118,9 @@ class Judge:
         """Update ``state`` in place with the step from z_t to f(z_t) and say which orbits are finished."""
         flat, image = z.flatten(1), f_z.flatten(1)
         length = (image - flat).norm(dim=1).to(torch.float64)
-        floor = (FLOOR_IN_EPS * torch.finfo(z.dtype).eps * flat.norm(dim=1)).to(torch.float64)
+        floor = (self.rules.floor_in_eps * torch.finfo(z.dtype).eps * flat.norm(dim=1)).to(torch.float64)
         gap = (image - state.anchor.flatten(1)).norm(dim=1).to(torch.float64)
-        state.log_steps.scatter_(1, _slot(t), _log(length))
+        state.log_steps.scatter_(1, _slot(state, t), _log(length))
         state.path += length
         report = StepReport(torch.full_like(t, int(Status.RUNNING), dtype=torch.uint8), length, floor)
         eventful = torch.minimum(length, gap) <= floor.clamp(min=self._short)
@@ -159,7 +144,7 @@ class Judge:
 
     def _look(self, state: OrbitState, t: Tensor, z: Tensor, f_z: Tensor, gap: Tensor, report: StepReport) -> None:
         """All rules, for all orbits."""
-        rules, status, length, floor = self.protocol, report.status, report.residual, report.floor
+        rules, status, length, floor = self.rules, report.status, report.residual, report.floor
         image = f_z.flatten(1)
         at_floor = length <= floor
         self._update_rate(state, t, at_floor, floor)
@@ -170,23 +155,23 @@ class Judge:
         state.stalled = torch.where(at_floor, state.stalled + 1, 0)
 
         period = torch.ones_like(t)
-        if rules.stop == "squared_step":
-            status.masked_fill_(length.square() < rules.tolerance, int(Status.CONVERGED))
+        if self.protocol.stop == "squared_step":
+            status.masked_fill_(length.square() < self.protocol.tolerance, int(Status.CONVERGED))
         else:
             # A rate measured across a long jump says nothing about the place the orbit has jumped to (an orbit that lands
             # near an unstable point moves away from it), so the whole window must be quiet. In a quiet window a step
             # that grows, as non-normal maps make it do, is no evidence either way.
             quiet = _longest_step(state, last=t) <= self.tolerance
             # A fast direction that has just died out must not hide a slow one: the last two steps count as well.
-            latest = (length / state.log_steps.gather(1, _slot(t - 2)).squeeze(1).exp()).sqrt()
+            latest = (length / state.log_steps.gather(1, _slot(state, t - 2)).squeeze(1).exp()).sqrt()
             small = error <= self.tolerance
             met = small & (length <= self.tolerance * (1 - latest))
             state.streak = torch.where(quiet, state.streak + met, 0)
-            stuck = state.stalled >= STALL_PATIENCE
+            stuck = state.stalled >= rules.stall_patience
             status.masked_fill_(stuck, int(Status.SLOW))
-            settled = stuck & (error <= max(STALL_ERROR * self.spread, self.tolerance))
-            settled |= (state.streak >= PATIENCE) | at_rest
-            settled |= (state.stalled >= REST_PATIENCE) & small
+            settled = stuck & (error <= max(rules.stall_error * self.spread, self.tolerance))
+            settled |= (state.streak >= rules.patience) | at_rest
+            settled |= (state.stalled >= rules.rest_patience) & small
             status.masked_fill_(settled, int(Status.CONVERGED))
             cycle = self._look_for_cycle(state, t, image, length, floor, gap)
             if cycle is not None:
@@ -198,19 +183,18 @@ class Judge:
         broken = ~length.isfinite()
         if worth(unfinished := out_of_budget | broken):
             why = self._why_unfinished(state, t, image, length)
-            away = (z.flatten(1) - self.centre).norm(dim=1) > rules.divergence * self.spread
+            away = (z.flatten(1) - self.centre).norm(dim=1) > self.protocol.divergence * self.spread
             why = torch.where(broken, int(Status.NONFINITE), why).masked_fill(away, int(Status.DIVERGED))
             status.copy_(torch.where(unfinished, why, status))
             period.masked_fill_(unfinished, 0)
         self._move_anchor(state, t, z, length)
         report.rate, report.error, report.period = state.rate, error, period
 
-    @staticmethod
-    def _error(rate: Tensor, length: Tensor, floor: Tensor) -> Tensor:
+    def _error(self, rate: Tensor, length: Tensor, floor: Tensor) -> Tensor:
         """Estimated distance to the limit."""
         positive = length.clamp(min=_TINY)
         # The rounding of two steps shows in their ratio: near the floor a rate of 1 must not pass for 0.99999.
-        slowest = rate + floor / (FLOOR_IN_EPS * WINDOW * positive)
+        slowest = rate + floor / (self.rules.floor_in_eps * self.rules.window * positive)
         return torch.where(slowest < 1, length / (1 - slowest), torch.inf)
 
     @staticmethod
@@ -230,7 +214,7 @@ class Judge:
         """
         elapsed = t + 1 - state.anchor_step
         back = (gap <= self.tolerance) | (gap <= floor)
-        back &= (elapsed > 1) & (elapsed <= self.protocol.max_period) & (APART * gap < state.closest)
+        back &= (elapsed > 1) & (elapsed <= self.protocol.max_period) & (self.rules.apart * gap < state.closest)
         if not worth(back):
             state.closest = torch.minimum(state.closest, gap)
             return None
@@ -239,7 +223,7 @@ class Judge:
         error = torch.where(ratio < 1, gap / (1 - ratio), torch.inf)
         error = torch.where((gap <= floor) & (state.gap <= floor), gap, error)
         confirmed = again & (error <= floor.clamp(min=self.tolerance))
-        confirmed &= APART * error < state.closest
+        confirmed &= self.rules.apart * error < state.closest
         state.closest = torch.where(back, state.closest, torch.minimum(state.closest, gap))
         next_lap = back & ~confirmed
         if worth(next_lap):
@@ -250,15 +234,16 @@ class Judge:
         return _Cycle(confirmed, error)
 
     def _move_anchor(self, state: OrbitState, t: Tensor, z: Tensor, length: Tensor) -> None:
-        life = torch.maximum((state.anchor_step // 4).clamp(min=FIRST_ANCHOR_LIFE), state.period)
-        last = state.budget - 2 * WINDOW  # what the end is compared with must lie before its window
+        least = self.rules.anchor_life
+        life = torch.maximum((state.anchor_step // 4).clamp(min=least), state.period)
+        last = state.budget - 2 * self.rules.window  # what the end is compared with must lie before its window
         old = (t - state.anchor_step >= life) & (t < last)
         if worth(old):
             state.period = torch.where(old, 0, state.period)
             self._set_anchor(state, old, z, t, length)
             state.path = torch.where(old, length, state.path)  # the anchor's own step belongs to its path
             state.closest = torch.where(old, length, state.closest)
-            life = torch.where(old, (t // 4).clamp(min=FIRST_ANCHOR_LIFE), life)
+            life = torch.where(old, (t // 4).clamp(min=least), life)
         due = state.anchor_step + life
         state.due = torch.where(due < last, due, state.budget)
 
@@ -273,27 +258,29 @@ class Judge:
 
     def _why_unfinished(self, state: OrbitState, t: Tensor, image: Tensor, length: Tensor) -> Tensor:
         """Status of orbits whose budget is used up."""
+        rules = self.rules
         straight = (image - state.anchor.flatten(1)).norm(dim=1) / state.path.clamp(min=1e-300)
-        marching = (straight >= STRAIGHT) & (state.path >= self.spread) & ~(state.rate < 1 - 1e-6)
+        marching = (straight >= rules.straight) & (state.path >= self.spread) & ~(state.rate < 1 - rules.unslowed)
         # Along a connection between saddles bounded orbits are slow and straight as well.
-        marching &= (image - self.centre).norm(dim=1) > FAR * self.spread
+        marching &= (image - self.centre).norm(dim=1) > rules.far * self.spread
         age = (t - state.anchor_step).clamp(min=1)
         decay = (_log(length).squeeze(1) - state.anchor_log_step) / age
         # Contraction shows as: every recent step is shorter than the mean since the anchor, and that than the first.
         mean = state.path / (age + 1)
         recent = _longest_step(state, last=t)
         shrinking = (recent < mean) & (mean < state.anchor_log_step.exp()) & (state.rate < 1)
-        shrinking &= (length < SMALL_STEP * self.spread) | (t < 2 * WINDOW)
-        algebraic = -decay * t <= ALGEBRAIC
+        small = length < rules.small_step * self.spread
+        shrinking &= small | (t < 2 * rules.window)
+        algebraic = -decay * t <= rules.algebraic
         status = torch.full_like(t, int(Status.WANDERING), dtype=torch.uint8)
         status.masked_fill_(shrinking & ~algebraic, int(Status.BUDGET))
-        status.masked_fill_(shrinking & algebraic & (length < SMALL_STEP * self.spread), int(Status.SLOW))
+        status.masked_fill_(shrinking & algebraic & small, int(Status.SLOW))
         return status.masked_fill_(marching, int(Status.DIVERGED))
 
 
-def _slot(t: Tensor) -> Tensor:
+def _slot(state: OrbitState, t: Tensor) -> Tensor:
     """``(b, 1)``: where step t is in the ring."""
-    return (t % RING).unsqueeze(1)
+    return (t % state.log_steps.shape[1]).unsqueeze(1)
 
 
 def _log(length: Tensor) -> Tensor:
@@ -304,12 +291,12 @@ def _log(length: Tensor) -> Tensor:
 def _rate(state: OrbitState, t: Tensor) -> Tensor:
     """Mean ratio of successive steps over the window that ends with step t, the newest in the ring or the one before it;
     NaN while there is one step only."""
-    span = t.clamp(max=WINDOW)
-    ratio = (state.log_steps.gather(1, _slot(t)) - state.log_steps.gather(1, _slot(t - span))).squeeze(1)
+    span = t.clamp(max=state.log_steps.shape[1] - 2)
+    ratio = (state.log_steps.gather(1, _slot(state, t)) - state.log_steps.gather(1, _slot(state, t - span))).squeeze(1)
     return (ratio / span).exp()
 
 
 def _longest_step(state: OrbitState, last: Tensor) -> Tensor:
     """Longest step of the window that ends with step ``last``, the newest in the ring or the one before it."""
-    outside = torch.cat((_slot(last + 1), _slot(last + 2)), dim=1)
+    outside = torch.cat((_slot(state, last + 1), _slot(state, last + 2)), dim=1)
     return state.log_steps.scatter(1, outside, -torch.inf).nan_to_num(nan=-torch.inf).amax(dim=1).exp()

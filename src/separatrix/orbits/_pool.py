@@ -22,10 +22,12 @@ from separatrix.orbits._judge import Judge, OrbitState, StepReport
 from separatrix.orbits._looks import steps_between
 from separatrix.orbits._observers import Observer
 from separatrix.orbits._status import Status
+from separatrix.protocol import Protocol
 from separatrix.starts import Starts
 from separatrix.work import SILENT, Progress
 
-# The judge and the regions cost the same for 100 orbits as for 1000, and the network is fastest in smaller chunks.
+# How many rows are judged together moves no count: what becomes of a row follows from that row (see above). The judge and the regions
+# cost the same for 100 orbits as for 1000, and the network is fastest in smaller chunks.
 _MOST_TOGETHER = 8192
 _LEAST_TOGETHER = 32  # … of latents so large that looking at a row costs nothing beside evaluating it
 _COORDINATES_TOGETHER = 2**17
@@ -42,10 +44,10 @@ class Rows:
     state: OrbitState
 
     @classmethod
-    def fresh(cls, orbit: Tensor, z: Tensor, budget: int, t: Tensor | None = None) -> Self:
-        """Orbits of which the judge remembers nothing, at step ``t`` (0 if not given) of at most ``budget``."""
+    def fresh(cls, orbit: Tensor, z: Tensor, protocol: Protocol, t: Tensor | None = None) -> Self:
+        """Orbits of which the judge remembers nothing, at step ``t`` (0 if not given)."""
         t = torch.zeros_like(orbit) if t is None else t.clone()
-        return cls(orbit, t, z, OrbitState.fresh(z, budget, t))
+        return cls(orbit, t, z, OrbitState.fresh(z, protocol, t))
 
     def __len__(self) -> int:
         return len(self.orbit)

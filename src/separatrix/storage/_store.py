@@ -186,7 +186,7 @@ def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         return {"result": {"type": kind, "content": _flatten(value, f"{name}.", tensors)}}
     for part, (known, _) in _PARTS.items():
         if isinstance(value, known):
-            return {part: asdict(value)}
+            return {part: value.to_dict() if isinstance(value, Protocol) else asdict(value)}
     if isinstance(value, Mapping):
         items = [[key, _pack(item, f"{name}.{key}", tensors)] for key, item in value.items()]
         return {"mapping": items}

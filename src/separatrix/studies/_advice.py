@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from separatrix.cost import VJP_WEIGHT
 from separatrix.orbits._fates import Fates
 from separatrix.orbits._status import Status
-from separatrix.protocol import DENSE_LIMIT, Protocol
+from separatrix.protocol import Protocol
 
 PATIENCE = 3600.0  # seconds for a thousand starts; a search that would take longer is to be tried small first
 _STARTS = 1000
@@ -183,7 +183,11 @@ def _prediction(
 
 
 def _polishing(rules: Protocol, latent_dim: int) -> int | None:
-    return int(_JACOBIANS * VJP_WEIGHT * latent_dim) if rules.polish and latent_dim <= DENSE_LIMIT else None
+    return (
+        int(_JACOBIANS * VJP_WEIGHT * latent_dim)
+        if rules.polish and latent_dim <= rules.polishing.dense_limit
+        else None
+    )
 
 
 def _seconds(steps: float, per_second: float) -> float:

@@ -1,26 +1,40 @@
 """The protocol: every choice on which "the number of attractors" depends, in one frozen record.
 
 A count without its protocol means nothing (the stop rule, the budget, the merge rule and the starts each change it),
-so a `Protocol` is stored inside every result and compared when results are.
+so a `Protocol` is stored inside every result and compared when results are. Its options are what a user may want to choose. Everything
+else in which a number was chosen, and which can move a count, is in its groups (`separatrix.protocol._rules`). The numbers that are left
+in the code that follows orbits and finds sets cannot: sizes of batches, guards of arithmetic, parts of definitions (a test holds the list).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from separatrix.errors import InputError
+from separatrix.protocol._rules import (
+    Auditing,
+    Capturing,
+    Curves,
+    Deflation,
+    Loops,
+    Polishing,
+    Rounds,
+    Spectra,
+    Statistics,
+    Stopping,
+)
 
 StopRule = Literal["error", "squared_step"]
 MergeRule = Literal["distance", "cosine"]
 Precision = Literal["native", "float64"]
 
-DENSE_LIMIT = 512
-"""Latents up to this many dimensions get dense float64 Jacobians; above, everything is matrix-free."""
+DENSE_LIMIT = Polishing.dense_limit
+"""Latents up to this many dimensions get dense float64 Jacobians, unless a protocol says otherwise; above, everything is matrix-free."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Protocol:
     """How orbits are iterated, when they stop, and when two end points are the same limit set.
 
@@ -51,6 +65,8 @@ class Protocol:
         max_wrong: searches of about ten thousand starts and more also end orbits early where a random sample of them, which is followed,
             shows with 95 % confidence that at most this share of the labels so given is wrong (`separatrix.limitsets._statistical`); 0:
             captures are certain ones alone.
+        stopping, rounds, capturing, auditing, polishing, spectra, curves, loops, statistics, deflation: the numbers that nobody needs to
+            choose, in groups (`separatrix.protocol._rules`).
 
     >>> Protocol.paper().merge_tolerance
     0.99
@@ -74,6 +90,16 @@ class Protocol:
     capture: bool = True
     audit: float = 0.01
     max_wrong: float = 1e-3
+    stopping: Stopping = field(default_factory=Stopping)
+    rounds: Rounds = field(default_factory=Rounds)
+    capturing: Capturing = field(default_factory=Capturing)
+    auditing: Auditing = field(default_factory=Auditing)
+    polishing: Polishing = field(default_factory=Polishing)
+    spectra: Spectra = field(default_factory=Spectra)
+    curves: Curves = field(default_factory=Curves)
+    loops: Loops = field(default_factory=Loops)
+    statistics: Statistics = field(default_factory=Statistics)
+    deflation: Deflation = field(default_factory=Deflation)
 
     def __post_init__(self) -> None:
         for field_name, choices in (("stop", StopRule), ("merge", MergeRule), ("precision", Precision)):
@@ -98,6 +124,9 @@ class Protocol:
             value = getattr(self, field_name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
                 raise InputError(f"Protocol.{field_name} must be a share between 0 and {most:g}, not {value!r}.")
+        for field_name, group in GROUPS.items():
+            if not isinstance(value := getattr(self, field_name), group):
+                raise InputError(f"Protocol.{field_name} must be {group.__name__}(…), not {value!r}.")
 
     @classmethod
     def paper(cls) -> Protocol:
@@ -146,13 +175,19 @@ class Protocol:
         return replace(self, tolerance=self.tolerance / factor, merge_tolerance=merge_tolerance)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-ready values."""
-        return asdict(self)
+        """Plain JSON-ready values: all options, and of the groups what differs from the defaults.
+
+        >>> Protocol(curves=Curves(most_loops=4)).to_dict()["curves"], "rounds" in Protocol().to_dict()
+        ({'most_loops': 4}, False)
+        """
+        options = {name: value for name, value in self._values() if name not in GROUPS}
+        return options | {name: changed for name in GROUPS if (changed := getattr(self, name).changed)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Protocol:
         """Inverse of :meth:`to_dict`; an unknown key is an error.
 
+        Groups that are not there, as in everything saved before there were any, have the defaults, which therefore stay what they are.
         ``trails``, an option of earlier versions that guessed where an orbit goes, is read over: what was saved with it keeps its
         labels, and no search guesses any more.
         """
@@ -162,4 +197,20 @@ class Protocol:
             raise InputError(
                 f"A protocol has no option {sorted(unknown)[0]!r}; it has {', '.join(cls.__dataclass_fields__)}."
             )
-        return cls(**values)
+        return cls(**{key: GROUPS[key].of(value) if key in GROUPS else value for key, value in values.items()})
+
+    def _values(self) -> list[tuple[str, Any]]:
+        return [(option.name, getattr(self, option.name)) for option in fields(self)]
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={value!r}" for name, value in self._values() if name not in GROUPS or value.changed]
+        return f"Protocol({', '.join(shown)})"
+
+
+GROUPS: dict[str, Any] = {
+    option.name: option.default_factory for option in fields(Protocol) if option.default_factory is not MISSING
+}
+"""The groups of a protocol by their names: subclasses of `Rules`."""
+
+DEFAULT = Protocol()
+"""What nobody has changed."""
