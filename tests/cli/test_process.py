@@ -124,7 +124,8 @@ def test_the_next_run_removes_what_a_killed_one_left(program, tmp_path):
     process.kill()
     process.communicate()
     assert set(os.listdir(tmp_path / "deep")) - {"here"} == {".here.part"}
-    assert program("attractors", "toy.py:contraction", "--noise", "20", "--out", "deep/here").code == ExitCode.OK
+    again = program("attractors", "toy.py:contraction", "--noise", "20", "--out", "deep/here", "--overwrite")
+    assert again.code == ExitCode.OK
     assert os.listdir(tmp_path / "deep") == ["here"]
 
 
