@@ -161,7 +161,7 @@ DOORS = {
     "compare": lambda field: sx.compare(LatentField(ENC, DEC, latent_shape=3), field, Z),
     "glance": lambda field: glance(field, sx.starts.gaussian(8)),
     "film strip": lambda field: filmed(field, X[:2], [1, 2]),
-    "portrait": lambda field: sx.plots.field_portrait(honest_limits, field(), resolution=8),
+    "portrait": lambda field: sx.plots.field_portrait(honest_limits(), field, resolution=8),
 }
 
 
