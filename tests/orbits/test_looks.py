@@ -18,13 +18,13 @@ from separatrix import LatentField, Protocol, Status
 from separatrix.errors import ConvergenceWarning
 from separatrix.limitsets import _regions as regions
 from separatrix.limitsets import _search as search
-from separatrix.limitsets import _statistical as statistical
 from separatrix.limitsets._capture import Capture
 from separatrix.limitsets._curves import CurveSearch
 from separatrix.orbits import FirstCrossings, MeanDistance, PathLength
 from separatrix.orbits import _looks as looks
 from separatrix.orbits._looks import ON_ACCELERATORS, Closely, steps_between, worth
 from separatrix.orbits._observers import Snapshots
+from separatrix.protocol import Statistics
 from separatrix.testing import oracles
 from separatrix.testing._questions import Questions
 from separatrix.testing.oracles._record import as_field, normal, orthogonal
@@ -158,13 +158,13 @@ def test_a_search_for_closed_curves_does_not_depend_on_looks():
     columns_equal(expected.orbits, found.orbits)
 
 
-def test_statistical_captures_do_not_depend_on_looks(monkeypatch):
-    monkeypatch.setattr(statistical, "RECORDED", 128)
+def test_statistical_captures_do_not_depend_on_looks():
+    protocol = Protocol(max_wrong=0.02, statistics=Statistics(recorded=128))
     field, starts = oracles.tanh_product(dim=3, gain=1.1).field, normal(1500, 3, 3)
-    expected = sx.find_attractors(field, starts, Protocol(max_wrong=0.02))
+    expected = sx.find_attractors(field, starts, protocol)
     assert (expected.orbits.status == int(Status.SAMPLED)).any()
     with looks_every(16):
-        found = sx.find_attractors(field, starts, Protocol(max_wrong=0.02))
+        found = sx.find_attractors(field, starts, protocol)
     assert torch.equal(found.labels, expected.labels)
     columns_equal(expected.orbits, found.orbits)
 

@@ -118,6 +118,8 @@ class Diagnosis(Readable):
         record = asdict(self)
         record["slopes"] = record.pop("spectra")
         record["checked"]["ok"] = self.checked.ok
+        if self.advice is not None:
+            record["advice"]["protocol"] = self.advice.protocol.to_dict()
         record["scales"] = [{**asdict(scale), "ratio": scale.ratio} for scale in self.scales]
         if self.pilot is not None:
             record["pilot"]["statuses"] = {status.name: count for status, count in self.pilot.statuses.items()}
