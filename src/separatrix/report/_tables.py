@@ -115,11 +115,7 @@ def _count(row: SensitivityRow | None, starts: int, *, muted: bool) -> Cell:
 def protocol_facts(limits: LimitSets) -> Facts:
     """Every choice on which the count depends."""
     entries = [("spread of the starts", f"{limits.spread:.6g} (the unit of all lengths)")]
-    entries += [
-        (key.replace("_", " "), f"{value:g}" if isinstance(value, float) else str(value))
-        for key, value in limits.protocol.to_dict().items()
-    ]
-    return Facts(tuple(entries))
+    return Facts((*entries, *_flattened(limits.protocol.to_dict())))
 
 
 def provenance_facts(searches: Mapping[str, LimitSets]) -> Facts:
