@@ -40,7 +40,7 @@ class ChosenModel:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """What it is read from."""
+        """The files and folders that it is read from."""
         return (self.spec, *self.given.values())
 
     def load(self) -> LatentField:

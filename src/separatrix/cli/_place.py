@@ -55,7 +55,7 @@ def reserved_run(
 
 
 def _key(ctx: typer.Context) -> str:
-    """What was asked for, in short: the command and all options that its numbers may depend on."""
+    """Return a digest of what was asked for: of the command and of all options that its numbers may depend on."""
     asked = {name: str(value) for name, value in sorted(ctx.params.items()) if name not in _OF_THE_OUTPUT}
     return hashlib.sha256(json.dumps([ctx.command_path, asked]).encode()).hexdigest()[:16]
 

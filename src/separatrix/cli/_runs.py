@@ -17,7 +17,7 @@ from separatrix.cli._terminal import Terminal
 
 
 class Format(StrEnum):
-    """What a report is printed as."""
+    """A report is printed as one of these."""
 
     HTML = "html"
     JSON = "json"

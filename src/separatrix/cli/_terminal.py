@@ -76,7 +76,7 @@ class Terminal:
             print(text, file=self.stdout)
 
     def run(self, found: Ended, code: ExitCode, last: str | None = None) -> None:
-        """Where a run is: its page as the last line, or ``last`` after it; and the document of all its numbers."""
+        """Print where a run is, its page as the last line or ``last`` after it, and the document of all its numbers."""
         if last is None:
             self.line(str(found.report))
         else:

@@ -1,4 +1,4 @@
-"""Of many images those that a page shows: a run keeps these, and not the others."""
+"""A run keeps the images that its page shows, of which there may be few among many."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ChosenImages(Readable):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of all images."""
+        """The shape of all images together."""
         return (self.count, *self.pixels.shape[1:])
 
     def __getitem__(self, rows: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class Catalogue:
 
     @property
     def nearby(self) -> float:
-        """How far polishing may move a candidate whose own error allows no more."""
+        """The distance by which polishing may move a candidate whose own error allows no more."""
         return self.polishing.moved * self.spread
 
     # -- growing -----------------------------------------------------------------------------------------------------

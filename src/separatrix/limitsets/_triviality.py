@@ -21,7 +21,7 @@ FAST = 25.0  # median steps to the protocol's tolerance (1e-5: a rate of about 0
 
 @storable
 class Dominance(StrEnum):
-    """How much one attractor takes."""
+    """The memory that one attractor takes."""
 
     TRIVIAL = "trivial"
     SINGLE_MODE = "single mode"

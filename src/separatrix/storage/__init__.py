@@ -3,6 +3,7 @@
 from separatrix.storage._checkpoint import NO_CHECKPOINT, Checkpoint
 from separatrix.storage._columnar import Columnar
 from separatrix.storage._manifest import CHECKPOINT, DETECTOR, MANIFEST, RESULT, foreign_entries
+from separatrix.storage._numbered import reserve_numbered
 from separatrix.storage._owner import Owner
 from separatrix.storage._reservation import (
     ROOM,
@@ -14,7 +15,6 @@ from separatrix.storage._reservation import (
     new_file,
     new_folder,
     reserve,
-    reserve_numbered,
 )
 from separatrix.storage._store import Result, load_result, save_result, storable, storable_part, write_tensors
 

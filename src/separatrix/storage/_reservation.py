@@ -13,15 +13,14 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from separatrix.errors import FileError
-from separatrix.storage._manifest import foreign_entries, in_words, kind_of, manifest_of, write_manifest
+from separatrix.storage._manifest import foreign_entries, in_words, kind_of, write_manifest
 from separatrix.storage._owner import Owner
 
 ROOM = 2**20
@@ -171,41 +170,6 @@ def reserve(
         for parent in created:  # innermost first; one that somebody else uses by now is not empty and stays
             with suppress(OSError):
                 parent.rmdir()
-
-
-@contextmanager
-def reserve_numbered(
-    stem: PathLike, *, kind: str, key: str = "", reads: Iterable[PathLike | None] = (), room: int = 0
-) -> Iterator[Reservation]:
-    """Hold the first place ``STEM-N`` where nothing is, or a run that the same command (``key``) began and did not finish, and no other
-    run is at work."""
-    first, reads = Path(stem), tuple(reads)
-    with ExitStack() as stack:
-
-        def free(after: int, going_on: bool) -> Reservation:
-            for number in count(after):
-                path = first.with_name(f"{first.name}-{number}")
-                if os.path.lexists(path) and not (going_on and _begun_by(path, kind, key)):
-                    continue
-                try:
-                    place = stack.enter_context(reserve(path, kind=kind, run=True, reads=reads, room=room))
-                except FileError as error:
-                    if isinstance(error, Busy) or os.path.lexists(
-                        path
-                    ):  # the latter: a killed run's, just put in place
-                        continue
-                    raise
-                place.key, place.another = key, partial(free, number + 1, going_on=False)
-                return place
-            raise AssertionError("numbers do not end")
-
-        yield free(1, going_on=True)
-
-
-def _begun_by(path: Path, kind: str, key: str) -> bool:
-    """Did the same command begin the run there, and was it stopped?"""
-    record = manifest_of(path)
-    return bool(key) and (record.get("kind"), record.get("asked"), record.get("state")) == (kind, key, "running")
 
 
 @contextmanager
