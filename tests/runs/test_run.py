@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import killing
 import separatrix as sx
 from separatrix import runs
 from separatrix.errors import ConvergenceWarning, DamageWarning, FileError
+from separatrix.runs import Plan
 
 DTYPE = torch.float64
 MEMORY = torch.rand(3, 4, generator=torch.Generator().manual_seed(1), dtype=DTYPE)
@@ -109,7 +112,7 @@ def test_a_finished_run_costs_nothing_and_its_pages_need_no_model(recipe, tmp_pa
     recipe(tmp_path / "run", figures=True)
     before, recall = contents(tmp_path / "run"), Counted()
     again = recipe(tmp_path / "run", recall, figures=True)
-    # The model was recognised by four points, admitted, and the shape of its images was looked at; nothing else was asked.
+    # The model was recognised by six points, admitted, and the shape of its images was looked at; nothing else was asked.
     assert recall.asked <= 12
     assert contents(tmp_path / "run") == before
     assert json.loads(before["summary.json"]) == again.summary
@@ -202,3 +205,51 @@ def test_a_list_of_runs_tells_their_state(tmp_path):
         runs.report(tmp_path / "two")
     with pytest.raises(FileError, match="holds no run of separatrix"):
         runs.report(tmp_path / "none")
+
+
+class Sharpened(torch.nn.Module):
+    """One linear layer, and code beside it that no fingerprint sees."""
+
+    latent_dim = 2
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.gain, self.layer = gain, torch.nn.Linear(2, 2)
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.gain * x)
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        return z + 0 * self.layer(z)
+
+
+@pytest.mark.parametrize("gain", [0.5, 2.01])
+def test_other_code_with_the_same_weights_is_another_model(tmp_path, gain):
+    def run(factor: float) -> runs.AttractorsRun:
+        field = sx.LatentField(Sharpened(factor), name="sharpened")
+        return runs.attractors(field, sx.starts.box(20, -1.0, 1.0), out=tmp_path / "run", figures=False)
+
+    assert len(run(2.0).limits.attractors) == 4
+    with pytest.raises(FileError, match=r"it differs in model\.answers\.f"):
+        run(gain)
+    assert len(run(2.0 * (1 + 1e-7)).limits.attractors) == 4  # what rounding explains is the same model
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    rows=st.lists(st.lists(st.floats(-1e6, 1e6) | st.none(), min_size=3, max_size=3), min_size=1, max_size=4),
+    noise=st.floats(-1, 1),
+)
+def test_answers_are_the_same_up_to_rounding_and_no_further(rows, noise):
+    def plan(values):
+        answers = {"f": {"rows": values, "allowed": 1e-3}}
+        return Plan(recipe="attractors", model={"answers": answers})
+
+    size = [max((abs(x) for x in row if x is not None), default=0.0) for row in rows]
+    moved = [[x if x is None else x + 9e-4 * noise * most for x in row] for row, most in zip(rows, size, strict=True)]
+    stored = json.loads(json.dumps(plan(moved).to_dict()))
+    assert plan(rows).differences(stored) == []
+    other = [list(row) for row in rows]
+    other[0][0] = 1.0 if other[0][0] is None else other[0][0] + 1 + 2e-3 * size[0]
+    assert plan(rows).differences(plan(other).to_dict()) == ["model.answers.f"]

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import FieldError, InputError, OutOfMemoryError, first_line
+from separatrix.errors import FieldError, InputError
 from separatrix.field import _derivatives as derivatives
 from separatrix.field._check import findings
 from separatrix.field._contract import Examined, examined
-from separatrix.field._copies import transplanted
+from separatrix.field._conversion import converted
 from separatrix.field._findings import FieldCheck
 from separatrix.field._fingerprints import fingerprint, weights_fingerprint
 from separatrix.field._given import declared_shape, first_floating, halves, is_without_numbers, require_target
@@ -370,44 +370,8 @@ class LatentField:
                 raise InputError("field.to takes one number format and one device, and one of them is given twice.")
             dtype, device = (target, device) if isinstance(target, torch.dtype) else (dtype, target)
         require_target(dtype, device)
-        dtype = dtype or self.dtype
-        device = torch.device(device or self.device)
-        if dtype == self.dtype and device == self.device:
-            return self
-        try:
-            encode, decode = transplanted(self._encode, self._decode, dtype=dtype, device=device)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            raise OutOfMemoryError(
-                f"There is no memory for a copy of {self.name} in {dtype} on {device}; use a machine with more of it."
-            ) from error
-        twin = LatentField(
-            encode,
-            decode,
-            latent_shape=self.latent_shape,
-            dtype=dtype,
-            device=device,
-            name=self.name,
-            units=self.units,
-            details=self.details,
-        )
-        twin.inherit(self)
-        try:
-            with twin.guest():
-                zero = torch.zeros((1, *self.latent_shape), dtype=dtype, device=device)
-                output = twin.batches(twin._once, zero)
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise FieldError(
-                f"{self.name} cannot be evaluated as {dtype} on {device} ({first_line(error)}); "
-                "pass the modules themselves to LatentField, without casts inside."
-            ) from error
-        twin.batches.asked = self.batches.asked
-        if output.dtype != dtype:
-            raise FieldError(
-                f"{self.name} returns {output.dtype} for {dtype} latents; remove the cast inside encode or decode."
-            )
-        return twin
+        dtype, device = dtype or self.dtype, torch.device(device or self.device)
+        return self if (dtype, device) == (self.dtype, self.device) else converted(self, LatentField, dtype, device)
 
     def check(self, starts: Tensor | None = None) -> FieldCheck:
         """Test everything a latent field must be: finite weights, closing shapes and formats, determinism, independence of the batch.

@@ -1,4 +1,4 @@
-"""Where snapshots go: one small protocol, and faces of the usual trackers that import nothing before they are made."""
+"""Snapshots go to loggers: one small protocol, and faces of the usual trackers that import nothing before they are made."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def scalars(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 LogTarget = str | os.PathLike[str] | Logger | list["LogTarget"] | tuple["LogTarget", ...] | None
-"""Where snapshots go: a path for JSON lines, a logger, several of them, or nowhere."""
+"""Snapshots go to one of these: a path for JSON lines, a logger, several of them, or nowhere."""
 
 
 def as_loggers(log: LogTarget) -> tuple[Logger, ...]:

@@ -1,4 +1,4 @@
-"""How many directions a cloud of points fills: components for a share of the variance, and the effective rank."""
+"""A cloud of points fills so many directions: components for a share of the variance, and the effective rank."""
 
 from __future__ import annotations
 

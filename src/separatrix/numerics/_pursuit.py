@@ -28,7 +28,7 @@ ATOMS, TOLERANCE, EXHAUSTED, DEPENDENT = 1, 2, 3, 4  # the values of separatrix.
 
 
 class Found(NamedTuple):
-    """What some signals have at one level of the schedule (k atoms): r rows, see `separatrix.numerics._omp.SparseCodes`."""
+    """The codes of some signals at one level of the schedule (k atoms) stand in r rows, see `separatrix.numerics._omp.SparseCodes`."""
 
     level: int
     rows: Tensor  # (r,) positions in the batch

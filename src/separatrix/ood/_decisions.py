@@ -1,4 +1,4 @@
-"""From scores to decisions with a false-alarm rate: per input, or for a batch; an input that has no score is called neither."""
+"""Scores become decisions with a false-alarm rate, per input or for a batch; an input that has no score is called neither."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROUNDING = 1e-12  # a p-value that sits on the line is called
 
 
 class Decision(IntEnum):
-    """What is said of one input. The integer is what ``Decisions.decision`` holds."""
+    """One of these is said of each input; ``Decisions.decision`` holds its integer."""
 
     TYPICAL = 0
     OOD = 1

@@ -23,7 +23,7 @@ _ALTERNATIVES = 64  # alarm rates, evenly spaced in log odds, among which the mi
 
 
 class StreamState(StrEnum):
-    """What a stream of decisions shows."""
+    """A stream of decisions shows one of these."""
 
     NO_INPUT = "no input yet"
     AS_PROMISED = "as promised"
@@ -58,7 +58,7 @@ class MonitorReport(Readable):
 
     @property
     def statement(self) -> Statement:
-        """Whether the stream is as promised; the code is a `StreamState`."""
+        """The statement says whether the stream is as promised; its code is a `StreamState`."""
         if not self.inputs:
             words = f"No scorable input yet; promised is an alarm rate of {self.promised:g}."
             return Statement(words, "", StreamState.NO_INPUT)

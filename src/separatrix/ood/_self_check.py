@@ -36,7 +36,7 @@ _UNLIKE = 0.05  # quantile of the held-out null below which an attractor does no
 
 
 class ScoreState(StrEnum):
-    """Whether the trajectory score of the paper can be used."""
+    """The trajectory score of the paper can be used, or not, in one of these ways."""
 
     OK = "ok"
     INVERTED = "inverted"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -16,14 +17,14 @@ from torch import Tensor
 from separatrix.cost import NO_WORK
 from separatrix.data import ImageSet, ImageSource, load_images
 from separatrix.data._encoding import encode_range
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FileError, InputError, SeparatrixError
 from separatrix.field import LatentField, RecordedField
 from separatrix.models import ConvAutoencoder, ReferenceAutoencoder, load, load_model, save_model
 from separatrix.plots import training_frames
 from separatrix.report._film_page import film_page, frame_rows
 from separatrix.report._page import Picture
 from separatrix.runs._checkpoints import checkpoints_of, copies_in_training, moments, numbered, split, unsound
-from separatrix.runs._plan import Plan, data_record
+from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._views import Ended, View, provenance, write_views
 from separatrix.storage import PathLike, storable
@@ -229,6 +230,14 @@ def _copy(run: Run, epoch: int, copies: Callable[[], Mapping[int, ConvAutoencode
     return copies()[epoch] if path is None else load_model(path)
 
 
+def _answers(files: list[Path], loaded: Callable[[Path], LatentField]) -> Any:
+    """The behaviour of the first checkpoint that is sound: a factory may be changed, and the files stay the same."""
+    for path in files:
+        with suppress(SeparatrixError):
+            return model_record(loaded(path))["answers"]
+    return {}
+
+
 def _from_checkpoints(
     files: list[Path], data: ImageSource, scale: float | None, model: str | None, allow_code: bool
 ) -> _Source:
@@ -250,7 +259,12 @@ def _from_checkpoints(
         return Footage(parameters=parameters, unit=unit, words=words, left_out=left_out)
 
     return _Source(
-        model={"name": files[0].parent.name, "factory": model, "sha256": {path.name: _sha256(path) for path in files}},
+        model={
+            "name": files[0].parent.name,
+            "factory": model,
+            "sha256": {path.name: _sha256(path) for path in files},
+            "answers": {} if model is None else _answers(files, loaded),
+        },
         images=images,
         options={},
         shown=images,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -13,9 +14,10 @@ import torch
 
 from separatrix.data import ImageSet
 from separatrix.field import LatentField
+from separatrix.words import jsonable
 
-_PROBES = 4  # points at which a map without weights is recognised
-_DIGITS = 4  # that its values there must share: threads round differently
+_SCALES = (1.0, 10.0, 100.0)  # of the points at which a model is asked, two at each
+_SHOWN = 8  # coordinates that are kept of what it answers
 _NAMED = 4  # differences that a message names
 
 
@@ -30,7 +32,7 @@ class Plan:
 
     Attributes:
         recipe: the kind of the run.
-        model: its identity and the fingerprint of its weights; of several models by their roles.
+        model: its identity, the fingerprint of its weights and its answers at six points; of several models by their roles.
         data: by its role, the SHA-256 of its content and how many there are.
         options: protocol, starts, seed and whatever else a number depends on; JSON-ready.
         versions: of this package and of torch.
@@ -63,17 +65,18 @@ def in_words(differences: list[str]) -> str:
 
 
 def model_record(field: LatentField) -> dict[str, Any]:
-    """The identity of a model for a plan. One without weights is recognised by what it computes at four points.
+    """The identity of a model for a plan, and its behaviour: f and D at six points, because other code may run with the same weights.
 
-    Cost: no map evaluations for a model with weights, else 4.
+    Cost: 6 map evaluations and 6 decodings.
     """
-    known = field.describe()
-    if known["fingerprint"] is None:
-        shape = (_PROBES, *field.latent_shape)
-        points = torch.linspace(-1, 1, _PROBES * field.latent_dim, dtype=torch.float64).reshape(shape)
-        found = field(points.to(field.device, field.dtype)).detach().to("cpu", torch.float64)
-        known["probes"] = [f"{value:.{_DIGITS}g}" for value in found.flatten(1).mean(dim=1).tolist()]
-    return known
+    points = torch.linspace(-1, 1, 2 * field.latent_dim, dtype=torch.float64).reshape(2, *field.latent_shape)
+    z = torch.cat([scale * points for scale in _SCALES]).to(field.device, field.dtype)
+    rows = [row.detach().flatten(1)[:, :_SHOWN].to("cpu", torch.float64) for row in (field(z), field.decode(z))]
+    allowed = math.sqrt(torch.finfo(field.dtype).eps)  # threads and batches round differently
+    answers = {
+        name: {"rows": jsonable(part.tolist()), "allowed": allowed} for name, part in zip("fD", rows, strict=True)
+    }
+    return {**field.describe(), "answers": answers}
 
 
 def data_record(**images: ImageSet | None) -> dict[str, Any]:
@@ -84,8 +87,24 @@ def data_record(**images: ImageSet | None) -> dict[str, Any]:
 
 
 def _differences(mine: Any, theirs: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+    if prefix.rpartition(".")[0].endswith("answers"):
+        if not _alike(mine, theirs):
+            yield prefix
+    elif isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         for key in dict.fromkeys([*mine, *theirs]):
             yield from _differences(mine.get(key), theirs.get(key), f"{prefix}.{key}" if prefix else str(key))
     elif mine != theirs:
         yield prefix
+
+
+def _alike(mine: Any, theirs: Any) -> bool:
+    """Are the answers of two models the same but for rounding, each row in units of its largest number?"""
+    try:
+        a, b = (
+            torch.tensor([[math.nan if x is None else x for x in row] for row in each["rows"]])
+            for each in (mine, theirs)
+        )
+        allowed = mine["allowed"] * a.abs().nan_to_num().amax(dim=1, keepdim=True)
+    except (TypeError, KeyError, ValueError, RuntimeError, IndexError):
+        return False
+    return a.shape == b.shape and bool((((a - b).abs() <= allowed) | (a.isnan() & b.isnan())).all())
