@@ -57,6 +57,16 @@ def imports_of(path: Path) -> Iterator[str]:
                 yield whole if whole in FILES else node.module
 
 
+def offered_by(room: str) -> set[str]:
+    """The names that the face of a room hands on."""
+    face = FILES.get(f"separatrix.{room}")
+    statements = [] if face is None else ast.parse(face.read_text()).body
+    lists = [
+        one.value for one in statements if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "__all__"
+    ]
+    return {name for names in lists for name in ast.literal_eval(names)}
+
+
 def _outside_of_types(tree: ast.AST) -> Iterator[ast.AST]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ANNOUNCED_IN_TYPES_ONLY in ast.unparse(node.test):
@@ -74,6 +84,20 @@ def test_no_import_runs_upwards(module: str) -> None:
     own = ROOMS.index(room_of(module))
     above = {target for target in imports_of(FILES[module]) if ROOMS.index(room_of(target)) > own}
     assert not above, f"{module} is in {ROOMS[own]} and imports {', '.join(sorted(above))}"
+
+
+def test_what_a_room_hands_on_is_taken_from_its_face() -> None:
+    """Imports for types only count too. Names that no face has are for the rooms that know the file."""
+    offered = {room: offered_by(room) for room in ROOMS}
+    around = [
+        f"{module} takes {alias.name} from {node.module}"
+        for module, path in FILES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module in FILES and node.module.count(".") > 1
+        for alias in node.names
+        if room_of(node.module) != room_of(module) and alias.name in offered[room_of(node.module)]
+    ]
+    assert not around
 
 
 def test_every_file_is_in_a_room() -> None:

@@ -133,7 +133,7 @@ def audit(
     from separatrix.protocol import Protocol
     from separatrix.runs import audit as run_audit
     from separatrix.runs import audit_without_data
-    from separatrix.studies._memorization import AuditDecision
+    from separatrix.studies import AuditDecision
 
     place = reserved_run(
         ctx,

@@ -34,7 +34,7 @@ from separatrix.cli._terminal import Terminal
 
 if TYPE_CHECKING:
     from separatrix.field import LatentField
-    from separatrix.studies._comparison import Comparison
+    from separatrix.studies import Comparison
 
 _MODELS, _CEILING = "The models", "What to expect of two equal models"
 

@@ -20,8 +20,8 @@ from separatrix.cli._terminal import Terminal
 
 if TYPE_CHECKING:
     from separatrix.field import FieldCheck
+    from separatrix.studies import Diagnosis
     from separatrix.studies._advice import Advice
-    from separatrix.studies._diagnosis import Diagnosis
 
 _MARKS = {True: Text("ok", style="green"), False: Text("FAIL", style="bold red"), None: Text("note", style="yellow")}
 
@@ -60,7 +60,7 @@ def doctor(
         raise usage_error(ctx, "--scale", "there are no images; give --data.")
 
     from separatrix.data import load_images
-    from separatrix.studies._diagnosis import diagnose
+    from separatrix.studies import diagnose
     from separatrix.words import jsonable
 
     field = model.load()

@@ -51,9 +51,8 @@ def export(
         raise usage_error(ctx, "--out", f"{out} exists; give another name, or --overwrite.")
 
     from separatrix.data import load_images
-    from separatrix.ood import load_detector
-    from separatrix.ood._detector import Detector
-    from separatrix.ood._onnx_detector import PARITY, export_onnx
+    from separatrix.ood import Detector, export_onnx, load_detector
+    from separatrix.ood._onnx_detector import PARITY
 
     place = reserved(
         ctx, out, kind=None, overwrite=overwrite, reads=(model.spec, *model.given.values(), detector, examples)

@@ -96,7 +96,7 @@ def fit(
     from dataclasses import replace
 
     from separatrix.data import load_images
-    from separatrix.ood._fitting import fit_detector
+    from separatrix.ood import fit_detector
     from separatrix.ood._landmarks import SEARCH
     from separatrix.storage import DETECTOR
     from separatrix.words import jsonable

@@ -86,9 +86,10 @@ def monitor(
 
     import torch
 
-    from separatrix.ood._decisions import AlarmBudget, decided
+    from separatrix.ood import AlarmBudget, load_monitor, save_monitor
+    from separatrix.ood._decisions import decided
     from separatrix.ood._files import read_calibration
-    from separatrix.ood._watch import load_monitor, save_monitor, watch
+    from separatrix.ood._watch import watch
     from separatrix.words import jsonable
 
     alpha = rate.rate if isinstance(rate, AlarmBudget) else rate
@@ -153,8 +154,7 @@ def _of_table(source: str) -> Iterator[tuple[str, float]]:
 def _of_images(
     detector: str, field: LatentField, source: str, resize: bool, scale: float | None
 ) -> Iterator[tuple[str, float]]:
-    from separatrix.ood import load_detector
-    from separatrix.ood._detector import Detector
+    from separatrix.ood import Detector, load_detector
     from separatrix.ood._score_run import stream_scores
 
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]

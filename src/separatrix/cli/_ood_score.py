@@ -66,8 +66,7 @@ def score(
     terminal: Terminal = ctx.obj
     rate = parsed_rate(ctx, fpr)
 
-    from separatrix.ood import load_detector
-    from separatrix.ood._detector import Detector
+    from separatrix.ood import Detector, load_detector
     from separatrix.ood._score_table import require_format
     from separatrix.runs import score as run_score
 

@@ -29,7 +29,7 @@ from separatrix.cli._terminal import Terminal
 
 if TYPE_CHECKING:
     from separatrix.runs import ProbeRun
-    from separatrix.studies._probing import Probe
+    from separatrix.studies import Probe
 
 _IMAGES, _SUSPECTS = "What the dictionary has to code", "What the model may have been trained on"
 

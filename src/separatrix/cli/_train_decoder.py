@@ -70,10 +70,9 @@ def train_decoder(
     if learning_rate <= 0:
         raise usage_error(ctx, "--learning-rate", f"it must be positive, not {learning_rate:g}.")
 
-    from separatrix.models._backbones import BACKBONE, load_backbone
-    from separatrix.models._decoder_training import train_decoder as train
-    from separatrix.models._registry import LoadRequest
-    from separatrix.models._surrogate import save_decoder
+    from separatrix.models import LoadRequest, load_backbone, save_decoder
+    from separatrix.models import train_decoder as train
+    from separatrix.models._backbones import BACKBONE
     from separatrix.storage import new_file
 
     place = reserved(ctx, out, kind=None, overwrite=overwrite, reads=(encoder, data, held_out))

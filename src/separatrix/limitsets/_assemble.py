@@ -14,8 +14,7 @@ from separatrix.limitsets._catalogue import Catalogue, LimitSet
 from separatrix.limitsets._merge import leader_clusters
 from separatrix.limitsets._sets import Kind, LimitSets
 from separatrix.limitsets._spectrum import Spectrum, spectrum_matrix_free, spectrum_of
-from separatrix.orbits._result import Orbits
-from separatrix.orbits._status import Status
+from separatrix.orbits import Orbits, Status
 
 
 def assemble(catalogue: Catalogue, orbits: Orbits, labels: Tensor, *, keep_unvisited: bool = False) -> LimitSets:

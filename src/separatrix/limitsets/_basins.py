@@ -10,8 +10,8 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.limitsets._sets import LimitSets
-from separatrix.numerics._intervals import clopper_pearson
-from separatrix.orbits._fates import Fates, fate_of_each
+from separatrix.numerics import clopper_pearson
+from separatrix.orbits import Fates, fate_of_each
 from separatrix.storage import Columnar
 
 _SHOWN = 8  # fractions in the short form

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from separatrix.limitsets._approach import Approach
 from separatrix.limitsets._catalogue import Catalogue
-from separatrix.numerics._closed_curve import ClosedCurve
+from separatrix.numerics import ClosedCurve
 from separatrix.orbits._looks import Closely, worth
 from separatrix.protocol import Curves
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from separatrix.numerics._intervals import clopper_pearson
+from separatrix.numerics import clopper_pearson
 from separatrix.storage import storable_part
 from separatrix.words import Readable
 

@@ -19,8 +19,7 @@ from separatrix.limitsets._polish import Polished, orbit_points, polish
 from separatrix.limitsets._regions import StepNorms, TrappingRegions
 from separatrix.limitsets._sets import Kind
 from separatrix.limitsets._spectrum import Spectrum, spectrum_matrix_free, spectrum_of
-from separatrix.numerics._closed_curve import ClosedCurve
-from separatrix.numerics._distances import first_apart, nearest, nearest_other, pairwise
+from separatrix.numerics import ClosedCurve, first_apart, nearest, nearest_other, pairwise
 from separatrix.protocol import Protocol
 
 

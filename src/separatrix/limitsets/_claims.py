@@ -16,7 +16,7 @@ from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._ledger import Ledger
 from separatrix.limitsets._polish import polish
 from separatrix.limitsets._settling import settled
-from separatrix.numerics._distances import first_apart, nearest, pairwise
+from separatrix.numerics import first_apart, nearest, pairwise
 
 _COMPARED = (
     512  # ends whose distances from each other are in memory at once; who is distinct follows from the order alone

@@ -23,7 +23,8 @@ from separatrix.field import LatentField
 from separatrix.limitsets._catalogue import Catalogue, LimitSet
 from separatrix.limitsets._motion import Exponents, lyapunov_exponents
 from separatrix.limitsets._sets import Kind
-from separatrix.numerics._closed_curve import ClosedCurve, closed_curve, distance_to_curve, nearest_chord
+from separatrix.numerics import ClosedCurve, closed_curve, distance_to_curve
+from separatrix.numerics._closed_curve import nearest_chord
 from separatrix.numerics.counter_random import gaussian
 from separatrix.protocol import Curves, Loops
 

@@ -15,7 +15,8 @@ from separatrix.limitsets._assemble import assemble_unpolished
 from separatrix.limitsets._search import Search
 from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._triviality import triviality
-from separatrix.orbits._iterate import report_unfinished, run_orbits
+from separatrix.orbits import run_orbits
+from separatrix.orbits._iterate import report_unfinished
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 from separatrix.storage import NO_CHECKPOINT, Checkpoint, PathLike

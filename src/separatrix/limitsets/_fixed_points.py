@@ -15,11 +15,10 @@ from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._deflation import deflated_newton
 from separatrix.limitsets._polish import polish
 from separatrix.limitsets._sets import LimitSets
-from separatrix.numerics._distances import nearest
-from separatrix.numerics._distances import spread as spread_of
+from separatrix.numerics import nearest
+from separatrix.numerics import spread as spread_of
 from separatrix.numerics.counter_random import gaussian
-from separatrix.orbits._result import Orbits
-from separatrix.orbits._status import Status
+from separatrix.orbits import Orbits, Status
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 

@@ -15,7 +15,7 @@ from separatrix.limitsets._capture_audit import CaptureAudit, StatisticalCapture
 from separatrix.limitsets._same_sets import same_sets
 from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._triviality import triviality
-from separatrix.orbits._result import Orbits
+from separatrix.orbits import Orbits
 
 _ORBIT_COLUMNS = ("points", "steps", "residual", "rate", "error", "status", "period")
 

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from separatrix.cost import Cost
+from separatrix.orbits import Orbits, Status
 from separatrix.orbits._pool import Columns
-from separatrix.orbits._result import Orbits
-from separatrix.orbits._status import Status
 from separatrix.protocol import Protocol
 
 MOVING = (Status.WANDERING, Status.BUDGET, Status.SLOW)

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from separatrix.numerics._distances import nearest
+from separatrix.numerics import nearest
 from separatrix.orbits._looks import steps_between
 from separatrix.protocol import DEFAULT, Capturing
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.limitsets._sets import Kind, LimitSets
-from separatrix.numerics._distances import nearest
+from separatrix.numerics import nearest
 
 _SAME_POINT = 1e-3  # share of the spread within which a polished set of another search is the same set
 _SAME_CURVE = 2e-2  # the same for sets known by samples of their points

@@ -40,13 +40,12 @@ from separatrix.limitsets._regions import StepNorms
 from separatrix.limitsets._sets import Kind, LimitSets
 from separatrix.limitsets._statistical import Library, StatisticalCapture, pays
 from separatrix.limitsets._watch import CurveWatch
-from separatrix.numerics._closed_curve import ClosedCurve
-from separatrix.numerics._distances import spread as spread_of
+from separatrix.numerics import ClosedCurve
+from separatrix.numerics import spread as spread_of
+from separatrix.orbits import Observer, Status
 from separatrix.orbits._iterate import centre_of
 from separatrix.orbits._judge import Judge, OrbitState
-from separatrix.orbits._observers import Observer
 from separatrix.orbits._pool import Columns, Queue, Rows, advance, width_for
-from separatrix.orbits._status import Status
 from separatrix.protocol import GROUPS, Protocol
 from separatrix.starts import Starts
 from separatrix.storage import NO_CHECKPOINT, Checkpoint

@@ -13,8 +13,7 @@ from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._find import find_attractors
 from separatrix.limitsets._merge import leader_clusters
-from separatrix.orbits._iterate import run_orbits
-from separatrix.orbits._observers import FirstCrossings
+from separatrix.orbits import FirstCrossings, run_orbits
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 from separatrix.storage import storable
@@ -126,7 +125,7 @@ def _verified(field: LatentField, source: Starts, rules: Protocol, progress: Pro
 
 def _naive(field: LatentField, source: Starts, protocol: Protocol, progress: Progress) -> list[SensitivityRow]:
     sample = source.block(field, 0, len(source))
-    from separatrix.numerics._distances import spread as spread_of
+    from separatrix.numerics import spread as spread_of
 
     unit = spread_of(sample)
     crossings = FirstCrossings(torch.tensor(STEPS, dtype=torch.float64) * unit)

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from separatrix.cost import NO_WORK, Cost
 from separatrix.limitsets._capture_audit import CaptureAudit
-from separatrix.orbits._fates import Fates, fate_of_each
-from separatrix.orbits._result import Orbits
+from separatrix.orbits import Fates, Orbits, fate_of_each
 from separatrix.protocol import Protocol
 from separatrix.storage import Columnar, storable
 

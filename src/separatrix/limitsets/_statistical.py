@@ -32,7 +32,7 @@ from torch import Tensor
 from separatrix.limitsets._capture_audit import StatisticalCaptures
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._ledger import Ledger
-from separatrix.numerics._intervals import clopper_pearson, trials_without_success
+from separatrix.numerics import clopper_pearson, trials_without_success
 from separatrix.numerics.counter_random import SELECTION, uniform
 from separatrix.protocol import DEFAULT, Statistics
 

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from separatrix.field import LatentField
-from separatrix.orbits._iterate import run_orbits
-from separatrix.orbits._result import Orbits
+from separatrix.orbits import Orbits, run_orbits
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts
 

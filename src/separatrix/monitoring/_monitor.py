@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from separatrix.errors import FieldError, InputError
 from separatrix.field import LatentField, require_self_map
 from separatrix.field._guest import modules_behind
-from separatrix.limitsets._find import find_attractors
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.monitoring._budget import Effort, TimeBudget, Usage
 from separatrix.monitoring._failures import Failures
 from separatrix.monitoring._glance import GLANCE_STARTS, GLANCE_STEPS, Glance, glance
@@ -23,10 +22,11 @@ from separatrix.monitoring._snapshot import Snapshot, snapshot_of
 from separatrix.monitoring._untouched import frozen, untouched
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
+from separatrix.studies import Continuation
 from separatrix.studies._continuation.events import phrase
 from separatrix.studies._continuation.following import Follower
 from separatrix.studies._continuation.matching import By
-from separatrix.studies._continuation.sequence import Continuation, continuation_of, lasting
+from separatrix.studies._continuation.sequence import continuation_of, lasting
 from separatrix.words import Tabular, columns_of, counted
 
 T = TypeVar("T")

@@ -6,8 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from separatrix.limitsets._sets import LimitSets
-from separatrix.limitsets._triviality import triviality
+from separatrix.limitsets import LimitSets, triviality
 from separatrix.monitoring._budget import Effort
 from separatrix.monitoring._glance import Glance
 from separatrix.words import Readable, counted

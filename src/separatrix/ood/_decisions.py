@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import CalibrationWarning, InputError
-from separatrix.numerics._conformal import discoveries, false_alarm_interval, smallest_calibration
+from separatrix.numerics import discoveries, false_alarm_interval, smallest_calibration
 from separatrix.storage import Columnar
 
 _ROUNDING = 1e-12  # a p-value that sits on the line is called

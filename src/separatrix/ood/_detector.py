@@ -12,11 +12,10 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from separatrix.data import ImageSource, tensor_of
-from separatrix.data._encoding import encode_range
+from separatrix.data import ImageSource, encode_range, tensor_of
 from separatrix.errors import CalibrationWarning, InputError
 from separatrix.field import LatentField
-from separatrix.numerics._conformal import conformal_p_values
+from separatrix.numerics import conformal_p_values
 from separatrix.numerics._duplicates import keys_of
 from separatrix.numerics.counter_random import uniform
 from separatrix.ood._decisions import AlarmBudget, Decisions, decided

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from separatrix.field import LatentField
-from separatrix.numerics._distances import spread
+from separatrix.numerics import spread
 
 _SMALLEST = 1e-3  # share of the spread: a bandwidth below it makes every row an attractor of its own, at any k
 

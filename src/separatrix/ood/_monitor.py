@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from separatrix.errors import InputError
-from separatrix.numerics._conformal import false_alarm_interval
-from separatrix.numerics._intervals import clopper_pearson
+from separatrix.numerics import clopper_pearson, false_alarm_interval
 from separatrix.ood._decisions import Decisions
 from separatrix.words import Readable, Statement, Tone
 

@@ -21,7 +21,7 @@ from separatrix.errors import FileError, InputError, first_line
 from separatrix.models._folders import optional
 from separatrix.models._onnx_pairs import require_contained
 from separatrix.models._onnx_sessions import OnnxSession
-from separatrix.numerics._conformal import conformal_p_values
+from separatrix.numerics import conformal_p_values
 from separatrix.ood._decisions import AlarmBudget, Decisions, decided
 from separatrix.ood._detector import Detector
 from separatrix.ood._golden import PARITY as PARITY

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.numerics._distances import nearest
-from separatrix.orbits._iterate import run_orbits
-from separatrix.orbits._status import Status
+from separatrix.numerics import nearest
+from separatrix.orbits import Status, run_orbits
 from separatrix.protocol import Protocol
 from separatrix.starts import points as given_points
 

@@ -16,9 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.data import ImageSet, load_images
-from separatrix.data._images import shape_words
-from separatrix.data._picture_stream import PictureBlock, stream_pictures
+from separatrix.data import ImageSet, PictureBlock, load_images, shape_words, stream_pictures
 from separatrix.data._white import require_scale
 from separatrix.errors import CalibrationWarning, FileError, InputError, SeparatrixError, first_line
 from separatrix.ood._decisions import AlarmBudget, Decisions

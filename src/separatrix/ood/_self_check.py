@@ -14,14 +14,12 @@ from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
-from separatrix.numerics._distances import nearest, spread
-from separatrix.numerics._metrics import Interval, auroc_interval
+from separatrix.numerics import Interval, auroc_interval, nearest, spread
 from separatrix.ood._detector import Detector, split
 from separatrix.ood._landmarks import landmarks, training_attractors
 from separatrix.ood._simple_inputs import FROM_THE_DATA, simple_inputs
 from separatrix.protocol import Protocol
-from separatrix.studies._closeness import closeness
-from separatrix.studies._resemblance import resemblance
+from separatrix.studies import closeness, resemblance
 from separatrix.words import Statement, Tabular, Tone
 from separatrix.work import Progress
 

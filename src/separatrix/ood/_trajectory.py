@@ -13,7 +13,7 @@ from separatrix.data import ImageSource
 from separatrix.errors import DetectorWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
-from separatrix.numerics._distances import spread
+from separatrix.numerics import spread
 from separatrix.ood._detector import Detector
 from separatrix.ood._landmarks import landmarks, training_attractors
 from separatrix.ood._record import Metric, Trajectories, follow

@@ -11,8 +11,7 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
-from separatrix.numerics._distances import spread
-from separatrix.numerics._normal_scores import NormalScale, apply_normal_scale, fit_normal_scale
+from separatrix.numerics import NormalScale, apply_normal_scale, fit_normal_scale, spread
 from separatrix.ood._baselines import KNNDetector, MahalanobisDetector, reconstruction_errors, whitening
 from separatrix.ood._detector import Detector, split
 from separatrix.ood._landmarks import landmarks, training_attractors

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import CalibrationWarning, FileError, InputError
-from separatrix.numerics._conformal import conformal_p_values
+from separatrix.numerics import conformal_p_values
 from separatrix.ood._decisions import decided
 from separatrix.ood._monitor import MonitorReport, StreamMonitor
 from separatrix.ood._score_table import write_whole

@@ -11,7 +11,7 @@ from torch import Tensor
 from separatrix.cost import Cost
 from separatrix.errors import ConvergenceWarning, InputError, NotConvergedError
 from separatrix.field import LatentField
-from separatrix.numerics._distances import spread as spread_of
+from separatrix.numerics import spread as spread_of
 from separatrix.orbits._judge import Judge, OrbitState
 from separatrix.orbits._observers import Observer, Paths
 from separatrix.orbits._pool import Advanced, Columns, Queue, Rows, advance, width_for

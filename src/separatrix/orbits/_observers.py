@@ -17,7 +17,7 @@ from typing import Protocol as Interface
 import torch
 from torch import Tensor
 
-from separatrix.numerics._distances import nearest
+from separatrix.numerics import nearest
 from separatrix.orbits._looks import Closely
 from separatrix.words import one_line
 

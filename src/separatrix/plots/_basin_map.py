@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._basins import Basins, basins, shares_without_set
+from separatrix.limitsets import Basins, LimitSets, basins
+from separatrix.limitsets._basins import shares_without_set
 from separatrix.limitsets._grid_search import Extent
-from separatrix.limitsets._sets import LimitSets
 from separatrix.plots._marks import mark_limit_sets, picture_column
 from separatrix.plots._naming import Name, in_order, names_of
 from separatrix.plots._plane import Plane, cells

@@ -8,7 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from separatrix.plots._style import HUES, INK, MUTED, PAPER, WIDTH, new_figure, styled
-from separatrix.studies._comparison import Comparison
+from separatrix.studies import Comparison
 from separatrix.words import percent
 
 _MOST = 16  # basins of each model; the others are counted together

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from separatrix.errors import InputError
-from separatrix.limitsets._basins import basins, shares_without_set
-from separatrix.limitsets._sets import LimitSets
-from separatrix.orbits._fates import Fate
+from separatrix.limitsets import LimitSets, basins
+from separatrix.limitsets._basins import shares_without_set
+from separatrix.orbits import Fate
 from separatrix.plots._naming import names_across
 from separatrix.plots._style import FAINT, INK, MUTED, PAPER, UNRESOLVED, colour, new_figure, styled
 from separatrix.words import counted, percent

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from separatrix.plots._marks import mosaic, place_picture
 from separatrix.plots._pictures import to_rgb, value_range
 from separatrix.plots._style import FAINT, HUES, INK, MUTED, WIDTH, new_figure, styled
-from separatrix.studies._probing.appearance import Appearance
+from separatrix.studies import Appearance
 from separatrix.words import percent
 
 _COLUMNS = 12

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
-from separatrix.limitsets._spectrum import spectrum_of
+from separatrix.limitsets import LimitSets, spectrum_of
 from separatrix.plots._marks import mark_limit_sets
 from separatrix.plots._naming import names_of
 from separatrix.plots._plane import Plane, cells

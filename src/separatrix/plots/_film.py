@@ -10,8 +10,8 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
-from separatrix.numerics._distances import nearest
+from separatrix.limitsets import LimitSets
+from separatrix.numerics import nearest
 from separatrix.plots._marks import mosaic, place_picture
 from separatrix.plots._naming import names_of
 from separatrix.plots._pictures import are_pictures, to_rgb, value_range

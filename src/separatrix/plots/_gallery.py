@@ -13,8 +13,8 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
-from separatrix.numerics._neighbours import most_similar
+from separatrix.limitsets import LimitSets
+from separatrix.numerics import most_similar
 from separatrix.plots._marks import mosaic, place_picture
 from separatrix.plots._naming import names_of
 from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import Kind, LimitSets
+from separatrix.limitsets import Kind, LimitSets
 from separatrix.plots._naming import Name, in_order
 from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range
 from separatrix.plots._plane import Plane

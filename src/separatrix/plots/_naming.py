@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from separatrix.limitsets._same_sets import same_sets
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets, same_sets
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

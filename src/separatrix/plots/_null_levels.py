@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets
 from separatrix.plots._marks import disc
 from separatrix.plots._naming import names_of
 from separatrix.plots._style import INK, MUTED, UNRESOLVED, new_figure, styled
-from separatrix.studies._resemblance import Resemblance
+from separatrix.studies import Resemblance
 
 _BINS = 64
 _ROW = 0.15  # height of one row of discs, where a hill is 1 high

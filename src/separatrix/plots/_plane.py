@@ -10,8 +10,8 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
+from separatrix.limitsets import LimitSets
 from separatrix.limitsets._grid_search import Extent
-from separatrix.limitsets._sets import LimitSets
 from separatrix.words import one_line
 from separatrix.work import Progress
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
+from separatrix.limitsets import LimitSets
 from separatrix.limitsets._grid_search import Extent
-from separatrix.limitsets._sets import LimitSets
 from separatrix.plots._marks import mark_limit_sets, picture_column, shares_of
 from separatrix.plots._naming import names_of
 from separatrix.plots._plane import Plane, cells

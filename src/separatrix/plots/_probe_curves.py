@@ -11,11 +11,11 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from separatrix.numerics._bootstrap import bootstrap_means, interval_of
+from separatrix.numerics import bootstrap_means, interval_of
 from separatrix.plots._style import FAINT, HUES, INK, MUTED, new_figure, styled
+from separatrix.studies import Probe, Role
 from separatrix.studies._probing.compare import SPACES, DictionaryComparison, Space
-from separatrix.studies._probing.dictionary import Dictionary, Role
-from separatrix.studies._probing.result import Probe
+from separatrix.studies._probing.dictionary import Dictionary
 
 ROLE_COLOURS = {
     Role.ITERATED: INK,

@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 from separatrix.errors import InputError
 from separatrix.plots._probe_curves import OTHERS, ROLE_COLOURS, axis_ticks
 from separatrix.plots._style import FAINT, INK, MUTED, PAPER, new_figure, styled
+from separatrix.studies import Role
 from separatrix.studies._probing.compare import SPACES, Standing
-from separatrix.studies._probing.dictionary import Role
 
 _EDGE = 1.0  # shares beyond ±100 % are drawn at the edge
 

@@ -12,10 +12,9 @@ from separatrix.plots._marks import mosaic, place_picture
 from separatrix.plots._pictures import are_pictures, decoded_pictures, to_rgb, value_range
 from separatrix.plots._probe_curves import colours_of
 from separatrix.plots._style import FAINT, INK, MUTED, WIDTH, new_figure, styled
+from separatrix.studies import Probe, Role
 from separatrix.studies._probing.coding import reconstructions
-from separatrix.studies._probing.dictionary import Role
 from separatrix.studies._probing.probe import shown_sparsities
-from separatrix.studies._probing.result import Probe
 
 _ATOMS = 12
 _GAP = 0.35

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets
 from separatrix.plots._naming import Name, names_of
 from separatrix.plots._style import FAINT, INK, MUTED, PAPER, colour, new_figure, styled
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from separatrix.limitsets._sets import LimitSets
-from separatrix.orbits._status import Status
+from separatrix.limitsets import LimitSets
+from separatrix.orbits import Status
 from separatrix.plots._naming import Name, names_of
 from separatrix.plots._style import FAINT, INK, MUTED, UNRESOLVED, colour, new_figure, styled
 from separatrix.words import percent

@@ -14,7 +14,7 @@ from separatrix.plots._marks import disc
 from separatrix.plots._naming import Name, letters
 from separatrix.plots._plane import cells
 from separatrix.plots._style import INK, MUTED, UNRESOLVED, WIDTH, colour, new_figure, styled
-from separatrix.studies._training_film import TrainingFilm
+from separatrix.studies import TrainingFilm
 from separatrix.words import counted
 
 _PALEST = 0.55  # how far towards white the fastest starts are shaded

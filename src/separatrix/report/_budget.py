@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets
 from separatrix.plots._film import TIMES
 
 _SHARE = 0.25  # of the search, for the portrait and for the film each

@@ -7,11 +7,9 @@ from dataclasses import replace
 
 import torch
 
+from separatrix.limitsets import Kind, LimitSets, triviality
 from separatrix.limitsets._assemble import versions
-from separatrix.limitsets._sets import Kind, LimitSets
-from separatrix.limitsets._triviality import triviality
-from separatrix.orbits._fates import Fate
-from separatrix.orbits._status import Status
+from separatrix.orbits import Fate, Status
 from separatrix.plots._naming import Name, names_of
 from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range
 from separatrix.plots._style import colour
@@ -37,7 +35,7 @@ from separatrix.report._tables import (
     provenance_facts,
     sensitivity_table,
 )
-from separatrix.studies._resemblance import Resemblance
+from separatrix.studies import Resemblance
 from separatrix.studies._resemblance_words import EXACT, most_unseen
 from separatrix.words import Statement, counted, percent
 

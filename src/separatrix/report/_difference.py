@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets
 from separatrix.plots import basin_overlap
 from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range
 from separatrix.plots._style import colour
@@ -26,7 +26,7 @@ from separatrix.report._page import (
     Tile,
 )
 from separatrix.report._tables import facts
-from separatrix.studies._comparison import Comparison
+from separatrix.studies import Comparison
 from separatrix.words import percent
 
 INTRODUCTION = (

@@ -9,11 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from separatrix.data import DOTS, ChosenImages
-from separatrix.data._encoding import encode_range
-from separatrix.limitsets._basins import basins
-from separatrix.limitsets._grid_search import GridSearch
-from separatrix.limitsets._sets import LimitSets
+from separatrix.data import DOTS, ChosenImages, encode_range
+from separatrix.limitsets import GridSearch, LimitSets, basins
 from separatrix.plots import (
     attractor_gallery,
     basin_map,

@@ -27,8 +27,8 @@ from separatrix.report._page import (
     Tile,
 )
 from separatrix.report._tables import facts
-from separatrix.studies._continuation.events import EventKind, phrase
-from separatrix.studies._training_film import TrainingFilm
+from separatrix.studies import EventKind, TrainingFilm
+from separatrix.studies._continuation.events import phrase
 from separatrix.words import percent
 
 _NO_SET = 65_535  # of the two bytes in which the page gets the id of every grid point

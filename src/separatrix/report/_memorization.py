@@ -11,8 +11,7 @@ from separatrix.report._chapter import attractor_cards, page_of
 from separatrix.report._markdown import escaped
 from separatrix.report._page import Block, Bullets, Cell, Facts, Page, Picture, Prose, Section, Table
 from separatrix.report._results import ModelResults
-from separatrix.studies._memorization import Memorization, MemorizationAudit
-from separatrix.studies._resemblance import Resemblance
+from separatrix.studies import Memorization, MemorizationAudit, Resemblance
 from separatrix.words import percent
 
 _RISKIEST = 24

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
-from separatrix.limitsets._triviality import triviality
-from separatrix.orbits._result import Orbits
+from separatrix.limitsets import LimitSets, triviality
+from separatrix.orbits import Orbits
 from separatrix.plots import contact_sheet, probe_atoms, probe_curves, probe_reconstructions
 from separatrix.report._chapter import counts_in_words, versions_section
 from separatrix.report._figures import FigurePlan
 from separatrix.report._page import Block, Bullets, Cell, Page, Picture, Prose, Section, Table
 from separatrix.report._tables import facts
-from separatrix.studies._probing import Appearance, Probe
+from separatrix.studies import Appearance, Probe
 from separatrix.studies._probing.appearance import Seen
 from separatrix.studies._probing.headline import by_sparsity, percent_words
 from separatrix.studies._resemblance_words import Outcome

@@ -10,10 +10,8 @@ from torch import Tensor
 from separatrix.data import ChosenImages
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._grid_search import GridSearch
-from separatrix.limitsets._sensitivity import Sensitivity
-from separatrix.limitsets._sets import LimitSets
-from separatrix.studies._resemblance import Resemblance
+from separatrix.limitsets import GridSearch, LimitSets, Sensitivity
+from separatrix.studies import Resemblance
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.limitsets._sets import Kind, LimitSets
-from separatrix.numerics._neighbours import most_similar
-from separatrix.orbits._fates import Fate
+from separatrix.limitsets import Kind, LimitSets
+from separatrix.numerics import most_similar
+from separatrix.orbits import Fate
 from separatrix.plots._film import arrived, filmed
 from separatrix.plots._naming import names_of
 from separatrix.plots._pictures import to_rgb, value_range

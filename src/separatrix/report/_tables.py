@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
-from separatrix.limitsets._basins import basins
-from separatrix.limitsets._sensitivity import VERIFIED, Sensitivity, SensitivityRow
-from separatrix.limitsets._sets import Kind, LimitSets
+from separatrix.limitsets import Kind, LimitSets, Sensitivity, SensitivityRow, basins
+from separatrix.limitsets._sensitivity import VERIFIED
 from separatrix.plots._naming import names_across
 from separatrix.plots._style import colour
 from separatrix.report._page import Cell, Facts, Table

@@ -10,18 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.data import ChosenImages, ImageSet, load_images
-from separatrix.data._images import shape_words
+from separatrix.data import ChosenImages, ImageSet, load_images, shape_words
 from separatrix.errors import InputError
 from separatrix.field import LatentField, RecordedField
-from separatrix.limitsets import LimitSets, find_attractors, sensitivity
-from separatrix.limitsets._grid_search import GridSearch, grid_search
+from separatrix.limitsets import GridSearch, LimitSets, find_attractors, grid_search, sensitivity
 from separatrix.plots import Plane
 from separatrix.protocol import Protocol
+from separatrix.report import ModelResults, page_of
 from separatrix.report._budget import FigureBudget
-from separatrix.report._chapter import page_of
 from separatrix.report._figures import FigurePlan, basins_picture, planned_figures
-from separatrix.report._results import ModelResults
 from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._summary import attractors_summary
@@ -29,7 +26,7 @@ from separatrix.runs._views import Ended, View, recorded, write_views
 from separatrix.starts import Starts, as_starts
 from separatrix.starts._rules import Encoded
 from separatrix.storage import PathLike
-from separatrix.studies._resemblance import resemblance
+from separatrix.studies import resemblance
 from separatrix.work import Progress
 
 RECIPE = "attractors"

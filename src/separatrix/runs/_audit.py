@@ -12,13 +12,12 @@ from torch import Tensor
 
 from separatrix.data import ChosenImages
 from separatrix.field import LatentField, RecordedField
-from separatrix.numerics._neighbours import Distance
+from separatrix.numerics import Distance
 from separatrix.protocol import Protocol
+from separatrix.report import ModelResults, Page, Picture
 from separatrix.report._budget import FigureBudget
 from separatrix.report._figures import planned_figures
 from separatrix.report._memorization import STARTS, audit_page, model_card_section
-from separatrix.report._page import Page, Picture
-from separatrix.report._results import ModelResults
 from separatrix.runs._attractors import fitting_images
 from separatrix.runs._audit_noise import names_at, noise_record, noise_section
 from separatrix.runs._plan import Plan, data_record, model_record
@@ -26,7 +25,7 @@ from separatrix.runs._run import Run, opened
 from separatrix.runs._summary import attractors_summary
 from separatrix.runs._views import Ended, View, recorded, write_views
 from separatrix.storage import PathLike
-from separatrix.studies._memorization import Decomposition, Memorization, MemorizationAudit, audit_memorization
+from separatrix.studies import Decomposition, Memorization, MemorizationAudit, audit_memorization
 from separatrix.studies._memorization.audit import decided
 from separatrix.studies._resemblance_words import median
 from separatrix.words import jsonable

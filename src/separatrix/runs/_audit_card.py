@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from separatrix.report._markdown import escaped
 from separatrix.report._memorization import copies_listed
-from separatrix.studies._probing.appearance import Appearance
+from separatrix.studies import Appearance
 
 
 def data_free_card(found: Appearance, name: str, starts: int, names: Mapping[int, str]) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 
 from separatrix.plots._naming import names_across
 from separatrix.plots._style import colour
+from separatrix.report import ModelResults
 from separatrix.report._chapter import attractor_cards
 from separatrix.report._memorization import NOT_CLOSER, STARTS
 from separatrix.report._page import Cell, Prose, Section, Table
-from separatrix.report._results import ModelResults
-from separatrix.studies._memorization import MemorizationAudit, NoiseOnly
+from separatrix.studies import MemorizationAudit, NoiseOnly
 
 _MOST_ROWS, _MOST_CARDS = 24, 12
 

@@ -14,8 +14,7 @@ from torch import Tensor
 from separatrix.data import ImageSet
 from separatrix.errors import FileError, InputError, SeparatrixError
 from separatrix.field import LatentField, require_self_map
-from separatrix.models._autoencoders import ConvAutoencoder
-from separatrix.models._training import train_autoencoder
+from separatrix.models import ConvAutoencoder, train_autoencoder
 from separatrix.storage import PathLike
 from separatrix.work import Progress
 

@@ -11,15 +11,14 @@ from separatrix.data import ChosenImages
 from separatrix.errors import InputError
 from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import LimitSets, find_attractors
-from separatrix.numerics._neighbours import Distance
+from separatrix.numerics import Distance
 from separatrix.plots import contact_sheet
 from separatrix.protocol import Protocol
+from separatrix.report import ModelResults, Page, Picture, page_of
 from separatrix.report._budget import FigureBudget
-from separatrix.report._chapter import page_of
 from separatrix.report._figures import planned_figures
 from separatrix.report._memorization import STARTS
-from separatrix.report._page import Bullets, Page, Picture, Section
-from separatrix.report._results import ModelResults
+from separatrix.report._page import Bullets, Section
 from separatrix.runs._attractors import fitting_images
 from separatrix.runs._audit import CARD
 from separatrix.runs._audit_card import data_free_card
@@ -29,7 +28,7 @@ from separatrix.runs._summary import attractors_summary
 from separatrix.runs._views import Ended, View, recorded, write_views
 from separatrix.starts import gaussian
 from separatrix.storage import PathLike
-from separatrix.studies._probing.appearance import Appearance, appearance
+from separatrix.studies import Appearance, appearance
 from separatrix.work import Progress
 
 RECIPE = "audit without data"

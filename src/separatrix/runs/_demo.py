@@ -22,20 +22,16 @@ from torch import Tensor
 from separatrix import starts
 from separatrix.errors import ConvergenceWarning
 from separatrix.field import LatentField, RecordedField
-from separatrix.limitsets import LimitSets, find_attractors, sensitivity
+from separatrix.limitsets import LimitSets, find_attractors, grid_search, join_searches, sensitivity
 from separatrix.limitsets._assemble import versions
-from separatrix.limitsets._grid_search import grid_search
-from separatrix.limitsets._join import join_searches
-from separatrix.models import ConvAutoencoder, save_model, train_autoencoder
-from separatrix.models._checkpoint import load_model
+from separatrix.models import ConvAutoencoder, load_model, save_model, train_autoencoder
 from separatrix.numerics import counter_random
 from separatrix.plots import Plane
 from separatrix.plots._film import TIMES
+from separatrix.report import ModelResults, Page, Picture
 from separatrix.report._budget import FigureBudget
 from separatrix.report._chapter import LIBRARIES
 from separatrix.report._figures import FigurePlan, planned_figures
-from separatrix.report._page import Page, Picture
-from separatrix.report._results import ModelResults
 from separatrix.report._several_models import several_models_page
 from separatrix.runs._demo_summary import (
     FROM_DIGITS,
@@ -50,7 +46,7 @@ from separatrix.runs._plan import Plan
 from separatrix.runs._run import Run, opened
 from separatrix.runs._views import REPORT, View, recorded, write_views
 from separatrix.storage import PathLike, storable
-from separatrix.studies._resemblance import resemblance
+from separatrix.studies import resemblance
 from separatrix.work import Progress
 
 __all__ = ["DemoModel", "DemoResult", "demo"]

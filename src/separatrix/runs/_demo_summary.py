@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from separatrix.orbits._fates import Fates
+from separatrix.orbits import Fates
 from separatrix.plots._naming import names_of
+from separatrix.report import ModelResults
 from separatrix.report._chapter import statement_of
-from separatrix.report._results import ModelResults
 from separatrix.studies._resemblance_words import Outcome, most_unseen
 from separatrix.words import Statement, Tone, percent
 

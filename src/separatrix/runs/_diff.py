@@ -17,7 +17,7 @@ from separatrix.runs._run import Run, opened
 from separatrix.runs._views import Ended, View, provenance, recorded, write_views
 from separatrix.starts import Starts, as_starts
 from separatrix.storage import PathLike
-from separatrix.studies._comparison import Comparison, compare
+from separatrix.studies import Comparison, compare
 from separatrix.words import jsonable
 from separatrix.work import Progress
 

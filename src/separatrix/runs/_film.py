@@ -15,20 +15,20 @@ import torch
 from torch import Tensor
 
 from separatrix.cost import NO_WORK
-from separatrix.data import ImageSet, ImageSource, load_images
-from separatrix.data._encoding import encode_range
+from separatrix.data import ImageSet, ImageSource, encode_range, load_images
 from separatrix.errors import FileError, InputError, SeparatrixError
 from separatrix.field import LatentField, RecordedField
 from separatrix.models import ConvAutoencoder, ReferenceAutoencoder, load, load_model, save_model
 from separatrix.plots import training_frames
+from separatrix.report import Picture
 from separatrix.report._film_page import film_page, frame_rows
-from separatrix.report._page import Picture
 from separatrix.runs._checkpoints import checkpoints_of, copies_in_training, moments, numbered, split, unsound
 from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._views import Ended, View, provenance, write_views
 from separatrix.storage import PathLike, storable
-from separatrix.studies._training_film import RULES, TrainingFilm, require_plane, training_film
+from separatrix.studies import TrainingFilm, training_film
+from separatrix.studies._training_film import RULES, require_plane
 from separatrix.words import jsonable
 from separatrix.work import Progress
 

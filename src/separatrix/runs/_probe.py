@@ -12,13 +12,11 @@ from typing import Any
 
 from separatrix import starts as starting
 from separatrix.cost import NO_WORK
-from separatrix.data import ImageSet, ImageSource, load_images
-from separatrix.data._encoding import encode_range
+from separatrix.data import ImageSet, ImageSource, encode_range, load_images
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import LimitSets, find_attractors
-from separatrix.orbits._iterate import iterate
-from separatrix.orbits._result import Orbits
+from separatrix.orbits import Orbits, iterate
 from separatrix.plots._pictures import are_pictures
 from separatrix.protocol import Protocol
 from separatrix.report._probe import probe_figures, probe_page
@@ -28,8 +26,8 @@ from separatrix.runs._run import Run, opened
 from separatrix.runs._views import Ended, View, provenance, recorded, write_views
 from separatrix.starts import Starts
 from separatrix.storage import PathLike
-from separatrix.studies._probing import Appearance, Probe, appearance, data_free_dictionaries, pooled
-from separatrix.studies._probing import probe as dictionary_probe
+from separatrix.studies import Appearance, Probe, appearance, data_free_dictionaries, pooled
+from separatrix.studies import probe as dictionary_probe
 from separatrix.studies._probing.summary import probe_summary
 from separatrix.words import jsonable
 from separatrix.work import Progress

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from separatrix.data._white import require_scale
 from separatrix.field import RecordedField
-from separatrix.ood._decisions import AlarmBudget
-from separatrix.ood._detector import Detector
+from separatrix.ood import AlarmBudget, Detector, score_to_table
 from separatrix.ood._files import identity
-from separatrix.ood._score_run import ScoreRun, pictures_of, score_to_table
+from separatrix.ood._score_run import ScoreRun, pictures_of
 from separatrix.report._scores import Scored, score_page, scores_picture
 from separatrix.runs._plan import Plan, model_record
 from separatrix.runs._run import RUNNING, Run, opened

@@ -10,15 +10,11 @@ from typing import Any
 
 import torch
 
-from separatrix.limitsets._basins import basins
-from separatrix.limitsets._sensitivity import Sensitivity
-from separatrix.limitsets._sets import Kind, LimitSets
-from separatrix.limitsets._triviality import triviality
-from separatrix.orbits._fates import Fate, fate_of_each
-from separatrix.orbits._status import Status
+from separatrix.limitsets import Kind, LimitSets, Sensitivity, basins, triviality
+from separatrix.orbits import Fate, Status, fate_of_each
 from separatrix.plots._naming import names_of
-from separatrix.report._results import ModelResults
-from separatrix.studies._resemblance import Resemblance
+from separatrix.report import ModelResults
+from separatrix.studies import Resemblance
 from separatrix.words import jsonable
 
 _STABLE = {1: True, 0: False, -1: None}

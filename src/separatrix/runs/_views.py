@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 from separatrix.errors import FileError
 from separatrix.field import Answers, LatentField, RecordedField
+from separatrix.report import Page, Picture
 from separatrix.report._drawing import NOT_ASKED_FOR, draw_into, illustrate, with_missing
 from separatrix.report._figures import FigurePlan
 from separatrix.report._markdown import escaped
-from separatrix.report._page import Page, Picture
 from separatrix.report._write import rendered
 from separatrix.runs._run import Run
 from separatrix.work import Progress

@@ -15,9 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from separatrix.data import ImageSet
-from separatrix.data._encoding import encode_range
-from separatrix.data._images import shape_words
+from separatrix.data import ImageSet, encode_range, shape_words
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.numerics import counter_random

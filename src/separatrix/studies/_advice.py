@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from separatrix.cost import VJP_WEIGHT
-from separatrix.orbits._fates import Fates
-from separatrix.orbits._status import Status
+from separatrix.orbits import Fates, Status
 from separatrix.protocol import Protocol
 
 PATIENCE = 3600.0  # seconds for a thousand starts; a search that would take longer is to be tried small first

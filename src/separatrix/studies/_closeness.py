@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
+from separatrix.numerics import Distance, Engine, nearest_items
 from separatrix.numerics._duplicates import NEIGHBOURS, chords
-from separatrix.numerics._neighbours import Distance, Engine, nearest_items
 from separatrix.storage import storable
 from separatrix.words import one_line
 

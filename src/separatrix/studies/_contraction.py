@@ -19,8 +19,8 @@ from separatrix.cost import NO_WORK, Cost
 from separatrix.data import ImageSource
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._spectrum import spectrum_matrix_free, spectrum_of
-from separatrix.models._untrained import untrained_copy
+from separatrix.limitsets import spectrum_matrix_free, spectrum_of
+from separatrix.models import untrained_copy
 from separatrix.protocol import DENSE_LIMIT
 from separatrix.starts import Starts, encoded
 from separatrix.storage import Columnar, storable

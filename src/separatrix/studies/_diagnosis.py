@@ -19,10 +19,8 @@ from separatrix.cost import NO_WORK, Cost
 from separatrix.data import ImageSource
 from separatrix.errors import InputError
 from separatrix.field import FieldCheck, LatentField, check
-from separatrix.numerics._distances import spread
-from separatrix.orbits._iterate import run_orbits
-from separatrix.orbits._result import Orbits
-from separatrix.orbits._status import Status
+from separatrix.numerics import spread
+from separatrix.orbits import Orbits, Status, run_orbits
 from separatrix.protocol import Protocol
 from separatrix.starts import as_starts, encoded, gaussian
 from separatrix.studies._advice import Advice, advise

@@ -11,7 +11,7 @@ from torch import Tensor
 from separatrix.cost import JVP_WEIGHT, VJP_WEIGHT, Cost
 from separatrix.errors import FieldError
 from separatrix.field import LatentField
-from separatrix.limitsets._spectrum import spectrum_matrix_free, spectrum_of
+from separatrix.limitsets import spectrum_matrix_free, spectrum_of
 from separatrix.numerics.counter_random import gaussian
 from separatrix.protocol import DENSE_LIMIT
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from separatrix.data import ImageSet, ImageSource, tensor_of
 from separatrix.errors import InputError
+from separatrix.numerics import Distance, Engine, nearest_items
 from separatrix.numerics._duplicates import (
     CLOSE,
     NEAR,
@@ -27,7 +28,6 @@ from separatrix.numerics._duplicates import (
     representatives,
     spread_between,
 )
-from separatrix.numerics._neighbours import Distance, Engine, nearest_items
 from separatrix.storage import storable
 from separatrix.studies._closeness import Closeness, closeness
 from separatrix.studies._resemblance_words import EXACT

@@ -24,7 +24,7 @@ from torch import Tensor
 from separatrix.cost import NO_WORK, Cost
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import Kind, LimitSets
+from separatrix.limitsets import Kind, LimitSets
 from separatrix.protocol import DENSE_LIMIT
 from separatrix.starts import Starts, as_starts
 from separatrix.storage import Columnar, storable

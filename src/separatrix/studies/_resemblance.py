@@ -22,10 +22,8 @@ from torch import Tensor
 from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
-from separatrix.numerics import counter_random
-from separatrix.numerics._neighbours import Distance, Engine
-from separatrix.numerics._ranks import benjamini_hochberg, rank_p_values
+from separatrix.limitsets import LimitSets
+from separatrix.numerics import Distance, Engine, benjamini_hochberg, counter_random, rank_p_values
 from separatrix.storage import Columnar, storable
 from separatrix.studies._closeness import Closeness
 from separatrix.studies._overlap import Overlap, overlap

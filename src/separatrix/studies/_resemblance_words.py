@@ -8,8 +8,7 @@ from enum import StrEnum
 
 from torch import Tensor
 
-from separatrix.limitsets._sets import LimitSets
-from separatrix.limitsets._triviality import triviality
+from separatrix.limitsets import LimitSets, triviality
 from separatrix.storage import storable
 from separatrix.words import Statement, Tone, counted
 

@@ -15,10 +15,8 @@ from torch import Tensor
 from separatrix.data import ImageSource, load_images
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._find import find_attractors
+from separatrix.limitsets import LimitSets, find_attractors, triviality
 from separatrix.limitsets._grid_search import Extent
-from separatrix.limitsets._sets import LimitSets
-from separatrix.limitsets._triviality import triviality
 from separatrix.protocol import Protocol
 from separatrix.starts import grid
 from separatrix.storage import Columnar, storable

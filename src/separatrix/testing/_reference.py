@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
-from separatrix.numerics._distances import nearest
+from separatrix.limitsets import LimitSets
+from separatrix.numerics import nearest
 from separatrix.words import one_line
 
 _CHUNK = 128

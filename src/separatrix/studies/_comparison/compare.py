@@ -14,10 +14,8 @@ from torch import Tensor
 from separatrix.data import ImageSource
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._find import find_attractors
-from separatrix.limitsets._sets import LimitSets
-from separatrix.limitsets._triviality import triviality
-from separatrix.numerics._agreement import Agreement, agreement
+from separatrix.limitsets import LimitSets, find_attractors, triviality
+from separatrix.numerics import Agreement, agreement
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts, encoded
 from separatrix.starts._rules import Encoded, NoiseImages

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets
 from separatrix.storage import Columnar, storable
 from separatrix.words import Statement
 

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
-from separatrix.numerics._distances import spread
-from separatrix.numerics._procrustes import procrustes, relative
+from separatrix.limitsets import LimitSets
+from separatrix.numerics import procrustes, relative, spread
 from separatrix.studies._comparison.result import View
 from separatrix.studies._continuation.dissimilarity import chamfer_distances, sampled_trace
 

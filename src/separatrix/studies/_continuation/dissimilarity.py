@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets
 
 TRACE = 32  # points that stand for a curve or a long cycle
 

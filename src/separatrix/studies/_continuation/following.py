@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets
 from separatrix.studies._continuation.events import EventKind
 from separatrix.studies._continuation.matching import By, checked_threshold, matched
 from separatrix.studies._continuation.portrait import Portrait

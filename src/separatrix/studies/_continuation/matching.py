@@ -13,7 +13,7 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets
 from separatrix.studies._continuation.dissimilarity import (
     basin_dissimilarity,
     chamfer_distances,

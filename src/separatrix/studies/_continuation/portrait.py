@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.limitsets._sets import LimitSets
-from separatrix.orbits._status import Status
+from separatrix.limitsets import LimitSets
+from separatrix.orbits import Status
 from separatrix.studies._continuation.dissimilarity import sampled_trace
 
 _OPEN = (Status.RUNNING, Status.SLOW, Status.WANDERING, Status.BUDGET)  # where such an orbit ends is not known

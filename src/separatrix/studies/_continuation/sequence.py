@@ -12,8 +12,7 @@ from torch import Tensor
 
 from separatrix.errors import ConvergenceWarning, FieldError, InputError, ModelWarning
 from separatrix.field import LatentField
-from separatrix.limitsets._find import find_attractors
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts
 from separatrix.storage import Columnar, storable

@@ -26,8 +26,7 @@ from separatrix.data import ImageSet, ImageSource, load_images, tensor_of
 from separatrix.errors import ConvergenceWarning, InputError, OverlapWarning
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
-from separatrix.numerics._intervals import clopper_pearson, trials_without_success
-from separatrix.numerics._neighbours import Distance, Engine
+from separatrix.numerics import Distance, Engine, clopper_pearson, trials_without_success
 from separatrix.protocol import Protocol
 from separatrix.storage import storable
 from separatrix.studies._memorization.study import Memorization, memorization

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
-from separatrix.numerics._distances import nearest
+from separatrix.limitsets import LimitSets
+from separatrix.numerics import nearest
 from separatrix.storage import Columnar, storable
 
 _PIECES = 8  # of each segment from a latent to its attractor, on which the slope of the decoder is measured

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from separatrix.field import LatentField
-from separatrix.limitsets._same_sets import same_sets
-from separatrix.limitsets._sets import LimitSets
-from separatrix.numerics._ranks import benjamini_hochberg
+from separatrix.limitsets import LimitSets, same_sets
+from separatrix.numerics import benjamini_hochberg
 from separatrix.storage import Columnar, storable
 from separatrix.studies._resemblance import Resemblance, resemblance
 from separatrix.studies._resemblance_words import exact_copies, exact_words, most_unseen

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from separatrix.limitsets._same_sets import same_sets
-from separatrix.limitsets._sets import LimitSets
-from separatrix.numerics._distances import spread
-from separatrix.numerics._neighbours import Distance, nearest_items
-from separatrix.orbits._fates import Fates
+from separatrix.limitsets import LimitSets, same_sets
+from separatrix.numerics import Distance, nearest_items, spread
+from separatrix.orbits import Fates
 from separatrix.storage import storable
 
 

@@ -10,13 +10,12 @@ import scipy
 import torch
 from torch import Tensor
 
-from separatrix.data import ImageSource, tensor_of
-from separatrix.data._encoding import decode_all
+from separatrix.data import ImageSource, decode_all, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
+from separatrix.limitsets import LimitSets
+from separatrix.numerics import Distance, Engine, nearest_items
 from separatrix.numerics._effective_dimension import EffectiveDimension, effective_dimension
-from separatrix.numerics._neighbours import Distance, Engine, nearest_items
 from separatrix.storage import storable
 from separatrix.studies._memorization.decomposition import Decomposition, decomposition
 from separatrix.studies._memorization.noise_only import NoiseOnly, judged_together

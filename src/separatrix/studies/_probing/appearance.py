@@ -12,12 +12,9 @@ from torch import Tensor
 from separatrix.data import ImageSource
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
-from separatrix.numerics._neighbours import Distance
-from separatrix.numerics._ranks import benjamini_hochberg
-from separatrix.numerics._spatial import morans_i, shuffled_p_values
-from separatrix.orbits._fates import Fates
-from separatrix.orbits._result import Orbits
+from separatrix.limitsets import LimitSets
+from separatrix.numerics import Distance, benjamini_hochberg, morans_i, shuffled_p_values
+from separatrix.orbits import Fates, Orbits
 from separatrix.starts import Starts
 from separatrix.storage import Columnar, storable
 from separatrix.studies._probing.coding import decoded

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from separatrix.data._encoding import decode_all
+from separatrix.data import decode_all
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.numerics._omp import CodeStatus, SparseCodes, omp
+from separatrix.numerics import CodeStatus, SparseCodes, omp
 from separatrix.storage import storable
 from separatrix.studies._probing.dictionary import Dictionary
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from separatrix.numerics._bootstrap import bootstrap_means, interval_of
+from separatrix.numerics import bootstrap_means, interval_of
 from separatrix.storage import storable
 
 Space = Literal["latent", "image"]

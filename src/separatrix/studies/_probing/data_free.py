@@ -12,15 +12,13 @@ from torch import Tensor
 
 from separatrix import starts as starting
 from separatrix.cost import NO_WORK, Cost
-from separatrix.data._images import shape_words
+from separatrix.data import shape_words
 from separatrix.errors import ConvergenceWarning, FieldError, InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._find import find_attractors
-from separatrix.limitsets._sets import Kind, LimitSets
-from separatrix.models._untrained import untrained_copy
+from separatrix.limitsets import Kind, LimitSets, find_attractors
+from separatrix.models import untrained_copy
 from separatrix.numerics import counter_random
-from separatrix.orbits._iterate import iterate
-from separatrix.orbits._result import Orbits
+from separatrix.orbits import Orbits, iterate
 from separatrix.starts import Starts, as_starts
 from separatrix.studies._probing.dictionary import Dictionary, Role
 from separatrix.words import counted

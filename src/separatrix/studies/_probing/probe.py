@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 
 from separatrix.cost import Cost
-from separatrix.data import ImageSource, load_images, tensor_of
-from separatrix.data._encoding import encode_range
-from separatrix.data._images import shape_words
+from separatrix.data import ImageSource, encode_range, load_images, shape_words, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import LimitSets
-from separatrix.orbits._result import Orbits
+from separatrix.limitsets import LimitSets
+from separatrix.orbits import Orbits
 from separatrix.starts import Starts
 from separatrix.studies._probing.coding import coding_errors, decoded, signals_of
 from separatrix.studies._probing.data_free import DataFreeDictionaries, data_free_dictionaries

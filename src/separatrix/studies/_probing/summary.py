@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from separatrix.numerics._bootstrap import bootstrap_means, interval_of
+from separatrix.numerics import bootstrap_means, interval_of
 from separatrix.studies._probing.compare import SPACES, DictionaryComparison
 from separatrix.studies._probing.dictionary import Dictionary
 from separatrix.studies._probing.headline import by_sparsity

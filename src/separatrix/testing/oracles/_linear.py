@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import Kind
-from separatrix.orbits._status import Status
+from separatrix.limitsets import Kind
+from separatrix.orbits import Status
 from separatrix.testing.oracles._record import SETTLES, KnownSet, Oracle, as_field, normal, orthogonal
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from separatrix.errors import InputError
-from separatrix.orbits._status import Status
+from separatrix.orbits import Status
 from separatrix.testing.oracles._record import SETTLES, KnownSet, Oracle, as_field, box, normal, orthogonal, root
 
 

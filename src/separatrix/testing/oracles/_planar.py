@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.limitsets._sets import Kind
-from separatrix.orbits._status import Status
+from separatrix.limitsets import Kind
+from separatrix.orbits import Status
 from separatrix.testing.oracles._record import (
     SAMPLES_OF_A_CURVE,
     SETTLES,

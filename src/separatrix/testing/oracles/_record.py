@@ -12,9 +12,9 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.limitsets._sets import Kind
+from separatrix.limitsets import Kind
 from separatrix.numerics.counter_random import gaussian, uniform
-from separatrix.orbits._status import Status
+from separatrix.orbits import Status
 
 NEUTRAL = 1e-12
 """Moduli this close to 1 are the rounding of a neutral eigenvalue."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.orbits._status import Status
+from separatrix.orbits import Status
 from separatrix.testing.oracles._record import REPEATS, SETTLES, KnownSet, Oracle, as_field, box, root
 
 HALF_WIDTH = 2.0
