@@ -35,7 +35,7 @@ import separatrix as sx
 from separatrix.limitsets import spectrum_of
 from separatrix.limitsets._assemble import versions
 from separatrix.limitsets._polish import polish
-from separatrix.models._taef2 import load_taef2
+from separatrix.models._taef2 import TAEF2
 from separatrix.numerics import nearest
 from separatrix.testing import PlainEnds, basin_fidelity, plain_float64
 
@@ -138,7 +138,7 @@ def further_starts(case: Case, data: Path, wanted: int) -> Case:
 
 def taef2_case(data: Path, count: int = 16) -> Case:
     """TAEF2 at 32 pixels from encoded CIFAR-10 images: a field on which nothing converges."""
-    latent = load_taef2(data / "weights/taef2", (32, 32)).field("taef2")
+    latent = TAEF2.read(data / "weights/taef2", (32, 32)).field("taef2")
     with np.load(data / "data/cifar10_10k2k.npz") as images:
         x = torch.from_numpy(images["x_test"][:count]).permute(0, 3, 1, 2).float() / 255
     return Case("taef2", latent, sx.starts.encoded(x).block(latent, 0, count), None)

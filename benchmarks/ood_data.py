@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 
 import separatrix as sx
 from separatrix.models import ConvAutoencoder, load_burgess_vae, load_model, save_model, train_autoencoder
-from separatrix.models._taef2 import load_taef2
+from separatrix.models._taef2 import TAEF2
 from separatrix.ood import blurred, simple_inputs
 
 DATA = Path(os.environ["SEPARATRIX_DATA"])
@@ -258,4 +258,4 @@ def masked_images() -> Tensor:
 
 
 def _taef2() -> sx.LatentField:
-    return load_taef2(DATA / "weights/taef2", (32, 32)).field("TAEF2")
+    return TAEF2.read(DATA / "weights/taef2", (32, 32)).field("TAEF2")

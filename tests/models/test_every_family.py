@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ import separatrix as sx
 from separatrix.field import LatentField
 from separatrix.models import FAMILIES, BurgessVAE, DenseAutoencoder, load, save_model
 from separatrix.models._adapter import adapter_of
+from separatrix.models._distilled import DistilledAutoencoder
 from separatrix.models._folders import find_folder
 from separatrix.models._taef2 import TAEF2
+from separatrix.models._vaelight import VAELight
 from separatrix.testing import assert_is_latent_field
 
 _REFERENCE = "reference autoencoder"  # says what the model is; who loads it may be a factory or a file
@@ -45,12 +48,15 @@ def _write_burgess(folder: Path) -> dict[str, Any]:
     return {"spec": "burgess/VAE_mnist", "weights": path}
 
 
-def _write_taef2(folder: Path) -> dict[str, Any]:
-    folder.mkdir()
-    model = seeded(lambda: TAEF2((8, 16)))
-    for name in ("encoder", "decoder"):
-        save_file(getattr(model, name).state_dict(), folder / f"{name}.safetensors")
-    return {"spec": "taef2", "weights": folder, "options": {"height": 8, "width": 16}}
+def _distilled(spec: str, kind: type[DistilledAutoencoder]) -> Callable[[Path], dict[str, Any]]:
+    def write(folder: Path) -> dict[str, Any]:
+        folder.mkdir()
+        model = seeded(lambda: kind((8, 16)))
+        for name in ("encoder", "decoder"):
+            save_file(getattr(model, name).state_dict(), folder / f"{name}.safetensors")
+        return {"spec": spec, "weights": folder, "options": {"height": 8, "width": 16}}
+
+    return write
 
 
 MODELS = {
@@ -58,7 +64,8 @@ MODELS = {
     "saved": Tiny(_write_saved, (3,), "DenseAutoencoder"),
     "reference from Python": Tiny(lambda _: {"spec": "separatrix.models:BurgessVAE"}, (10,), "BurgessVAE"),
     "Burgess": Tiny(_write_burgess, (10,), "BurgessVAE"),
-    "TAEF2": Tiny(_write_taef2, (32, 1, 2), "TAEF2"),
+    "TAEF2": Tiny(_distilled("taef2", TAEF2), (32, 1, 2), "TAEF2"),
+    "VAElight": Tiny(_distilled("vaelight", VAELight), (4, 1, 2), "VAELight"),
 }
 
 
@@ -150,8 +157,8 @@ def test_a_module_of_the_users_own_keeps_its_mode() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("spec", ["taef2", "burgess/VAE_mnist"])
+@pytest.mark.parametrize("spec", ["taef2", "vaelight", "burgess/VAE_mnist"])
 def test_published_weights_pass_the_contract(spec: str, real_data: Path) -> None:
-    options = {"height": 16, "width": 16} if spec == "taef2" else {}
+    options = {} if spec.startswith("burgess") else {"height": 16, "width": 16}
     assert real_data.is_dir()  # load finds it by the variable
     assert_is_latent_field(load(spec, options=options))

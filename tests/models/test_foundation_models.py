@@ -287,20 +287,42 @@ def test_a_model_that_does_not_reach_its_image_size_is_told_so(tmp_path: Path) -
     assert load(tmp_path / "kl", options={"height": 8, "width": 24}).latent_shape == (4, 4, 12)
 
 
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
+
+
 @pytest.mark.real
-def test_taef2_reconstructs_four_photographs_as_published(real_data: Path) -> None:
-    """The central 256×256 pixels; 29.6, 30.5, 31.5 and 32.7 dB, to the decimal."""
+@pytest.mark.parametrize(
+    ("spec", "shape", "expected"),
+    [("taef2", (32, 32, 32), (29.6, 30.5, 31.5, 32.7)), ("vaelight", (4, 32, 32), (21.0, 25.0, 22.2, 26.2))],
+)
+def test_a_preset_reconstructs_four_photographs_as_published(
+    spec: str, shape: tuple[int, ...], expected: tuple[float, ...], real_data: Path
+) -> None:
+    """Signal to noise in dB of the central 256×256 pixels, to the decimal."""
     skimage_data = pytest.importorskip("skimage.data")
-    field = load("taef2", weights=real_data / "weights/taef2", options={"height": 256, "width": 256})
-    assert field.latent_shape == (32, 32, 32)
-    found = {}
-    for name in ("astronaut", "chelsea", "coffee", "rocket"):
+    field = load(spec, weights=real_data / "weights" / spec, options={"height": 256, "width": 256})
+    assert field.latent_shape == shape
+    found = []
+    for name in PHOTOGRAPHS:
         image = getattr(skimage_data, name)()
         top, left = ((side - 256) // 2 for side in image.shape[:2])
         x = torch.from_numpy(image[top : top + 256, left : left + 256].copy()).permute(2, 0, 1)[None] / 255
         error = float((field.reconstruct(x).clamp(0, 1) - x).square().mean())
-        found[name] = -10 * math.log10(error)
-    assert found == pytest.approx({"astronaut": 29.6, "chelsea": 30.5, "coffee": 31.5, "rocket": 32.7}, abs=0.06)
+        found.append(-10 * math.log10(error))
+    assert found == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.real
+def test_units_of_vaelight_are_stable_diffusions(real_data: Path) -> None:
+    raw, scaled = (load("vaelight", options={"height": 16, "width": 24, "units": units}) for units in ("raw", "scaled"))
+    x = images(2, 16)
+    z = raw.encode(x)
+    assert torch.allclose(scaled.encode(x), 0.18215 * z, atol=1e-6)
+    assert torch.allclose(scaled.decode(0.18215 * z), raw.decode(z), atol=1e-5)
+    assert "without Stable Diffusion's scaling factor 0.18215" in raw.units
+    assert "as Stable Diffusion 1.x takes them" in scaled.units
+    with pytest.raises(InputError, match=r"Latents of VAElight have the shape \(4, height/8, width/8\)"):
+        load("vaelight", latent_shape=(32, 4, 4))
 
 
 @pytest.mark.real
@@ -312,9 +334,11 @@ def test_presets_find_their_files(real_data: Path, monkeypatch: pytest.MonkeyPat
     assert load("burgess/betaB_dsprites").latent_shape == (10,)
     weights = real_data / "weights/burgess_vae/VAE_mnist.pt"
     assert load("burgess/VAE_mnist", weights=weights).fingerprint == load("burgess/VAE_mnist").fingerprint
-    for options in ({"height": 30}, {"width": 4}):
-        with pytest.raises(InputError, match="sides are multiples of 8"):
-            load("taef2", options=options)
+    for spec, name in (("taef2", "TAEF2"), ("vaelight", "VAElight")):
+        for options in ({"height": 30}, {"width": 4}):
+            with pytest.raises(InputError, match=f"{name} takes images whose sides are multiples of 8"):
+                load(spec, options=options)
     monkeypatch.delenv("SEPARATRIX_DATA")
-    with pytest.raises(FileError, match=r"taef2 are not part of separatrix; give their place with weights="):
-        load("taef2")
+    for spec in ("taef2", "vaelight"):
+        with pytest.raises(FileError, match=rf"{spec} are not part of separatrix; give their place with weights="):
+            load(spec)

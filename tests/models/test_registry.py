@@ -120,6 +120,7 @@ def test_the_built_in_families_say_what_was_verified() -> None:
         "sparse autoencoder",
         "ONNX",
         "TAEF2",
+        "VAElight",
         "Burgess VAE",
     ]
     assert all(len(family.verified) > 10 for family in FAMILIES)

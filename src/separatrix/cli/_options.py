@@ -20,7 +20,7 @@ Model = Annotated[
         help="path/to/file.py:factory or package.module:factory (a function without arguments that returns a module with "
         "encode and decode, a pair of functions, or a LatentField); a model.safetensors written by separatrix; "
         "hf:org/name@revision#subfolder or a folder of diffusers, ViTMAE, a vision encoder, a language model or a sparse "
-        "autoencoder; encoder.onnx; taef2; burgess/NAME, such as burgess/VAE_mnist.",
+        "autoencoder; encoder.onnx; taef2; vaelight; burgess/NAME, such as burgess/VAE_mnist.",
     ),
 ]
 Weights = Annotated[

@@ -19,7 +19,7 @@ from separatrix.models._diffusers_models import DIFFUSERS
 from separatrix.models._folders import find_folder, one_sentence
 from separatrix.models._language_models import LANGUAGE_MODEL
 from separatrix.models._onnx_pairs import ONNX
-from separatrix.models._presets import BURGESS_PRESETS, TAEF2_PRESET
+from separatrix.models._presets import BURGESS_PRESETS, TAEF2_PRESET, VAELIGHT_PRESET
 from separatrix.models._programs import PROGRAM
 from separatrix.models._python_objects import PYTHON
 from separatrix.models._registry import FAMILIES, Family, LoadRequest
@@ -52,7 +52,8 @@ def load(
                                        (with ``decoder``), a causal language model, a sparse autoencoder, an ONNX pair
     ``encoder.onnx``                   an ONNX pair with ``decoder="decoder.onnx"``
     ``model.pt2``, ``model.pt``        a program, with ``allow_code=True`` only
-    ``taef2``, ``burgess/VAE_mnist``   published models by name
+    ``taef2``, ``vaelight``,           published models by name
+    ``burgess/VAE_mnist``
     =================================  ===================================================================
 
     A factory returns a LatentField, a pair ``(encode, decode)``, or an `nn.Module` with the methods
@@ -134,6 +135,7 @@ for _family in (
     SPARSE,
     ONNX,
     TAEF2_PRESET,
+    VAELIGHT_PRESET,
     BURGESS_PRESETS,
 ):
     FAMILIES.register(_family)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,17 +17,28 @@ from separatrix.errors import FieldError, FileError, InputError, first_line
 from separatrix.field import LatentField
 from separatrix.models._adapter import ModelAdapter
 from separatrix.models._folders import optional
+from separatrix.models._onnx_outputs import UPSAMPLING, TakenOutputs
 from separatrix.models._onnx_sessions import OnnxSession
+from separatrix.models._preprocessing import Preprocessing
 from separatrix.models._registry import Family, LoadRequest
 from separatrix.models._weights import listed
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
+OPTION = {"encode": "encoded", "decode": "decoded"}
+"""The option that says which outputs of a half make its result."""
+
+_AS_GIVEN = "as-given"
+_RANGES: dict[str, Callable[[], Preprocessing | None]] = {
+    _AS_GIVEN: lambda: None,
+    "0..1": Preprocessing,
+    "-1..1": Preprocessing.symmetric,
+}
 _LARGEST = 2**31  # bytes of one ONNX file, by its format
 _LONGEST_NAME = 60  # characters of a file's name in a message
 
 
 class OnnxPair(ModelAdapter):
-    """Two onnxruntime sessions on the CPU with one input each; of several outputs the first is taken.
+    """Two onnxruntime sessions on the CPU with one input each; of several outputs the declared ones are taken, else the first.
 
     There are no gradients: derivatives are central differences, dense up to 512 latent dimensions. Above that ρ comes
     from differences too and ‖J‖₂, which needs Jᵀ, is unknown. There is no float64 copy.
@@ -35,62 +46,87 @@ class OnnxPair(ModelAdapter):
     Args:
         encoder, decoder: the files, checked by :func:`require_contained`.
         latent_shape: where the decoder's file leaves it open.
+        declared: which outputs make the result, by role (`TakenOutputs.declared`); the first where nothing is said.
+        upsampling: of outputs that are combined and of fewer pixels than the largest.
+        preprocessing: the range of the images that both files work with; None for data that are taken as they are.
 
     Raises:
         FileError: a file cannot be run, or has several inputs.
-        InputError: the shape of a latent is neither in the file nor given.
+        InputError: the shape of a latent is neither in the file nor given, or a declaration does not fit the file.
     """
 
     family = "ONNX"
     digest: Tensor
 
-    def __init__(self, encoder: Path, decoder: Path, latent_shape: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Path,
+        decoder: Path,
+        latent_shape: tuple[int, ...] | None = None,
+        declared: Mapping[str, str] | None = None,
+        upsampling: str = UPSAMPLING[0],
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
         super().__init__()
+        self.preprocessing = preprocessing
         self.sessions = {"encode": _session(encoder), "decode": _session(decoder)}
         content = hashlib.sha256()
         for path in (encoder, decoder):
             for file in (path, *require_contained(path)):
                 content.update(file.read_bytes())
+        declared = declared or {}
+        self.taken = {
+            role: _taken(role, session, declared.get(role), upsampling) for role, session in self.sessions.items()
+        }
+        if declared:  # other outputs are another map
+            content.update(repr(sorted(self.taken.items())).encode())
         # What the field's fingerprint is of: the files, since a session shows no weights.
         self.register_buffer("digest", torch.tensor(list(content.digest()), dtype=torch.uint8))
-        declared = self.sessions["decode"].inputs[0].shape[1:]
-        if all(isinstance(size, int) and size > 0 for size in declared) and declared:
-            self.latent_shape = tuple(declared)
+        shape = self.sessions["decode"].inputs[0].shape[1:]
+        if all(isinstance(size, int) and size > 0 for size in shape) and shape:
+            self.latent_shape = tuple(shape)
             if latent_shape not in (None, self.latent_shape):
                 raise InputError(f"{decoder} takes latents of shape {self.latent_shape}; leave latent_shape out.")
         elif latent_shape is not None:
             self.latent_shape = latent_shape
         else:
-            raise InputError(f"{decoder} leaves the shape of its latents open ({declared}); give latent_shape=(…).")
+            raise InputError(f"{decoder} leaves the shape of its latents open ({shape}); give latent_shape=(…).")
         self.notes = ("No gradients reach through ONNX: derivatives are differences, and ‖J‖₂ is known up to k = 512.",)
         for role, session in self.sessions.items():
             names = [output.name for output in session.outputs]
-            if len(names) > 1:
-                self.notes += (f"{role} has the outputs {listed(names)}, of which the first, {names[0]}, is taken.",)
+            if role in declared:
+                self.notes += (f"{role} takes {self.taken[role]}, of {len(names)} outputs.",)
+            elif len(names) > 1:
+                self.notes += (
+                    f"{role} has the outputs {listed(names)}, of which the first, {names[0]}, is taken; "
+                    f"the option {OPTION[role]} takes others.",
+                )
 
     def encode(self, x: Tensor) -> Tensor:
         """E(x) by the encoder's session."""
-        return self._run("encode", x)
+        return self._run("encode", x if self.preprocessing is None else self.preprocessing.to_encoder(x))
 
     def decode(self, z: Tensor) -> Tensor:
         """D(z) by the decoder's session."""
-        return self._run("decode", z)
+        y = self._run("decode", z)
+        return y if self.preprocessing is None else self.preprocessing.to_image(y)
 
     def _run(self, role: str, batch: Tensor) -> Tensor:
         session = self.sessions[role]
-        given, wanted = session.inputs[0], session.outputs[0].name
+        given, taken = session.inputs[0], self.taken[role]
         rows = batch.detach().cpu().to(torch.float32).numpy()
         fixed = given.shape[0] if given.shape and isinstance(given.shape[0], int) else None
         try:
             parts = [
-                session.run([wanted], {given.name: part})[0][:count]
+                [output[:count] for output in session.run(taken.names, {given.name: part})]
                 for part, count in _batches(rows, fixed or max(len(rows), 1))
             ]
         except Exception as error:  # onnxruntime's errors share no base class
             raise FieldError(
                 f"{session.path.name} cannot {role} a batch {rows.shape} ({first_line(error)})."
             ) from error
-        return torch.from_numpy(np.concatenate(parts)).to(batch.device)
+        outputs = [torch.from_numpy(np.concatenate(output)) for output in zip(*parts, strict=True)]
+        return taken.combine(outputs).to(batch.device)
 
     def __deepcopy__(self, _memo: Any) -> OnnxPair:
         raise TypeError("an ONNX session computes in the format it was exported in")
@@ -211,6 +247,13 @@ def _session(path: Path) -> OnnxSession:
     return session
 
 
+def _taken(role: str, session: OnnxSession, text: str | None, upsampling: str) -> TakenOutputs:
+    names = [output.name for output in session.outputs]
+    if text is None:
+        return TakenOutputs((names[0],))
+    return TakenOutputs.declared(text, names, OPTION[role], session.path.name, upsampling)
+
+
 def _load(request: LoadRequest) -> LatentField:
     request.refuse_weights("holds its own weights")
     if request.folder is not None:
@@ -223,7 +266,17 @@ def _load(request: LoadRequest) -> LatentField:
                 f"{request.spec} is one half of a pair; give the encoder as the model and the decoder as "
                 f'--decoder decoder.onnx (decoder="decoder.onnx").'
             )
-    adapter = OnnxPair(encoder, decoder, request.latent_shape)
+    declared = {role: request.options[option] for role, option in OPTION.items() if option in request.options}
+    if "upsampling" in request.options and not declared:
+        raise InputError("The option upsampling is for outputs that are combined; name them by the option decoded.")
+    adapter = OnnxPair(
+        encoder,
+        decoder,
+        request.latent_shape,
+        declared,
+        request.choice("upsampling", UPSAMPLING[0], UPSAMPLING),
+        _RANGES[request.choice("range", _AS_GIVEN, tuple(_RANGES))](),
+    )
     return adapter.field(f"ONNX {encoder.name} + {decoder.name}", origin=request.spec)
 
 
@@ -233,5 +286,11 @@ ONNX = Family(
     load=_load,
     suffixes=(".onnx",),
     recognises=lambda folder: folder.has(ENCODER, DECODER),
-    verified="exports of small networks, with and without external data",
+    options={
+        "encoded": "the encoder's output that is the latent; a+b sums several, a,b stacks their channels (the first output)",
+        "decoded": "the same for what the decoder makes; smaller maps are upsampled to the largest first",
+        "upsampling": "how: bilinear (the default) or nearest",
+        "range": f"values of the images of both files: {_AS_GIVEN} (the default), 0..1 or -1..1",
+    },
+    verified="published weights of VAElight, whose decoder has four outputs; exports of small networks",
 )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from separatrix.errors import FileError, InputError
 from separatrix.field import LatentField
 from separatrix.models._burgess import load_burgess_vae
+from separatrix.models._distilled import DistilledAutoencoder
 from separatrix.models._registry import Family, LoadRequest
-from separatrix.models._taef2 import load_taef2
+from separatrix.models._taef2 import TAEF2
+from separatrix.models._vaelight import VAELight
 
 DATA_VARIABLE = "SEPARATRIX_DATA"
 _OBJECTIVES = ("VAE", "betaH", "betaB", "btcvae", "factor")
+_SIDES = {"height": "pixels, a multiple of 8 (64)", "width": "pixels, a multiple of 8 (64)"}
 _BURGESS = tuple(f"burgess/{objective}_{data}" for data in ("mnist", "dsprites") for objective in _OBJECTIVES)
 
 
@@ -28,14 +32,25 @@ def _place(request: LoadRequest, inside: str) -> Path:
     )
 
 
-def _load_taef2(request: LoadRequest) -> LatentField:
-    shape = request.latent_shape
-    if shape is not None and (len(shape) != 3 or shape[0] != 32):
-        raise InputError(f"Latents of TAEF2 have the shape (32, height/8, width/8), not {shape}; give such a shape.")
+def _load_distilled(request: LoadRequest, model: type[DistilledAutoencoder], **choices: Any) -> LatentField:
+    shape, name = request.latent_shape, model.family
+    if shape is not None and (len(shape) != 3 or shape[0] != model.channels):
+        raise InputError(
+            f"Latents of {name} have the shape ({model.channels}, height/8, width/8), not {shape}; give such a shape."
+        )
     size = (8 * shape[1], 8 * shape[2]) if shape else (request.number("height", 64), request.number("width", 64))
-    place = _place(request, "taef2")
-    model = load_taef2(place if os.path.isdir(place) else place.parent, size)
-    return model.field(f"TAEF2 3×{size[0]}×{size[1]} → {'×'.join(map(str, model.latent_shape))}")
+    place = _place(request, request.spec)
+    made = model.read(place if os.path.isdir(place) else place.parent, size, **choices)
+    return made.field(f"{name} 3×{size[0]}×{size[1]} → {'×'.join(map(str, made.latent_shape))}")
+
+
+def _load_taef2(request: LoadRequest) -> LatentField:
+    return _load_distilled(request, TAEF2)
+
+
+def _load_vaelight(request: LoadRequest) -> LatentField:
+    units = request.choice("units", "scaled", ("scaled", "raw"))
+    return _load_distilled(request, VAELight, scaled=units == "scaled")
 
 
 def _load_burgess(request: LoadRequest) -> LatentField:
@@ -51,8 +66,16 @@ TAEF2_PRESET = Family(
     form="taef2",
     load=_load_taef2,
     names=("taef2",),
-    options={"height": "pixels, a multiple of 8 (64)", "width": "pixels, a multiple of 8 (64)"},
+    options=_SIDES,
     verified="published weights: reconstruction of four photographs at 256 px, orbits at 32 px",
+)
+VAELIGHT_PRESET = Family(
+    name="VAElight",
+    form="vaelight",
+    load=_load_vaelight,
+    names=("vaelight",),
+    options={**_SIDES, "units": "scaled (as Stable Diffusion takes them; the default) or raw"},
+    verified="published weights: reconstruction of four photographs at 256 px, the same arithmetic as its ONNX files",
 )
 BURGESS_PRESETS = Family(
     name="Burgess VAE",

@@ -6,18 +6,13 @@ diffusers' AutoencoderTiny lacks the pooling of the middle blocks and cannot hol
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import InputError
-from separatrix.models._adapter import ModelAdapter
+from separatrix.models._distilled import DistilledAutoencoder
 from separatrix.models._preprocessing import Preprocessing
-from separatrix.models._weights import fill, read_weights
 
 _WIDTH, _CHANNELS = 64, 32
-_SHRINK = 8  # pixels of the image per latent position
 
 
 class _Block(nn.Module):
@@ -50,7 +45,7 @@ class _SoftClamp(nn.Module):
         return 3 * torch.tanh(z / 3)
 
 
-class TAEF2(ModelAdapter):
+class TAEF2(DistilledAutoencoder):
     """Images 3×H×W in [0, 1], H and W multiples of 8, to latents 32×H/8×W/8 and back; 1.34 M parameters each half.
 
     The decoder's values are not cut off at 0 and 1 (its training target is, so they exceed the range a little).
@@ -67,13 +62,11 @@ class TAEF2(ModelAdapter):
     """
 
     family = "TAEF2"
+    channels = _CHANNELS
     units = "FLUX.2's latent units, as the encoder returns them (no scaling or shift)"
 
     def __init__(self, image_size: tuple[int, int] = (64, 64)) -> None:
-        super().__init__()
-        if any(side < _SHRINK or side % _SHRINK for side in image_size):
-            raise InputError(f"TAEF2 takes images whose sides are multiples of 8, not {image_size[0]}×{image_size[1]}.")
-        self.latent_shape = (_CHANNELS, image_size[0] // _SHRINK, image_size[1] // _SHRINK)
+        super().__init__(image_size)
         self.preprocessing = Preprocessing()
         self.encoder = nn.Sequential(
             _conv(3),
@@ -103,22 +96,6 @@ class TAEF2(ModelAdapter):
         """D(z): latents ``(n, 32, h, w)`` to images ``(n, 3, 8h, 8w)``."""
         images: Tensor = self.decoder(z)
         return images
-
-
-def load_taef2(folder: Path, image_size: tuple[int, int] = (64, 64)) -> TAEF2:
-    """The published weights from ``encoder.safetensors`` and ``decoder.safetensors`` in a folder, in float32.
-
-    They are stored as float16, whose rounding the float32 copy keeps.
-
-    Raises:
-        InputError: an image size that is no multiple of 8.
-        FileError: a file is missing, damaged or holds something else.
-    """
-    model = TAEF2(image_size)
-    for name in ("encoder", "decoder"):
-        path = folder / f"{name}.safetensors"
-        fill(getattr(model, name), read_weights(path), source=path, model=f"the {name} of TAEF2")
-    return model.eval()
 
 
 def _conv(ins: int = _WIDTH, *, out: int = _WIDTH, stride: int = 1, bias: bool = True) -> nn.Conv2d:
