@@ -9,6 +9,7 @@ import separatrix as sx
 from separatrix import LatentField, Protocol
 from separatrix.errors import FieldError, InputError
 from separatrix.limitsets import Kind
+from separatrix.testing import oracles
 
 WELL = 0.9575040240772687
 
@@ -135,6 +136,13 @@ def test_deflation_finds_what_few_starts_miss(dim, starts):
 def test_all_eighty_one_points_in_four_dimensions():
     found = sx.find_fixed_points(field_of(lambda z: torch.tanh(2 * z), 4), sx.starts.box(2000, -1.3, 1.3, seed=2))
     assert [int((found.unstable_directions == d).sum()) for d in range(5)] == [16, 32, 24, 8, 1]
+
+
+def test_where_the_jacobian_has_an_eigenvalue_of_one_nothing_varies():
+    """The steps once came from a solver that reads uninitialised memory: points were the same, and the cost another each time."""
+    oracle = oracles.late_fork(minority=0.25, count=64)
+    costs = {sx.find_fixed_points(oracle.field, oracle.starts[:16]).cost for _ in range(6)}
+    assert len(costs) == 1
 
 
 def test_deflation_invents_nothing():

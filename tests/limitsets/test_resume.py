@@ -22,9 +22,11 @@ from every_fate import images, make
 from separatrix.errors import CheckpointWarning, FileError, InputError
 from separatrix.limitsets._capture import Capture
 from separatrix.limitsets._catalogue import Catalogue
+from separatrix.limitsets._search import _STATE, Search
 from separatrix.limitsets._statistical import pays
 from separatrix.starts import Starts
 from separatrix.storage import Checkpoint, save_result
+from separatrix.storage._snapshot import packed
 from separatrix.testing import oracles
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
@@ -241,6 +243,43 @@ def test_batches_are_those_that_were_found_to_fit(passes, tmp_path):
     passes.searched((again, starts, protocol), tmp_path / "checkpoint")
     assert again.batches.fits == 3
     assert again.batches.usual == field.batches.usual is not None
+
+
+def test_every_part_of_the_state_is_there_afterwards(passes, tmp_path, monkeypatch):
+    """Also those that results show on other machines or after rare events only: evaluations of rows that had ended, smaller regions."""
+    state, go_on = Search._state, Search._go_on
+    kept, found = [], []
+
+    def part_by_part(search: Search) -> tuple[object, dict[str, Tensor]]:
+        given = {name: getattr(search, name) for name in ("transit", "fine", "protocol")}
+        structure, tensors = packed(state(search), given | {"source": search.queue._source}, _STATE)
+        return structure, {name: tensor.clone() for name, tensor in tensors.items()}
+
+    def marked(search: Search) -> dict[str, object]:
+        search.surplus, search.ledger.looked[0] = 7, 5
+        search.catalogue.shrink_regions(0.5)
+        kept.append((search, part_by_part(search)))
+        return state(search)
+
+    def gone_on(search: Search, stored: dict[str, object]) -> None:
+        go_on(search, stored)
+        found.append((search, part_by_part(search)))
+        raise Killed
+
+    monkeypatch.setattr(Search, "_state", marked)
+    monkeypatch.setattr(Search, "_go_on", gone_on)
+    made = SEARCHES["float32 with claimants in float64"]
+    passes.killed_halfway(made(), tmp_path / "checkpoint")
+    assert passes.searched(made(), tmp_path / "checkpoint") is None
+    (before, (structure, tensors)), (after, (again, tensors_again)) = kept[-1], found[0]
+    assert vars(before).keys() == vars(after).keys()
+    assert again == structure
+    assert tensors_again.keys() == tensors.keys()
+    assert all(torch.equal(tensors_again[name], tensor) for name, tensor in tensors.items())
+    assert after.surplus == 7
+    assert after.ledger.looked[0] == 5
+    assert after.catalogue.version == before.catalogue.version > 0
+    assert after.catalogue.capturing.closeness == 0.05 * 0.5 ** len(kept)
 
 
 CHILD = """

@@ -7,6 +7,8 @@ import errno
 import json
 import os
 import stat
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from separatrix.cost import Cost
 from separatrix.errors import FileError, InputError
 from separatrix.limitsets import Kind
 from separatrix.orbits import FirstCrossings, PathLength
+from separatrix.runs._film import Footage
 from separatrix.storage import _store as store
 
 some = settings(
@@ -476,6 +479,14 @@ def test_only_results_are_saved_and_no_two_share_a_name(tmp_path):
     assert not (tmp_path / "stranger").exists()
     with pytest.raises(InputError, match="already a result called LimitSets"):
         store.storable(type("LimitSets", (LimitSets,), {}))
+
+
+def test_stages_of_runs_are_read_before_anybody_has_used_runs(tmp_path):
+    """In a process of its own: here, other tests have imported all rooms."""
+    save_result(Footage(parameters=(1.0,), unit="epoch", words="A film.", left_out={}), tmp_path / "footage")
+    script = f"import separatrix as sx; print(sx.load_result({str(tmp_path / 'footage')!r}).words)"
+    child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert child.stdout == "A film.\n"
 
 
 def test_complex_columns_are_aligned_for_vectorised_code(tmp_path):

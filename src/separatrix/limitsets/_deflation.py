@@ -12,14 +12,20 @@ from torch import Tensor
 
 from separatrix.cost import Cost
 from separatrix.field import LatentField
-from separatrix.limitsets._polish import cycle_jacobian, orbit_points
-from separatrix.protocol import DEFAULT, Deflation
+from separatrix.limitsets._polish import cycle_jacobian, newton_step, orbit_points
+from separatrix.protocol import DEFAULT, Deflation, Polishing
 
 _NO_DIVISOR = 1e-3  # how near to 0 the divisor of a step may come, whose length is bounded in any case
 
 
 def deflated_newton(
-    field: LatentField, starts: Tensor, known: Tensor, period: int, spread: float, rules: Deflation = DEFAULT.deflation
+    field: LatentField,
+    starts: Tensor,
+    known: Tensor,
+    period: int,
+    spread: float,
+    rules: Deflation = DEFAULT.deflation,
+    polishing: Polishing = DEFAULT.polishing,
 ) -> tuple[Tensor, Tensor, Cost]:
     """From ``(n, *latent)`` starts to candidates away from the ``known`` ``(m, *latent)`` solutions of f^p(z) = z.
 
@@ -41,8 +47,7 @@ def deflated_newton(
             residual = orbit[-1].reshape(len(rows), k).to(torch.float64) - z[rows]
             jacobian = cycle_jacobian(field, orbit[:-1]).to(torch.float64)
             cost += Cost(map=len(rows) * period, vjp=len(rows) * k * period)
-            system = torch.eye(k, dtype=torch.float64, device=z.device) - jacobian
-            newton = torch.linalg.lstsq(system, residual.unsqueeze(-1)).solution.squeeze(-1)
+            newton = newton_step(jacobian, residual, polishing)
             logarithm, slope = _deflation(z[rows], newton, centres, spread)
             step = newton / _away_from_zero(1 - slope).unsqueeze(1)
             length = step.norm(dim=1, keepdim=True)

@@ -112,7 +112,7 @@ def _deflate(catalogue: Catalogue, starts: Tensor, period: int, unit: float, rou
     around = known + rules.setting_out * unit * draw.to(known).reshape(known.shape)
     first = round_number * rules.sent % len(starts)
     starts = torch.cat([starts.roll(-first, dims=0)[: rules.sent], around[: rules.sent]])
-    candidates, near, cost = deflated_newton(catalogue.field, starts, known, period, unit, rules)
+    candidates, near, cost = deflated_newton(catalogue.field, starts, known, period, unit, rules, catalogue.polishing)
     catalogue.cost += cost
     if bool(near.any()):
         solved = polish(catalogue.field, candidates[near], period, rules=catalogue.polishing)

@@ -132,9 +132,7 @@ def _newton(
                 given_up[stale] |= _clearly_unstable(_product(factors[stale]), rules)
                 active &= ~given_up
                 rows = active.nonzero().squeeze(1)
-        step = _newton_step(_product(factors[rows]), residual_vector[rows], rules) * (0.5 ** halvings[rows]).unsqueeze(
-            1
-        )
+        step = newton_step(_product(factors[rows]), residual_vector[rows], rules) * (0.5 ** halvings[rows]).unsqueeze(1)
         trial = z[rows] + step
         trial_orbit = orbit_points(field, _shaped(field, trial), period)
         trial_vector = trial_orbit[-1].reshape(len(rows), k).to(torch.float64) - trial
@@ -174,7 +172,11 @@ def _clearly_unstable(jacobian: Tensor, rules: Polishing) -> Tensor:
     return values.abs().amax(dim=1) > 1 + rules.clearly
 
 
-def _newton_step(jacobian: Tensor, residual: Tensor, rules: Polishing) -> Tensor:
+def newton_step(jacobian: Tensor, residual: Tensor, rules: Polishing) -> Tensor:
+    """(I − J)⁻¹ (f^p(z) − z), or the step of least norm where I − J is singular, ``(n, k)``.
+
+    (`torch.linalg.lstsq` would give another answer each time on a CPU: its pivots begin with whatever is in the memory.)
+    """
     # Where autograd gives NaN (a masked branch) the map itself is the step.
     usable = jacobian.flatten(1).isfinite().all(dim=1)
     jacobian = torch.where(usable[:, None, None], jacobian, 0.0)
