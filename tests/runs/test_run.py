@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ import separatrix as sx
 from separatrix import runs
 from separatrix.errors import ConvergenceWarning, DamageWarning, FileError
 from separatrix.runs import Plan
+from separatrix.storage import Checkpoint
 
 DTYPE = torch.float64
 MEMORY = torch.rand(3, 4, generator=torch.Generator().manual_seed(1), dtype=DTYPE)
@@ -150,6 +152,37 @@ def test_another_model_other_rules_and_other_data_are_refused(tmp_path):
     assert contents(out) == before
     recipe(out, seed=1, overwrite=True)
     assert json.loads((out / "manifest.json").read_text())["plan"]["options"]["seed"] == 1
+
+
+def test_the_same_images_by_another_path_are_the_same_starts(tmp_path):
+    """A run and a search that were killed go on; only what the files hold decides."""
+    out, folders = tmp_path / "run", (tmp_path / "here.npy", tmp_path / "there.npy")
+    for folder in folders:
+        np.save(folder, UNSEEN[:20].numpy())
+
+    def from_file(path: Path, **options: Any) -> Any:
+        return runs.attractors(field_of(Counted()), sx.starts.encoded(path), out=out, figures=False, **options)
+
+    class Gone(BaseException):
+        pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        keep = Checkpoint.keep
+
+        def last_deed(self: Checkpoint, state: Any) -> None:
+            keep(self, state)
+            raise Gone
+
+        patch.setattr(Checkpoint, "keep", last_deed)
+        with pytest.raises(Gone):
+            from_file(folders[0])
+    from_file(folders[1])
+    before = contents(out)
+    from_file(folders[0])
+    assert contents(out) == before
+    np.save(folders[0], UNSEEN[1:21].numpy())
+    with pytest.raises(FileError, match=r"differs in options\.starts\.data\.sha256\)"):
+        from_file(folders[0])
 
 
 def test_the_earlier_run_goes_only_when_the_new_one_has_something(tmp_path):

@@ -102,7 +102,7 @@ def _stored_in(
     belongs_to = {
         "version of separatrix": version("separatrix"),
         "field": {name: identity[name] for name in ("latent_shape", "dtype", "device", "fingerprint")},
-        "starts": dict(source.provenance),
+        "starts": source.identity,
         "protocol": protocol.to_dict(),
     }
     image = field.examine(source.block(field, 0, min(_ASKED, len(source)))).image

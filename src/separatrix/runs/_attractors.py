@@ -106,7 +106,7 @@ def attractors(
         model=model_record(field),
         data=data_record(train=known, held_out=unseen),
         options={
-            "starts": source.provenance,
+            "starts": source.identity,
             "words": source.describe(),
             "protocol": rules.to_dict(),
             "count_by_other_rules": count_by_other_rules,

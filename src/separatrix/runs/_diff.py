@@ -76,7 +76,8 @@ def diff(
         model={role: model_record(field) for role, field in models.items()},
         options={
             "names": names or (a.name, b.name),
-            "starts": source.provenance,
+            "starts": source.identity,
+            "words": source.describe(),
             "rerun": rerun,
             "threshold": threshold,
             "protocol": rules.to_dict(),

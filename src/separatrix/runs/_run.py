@@ -306,7 +306,7 @@ def _begun(place: Reservation, plan: Plan) -> Run:
             f"{place.asked} holds a run of something else (it differs in {in_words(different)}); choose another folder, or "
             "remove it first."
         )
-    return Run(place, {**record, **{key: earlier[key] for key in ("state", "stages", "files", "figures")}})
+    return Run(place, {**record, **{key: earlier[key] for key in ("plan", "state", "stages", "files", "figures")}})
 
 
 def _fresh(plan: Plan, key: str) -> dict[str, Any]:

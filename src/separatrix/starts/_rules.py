@@ -37,7 +37,11 @@ class Rule(ABC):
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
-        """JSON-ready: all that the starts depend on, except which of them were taken."""
+        """JSON-ready: all that the starts depend on, except which of them were taken; and where data are from."""
+
+    def identity(self) -> dict[str, Any]:
+        """The same without what is only told: files that lie elsewhere give the same starts if they hold the same."""
+        return self.provenance()
 
     @abstractmethod
     def words(self) -> str:
@@ -142,6 +146,9 @@ class Encoded(Rule):
     def provenance(self) -> dict[str, Any]:
         data = {**self.images.provenance, "image_shape": list(self.images.image_shape)}
         return {"kind": "encoded", "data": {**data, "sha256": self.images.fingerprint}}
+
+    def identity(self) -> dict[str, Any]:
+        return {"kind": "encoded", "data": {"sha256": self.images.fingerprint}}
 
     def words(self) -> str:
         kind = "images" if len(self.images.image_shape) > 1 else "vectors"

@@ -96,6 +96,11 @@ class Starts:
         """JSON-ready: kind, parameters, seed, and the range of indices ``[first, last)``."""
         return {**self.rule.provenance(), "first": self.first, "last": self.last}
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The part of the provenance that a number depends on: of images their content, and not the path."""
+        return {**self.rule.identity(), "first": self.first, "last": self.last}
+
     def describe(self) -> str:
         """One line of words."""
         part = "" if self.first == 0 else f", numbers {self.first:,} to {self.last - 1:,}"
