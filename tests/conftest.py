@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+from s3_server import Server, s3_server
 
 # How long an example takes is a matter of what else the machine does, and the examples are the same everywhere.
 settings.register_profile(
@@ -42,3 +45,33 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs the real models and images: set SEPARATRIX_DATA to their folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def one_server() -> Iterator[Server]:
+    """One object store for all tests."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(one_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """An object store that speaks S3, found as any other is: by variables of the surroundings."""
+    fsspec = pytest.importorskip("fsspec")
+    for name, value in one_server.variables.items():
+        monkeypatch.setenv(name, value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    yield one_server
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    one_server.ignores_conditions = one_server.read_only = False
+    one_server.asked.clear()
+
+
+@pytest.fixture
+def bucket(server: Server) -> str:
+    """The URL of an empty bucket there."""
+    import fsspec
+
+    url = f"s3://bucket-{uuid4().hex[:12]}"
+    fsspec.filesystem("s3").mkdir(url)
+    return url

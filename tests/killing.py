@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-STEPS = ("rename", "replace", "mkdir", "rmdir", "unlink", "fsync")
+STEPS = ("rename", "replace", "mkdir", "rmdir", "unlink", "link", "fsync")
 """Functions of `os` that change what is on the disk; opening a file to write is a step too."""
 
 

@@ -5,6 +5,8 @@ from separatrix.storage._columnar import Columnar
 from separatrix.storage._manifest import CHECKPOINT, DETECTOR, MANIFEST, RESULT, foreign_entries
 from separatrix.storage._numbered import reserve_numbered
 from separatrix.storage._owner import Owner
+from separatrix.storage._place import Place
+from separatrix.storage._places import place_of, url_of
 from separatrix.storage._reservation import (
     ROOM,
     Busy,
@@ -30,6 +32,7 @@ __all__ = [
     "Columnar",
     "Owner",
     "PathLike",
+    "Place",
     "Reservation",
     "Result",
     "at_work_on",
@@ -38,10 +41,12 @@ __all__ = [
     "load_result",
     "new_file",
     "new_folder",
+    "place_of",
     "reserve",
     "reserve_numbered",
     "save_result",
     "storable",
     "storable_part",
+    "url_of",
     "write_tensors",
 ]
