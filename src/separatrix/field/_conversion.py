@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from separatrix.errors import FieldError, OutOfMemoryError, first_line
 from separatrix.field._copies import transplanted
+from separatrix.field._narrowing import Unnarrowed, WithoutNarrowing
 from separatrix.work import out_of_memory
 
 if TYPE_CHECKING:
     from separatrix.field._field import LatentField
+
+_ROUNDINGS = 1e4  # of the original's format, through all of its layers: what a copy without casts may differ by
 
 
 def converted(field: LatentField, made: type[LatentField], dtype: torch.dtype, device: torch.device) -> LatentField:
@@ -28,21 +33,14 @@ def converted(field: LatentField, made: type[LatentField], dtype: torch.dtype, d
         raise OutOfMemoryError(
             f"There is no memory for a copy of {field.name} in {dtype} on {device}; use a machine with more of it."
         ) from error
-    twin = made(
-        encode,
-        decode,
-        latent_shape=field.latent_shape,
-        dtype=dtype,
-        device=device,
-        name=field.name,
-        units=field.units,
-        details=field.details,
-    )
-    twin.inherit(field)
+    twin = _around(field, made, encode, decode, dtype, device)
+    zero = torch.zeros((1, *field.latent_shape), dtype=dtype, device=device)
     try:
         with twin.guest():
-            zero = torch.zeros((1, *field.latent_shape), dtype=dtype, device=device)
             output = twin.batches(twin._once, zero)
+            if _narrowed(twin, zero, output, field.dtype):
+                down, up = (Unnarrowed(half, field.dtype, dtype) for half in (encode, decode))
+                twin = _around(field, made, down, up, dtype, device)
     except (RuntimeError, TypeError, ValueError) as error:
         raise FieldError(
             f"{field.name} cannot be evaluated as {dtype} on {device} ({first_line(error)}); "
@@ -54,3 +52,38 @@ def converted(field: LatentField, made: type[LatentField], dtype: torch.dtype, d
             f"{field.name} returns {output.dtype} for {dtype} latents; remove the cast inside encode or decode."
         )
     return twin
+
+
+def _around(
+    field: LatentField,
+    made: type[LatentField],
+    encode: Callable[[Tensor], Any],
+    decode: Callable[[Tensor], Any],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> LatentField:
+    twin = made(
+        encode,
+        decode,
+        latent_shape=field.latent_shape,
+        dtype=dtype,
+        device=device,
+        name=field.name,
+        units=field.units,
+        details=field.details,
+    )
+    twin.inherit(field)
+    return twin
+
+
+def _narrowed(twin: LatentField, z: Tensor, output: Tensor, own: torch.dtype) -> bool:
+    """Whether the copy rounds to the original's format inside, and computes the same where it is kept from it."""
+    if torch.promote_types(own, twin.dtype) is own:
+        return False
+    try:
+        with WithoutNarrowing(own, twin.dtype) as casts:
+            wide = twin.batches(twin._once, z)
+    except (RuntimeError, TypeError, ValueError):  # formats that no longer agree: the model stays as it is
+        return False
+    allowed = _ROUNDINGS * torch.finfo(own).eps * float(output.abs().max())
+    return casts.prevented and wide.dtype == output.dtype and float((wide - output).abs().max()) <= allowed
