@@ -94,6 +94,11 @@ def audit() -> studies.MemorizationAudit:
 
 
 @cache
+def drifted() -> studies.Drift:
+    return sx.drift(memory(), HELD_OUT, trips=3)
+
+
+@cache
 def motion() -> sx.limitsets.Motion:
     return sx.motion(plane(), torch.full((2, 2), 0.1, dtype=torch.float64), steps=32)
 
@@ -116,6 +121,7 @@ MADE: dict[str, Callable[[], Any]] = {
     "Detector": detector,
     "Diagnosis": lambda: studies.diagnose(plane(), seconds=5),
     "DynamicsMonitor": monitor,
+    "Drift": drifted,
     "Events": lambda: story().events,
     "Examined": lambda: examined(plane()),
     "Fates": lambda: corners().fates,
@@ -153,6 +159,7 @@ MADE: dict[str, Callable[[], Any]] = {
     "RateLaw": lambda: sx.rate_law(plane(), corners(), sx.starts.box(64, -1, 1, seed=0)),
     "Registry": lambda: sx.models.FAMILIES,
     "Resemblance": lambda: sx.resemblance(memory(), limits(), TRAIN, HELD_OUT),
+    "SafeTrips": lambda: drifted().safe,
     "SelfCheck": lambda: sx.self_check(memory(), HELD_OUT),
     "Sensitivity": lambda: sx.sensitivity(plane(), sx.starts.box(64, -1, 1, seed=0)),
     "Similarity": lambda: numerics.procrustes(_noise(9, 2), _noise(9, 2)),

@@ -11,6 +11,7 @@ from separatrix.cli._audit import audit
 from separatrix.cli._demo import demo
 from separatrix.cli._diff import diff
 from separatrix.cli._doctor import doctor
+from separatrix.cli._drift import drift
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._film import film
 from separatrix.cli._group import OneSentenceCommand, OneSentenceGroup
@@ -60,6 +61,6 @@ def separatrix(
         print(ctx.get_help())
 
 
-for _command in (demo, attractors, audit, probe, film, diff, doctor, train_decoder, report, runs):
+for _command in (demo, attractors, audit, probe, drift, film, diff, doctor, train_decoder, report, runs):
     app.command(cls=OneSentenceCommand)(_command)
 app.add_typer(ood)

@@ -282,6 +282,21 @@ class LatentField:
         twin.batches = Batches(most)
         return twin
 
+    def with_latent_shape(self, shape: Sequence[int]) -> LatentField:
+        """Return the same field on latents of another shape: a convolutional model takes images of other sizes too.
+
+        >>> LatentField.from_map(torch.tanh, latent_shape=(1, 4, 4)).with_latent_shape((1, 8, 8)).latent_dim
+        64
+        """
+        if tuple(shape) == self.latent_shape:
+            return self
+        twin = copy.copy(self)
+        twin.latent_shape = tuple(int(size) for size in shape)
+        twin.batches = Batches(self.batches.asked)
+        twin._fingerprints = {}
+        twin.forget()
+        return twin
+
     def _once(self, z: Tensor) -> Tensor:
         f_z = self.encoder(self._decoded(z))
         if f_z.shape != z.shape and z.shape[1:] == self.latent_shape:  # not so when the field was examined

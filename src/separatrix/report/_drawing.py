@@ -69,12 +69,12 @@ def draw_into(
     *,
     progress: bool | Progress = False,
 ) -> Drawn[Picture]:
-    """Draw what is planned for a run whose results are stored, each figure as ``NAME.png`` as soon as it is there.
+    """Draw what is planned for a run whose results are stored, each figure as ``NAME.png`` (an animation as ``NAME.webp``) as soon as it is there.
 
     Warns:
         FigureWarning: one sentence for each figure that is missing.
     """
-    drawn = draw(planned, progress=progress, keep=lambda name, picture: keep(f"{name}.png", picture.png))
+    drawn = draw(planned, progress=progress, keep=lambda name, picture: keep(f"{name}.{picture.suffix}", picture.png))
     for sentence in drawn.missing:
         warnings.warn(sentence, FigureWarning, stacklevel=3)
     return drawn

@@ -46,7 +46,7 @@ class Picture:
     """A figure, already rendered, so that the same bytes go into the page and into a file.
 
     Attributes:
-        png: the image.
+        png: the image; an animation is a WebP.
         alt: what a reader who cannot see it must know.
         caption: below it.
         width: in CSS pixels at which it is sharp on a screen of double density.
@@ -57,6 +57,11 @@ class Picture:
     alt: str
     caption: str
     width: int
+
+    @property
+    def suffix(self) -> str:
+        """What its file is called after the dot."""
+        return "webp" if self.png[:4] == b"RIFF" else "png"
 
     @classmethod
     def of(cls, figure: Figure, *, alt: str, caption: str = "") -> Picture:
@@ -171,7 +176,17 @@ class Player:
     still: Picture | None
 
 
-Block = Prose | Bullets | Facts | Picture | Cards | Film | Table | Player
+@dataclass(frozen=True)
+class Trips:
+    """Pictures with a slider over their trips through a model; ``still`` stands in its place in print, and both others without scripts."""
+
+    block: ClassVar[str] = "trips"
+    data: Mapping[str, Any]
+    still: Picture | None
+    animation: Picture | None
+
+
+Block = Prose | Bullets | Facts | Picture | Cards | Film | Table | Player | Trips
 
 
 @dataclass(frozen=True)
@@ -203,7 +218,7 @@ class Page:
         opening: sections before the chapters.
         chapters: one per model.
         closing: sections after them, such as provenance.
-        scripted: it has a `Player`; no script runs on any other page.
+        scripted: it has a `Player` or `Trips`; no script runs on any other page.
     """
 
     title: str

@@ -84,8 +84,9 @@ def page_style() -> Markup:
     return Markup(resources.files("separatrix.report").joinpath("page.css").read_text(encoding="utf-8"))
 
 
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def _data_uri(image: bytes) -> str:
+    kind = "webp" if image[:4] == b"RIFF" else "png"
+    return f"data:image/{kind};base64," + base64.b64encode(image).decode("ascii")
 
 
 def _anchor(title: str) -> str:

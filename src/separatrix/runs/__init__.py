@@ -6,6 +6,7 @@ from separatrix.runs._audit import AuditRun, audit
 from separatrix.runs._data_free import DataFreeRun, audit_without_data
 from separatrix.runs._demo import DemoResult, demo
 from separatrix.runs._diff import DiffRun, diff
+from separatrix.runs._drift import DriftRun, drift
 from separatrix.runs._film import FilmRun, film
 from separatrix.runs._plan import Plan
 from separatrix.runs._probe import ProbeRun, probe
@@ -18,6 +19,7 @@ __all__ = [
     "DataFreeRun",
     "DemoResult",
     "DiffRun",
+    "DriftRun",
     "FilmRun",
     "OtherPlan",
     "Plan",
@@ -30,6 +32,7 @@ __all__ = [
     "audit_without_data",
     "demo",
     "diff",
+    "drift",
     "film",
     "listed",
     "opened",

@@ -15,6 +15,7 @@ from separatrix.runs._audit import audit_view
 from separatrix.runs._data_free import data_free_view
 from separatrix.runs._demo import demo_view
 from separatrix.runs._diff import diff_view
+from separatrix.runs._drift import drift_view
 from separatrix.runs._film import film_view
 from separatrix.runs._probe import probe_view
 from separatrix.runs._run import record_of_run, reopened, state_of
@@ -29,6 +30,7 @@ VIEWERS: dict[str, Viewer[Any]] = {
     "audit without data": data_free_view,
     "demo": demo_view,
     "diff": diff_view,
+    "drift": drift_view,
     "film": film_view,
     "ood": score_view,
     "probe": probe_view,

@@ -130,8 +130,13 @@ def write_views(
 
 
 def provenance(run: Run, **more: Any) -> dict[str, Any]:
-    """Everything that the numbers of a run depend on, for its page."""
-    return {"model": run.plan["model"], "data": run.plan["data"], **run.plan["options"], **more}
+    """Everything that the numbers of a run depend on, for its page; how a model answered is for programs."""
+    return {"model": _identity(run.plan["model"]), "data": run.plan["data"], **run.plan["options"], **more}
+
+
+def _identity(model: Mapping[str, Any]) -> dict[str, Any]:
+    known = {name: value for name, value in model.items() if name != "answers"}
+    return {name: _identity(value) if isinstance(value, Mapping) else value for name, value in known.items()}
 
 
 def as_json(record: Mapping[str, Any]) -> bytes:

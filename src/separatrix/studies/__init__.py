@@ -11,6 +11,21 @@ from separatrix.studies._comparison import Comparison, View, compare
 from separatrix.studies._continuation import Continuation, EventKind, Events, Matching, continuation, match
 from separatrix.studies._contraction import Contraction, contraction
 from separatrix.studies._diagnosis import Diagnosis, diagnose
+from separatrix.studies._drift import (
+    JPEG,
+    Drift,
+    Edit,
+    KeepLatent,
+    LatentNoise,
+    PasteBack,
+    Rot,
+    Rounding,
+    SafeTrips,
+    Shift,
+    Tiles,
+    drift,
+    safe_trips,
+)
 from separatrix.studies._local_spectra import spectrum_by_differences
 from separatrix.studies._memorization import (
     AuditDecision,
@@ -37,6 +52,7 @@ from separatrix.studies._resemblance import Resemblance, resemblance
 from separatrix.studies._training_film import TrainingFilm, training_film
 
 __all__ = [
+    "JPEG",
     "Appearance",
     "AuditDecision",
     "Closeness",
@@ -46,18 +62,28 @@ __all__ = [
     "Contraction",
     "Decomposition",
     "Diagnosis",
+    "Drift",
+    "Edit",
     "EventKind",
     "Events",
+    "KeepLatent",
+    "LatentNoise",
     "Law",
     "Matching",
     "Memorization",
     "MemorizationAudit",
     "NoiseOnly",
     "Overlap",
+    "PasteBack",
     "Probe",
     "RateLaw",
     "Resemblance",
     "Role",
+    "Rot",
+    "Rounding",
+    "SafeTrips",
+    "Shift",
+    "Tiles",
     "TrainingFilm",
     "View",
     "appearance",
@@ -68,6 +94,7 @@ __all__ = [
     "contraction",
     "data_free_dictionaries",
     "diagnose",
+    "drift",
     "load_result",
     "match",
     "memorization",
@@ -76,6 +103,7 @@ __all__ = [
     "probe",
     "rate_law",
     "resemblance",
+    "safe_trips",
     "save_result",
     "spectrum_by_differences",
     "training_film",

@@ -1,0 +1,299 @@
+"""Generation loss against models whose loss is known exactly."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import scipy
+import torch
+from torch import Tensor
+
+import separatrix as sx
+from separatrix.errors import InputError
+from separatrix.studies import (
+    JPEG,
+    KeepLatent,
+    LatentNoise,
+    PasteBack,
+    Rot,
+    Rounding,
+    Shift,
+    Tiles,
+)
+from separatrix.studies._drift.loss import BANDS, PARTS, Originals, band_mask
+
+SIDE = 32
+DOUBLE = {"dtype": torch.float64}
+
+
+def pictures(count: int = 6, channels: int = 3, side: int = SIDE, seed: int = 0) -> Tensor:
+    """Smooth random pictures between .25 and .75, with something in every band."""
+    draw = torch.randn(count, channels, side, side, generator=torch.Generator().manual_seed(seed), **DOUBLE)
+    radius = torch.arange(side, **DOUBLE)
+    falls = 1 / (1 + radius[:, None] + radius[None, :])
+    image = torch.from_numpy(scipy.fft.idctn((draw * falls).numpy(), axes=(-2, -1), norm="ortho"))
+    image = image - image.flatten(1).mean(dim=1).reshape(-1, 1, 1, 1)
+    return 0.5 + 0.25 * image / image.abs().flatten(1).amax(dim=1).reshape(-1, 1, 1, 1)
+
+
+def maps(function, channels: int = 3, side: int = SIDE) -> sx.LatentField:
+    """An autoencoder whose latent is the picture."""
+    return sx.LatentField.from_map(function, (channels, side, side), **DOUBLE)
+
+
+def cosines(x: Tensor) -> Tensor:
+    return torch.from_numpy(scipy.fft.dctn(x.detach().numpy(), axes=(-2, -1), norm="ortho"))
+
+
+def from_cosines(x: Tensor) -> Tensor:
+    return torch.from_numpy(scipy.fft.idctn(x.detach().numpy(), axes=(-2, -1), norm="ortho"))
+
+
+def diagonal(gains: list[float]) -> sx.LatentField:
+    """Each band of the deviation from grey is multiplied by its gain; the mean stays."""
+    table = torch.ones(SIDE, SIDE, **DOUBLE)
+    for band, gain in enumerate(gains):
+        table[band_mask(band, SIDE, SIDE)] = gain
+    return maps(lambda x: from_cosines(table * cosines(x)))
+
+
+def drifted(field: sx.LatentField, x: Tensor, trips: int = 5, **options) -> sx.studies.Drift:
+    return sx.drift(field, x, trips=trips, **{"edits": (), **options})
+
+
+def test_an_orthogonal_projection_loses_once():
+    keep = torch.zeros(SIDE, SIDE, **DOUBLE)
+    keep[:7, :7] = 1
+    found = drifted(maps(lambda x: from_cosines(keep * cosines(x))), pictures())
+    assert (found.psnr[:, 0] < 90).all()
+    assert torch.allclose(found.psnr, found.psnr[:, :1].expand_as(found.psnr), atol=1e-6)
+    assert (found.step_psnr[:, 1:] == 100).all()
+    assert found.idempotence_gap < 1e-4
+    assert found.half_life == math.inf
+    assert found.statement.code is Rot.ONCE
+
+
+def test_a_diagonal_map_has_the_exact_rate_of_each_band():
+    gains, x = [0.99, 0.95, 0.8, 0.5], pictures()
+    found = drifted(diagonal(gains), x, trips=6)
+    assert list(found.gain_rates) == list(BANDS)
+    assert list(found.gain_rates.values()) == pytest.approx(gains, abs=1e-9)
+    energy = cosines(x).square()
+    whole = sum(
+        (1 - gain**6) ** 2 * energy[..., band_mask(band, SIDE, SIDE)].sum(dim=(1, 2)) for band, gain in enumerate(gains)
+    )
+    assert torch.allclose(found.squared_error[:, -1], whole / x[0].numel(), rtol=1e-9)
+    # In grey pictures nothing else is lost: neither brightness nor colour, and nothing is new.
+    grey = drifted(diagonal(gains), x[:, :1].expand(-1, 3, -1, -1).contiguous(), trips=6)
+    parts = dict(zip(PARTS, grey.parts[:, -1].mean(dim=0).tolist(), strict=True))
+    assert max(parts["brightness"], parts["colour"], parts["new structure"]) < 1e-20
+    assert parts["detail under 4 px"] > 0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_parts_add_up_to_the_squared_error(channels):
+    x = pictures(8, channels)
+    y = pictures(8, channels, seed=1) * 1.3 - 0.2
+    found = Originals(x).loss(y)
+    whole = (y - x).square().flatten(1).mean(dim=1)
+    assert torch.allclose(found.parts.sum(dim=1), whole, rtol=1e-10, atol=0)
+    assert torch.allclose(found.new.sum(dim=1), found.parts[:, -1], rtol=1e-10, atol=0)
+    assert (found.parts >= 0).all()
+
+
+def test_parts_of_pictures_without_anything_in_them_add_up_too():
+    flat = torch.full((2, 3, 9, 12), 0.4, **DOUBLE)
+    noisy = flat + 0.1 * torch.randn(2, 3, 9, 12, generator=torch.Generator().manual_seed(0), **DOUBLE)
+    found = Originals(flat).loss(noisy)
+    assert torch.allclose(found.parts.sum(dim=1), (noisy - flat).square().flatten(1).mean(dim=1), rtol=1e-10)
+    assert found.gains.isnan().all()
+    assert found.contrast.isnan().all()
+
+
+def test_contraction_to_the_mean_image_takes_one_trip():
+    x = pictures()
+    mean = x.mean(dim=0, keepdim=True)
+    found = drifted(maps(lambda z: mean.expand_as(z)), x)
+    expected = (x - mean).square().flatten(1).mean(dim=1)
+    assert torch.allclose(found.squared_error, expected[:, None].expand(-1, 5), rtol=1e-9)
+    assert (found.step_psnr[:, 1:] == 100).all()
+
+
+def test_contrast_and_brightness_are_told_apart():
+    found = drifted(maps(lambda x: 0.5 + 1.1 * (x - 0.5) + 0.01), pictures(), trips=2)
+    parts = found.parts[:, -1].mean(dim=0)
+    brightness = 0.01 + 1.1 * 0.01
+    assert found.brightness[:, -1].tolist() == pytest.approx([brightness] * 6)
+    assert found.contrast[:, -1].tolist() == pytest.approx([1.21] * 6)
+    assert float(parts[0]) == pytest.approx(brightness**2)
+    assert float(parts[3:].sum()) < 1e-20
+    assert found.statement.code is Rot.AMPLIFIES
+    assert found.rates["contrast"] > 1
+
+
+def test_a_colour_matrix_that_keeps_grey_changes_colour_alone():
+    matrix = torch.eye(3, **DOUBLE) * 0.7 + 0.1
+    x = pictures()
+    found = drifted(maps(lambda z: torch.einsum("dc,nchw->ndhw", matrix, z)), x, trips=4)
+    chroma = (x - x.mean(dim=1, keepdim=True)).square().flatten(1).mean(dim=1)
+    assert torch.allclose(found.parts[:, -1, PARTS.index("colour")], (1 - 0.7**4) ** 2 * chroma, rtol=1e-9)
+    assert torch.allclose(found.squared_error, found.parts[:, :, PARTS.index("colour")], rtol=1e-9)
+
+
+def test_a_pure_shift_comes_back_and_keeps_every_power():
+    found = drifted(maps(lambda x: x.roll(8, dims=-1)), pictures(), trips=4)
+    assert (found.psnr[:, 3] == 100).all()
+    assert (found.psnr[:, :3] < 60).all()
+    assert found.contrast.flatten().tolist() == pytest.approx([1.0] * 24)
+    assert found.brightness.abs().max() < 1e-12
+
+
+def test_a_decoder_that_clips_loses_once_what_lies_outside():
+    x = pictures()
+    found = drifted(maps(lambda z: z.clamp(0.4, 0.6)), x)
+    assert torch.allclose(found.squared_error[:, 0], (x.clamp(0.4, 0.6) - x).square().flatten(1).mean(dim=1))
+    assert (found.step_psnr[:, 1:] == 100).all()
+
+
+def test_a_rounded_latent_ends_in_a_cycle():
+    # x → round(4 x)/4 and then .25 up, wrapping at 1: every picture of quarters has period 4.
+    field = maps(lambda x: ((4 * x).round() % 4 / 4 + 0.25) % 1)
+    found = drifted(field, pictures(), trips=9)
+    assert torch.allclose(found.psnr[:, 0], found.psnr[:, 4], atol=1e-9)
+    assert torch.allclose(found.psnr[:, 4], found.psnr[:, 8], atol=1e-9)
+    assert (found.step_psnr < 60).all()
+
+
+def test_what_is_pasted_back_is_not_lost():
+    field, x = diagonal([0.9] * 4), pictures()
+    plain = drifted(field, x)
+    everything = drifted(field, x, edits=(PasteBack(torch.ones(SIDE, SIDE)),))
+    assert float(everything.squared_error.max()) == 0
+    nothing = drifted(field, x, edits=(PasteBack(torch.zeros(SIDE, SIDE)),))
+    assert torch.equal(nothing.psnr, plain.psnr)
+    middle = drifted(field, x, edits=(PasteBack(),))
+    half = SIDE // 4
+    outside = torch.ones(SIDE, SIDE, dtype=torch.bool)
+    outside[half:-half, half:-half] = False
+    assert float(middle.where[:, outside].max()) == 0
+    assert float(middle.where[:, ~outside].min()) > 0
+    with pytest.raises(InputError, match="A mask for these pictures is 32×32"):
+        drifted(field, x, edits=(PasteBack(torch.ones(8, 8)),))
+
+
+def test_a_kept_latent_costs_one_trip_however_many_there_are():
+    field, x = diagonal([0.9] * 4), pictures()
+    kept = drifted(field, x, edits=(KeepLatent(),), trips=10)
+    assert torch.equal(kept.psnr, drifted(field, x, trips=1).psnr.expand(-1, 10))
+    assert kept.cost.map == 6 * 11 / 2
+    noisy = drifted(field, x, edits=(KeepLatent(), LatentNoise(0.1)), trips=10)
+    assert (noisy.psnr[:, 1:] < noisy.psnr[:, :-1]).all()
+
+
+def test_noise_on_the_latent_has_the_strength_that_was_asked_for():
+    x = pictures(4)
+    found = drifted(maps(lambda z: z), x, trips=2, edits=(LatentNoise(0.2),))
+    expected = 0.04 * x.flatten(1).var(dim=1, correction=0)
+    assert torch.allclose(found.squared_error[:, 0], expected, rtol=0.1)
+    assert torch.allclose(found.squared_error[:, 1], 2.04 * expected, rtol=0.1)
+
+
+def test_shifts_break_the_grid_and_nothing_else():
+    x = pictures()
+    assert (drifted(diagonal([1.0] * 4), x, edits=(Shift(3),)).psnr > 99).all()
+    grid = torch.ones(SIDE, SIDE, **DOUBLE)
+    grid[::8] = 0.9  # every eighth row is darkened, wherever the picture lies
+    field = maps(lambda z: grid * z)
+    rows = drifted(field, x, trips=8, edits=(Shift(1),)).where[1].mean(dim=1)
+    assert float(rows.max() / rows.min()) < 2
+    assert float(drifted(field, x, trips=8).where[1].mean(dim=1).min()) == 0
+
+
+def test_tiles_of_a_pointwise_model_make_no_difference():
+    x = pictures()
+    field = maps(lambda z: 0.9 * z)
+    plain = drifted(field, x)
+    for tiles in (Tiles(16), Tiles(20, overlap=5), Tiles(SIDE)):
+        assert torch.allclose(drifted(field, x, edits=(tiles,)).psnr, plain.psnr, atol=1e-9)
+    assert drifted(field, x, edits=(Tiles(16),)).cost.map == 4 * plain.cost.map
+    with pytest.raises(InputError, match="smaller than tiles"):
+        drifted(field, x, edits=(Tiles(64),))
+
+
+def test_eight_bits_and_jpeg():
+    x = pictures()
+    same = maps(lambda z: z)
+    rounded = drifted(same, x, edits=(Rounding(),))
+    assert torch.allclose(rounded.psnr, rounded.psnr[:, :1].expand(-1, 5))
+    assert 57 < float(rounded.psnr.min()) <= float(rounded.psnr.max()) < 61  # 10 log₁₀(12·255²) = 58.9
+    jpeg = [drifted(same, x, edits=(JPEG(quality),)).psnr[:, -1].mean() for quality in (30, 95)]
+    assert 20 < jpeg[0] < jpeg[1] < 60
+    assert drifted(maps(lambda z: z, 1), x[:, :1], edits=(JPEG(80),)).psnr.min() > 25
+
+
+def test_other_values_of_black_and_white_are_the_same_picture():
+    field, x = maps(lambda z: 0.9 * z), pictures() - 0.5
+    here = drifted(field, x, edits=(Rounding(), JPEG(70)), values=(-0.5, 0.5))
+    wide = drifted(field, 2 * x, edits=(Rounding(), JPEG(70)), values=(-1.0, 1.0))
+    assert torch.allclose(here.psnr, wide.psnr)
+    assert torch.equal(here.pictures, wide.pictures)
+    with pytest.raises(InputError, match=r"outside of black 0 and white 1; say what is black and white with values="):
+        drifted(field, 2 * x)
+
+
+def test_nothing_depends_on_how_pictures_fall_into_batches(monkeypatch):
+    x = pictures()
+    options = {"edits": (Shift(2), LatentNoise(0.1), Rounding()), "seed": 3}
+    whole = drifted(diagonal([0.9] * 4), x, **options)
+    monkeypatch.setattr("separatrix.studies._drift.measure._VALUES_AT_ONCE", 2 * x[0].numel())
+    parts = drifted(diagonal([0.9] * 4), x, **options)
+    assert torch.allclose(whole.psnr, parts.psnr, atol=1e-9)
+    assert torch.allclose(whole.where, parts.where)
+    assert torch.equal(whole.pictures, parts.pictures)
+    assert whole.pictures.shape == (3, 6, 3, SIDE, SIDE)
+
+
+def test_ssim_is_that_of_scikit_image_and_unknown_without_it(monkeypatch):
+    metrics = pytest.importorskip("skimage.metrics")
+    x = pictures(2)
+    found = drifted(maps(lambda z: 0.8 * z), x, trips=1)
+    expected = metrics.structural_similarity(
+        x[1].numpy(), 0.8 * x[1].numpy(), data_range=1, channel_axis=0, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False,
+    )  # fmt: skip
+    assert float(found.ssim[1, 0]) == pytest.approx(expected, abs=1e-6)
+    monkeypatch.setattr("separatrix.studies._drift.quality._structural_similarity", lambda: None)
+    without = drifted(maps(lambda z: 0.8 * z), x, trips=1)
+    assert without.ssim.isnan().all()
+    assert "pip install 'separatrix[drift]'" in without.notes[0]
+    small = drifted(maps(lambda z: z, side=8), pictures(side=8), trips=1)
+    assert small.ssim.isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "words"),
+    [
+        (torch.zeros(2, 5), {}, "pictures n×1×h×w or n×3×h×w"),
+        (torch.zeros(2, 4, 32, 32), {}, "not on data of shape 2×4×32×32"),
+        (torch.full((2, 3, 32, 32), float("nan")), {}, "every value of a picture finite"),
+        (pictures(), {"trips": 0}, "at least one trip"),
+        (pictures(side=16), {}, "shape 3×16×16"),
+        (pictures(), {"edits": (KeepLatent(), Shift(1))}, "never encodes the picture again"),
+        (pictures(), {"edits": (Tiles(8), Tiles(16))}, "give Tiles once"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_sentence(images, options, words):
+    keep = torch.ones(SIDE, SIDE, **DOUBLE)
+    with pytest.raises(InputError, match=words):
+        drifted(maps(lambda x: keep * x), images, **options)
+    with pytest.raises(InputError, match="quality of a JPEG"):
+        JPEG(0)
+
+
+def test_pictures_that_overflow_are_lost_and_nothing_breaks():
+    for blows_up in (lambda x: x * 1e200, lambda x: x * 1e200 - x * 1e200):
+        found = drifted(maps(blows_up), pictures(), trips=3)
+        assert found.psnr.isfinite().all()
+        assert found.safe.trips == 0
+        assert found.to_dict()["rows"][-1]["psnr"] < 10
