@@ -201,6 +201,46 @@ def test_the_earlier_run_goes_only_when_the_new_one_has_something(tmp_path):
     assert contents(out) == before
 
 
+def test_a_run_that_replaces_another_goes_on_too(tmp_path):
+    """Killed before its first stage is stored, or after it: the same command again does not begin anew; a third time it does."""
+    out, rounds = tmp_path / "run", []
+    RECIPES["attractors"](tmp_path / "whole", seed=1)
+    RECIPES["attractors"](out)
+    earlier = contents(out)
+
+    class Gone(BaseException):
+        pass
+
+    def kept(self: Checkpoint, state: Any) -> None:
+        keep(self, state)
+        rounds.append(begun[-1])
+        raise Gone
+
+    def started(self: Checkpoint, *anchors: Any) -> Any:
+        begun.append(begin(self, *anchors))
+        return begun[-1]
+
+    keep, begin, begun = Checkpoint.keep, Checkpoint.begin, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "keep", kept)
+        patch.setattr(Checkpoint, "begin", started)
+        with pytest.raises(Gone):
+            RECIPES["attractors"](out, seed=1, overwrite=True)
+        assert {name: out.joinpath(name).read_bytes() for name in earlier} == earlier
+        patch.setattr(Checkpoint, "keep", keep)
+        recall = Counted()
+        assert killing.killed_at(90, lambda: RECIPES["attractors"](out, recall, seed=1, overwrite=True))
+        assert begun[0] is None
+        assert begun[1] is not None
+        assert "limits" in json.loads((out / "manifest.json").read_text())["stages"]
+        RECIPES["attractors"](out, seed=1, overwrite=True)
+        assert len(begun) == 2, "the search was not done again"
+        assert contents(out) == contents(tmp_path / "whole")
+        RECIPES["attractors"](out, seed=1, overwrite=True)
+        assert len(begun) == 3
+        assert begun[2] is None
+
+
 @pytest.mark.parametrize("file", ["limits/tensors.safetensors", "limits/result.json", "limits/manifest.json"])
 def test_a_damaged_stage_is_computed_again(tmp_path, file):
     recipe, out = RECIPES["audit without data"], tmp_path / "run"

@@ -10,25 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from separatrix.cli._attractors_output import header, limit_sets, sensitivity_table, statuses, verdict
-from separatrix.cli._chosen_model import ChosenModel, takes_model
+from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import (
     STARTS,
     STARTS_PANEL,
     BatchSize,
     Data,
-    Json,
-    NoFigures,
-    Overwrite,
-    Quiet,
-    RunFolder,
     Scale,
     Seed,
     Size,
-    Traceback,
 )
-from separatrix.cli._parsing import parsed_box, parsed_size, usage_error
-from separatrix.cli._place import name_of_run, reserved_run
+from separatrix.cli._parsing import parsed_box, size_of_images, usage_error
+from separatrix.cli._place import RunOutput, name_of_run
 from separatrix.cli._terminal import Terminal
 
 if TYPE_CHECKING:
@@ -52,7 +46,6 @@ class Precision(StrEnum):
     FLOAT64 = "float64"
 
 
-@takes_model
 def attractors(
     ctx: typer.Context,
     model: ChosenModel,
@@ -110,12 +103,8 @@ def attractors(
     ] = False,
     batch_size: BatchSize = None,
     seed: Seed = 0,
-    out: RunFolder = None,
-    overwrite: Overwrite = False,
-    no_figures: NoFigures = False,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
+    *,
+    output: RunOutput,
 ) -> ExitCode:  # fmt: skip
     """Find the attractors of a model: where z → encode(decode(z)) ends when it is applied again and again.
 
@@ -133,7 +122,7 @@ def attractors(
     [bold]separatrix attractors my_model.py:load --weights best.safetensors --noise 500[/bold]
     """
     terminal: Terminal = ctx.obj
-    pixels = parsed_size(ctx, size)
+    pixels = size_of_images(ctx, size, scale, {"--data": data, "--train": train})
     intervals = parsed_box(ctx, box) if box else None
     chosen = [option for option, value in (("--data", data), ("--noise", noise), ("--box", box)) if value]
     if len(chosen) > 1:
@@ -142,24 +131,14 @@ def attractors(
         raise usage_error(ctx, "--starts", "it limits --data or --box; for draws from N(0, 1) give --noise N.")
     if held_out is not None and train is None:
         raise usage_error(ctx, "--held-out", "it is compared with the training images; give --train too.")
-    if size is not None and data is None and train is None:
-        raise usage_error(ctx, "--size", "there are no images to resize; give --data or --train.")
-    if scale is not None and data is None and train is None:
-        raise usage_error(ctx, "--scale", "there are no images; give --data or --train.")
 
     from separatrix import starts as starting
     from separatrix.data import load_images
     from separatrix.errors import ConvergenceWarning
     from separatrix.runs import attractors as run_attractors
 
-    place = reserved_run(
-        ctx,
-        out,
-        name_of_run(model.spec),
-        recipe="attractors",
-        overwrite=overwrite,
-        reads=(*model.reads, data, train, held_out),
-    )
+    reads = (*model.reads, data, train, held_out)
+    place = output.reserved(name_of_run(model.spec), recipe="attractors", reads=reads)
     rules = _rules(protocol, max_steps, tolerance, precision)
     field = model.load()
     if data is not None:
@@ -183,7 +162,7 @@ def attractors(
             count_by_other_rules=sensitivity,
             batch_size=batch_size,
             seed=seed,
-            figures=not no_figures,
+            figures=output.figures,
             progress=terminal.progress,
         )
     summary = found.summary

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from separatrix.cli._chosen_model import ChosenModel, takes_model
+from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
-from separatrix.cli._options import OUTPUT_PANEL, BatchSize, Json, NoFigures, Overwrite, Quiet, Scale, Seed, Traceback
+from separatrix.cli._options import BatchSize, Scale, Seed
 from separatrix.cli._parsing import parsed_size, usage_error
-from separatrix.cli._place import name_of_run, reserved_run
+from separatrix.cli._place import RunOutput, name_of_run
 from separatrix.cli._tables import duration, heading, labelled, number, table
 from separatrix.cli._terminal import Terminal
 
@@ -32,7 +31,6 @@ class Pixels(StrEnum):
     EUCLIDEAN = "euclidean"
 
 
-@takes_model
 def audit(
     ctx: typer.Context,
     model: ChosenModel,
@@ -89,16 +87,8 @@ def audit(
     ] = None,
     batch_size: BatchSize = None,
     seed: Seed = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", rich_help_panel=OUTPUT_PANEL,
-                     help="The folder to write; by default runs/audit-NAME-1, or the next free number."),
-    ] = None,
-    overwrite: Overwrite = False,
-    no_figures: NoFigures = False,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
+    *,
+    output: RunOutput,
 ) -> ExitCode:  # fmt: skip
     """Does a model give back more of its training images than a budget allows?
 
@@ -135,14 +125,9 @@ def audit(
     from separatrix.runs import audit_without_data
     from separatrix.studies import AuditDecision
 
-    place = reserved_run(
-        ctx,
-        out,
-        f"audit-{name_of_run(model.spec)}",
-        recipe="audit without data" if data_free else "audit",
-        overwrite=overwrite,
-        reads=(*model.reads, train, held_out, suspects),
-    )
+    recipe = "audit without data" if data_free else "audit"
+    reads = (*model.reads, train, held_out, suspects)
+    place = output.reserved(f"audit-{name_of_run(model.spec)}", recipe=recipe, reads=reads)
     field = model.load()
     images = {
         name: None if source is None else load_images(source, size=pixels, scale=scale)
@@ -156,7 +141,7 @@ def audit(
         "protocol": None if max_steps is None else Protocol(max_steps=max_steps),
         "seed": seed,
         "batch_size": batch_size,
-        "figures": not no_figures,
+        "figures": output.figures,
         "progress": terminal.progress,
     }
     if data_free:

@@ -15,20 +15,14 @@ from separatrix.cli._options import (
     AllowCode,
     Data,
     Device,
-    Json,
     LatentShape,
-    NoFigures,
-    Overwrite,
-    Quiet,
-    RunFolder,
     Scale,
     Seed,
     Set,
     Size,
-    Traceback,
 )
-from separatrix.cli._parsing import parsed_settings, parsed_shape, parsed_size, usage_error
-from separatrix.cli._place import name_of_run, reserved_run
+from separatrix.cli._parsing import parsed_settings, parsed_shape, size_of_images, usage_error
+from separatrix.cli._place import RunOutput, name_of_run
 from separatrix.cli._tables import heading, labelled, number, page_table
 from separatrix.cli._terminal import Terminal
 
@@ -82,12 +76,8 @@ def diff(
     ] = 0.25,
     max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, metavar="N", help="Budget per orbit.")] = None,
     seed: Seed = 0,
-    out: RunFolder = None,
-    overwrite: Overwrite = False,
-    no_figures: NoFigures = False,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
+    *,
+    output: RunOutput,
 ) -> ExitCode:  # fmt: skip
     """Compare two models through their dynamics: checkpoints, a quantised copy, a fine-tune, another seed.
 
@@ -111,16 +101,12 @@ def diff(
     comparison: sx.load_result("DIR/comparison").
     """
     terminal: Terminal = ctx.obj
-    shape, pixels = parsed_shape(ctx, latent_shape), parsed_size(ctx, size)
+    shape, pixels = parsed_shape(ctx, latent_shape), size_of_images(ctx, size, scale, {"--data": data})
     options = parsed_settings(ctx, settings)
     if (data is None) == (noise is None):
         raise usage_error(
             ctx, "--data", "give images that both models read, or --noise N for the same latent coordinates."
         )
-    if size is not None and data is None:
-        raise usage_error(ctx, "--size", "there are no images to resize; give --data.")
-    if scale is not None and data is None:
-        raise usage_error(ctx, "--scale", "there are no images; give --data.")
     if not threshold > 0:
         raise usage_error(ctx, "--threshold", f"it must be positive, not {threshold:g}.")
 
@@ -136,7 +122,7 @@ def diff(
     reads = (a, b, weights_a, weights_b, data, *(reseeded or ()))
     names = (weights_a or a, weights_b or b)
     name = f"diff-{'-'.join(map(name_of_run, names))}"
-    place = reserved_run(ctx, out, name, recipe="diff", overwrite=overwrite, reads=reads)
+    place = output.reserved(name, recipe="diff", reads=reads)
     first, second = loaded(a, weights_a), loaded(b, weights_b)
     others = [loaded(a, each) if weights_a is not None else loaded(each, None) for each in reseeded or ()]
     if data is not None:
@@ -154,9 +140,9 @@ def diff(
         threshold=threshold,
         protocol=None if max_steps is None else Protocol(max_steps=max_steps),
         out=place,
-        overwrite=overwrite,
+        overwrite=output.overwrite,
         seed=seed,
-        figures=not no_figures,
+        figures=output.figures,
         progress=terminal.progress,
     )
     terminal.show(*_tables(found.comparison), Text(""), *map(Text, found.comparison.sentences), Text(""))

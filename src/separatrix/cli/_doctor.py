@@ -11,10 +11,10 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from separatrix.cli._chosen_model import ChosenModel, takes_model
+from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
-from separatrix.cli._options import STARTS, STARTS_PANEL, Data, Json, Quiet, Scale, Seed, Size, Traceback
-from separatrix.cli._parsing import parsed_size, usage_error
+from separatrix.cli._options import STARTS, STARTS_PANEL, Data, Scale, Seed, Size
+from separatrix.cli._parsing import size_of_images
 from separatrix.cli._tables import duration, heading, labelled, number, table
 from separatrix.cli._terminal import Terminal
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _MARKS = {True: Text("ok", style="green"), False: Text("FAIL", style="bold red"), None: Text("note", style="yellow")}
 
 
-@takes_model
 def doctor(
     ctx: typer.Context,
     model: ChosenModel,
@@ -39,9 +38,6 @@ def doctor(
                      rich_help_panel=STARTS_PANEL),
     ] = 256,
     seed: Seed = 0,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
 ) -> ExitCode:  # fmt: skip
     """Is this model usable, what kind of field is it, and how should it be searched?
 
@@ -53,11 +49,7 @@ def doctor(
     [bold]separatrix doctor my_model.py:load --data mnist.npz#x_test[/bold]
     """
     terminal: Terminal = ctx.obj
-    pixels = parsed_size(ctx, size)
-    if size is not None and data is None:
-        raise usage_error(ctx, "--size", "there are no images to resize; give --data.")
-    if scale is not None and data is None:
-        raise usage_error(ctx, "--scale", "there are no images; give --data.")
+    pixels = size_of_images(ctx, size, scale, {"--data": data})
 
     from separatrix.data import load_images
     from separatrix.studies import diagnose

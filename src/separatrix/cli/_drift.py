@@ -7,18 +7,17 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from separatrix.cli._chosen_model import ChosenModel, takes_model
+from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
-from separatrix.cli._options import BatchSize, Json, NoFigures, Overwrite, Quiet, RunFolder, Scale, Seed, Traceback
+from separatrix.cli._options import BatchSize, Scale, Seed
 from separatrix.cli._parsing import parsed_size
-from separatrix.cli._place import name_of_run, reserved_run
+from separatrix.cli._place import RunOutput, name_of_run
 from separatrix.cli._tables import duration, heading, labelled, page_table
 from separatrix.cli._terminal import Terminal
 
 _PICTURES = "The pictures"
 
 
-@takes_model
 def drift(
     ctx: typer.Context,
     model: ChosenModel,
@@ -40,12 +39,8 @@ def drift(
     ] = 30.0,
     batch_size: BatchSize = None,
     seed: Seed = 0,
-    out: RunFolder = None,
-    overwrite: Overwrite = False,
-    no_figures: NoFigures = False,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
+    *,
+    output: RunOutput,
 ) -> ExitCode:  # fmt: skip
     """How often may a picture pass through this autoencoder before it rots? For whoever edits pictures with one.
 
@@ -63,7 +58,7 @@ def drift(
 
     reads = (*model.reads, data)
     name = f"drift-{name_of_run(model.spec)}"
-    place = reserved_run(ctx, out, name, recipe="drift", overwrite=overwrite, reads=reads)
+    place = output.reserved(name, recipe="drift", reads=reads)
     field = model.load()
     images = load_images(data, limit=limit, size=pixels, scale=scale)
     terminal.show(labelled((("model", field.title), ("pictures", f"{len(images):,} from {data}"))))
@@ -76,7 +71,7 @@ def drift(
         out=place,
         batch_size=batch_size,
         seed=seed,
-        figures=not no_figures,
+        figures=output.figures,
         progress=terminal.progress,
     )
 

@@ -9,9 +9,9 @@ import typer
 from rich.text import Text
 
 from separatrix.cli._exit_codes import ExitCode
-from separatrix.cli._options import AllowCode, Json, NoFigures, Overwrite, Quiet, RunFolder, Scale, Seed, Traceback
+from separatrix.cli._options import AllowCode, Scale, Seed
 from separatrix.cli._parsing import usage_error
-from separatrix.cli._place import reserved_run
+from separatrix.cli._place import RunOutput
 from separatrix.cli._tables import number, table
 from separatrix.cli._terminal import Terminal
 from separatrix.words import percent
@@ -51,12 +51,8 @@ def film(
         int, typer.Option("--resolution", min=2, metavar="N", help="Points of the plane along each side.")
     ] = 48,
     seed: Seed = 0,
-    out: RunFolder = None,
-    overwrite: Overwrite = False,
-    no_figures: NoFigures = False,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
+    *,
+    output: RunOutput,
 ) -> ExitCode:  # fmt: skip
     """Show how attractors and basins form while a model is trained: a page with a slider over the epochs.
 
@@ -85,7 +81,7 @@ def film(
     from separatrix.runs import film as run_film
 
     reads = (None if checkpoints is None else str(checkpoints), data, model)
-    place = reserved_run(ctx, out, "film", recipe="film", overwrite=overwrite, reads=reads)
+    place = output.reserved("film", recipe="film", reads=reads)
     found = run_film(
         checkpoints,
         data,
@@ -97,9 +93,9 @@ def film(
         frames=frames,
         resolution=resolution,
         out=place,
-        overwrite=overwrite,
+        overwrite=output.overwrite,
         seed=seed,
-        figures=not no_figures,
+        figures=output.figures,
         progress=terminal.progress,
     )
     summary, unit = found.summary, found.film.unit

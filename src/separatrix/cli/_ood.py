@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from separatrix.cli._bundles import with_shared_options
 from separatrix.cli._group import OneSentenceCommand
 from separatrix.cli._ood_export import export
 from separatrix.cli._ood_fit import fit
@@ -28,4 +29,4 @@ def _group(ctx: typer.Context) -> None:
 
 
 for _command in (fit, score, monitor, export):
-    ood.command(cls=OneSentenceCommand)(_command)
+    ood.command(cls=OneSentenceCommand)(with_shared_options(_command))

@@ -8,17 +8,16 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from separatrix.cli._chosen_model import ChosenModel, takes_model
+from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._ood_options import Folder
-from separatrix.cli._options import OUTPUT_PANEL, Json, OverwriteFile, Quiet, Scale, Traceback
+from separatrix.cli._options import OUTPUT_PANEL, OverwriteFile, Scale
 from separatrix.cli._parsing import usage_error
 from separatrix.cli._place import reserved
 from separatrix.cli._tables import heading, labelled, number
 from separatrix.cli._terminal import Terminal
 
 
-@takes_model
 def export(
     ctx: typer.Context,
     detector: Folder,
@@ -33,9 +32,6 @@ def export(
     ] = None,
     scale: Scale = None,
     overwrite: OverwriteFile = False,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
 ) -> ExitCode:  # fmt: skip
     """Write a fitted detector with its model as one ONNX file: images in, score and p-value out.
 

@@ -10,9 +10,9 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from separatrix.cli._chosen_model import ChosenModel, takes_model
+from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
-from separatrix.cli._options import OUTPUT_PANEL, Json, Overwrite, Quiet, Scale, Seed, Traceback
+from separatrix.cli._options import OUTPUT_PANEL, Overwrite, Scale, Seed
 from separatrix.cli._parsing import parsed_size, usage_error
 from separatrix.cli._place import reserved
 from separatrix.cli._tables import heading, labelled, number, table
@@ -36,7 +36,6 @@ class DetectorKind(StrEnum):
     AUTO = "auto"
 
 
-@takes_model
 def fit(
     ctx: typer.Context,
     model: ChosenModel,
@@ -74,9 +73,6 @@ def fit(
     ] = True,
     seed: Seed = 0,
     overwrite: Overwrite = False,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
 ) -> ExitCode:  # fmt: skip
     """Fit a detector on images like the training data, and hold half of them out to calibrate it.
 

@@ -12,9 +12,10 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
-from separatrix.cli._ood_options import Folder, Fpr, loaded, parsed_rate
-from separatrix.cli._options import AllowCode, Decoder, Device, Json, LatentShape, Quiet, Scale, Set, Traceback, Weights
+from separatrix.cli._ood_options import Folder, Fpr, parsed_rate
+from separatrix.cli._options import AllowCode, Decoder, Device, LatentShape, Scale, Set, Weights
 from separatrix.cli._parsing import usage_error
 from separatrix.cli._place import reserved
 from separatrix.cli._tables import heading, number, table
@@ -62,9 +63,6 @@ def monitor(
     settings: Set = None,
     allow_code: AllowCode = False,
     device: Device = None,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
 ) -> ExitCode:  # fmt: skip
     """Compare the alarms on a stream with the rate that was promised, and say when chance no longer explains them.
 
@@ -95,16 +93,8 @@ def monitor(
     alpha = rate.rate if isinstance(rate, AlarmBudget) else rate
     field = None
     if model is not None:
-        field = loaded(
-            ctx,
-            model,
-            weights=weights,
-            latent_shape=latent_shape,
-            decoder=decoder,
-            settings=settings,
-            allow_code=allow_code,
-            device=device,
-        )
+        chosen = ChosenModel.of(ctx, model, weights, latent_shape, decoder, settings, allow_code, device)
+        field = chosen.load()
     calibration = read_calibration(detector)
     none = torch.empty(0, dtype=torch.float64)
     decided(none, none, alpha, len(calibration))  # warns of a calibration that is too small, once

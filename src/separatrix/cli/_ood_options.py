@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from separatrix.cli._parsing import parsed_settings, parsed_shape, usage_error
+from separatrix.cli._parsing import usage_error
 
 if TYPE_CHECKING:
-    from separatrix.field import LatentField
     from separatrix.ood import AlarmBudget
 
 Folder = Annotated[
@@ -37,29 +36,3 @@ def parsed_rate(ctx: typer.Context, text: str) -> float | AlarmBudget:
     if not 0 < rate < 1:
         raise usage_error(ctx, "--fpr", f"a rate lies between 0 and 1, not at {text}; give one such as 0.01.")
     return rate
-
-
-def loaded(
-    ctx: typer.Context,
-    model: str,
-    *,
-    weights: str | None,
-    latent_shape: str | None,
-    decoder: str | None,
-    settings: list[str] | None,
-    allow_code: bool,
-    device: str | None,
-) -> LatentField:
-    """The field, from the options that all commands have for it."""
-    shape, options = parsed_shape(ctx, latent_shape), parsed_settings(ctx, settings)
-    from separatrix.models import load
-
-    return load(
-        model,
-        weights=weights,
-        latent_shape=shape,
-        decoder=decoder,
-        options=options,
-        allow_code=allow_code,
-        device=device,
-    )

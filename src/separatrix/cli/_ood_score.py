@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from separatrix.cli._chosen_model import ChosenModel, takes_model
+from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._ood_options import Folder, Fpr, parsed_rate
-from separatrix.cli._options import OUTPUT_PANEL, Json, NoFigures, Quiet, Scale, Traceback
+from separatrix.cli._options import OUTPUT_PANEL, NoFigures, Scale
 from separatrix.cli._place import reserved
 from separatrix.cli._tables import heading, labelled, number
 from separatrix.cli._terminal import Terminal
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from separatrix.ood._score_run import ScoreRun
 
 
-@takes_model
 def score(
     ctx: typer.Context,
     detector: Folder,
@@ -49,9 +48,6 @@ def score(
         bool, typer.Option("--overwrite", help="Compute everything anew.", rich_help_panel=OUTPUT_PANEL)
     ] = False,
     no_figures: NoFigures = False,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
 ) -> ExitCode:  # fmt: skip
     """Score pictures and decide on each: in, out, or unscorable.
 
@@ -112,7 +108,11 @@ def _entries(run: ScoreRun) -> list[tuple[str, str]]:
     total = len(run.names)
     out, lost = int(run.decisions.is_ood.sum()), int(run.decisions.unscorable.sum())
     between = run.decisions.between
-    interval = "" if between is None else f" (with this calibration {number(between[0])} to {number(between[1])})"
+    interval = (
+        ""
+        if between is None
+        else f" (these calibration scores promise {number(between[0])} to {number(between[1])}, with 95 % confidence)"
+    )
     entries = [
         ("out", f"{out:,} of {total:,} ({percent(out / max(total, 1))})"),
         ("in", f"{total - out - lost:,}"),

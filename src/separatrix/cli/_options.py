@@ -91,7 +91,7 @@ Traceback = Annotated[
 RunFolder = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", rich_help_panel=_OUTPUT,
-                 help="The folder to write; by default runs/NAME-1, or the next free number."),
+                 help="The folder to write; by default a new one in runs/, with a number."),
 ]  # fmt: skip
 Overwrite = Annotated[
     bool,

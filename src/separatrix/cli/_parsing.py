@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import typer
 
@@ -33,6 +34,18 @@ def parsed_size(ctx: typer.Context, text: str | None) -> tuple[int, int] | None:
     if len(sides) not in (1, 2) or min(sides) < 1:
         raise usage_error(ctx, "--size", f"{text!r} is not a size; give height,width in pixels, such as 32,32.")
     return sides[0], sides[-1]
+
+
+def size_of_images(
+    ctx: typer.Context, size: str | None, scale: float | None, images: Mapping[str, str | None]
+) -> tuple[int, int] | None:
+    """``--size``, parsed; neither it nor ``--scale`` is idly given, where none of the options ``images`` is."""
+    sides = parsed_size(ctx, size)
+    if not any(images.values()):
+        for option, value, what in (("--size", size, "images to resize"), ("--scale", scale, "images")):
+            if value is not None:
+                raise usage_error(ctx, option, f"there are no {what}; give {' or '.join(images)}.")
+    return sides
 
 
 def parsed_settings(ctx: typer.Context, texts: list[str] | None) -> dict[str, str]:

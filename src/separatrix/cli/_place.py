@@ -6,10 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import typer
+
+from separatrix.cli._options import NoFigures, Overwrite, RunFolder
 
 if TYPE_CHECKING:
     from separatrix.storage import Reservation
@@ -33,25 +36,40 @@ def reserved(
     return ctx.with_resource(reserve(path, kind=kind, overwrite=overwrite, run=run, reads=reads, room=ROOM))
 
 
-def reserved_run(
-    ctx: typer.Context,
-    out: Path | None,
-    name: str,
-    *,
-    recipe: str,
-    overwrite: bool,
-    reads: Iterable[str | None] = (),
-) -> Reservation:
-    """The folder of a run: ``out``, or the first ``runs/NAME-N`` that nothing has and no other run is writing to.
+@dataclass(frozen=True)
+class RunOutput:
+    """Where a command writes its run, and whether with figures.
 
-    A run that the same command began there and did not finish is gone on with, wherever nobody says otherwise.
+    Attributes:
+        place: what ``--out`` says.
+        overwrite: ``--overwrite``.
+        figures: not ``--no-figures``.
     """
-    from separatrix.storage import ROOM, reserve_numbered
 
-    kind = f"separatrix {recipe}"
-    if out is not None:
-        return reserved(ctx, out, kind=kind, overwrite=overwrite, run=True, reads=reads)
-    return ctx.with_resource(reserve_numbered(RUNS / name, kind=kind, key=_key(ctx), reads=reads, room=ROOM))
+    _ctx: typer.Context
+    place: Path | None
+    overwrite: bool
+    figures: bool
+
+    @classmethod
+    def of(
+        cls, ctx: typer.Context, out: RunFolder = None, overwrite: Overwrite = False, no_figures: NoFigures = False
+    ) -> Self:
+        """The bundle of these options, in the order of ``--help``."""
+        return cls(ctx, out, overwrite, not no_figures)
+
+    def reserved(self, name: str, *, recipe: str, reads: Iterable[str | None] = ()) -> Reservation:
+        """The folder of a run: ``--out``, or the first ``runs/NAME-N`` that nothing has and no other run is writing to.
+
+        A run that the same command began there and did not finish is gone on with, wherever nobody says otherwise.
+        """
+        from separatrix.storage import ROOM, reserve_numbered
+
+        kind = f"separatrix {recipe}"
+        if self.place is not None:
+            return reserved(self._ctx, self.place, kind=kind, overwrite=self.overwrite, run=True, reads=reads)
+        key = _key(self._ctx)
+        return self._ctx.with_resource(reserve_numbered(RUNS / name, kind=kind, key=key, reads=reads, room=ROOM))
 
 
 def _key(ctx: typer.Context) -> str:

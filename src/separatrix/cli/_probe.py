@@ -7,23 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from separatrix.cli._chosen_model import ChosenModel, takes_model
+from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import (
     STARTS_PANEL,
     BatchSize,
-    Json,
-    NoFigures,
-    Overwrite,
-    Quiet,
-    RunFolder,
     Scale,
     Seed,
     Size,
-    Traceback,
 )
-from separatrix.cli._parsing import parsed_size, usage_error
-from separatrix.cli._place import name_of_run, reserved_run
+from separatrix.cli._parsing import size_of_images, usage_error
+from separatrix.cli._place import RunOutput, name_of_run
 from separatrix.cli._tables import duration, heading, labelled, page_table
 from separatrix.cli._terminal import Terminal
 
@@ -34,7 +28,6 @@ if TYPE_CHECKING:
 _IMAGES, _SUSPECTS = "What the dictionary has to code", "What the model may have been trained on"
 
 
-@takes_model
 def probe(
     ctx: typer.Context,
     model: ChosenModel,
@@ -85,12 +78,8 @@ def probe(
     ] = None,
     batch_size: BatchSize = None,
     seed: Seed = 0,
-    out: RunFolder = None,
-    overwrite: Overwrite = False,
-    no_figures: NoFigures = False,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
+    *,
+    output: RunOutput,
 ) -> ExitCode:  # fmt: skip
     """What is stored in the weights? Noise is iterated, and where it ends is decoded and looked at. No data needed.
 
@@ -113,17 +102,13 @@ def probe(
     [bold]separatrix probe taef2 --latent-shape 32,4,4 --images photos/ --size 32,32 --steps 100[/bold]
     """
     terminal: Terminal = ctx.obj
-    pixels = parsed_size(ctx, size)
+    pixels = size_of_images(ctx, size, scale, {"--images": images, "--suspects": suspects})
     if reference is not None and images is None:
         raise usage_error(ctx, "--reference", "it goes with the images to be coded; give --images too.")
     if draws > 1 and images is None:
         raise usage_error(ctx, "--draws", "several draws are pooled over the images to be coded; give --images too.")
     if held_out is not None and suspects is None:
         raise usage_error(ctx, "--held-out", "it is compared with the suspects; give --suspects too.")
-    if size is not None and images is None and suspects is None:
-        raise usage_error(ctx, "--size", "there are no images to resize; give --images or --suspects.")
-    if scale is not None and images is None and suspects is None:
-        raise usage_error(ctx, "--scale", "there are no images; give --images or --suspects.")
     if steps is not None and (max_steps is not None or suspects is not None):
         other = "--max-steps" if max_steps is not None else "--suspects"
         raise usage_error(ctx, "--steps", f"it takes the place of a search, which {other} needs; give one of them.")
@@ -135,7 +120,7 @@ def probe(
     from separatrix.runs import probe as run_probe
 
     reads = (*model.reads, images, reference, suspects, held_out)
-    place = reserved_run(ctx, out, name_of_run(model.spec), recipe="probe", overwrite=overwrite, reads=reads)
+    place = output.reserved(name_of_run(model.spec), recipe="probe", reads=reads)
     field = model.load()
     known = {
         name: None if source is None else load_images(source, limit=most, size=pixels, scale=scale)
@@ -160,7 +145,7 @@ def probe(
         out=place,
         batch_size=batch_size,
         seed=seed,
-        figures=not no_figures,
+        figures=output.figures,
         progress=terminal.progress,
     )
     code = ExitCode.OK if found.reached or steps is not None else ExitCode.NOTHING_FOUND

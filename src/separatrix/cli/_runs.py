@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from separatrix.cli._exit_codes import ExitCode
-from separatrix.cli._options import Json, NoFigures, Quiet, Traceback
+from separatrix.cli._options import NoFigures
 from separatrix.cli._place import RUNS
 from separatrix.cli._tables import duration, table
 from separatrix.cli._terminal import Terminal
@@ -32,9 +32,6 @@ def report(
         typer.Option("--format", help="html: the page; json: all numbers; md: the text for a model card, or the summary."),
     ] = Format.HTML,
     no_figures: NoFigures = False,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
 ) -> ExitCode:  # fmt: skip
     """Make the page, the pictures and the tables of a run again, without its model.
 
@@ -64,9 +61,6 @@ def runs(
     place: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Where runs lie, or one run.")
     ] = RUNS,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
 ) -> ExitCode:  # fmt: skip
     """List runs with their state, recipe, model and age, the newest first.
 

@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from separatrix.cli._words import in_command_line_words
+from separatrix.cli._remedies import in_command_line_words
 
 if TYPE_CHECKING:
     from separatrix.report._page import Table as PageTable

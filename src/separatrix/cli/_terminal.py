@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from separatrix.cli._remedies import in_command_line_words
 from separatrix.cli._results_stream import results_alone
-from separatrix.cli._words import in_command_line_words
 from separatrix.errors import SeparatrixWarning
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from separatrix.cli._exit_codes import ExitCode
-from separatrix.cli._options import OUTPUT_PANEL, AllowCode, Json, OverwriteFile, Quiet, Scale, Seed, Set, Traceback
+from separatrix.cli._options import OUTPUT_PANEL, AllowCode, OverwriteFile, Scale, Seed, Set
 from separatrix.cli._parsing import parsed_settings, usage_error
 from separatrix.cli._place import reserved
 from separatrix.cli._tables import heading, labelled, number
@@ -48,9 +48,6 @@ def train_decoder(
         Path, typer.Option("--out", metavar="FILE", help="The file to write.", rich_help_panel=OUTPUT_PANEL)
     ] = Path("decoder.safetensors"),
     overwrite: OverwriteFile = False,
-    _json: Json = False,
-    _quiet: Quiet = False,
-    _traceback: Traceback = False,
 ) -> ExitCode:  # fmt: skip
     """Train a decoder for an encoder that has none, so that encode(decode(z)) exists.
 

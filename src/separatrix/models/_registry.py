@@ -1,6 +1,6 @@
 """Which family of models a spec names: the table from schemes and file suffixes to loaders.
 
-A family is one small file that defines a :class:`Family`, and one line where it is registered (``loading.py``
+A family is one small file that defines a :class:`Family`, and one line where it is registered (``_loading.py``
 for the built-in ones, ``FAMILIES.register(...)`` in anyone's code).
 """
 

@@ -17,7 +17,7 @@ from separatrix.plots._marks import mark_limit_sets, picture_column, shares_of
 from separatrix.plots._naming import names_of
 from separatrix.plots._plane import Plane, cells
 from separatrix.plots._style import SPEED, new_figure, styled
-from separatrix.words import percent
+from separatrix.words import percent, without_folders
 from separatrix.work import Progress
 
 _MOST_DATA = 1500  # more dots hide the field
@@ -77,7 +77,9 @@ def field_portrait(
     extent = extent or plane.extent(limits, points)
     grid, velocity = plane.velocity(field, extent, resolution, progress=progress)
 
-    figure = new_figure(6.2 if plane.description else 5.8, title or f"The latent vector field of {field.name}")
+    figure = new_figure(
+        6.2 if plane.description else 5.8, title or f"The latent vector field of {without_folders(field.name)}"
+    )
     names = names_of(limits, like)
     axes = picture_column(figure, field, limits, names, shares_of(limits))
     speed = velocity.norm(dim=1).reshape(resolution, resolution).numpy()

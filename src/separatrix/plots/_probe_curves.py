@@ -16,6 +16,7 @@ from separatrix.plots._style import FAINT, HUES, INK, MUTED, new_figure, styled
 from separatrix.studies import Probe, Role
 from separatrix.studies._probing.compare import SPACES, DictionaryComparison, Space
 from separatrix.studies._probing.dictionary import Dictionary
+from separatrix.words import without_folders
 
 ROLE_COLOURS = {
     Role.ITERATED: INK,
@@ -44,7 +45,7 @@ def probe_curves(found: Probe, *, title: str | None = None) -> Figure:
         found: the result of a probe.
         title: above the figure.
     """
-    figure = new_figure(6.4, title or f"Iterated noise as a dictionary: {found.name}")
+    figure = new_figure(6.4, title or f"Iterated noise as a dictionary: {without_folders(found.name)}")
     axes = figure.subplots(2, 2, height_ratios=(1.45, 1.0), sharex=True)
     colours = colours_of(found.dictionaries)
     for column, space in enumerate(SPACES):

@@ -15,6 +15,7 @@ from separatrix.plots._style import FAINT, INK, MUTED, WIDTH, new_figure, styled
 from separatrix.studies import Probe, Role
 from separatrix.studies._probing.coding import reconstructions
 from separatrix.studies._probing.probe import shown_sparsities
+from separatrix.words import without_folders
 
 _ATOMS = 12
 _GAP = 0.35
@@ -29,7 +30,7 @@ def probe_atoms(found: Probe, field: LatentField, *, title: str | None = None) -
 
     Cost: one decoding per picture.
     """
-    heading = title or f"What the atoms look like: {found.name}"
+    heading = title or f"What the atoms look like: {without_folders(found.name)}"
     if not are_pictures(tuple(found.example_images.shape[1:])):
         return _sentence(heading)
     length = float(found.examples.norm(dim=1).mean())
@@ -56,7 +57,7 @@ def probe_reconstructions(found: Probe, field: LatentField, *, count: int = 4, t
 
     Cost: one decoding per picture.
     """
-    heading = title or f"Coded and decoded: {found.name}"
+    heading = title or f"Coded and decoded: {without_folders(found.name)}"
     targets = found.example_images[:count].to(torch.float64)
     if not are_pictures(tuple(targets.shape[1:])):
         return _sentence(heading)

@@ -24,23 +24,16 @@ from separatrix.runs._run import Run, opened
 from separatrix.runs._summary import attractors_summary
 from separatrix.runs._views import Ended, View, recorded, write_views
 from separatrix.starts import Starts, as_starts
-from separatrix.starts._rules import Encoded
+from separatrix.starts._rules import Encoded, title_of
 from separatrix.storage import PathLike
 from separatrix.studies import resemblance
+from separatrix.words import without_folders
 from separatrix.work import Progress
 
 RECIPE = "attractors"
 LIMITS = "limits"
 _FILMED = 4  # images whose orbits are drawn
 _SENSITIVITY_STARTS = 256
-SOURCES = {
-    "encoded": "encoded data",
-    "gaussian": "Gaussian noise",
-    "box": "uniform noise",
-    "grid": "a grid",
-    "noise_images": "encoded noise images",
-    "points": "given points",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +128,10 @@ def attractors_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
     field = fields["model"]
     inputs: ImageSet | None = run.load("inputs") if run.has("inputs") else None
     results = ModelResults(
-        title=field.name,
+        title=without_folders(field.name),
         subtitle=f"{field.title}, from {run.plan['options']['words']}",
         latent_field=field,
-        searches={SOURCES[limits.provenance["starts"]["kind"]]: limits},
+        searches={title_of(limits.provenance["starts"]["kind"]): limits},
         train=run.load("images") if run.has("images") else None,
         resemblance=run.load("resemblance") if run.has("resemblance") else None,
         sensitivity=run.load("sensitivity") if run.has("sensitivity") else None,

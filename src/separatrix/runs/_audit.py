@@ -28,7 +28,7 @@ from separatrix.storage import PathLike
 from separatrix.studies import Decomposition, Memorization, MemorizationAudit, audit_memorization
 from separatrix.studies._memorization.audit import decided
 from separatrix.studies._resemblance_words import median
-from separatrix.words import jsonable
+from separatrix.words import jsonable, without_folders
 from separatrix.work import Progress
 
 RECIPE, CARD = "audit", "model_card.md"
@@ -118,7 +118,7 @@ def audit_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
         names=images.by_row,
     )
     results = ModelResults(
-        title=field.name,
+        title=without_folders(field.name),
         subtitle=f"{field.title}, {len(found.sampled):,} of {images.count:,} training images followed",
         latent_field=field,
         searches=dict(zip(SEARCHES.values(), (limits, beside, drawn), strict=True)),

@@ -29,6 +29,7 @@ from separatrix.runs._views import Ended, View, recorded, write_views
 from separatrix.starts import gaussian
 from separatrix.storage import PathLike
 from separatrix.studies import Appearance, appearance
+from separatrix.words import without_folders
 from separatrix.work import Progress
 
 RECIPE = "audit without data"
@@ -112,7 +113,7 @@ def data_free_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
     images: ChosenImages | None = run.load("images") if run.has("images") else None
     field, starts = fields["model"], run.plan["options"]["starts"]
     results = ModelResults(
-        title=field.name,
+        title=without_folders(field.name),
         subtitle=f"{field.title}, {starts:,} noise starts and no training data",
         latent_field=field,
         searches={STARTS["noise"]: limits},
@@ -125,7 +126,11 @@ def data_free_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
     def page(drawn: Mapping[str, Picture]) -> Page:
         sheet = [drawn["contact_sheet"]] if "contact_sheet" in drawn else []
         seen = Section("What noise alone reveals", [Bullets(words), *sheet])
-        return replace(page_of(results, drawn), title=f"Audit of {field.name} without training data", opening=(seen,))
+        return replace(
+            page_of(results, drawn),
+            title=f"Audit of {without_folders(field.name)} without training data",
+            opening=(seen,),
+        )
 
     return View(
         summary={

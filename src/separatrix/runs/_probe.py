@@ -29,7 +29,7 @@ from separatrix.storage import PathLike
 from separatrix.studies import Appearance, Probe, appearance, data_free_dictionaries, pooled
 from separatrix.studies import probe as dictionary_probe
 from separatrix.studies._probing.summary import probe_summary
-from separatrix.words import jsonable
+from separatrix.words import jsonable, without_folders
 from separatrix.work import Progress
 
 RECIPE = "probe"
@@ -190,7 +190,7 @@ def probe_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
     return View(
         summary=jsonable(summary),
         figures=probe_figures(field, seen, probed),
-        page=lambda drawn: probe_page(field.name, found, seen, probed, known, drawn),
+        page=lambda drawn: probe_page(without_folders(field.name), found, seen, probed, known, drawn),
     )
 
 

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
 _RECORD = "result.json"
+_REPLACING = "replaces an earlier run"
+"""In the manifest of a run that took the place of another one and is not finished: the same command goes on with it."""
 
 
 class OtherPlan(FileError):
@@ -116,8 +118,18 @@ class Run:
         return name in self._held or name in self.record["stages"]
 
     def unfinished(self, name: str) -> Path | None:
-        """The folder for what a long stage keeps on its way; it is gone when the stage is stored."""
-        return None if self.folder is None or self.replaces else self.folder / UNFINISHED / name
+        """The folder for what a long stage keeps on its way; it is gone when the stage is stored.
+
+        As long as an earlier run is in the place it lies in that one's folder, under a name that says of which plan it is.
+        """
+        if self.folder is None:
+            return None
+        if not self.replaces:
+            return self.folder / UNFINISHED / name
+        if not _is_a_run(manifest_of(self.folder)):  # something older, which lists no such folder as its own
+            return None
+        digest = hashlib.sha256(json.dumps(self.record["plan"], sort_keys=True).encode()).hexdigest()
+        return self.folder / UNFINISHED / f"of-{digest[:16]}" / name
 
     def add(self, name: str, content: bytes) -> None:
         """Put a file into the folder, or replace one that is of this run; nothing without a folder."""
@@ -129,6 +141,7 @@ class Run:
     def finish(self) -> None:
         """Say that all is there."""
         self.record["state"] = FINISHED
+        self.record.pop(_REPLACING, None)
         if self.folder is not None:
             self._take_the_place()
             self._write()
@@ -181,6 +194,7 @@ class Run:
             assert self.place is not None
             self.place.clear()
             self.replaces = False
+            self.record[_REPLACING] = True
             self._write()
 
     def _list(self, *names: str) -> None:
@@ -223,7 +237,8 @@ def opened(out: PathLike | None, plan: Plan, *, overwrite: bool = False) -> Iter
     Args:
         out: its folder, or a reservation of it (`separatrix.storage.reserve`); None keeps nothing.
         plan: what it is of.
-        overwrite: begin anew where an earlier run is. That one is removed when the first stage of the new one is stored.
+        overwrite: begin anew where an earlier run is. That one is removed when the first stage of the new one is stored; if the new
+            one is killed later, the same command goes on with it.
 
     Raises:
         OtherPlan: the run there is of something else.
@@ -293,12 +308,14 @@ def _begun(place: Reservation, plan: Plan) -> Run:
     record = _fresh(plan, place.key)
     if not os.path.lexists(place.target):
         return Run(place, record)
-    if place.overwrite or not any(place.target.iterdir()):
-        return Run(place, record, replaces=True)
     earlier = manifest_of(place.target)
+    if not any(place.target.iterdir()) or (place.overwrite and _REPLACING not in earlier):
+        return Run(place, record, replaces=True)
     if not _is_a_run(earlier):
         raise FileError(f"{place.asked} already exists; choose another folder, or remove it first.")
     different = plan.differences(earlier["plan"])
+    if different and place.overwrite:
+        return Run(place, record, replaces=True)
     if different and _is_empty(place.target, earlier):
         return Run(place, record)
     if different:
@@ -306,7 +323,8 @@ def _begun(place: Reservation, plan: Plan) -> Run:
             f"{place.asked} holds a run of something else (it differs in {in_words(different)}); choose another folder, or "
             "remove it first."
         )
-    return Run(place, {**record, **{key: earlier[key] for key in ("plan", "state", "stages", "files", "figures")}})
+    kept = ("plan", "state", "stages", "files", "figures", _REPLACING)
+    return Run(place, {**record, **{key: earlier[key] for key in kept if key in earlier}})
 
 
 def _fresh(plan: Plan, key: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,7 +29,15 @@ _GAUSSIAN_STREAM, _BOX_STREAM, _NOISE_STREAM = (stream << SEED_BITS for stream i
 
 
 class Rule(ABC):
-    """How the i-th start is made, for one kind of starts."""
+    """A rule says how the i-th start is made, for one kind of starts.
+
+    Attributes:
+        kind: the name of the kind in provenance.
+        title: what tables call a search from such starts.
+    """
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
 
     @abstractmethod
     def rows(self, field: LatentField, first: int, last: int) -> Tensor:
@@ -52,6 +60,7 @@ class Rule(ABC):
 class Gaussian(Rule):
     """N(0, std²) in every latent coordinate."""
 
+    kind, title = "gaussian", "Gaussian noise"
     seed: int
     std: float
 
@@ -60,7 +69,7 @@ class Gaussian(Rule):
         return _on_field(field, self.std * draws)
 
     def provenance(self) -> dict[str, Any]:
-        return {"kind": "gaussian", "std": self.std, "seed": self.seed}
+        return {"kind": self.kind, "std": self.std, "seed": self.seed}
 
     def words(self) -> str:
         return f"draws from N(0, {self.std:g}²), seed {self.seed}"
@@ -70,6 +79,7 @@ class Gaussian(Rule):
 class Box(Rule):
     """Uniform between ``low`` and ``high``, each one number or one per latent coordinate."""
 
+    kind, title = "box", "uniform noise"
     low: tuple[float, ...]
     high: tuple[float, ...]
     seed: int
@@ -86,7 +96,7 @@ class Box(Rule):
         return _on_field(field, low + (high - low) * draws)
 
     def provenance(self) -> dict[str, Any]:
-        return {"kind": "box", "low": list(self.low), "high": list(self.high), "seed": self.seed}
+        return {"kind": self.kind, "low": list(self.low), "high": list(self.high), "seed": self.seed}
 
     def words(self) -> str:
         return f"uniform draws from {_box_words(self.low, self.high)}, seed {self.seed}"
@@ -96,6 +106,7 @@ class Box(Rule):
 class Grid(Rule):
     """Start r·w + c is origin + x[c]·axes[0] + y[r]·axes[1]."""
 
+    kind, title = "grid", "a grid"
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     origin: NDArray[np.float64] | None
@@ -120,7 +131,7 @@ class Grid(Rule):
 
     def provenance(self) -> dict[str, Any]:
         return {
-            "kind": "grid",
+            "kind": self.kind,
             "shape": [self.y.size, self.x.size],
             "low": [float(self.x[0]), float(self.y[0])],
             "high": [float(self.x[-1]), float(self.y[-1])],
@@ -138,6 +149,7 @@ class Grid(Rule):
 class Encoded(Rule):
     """E(x) of given images."""
 
+    kind, title = "encoded", "encoded data"
     images: ImageSet
 
     def rows(self, field: LatentField, first: int, last: int) -> Tensor:
@@ -145,10 +157,10 @@ class Encoded(Rule):
 
     def provenance(self) -> dict[str, Any]:
         data = {**self.images.provenance, "image_shape": list(self.images.image_shape)}
-        return {"kind": "encoded", "data": {**data, "sha256": self.images.fingerprint}}
+        return {"kind": self.kind, "data": {**data, "sha256": self.images.fingerprint}}
 
     def identity(self) -> dict[str, Any]:
-        return {"kind": "encoded", "data": {"sha256": self.images.fingerprint}}
+        return {"kind": self.kind, "data": {"sha256": self.images.fingerprint}}
 
     def words(self) -> str:
         kind = "images" if len(self.images.image_shape) > 1 else "vectors"
@@ -160,6 +172,7 @@ class Encoded(Rule):
 class NoiseImages(Rule):
     """E(x) of images of independent U(low, high) pixels."""
 
+    kind, title = "noise_images", "encoded noise images"
     shape: tuple[int, ...]
     low: float
     high: float
@@ -174,7 +187,7 @@ class NoiseImages(Rule):
 
     def provenance(self) -> dict[str, Any]:
         bounds = {"low": self.low, "high": self.high}
-        return {"kind": "noise_images", "image_shape": list(self.shape), **bounds, "seed": self.seed}
+        return {"kind": self.kind, "image_shape": list(self.shape), **bounds, "seed": self.seed}
 
     def words(self) -> str:
         pixels = f"{shape_words(self.shape)} with pixels from {_box_words((self.low,), (self.high,))}"
@@ -185,6 +198,7 @@ class NoiseImages(Rule):
 class Points(Rule):
     """Given latents."""
 
+    kind, title = "points", "given points"
     values: Tensor
 
     def rows(self, field: LatentField, first: int, last: int) -> Tensor:
@@ -203,10 +217,19 @@ class Points(Rule):
         return digest.hexdigest()
 
     def provenance(self) -> dict[str, Any]:
-        return {"kind": "points", "shape": list(self.values.shape), "sha256": self._fingerprint}
+        return {"kind": self.kind, "shape": list(self.values.shape), "sha256": self._fingerprint}
 
     def words(self) -> str:
         return f"given points {shape_words(self.values.shape[1:])}"
+
+
+def title_of(kind: str) -> str:
+    """Name a search from starts of a kind, as provenance gives it.
+
+    >>> title_of("noise_images")
+    'encoded noise images'
+    """
+    return next(rule.title for rule in Rule.__subclasses__() if rule.kind == kind)
 
 
 def _on_field(field: LatentField, rows: NDArray[np.float64]) -> Tensor:

@@ -1,6 +1,6 @@
 """What people read: statements with a code and a tone, numbers as they are written, and results as a line, a table or JSON."""
 
-from separatrix.words._numbers import counted, percent
+from separatrix.words._numbers import counted, percent, without_folders
 from separatrix.words._readable import Readable, Tabular, columns_of, jsonable, one_line, rows_of
 from separatrix.words._statement import Statement, Tone
 
@@ -15,4 +15,5 @@ __all__ = [
     "one_line",
     "percent",
     "rows_of",
+    "without_folders",
 ]

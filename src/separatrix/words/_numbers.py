@@ -1,6 +1,8 @@
-"""Numbers as they are written in sentences, tables and figures."""
+"""Numbers and names as they are written in sentences, tables and figures."""
 
 from __future__ import annotations
+
+import re
 
 
 def percent(share: float) -> str:
@@ -26,3 +28,15 @@ def counted(count: int, noun: str) -> str:
     ('1 attractor', '2,000 attractors')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def without_folders(name: str) -> str:
+    """Leave the folders out of the name of a file, or of a model in one; a name with a scheme, such as that of a hub, stays whole.
+
+    >>> [without_folders(name) for name in ("/data/models/vae.py:build", "photos/", "a/b.npz#train", "hf:org/vae", "digits")]
+    ['vae.py:build', 'photos', 'b.npz#train', 'hf:org/vae', 'digits']
+    """
+    scheme, colon, _ = name.partition(":")
+    if colon and len(scheme) > 1 and not re.search(r"[/\\]", scheme):  # one letter is a drive
+        return name
+    return re.split(r"[/\\]", name.rstrip("/\\"))[-1] or name

@@ -136,7 +136,7 @@ class Memorization(Tabular):
         if self.exchange is not None:
             found = self.exchange
             words.append(
-                f"Of the {found.nearest} images nearest to attractors, {found.in_train} are training images, where chance "
+                f"Training images among those nearest to attractors: {found.in_train} of {found.nearest}, where chance "
                 f"gives {found.expected:.1f} (p = {found.p_value:.2g})."
             )
         if self.decomposition is not None and len(self.decomposition):

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import separatrix as sx
-from separatrix.cli import _words as words
+from separatrix.cli import _remedies as remedies
 from separatrix.data import load_images
 from separatrix.data._picture_stream import stream_pictures
 from separatrix.errors import SeparatrixError
@@ -106,18 +106,18 @@ def _sentences(tmp_path: Path) -> list[tuple[str, str]]:
 
 def test_every_sentence_is_translated(tmp_path):
     for said, wanted in _sentences(tmp_path):
-        assert wanted in words.in_command_line_words(said), said
+        assert wanted in remedies.in_command_line_words(said), said
         assert wanted not in said, "nothing to translate: drop the rule"
 
 
 def test_every_rule_is_needed(tmp_path, monkeypatch):
     sentences = _sentences(tmp_path)
-    rules = words._TRANSLATIONS
+    rules = remedies._TRANSLATIONS
     for rule in rules:
-        monkeypatch.setattr(words, "_TRANSLATIONS", tuple(other for other in rules if other is not rule))
-        missed = [said for said, wanted in sentences if wanted not in words.in_command_line_words(said)]
+        monkeypatch.setattr(remedies, "_TRANSLATIONS", tuple(other for other in rules if other is not rule))
+        missed = [said for said, wanted in sentences if wanted not in remedies.in_command_line_words(said)]
         assert missed, f"{rule[0]} translates nothing that the library says"
 
 
 def test_other_sentences_are_left_alone():
-    assert words.in_command_line_words("Nothing to see in size=(3, 4).") == "Nothing to see in size=(3, 4)."
+    assert remedies.in_command_line_words("Nothing to see in size=(3, 4).") == "Nothing to see in size=(3, 4)."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# Every pattern stands for a sentence of the library; tests/cli/test_words.py provokes each of them.
+# Every pattern stands for a sentence of the library; tests/cli/test_remedies.py provokes each of them.
 _TRANSLATIONS = (
     (r"give latent_shape=\(…\)", "give --latent-shape, such as --latent-shape 4,8,8"),
     (r"latent_shape=\((\d+(?:, \d+)*),?\)", lambda found: f"--latent-shape {found[1].replace(', ', ',')}"),
