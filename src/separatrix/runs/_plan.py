@@ -72,6 +72,8 @@ def model_record(field: LatentField) -> dict[str, Any]:
     """
     points = torch.linspace(-1, 1, 2 * field.latent_dim, dtype=torch.float64).reshape(2, *field.latent_shape)
     z = torch.cat([scale * points for scale in _SCALES]).to(field.device, field.dtype)
+    if field.examined is None:  # what is no self-map is refused in one sentence
+        field.examine(z[:4]).check.require()
     rows = [row.detach().flatten(1)[:, :_SHOWN].to("cpu", torch.float64) for row in (field(z), field.decode(z))]
     allowed = math.sqrt(torch.finfo(field.dtype).eps)  # threads and batches round differently
     answers = {
