@@ -12,7 +12,7 @@ import separatrix as sx
 from separatrix import LatentField, Protocol, Status
 from separatrix.limitsets import Kind
 from separatrix.limitsets._approach import Approach
-from separatrix.limitsets._capture import Capture
+from separatrix.limitsets._capture import Capture, Frozen
 from separatrix.limitsets._capture_audit import CaptureAudit
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._polish import polish
@@ -155,7 +155,7 @@ def test_watching_costs_no_evaluations():
     found = polish(field, torch.tensor([[0.957]], dtype=torch.float64))
     catalogue.add(found, torch.tensor([1e-3], dtype=torch.float64), 1)
     spent = catalogue.cost
-    capture = Capture(catalogue, 3, torch.tensor([False, False, True]))
+    capture = Capture(Frozen.of(catalogue), 3, catalogue.field.device, torch.tensor([False, False, True]))
     z = torch.tensor([[0.95], [0.5], [0.95]], dtype=torch.float64)
     caught = torch.zeros(3, dtype=torch.bool)
     for _ in range(6):

@@ -176,6 +176,16 @@ def test_all_go_on_if_the_sample_changes_its_mind():
     assert capture.seen(ledger) is None
 
 
+def test_an_audit_under_way_says_nothing_against_the_rule():
+    """Orbits of the sample that are audited have no label until they have ended; so few captures make a late audit."""
+    protocol = sx.Protocol(max_wrong=0.02, statistics=Statistics(recorded=128))
+    starts = torch.randn(1500, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    found = sx.find_attractors(oracles.tanh_product(dim=3, gain=1.1).field, starts, protocol)
+    sample = sample_size(0.02)
+    assert found.audit.checked >= protocol.auditing.least
+    assert found.audit.statistical == StatisticalCaptures(1500 - 128 - sample, sample, 0, 0.02)
+
+
 def test_a_rule_that_is_worse_than_the_bound_is_allowed_in_one_of_twenty_cases():
     """All widths wrong with probability 1.01 × the bound, nested as widths are; 2000 samples, exact to 4 standard errors."""
     size, generator = sample_size(LENIENT), np.random.default_rng(5)

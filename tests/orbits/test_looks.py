@@ -17,7 +17,7 @@ import separatrix as sx
 from separatrix import LatentField, Protocol, Status
 from separatrix.errors import ConvergenceWarning
 from separatrix.limitsets import _regions as regions
-from separatrix.limitsets import _search as search
+from separatrix.limitsets import _parts as parts
 from separatrix.limitsets._capture import Capture
 from separatrix.limitsets._curves import CurveSearch
 from separatrix.orbits import FirstCrossings, MeanDistance, PathLength
@@ -287,7 +287,7 @@ def test_the_counter_is_silent_on_what_is_no_question():
 def asked_while_stepping(monkeypatch, field: LatentField, starts: Tensor, protocol: Protocol, every: int) -> float:
     """Questions per step of a search, while rows make steps."""
     field(starts[:2])  # a field is examined once, when it is first evaluated
-    steps, counted, genuine, evaluate = [], Questions(), search.advance, LatentField.bare
+    steps, counted, genuine, evaluate = [], Questions(), parts.advance, LatentField.bare
 
     def watched(*args, **kwargs):
         monkeypatch.setattr(LatentField, "bare", lambda self, z: (steps.append(len(z)), evaluate(self, z))[1])
@@ -297,10 +297,10 @@ def asked_while_stepping(monkeypatch, field: LatentField, starts: Tensor, protoc
         finally:
             monkeypatch.setattr(LatentField, "bare", evaluate)
 
-    monkeypatch.setattr(search, "advance", watched)
+    monkeypatch.setattr(parts, "advance", watched)
     with looks_every(every):
         quietly(sx.find_attractors, field, starts, protocol)
-    monkeypatch.setattr(search, "advance", genuine)
+    monkeypatch.setattr(parts, "advance", genuine)
     return len(counted.asked) / len(steps)
 
 

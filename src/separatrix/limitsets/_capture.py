@@ -8,46 +8,60 @@ it. What is known does not change during a round, so the step at which an orbit 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from separatrix.limitsets._approach import Approach
 from separatrix.limitsets._catalogue import Catalogue
+from separatrix.limitsets._regions import TrappingRegions
 from separatrix.numerics import ClosedCurve
 from separatrix.orbits._looks import Closely, worth
 from separatrix.protocol import Curves
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """The part of a catalogue that captures orbits, as it is at the head of a round.
+
+    Attributes:
+        regions: of all attracting fixed points and cycles, and the number of the set of each; None if there are none.
+        curves: the attracting closed curves: number, loops, steps near it that an orbit must make, and distance from it to anything else.
+        rules: what speaks for a curve.
+    """
+
+    regions: tuple[TrappingRegions, Tensor] | None
+    curves: tuple[tuple[int, tuple[ClosedCurve, ...], int, float], ...]
+    rules: Curves
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> Frozen:
+        """Take all that attracts."""
+        curves = tuple(
+            (number, one.loops, one.watched, catalogue.clear_of_curve(number))
+            for number, one in catalogue.curves()
+            if one.stable == 1
+        )
+        return cls(catalogue.regions(), curves, catalogue.protocol.curves)
+
+
 class Capture:
-    """Watches one round of ``count`` orbits; ``set`` ``(count,)`` says which set each was captured by, −1 for none.
+    """Watches a round of ``count`` orbits; ``set`` ``(count,)`` says which set each was captured by, −1 for none.
 
     Orbits that are ``exempt`` ``(count,)`` are never captured.
     """
 
-    def __init__(self, catalogue: Catalogue, count: int, exempt: Tensor | None = None) -> None:
-        device = catalogue.field.device
+    def __init__(self, known: Frozen, count: int, device: torch.device, exempt: Tensor | None = None) -> None:
         rows = count + 1  # the last one, −1, stands for orbits that have ended
         self._free = torch.ones(rows, dtype=torch.bool, device=device)
         if exempt is not None:
             self._free[:count] = ~exempt
         self._sets = torch.full((rows,), -1, dtype=torch.int64, device=device)
         self.set = self._sets[:count]
-        self._known = catalogue.regions()
+        self._known = known.regions
         self._approach = Approach.none(rows, device)
-        self._tubes = [
-            Tube(
-                number,
-                one.loops,
-                one.watched,
-                catalogue.clear_of_curve(number),
-                rows,
-                device,
-                catalogue.protocol.curves,
-            )
-            for number, one in catalogue.curves()
-            if one.stable == 1
-        ]
+        self._tubes = [Tube(*curve, rows, device, known.rules) for curve in known.curves]
 
     def see(self, orbit: Tensor, z: Tensor, f_z: Tensor) -> Tensor:
         """One step of the active orbits, −1 for one that has ended; ``(b,)`` bool: certain where this one ends."""

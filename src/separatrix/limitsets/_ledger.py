@@ -102,15 +102,21 @@ class Ledger:
         wanted = torch.tensor([int(status) for status in statuses], dtype=torch.uint8, device=rows.device)
         return rows[torch.isin(self.ends.status[rows], wanted)]
 
+    def end(self, rows: Tensor, ends: Columns, at: Tensor) -> None:
+        """These orbits have ended; how, stands in the rows ``at`` of other columns."""
+        for field in fields(Columns):
+            column = getattr(self.ends, field.name)
+            column[rows] = getattr(ends, field.name)[at].to(column)
+
     def capture(self, rows: Tensor, given: Tensor) -> None:
-        """Those of the rows that ``given`` ``(n,)`` has a set for are captured by it, for certain."""
-        caught = rows[given[rows] >= 0]
-        self.set[caught], self.captured[caught] = given[caught], True
+        """Those of the rows that have a set in ``given``, a row each, are captured by it, for certain."""
+        caught = rows[given >= 0]
+        self.set[caught], self.captured[caught] = given[given >= 0], True
 
     def sample(self, rows: Tensor, given: Tensor) -> None:
         """The same by the leave of a sample, unless they have a set already."""
-        caught = rows[(given[rows] >= 0) & (self.set[rows] < 0)]
-        self.set[caught], self.likely[caught] = given[caught], True
+        new = (given >= 0) & (self.set[rows] < 0)
+        self.set[rows[new]], self.likely[rows[new]] = given[new], True
 
     def remember(self, rows: Tensor) -> None:
         """Keep how these orbits ended, in case that what they claim is confirmed."""

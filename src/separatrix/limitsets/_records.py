@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
 from torch import Tensor
 
@@ -48,6 +50,23 @@ class Records:
                 path = torch.roll(self._ring[place], -count % self._longest, dims=0)
                 result.append((orbit, path[max(self._longest - count, 0) :]))
         return result
+
+    def part(self, orbits: Tensor) -> Records | None:
+        """Return the records of those of these orbits that have one, which are numbered 0 … in their order; None if none has."""
+        here = (self.orbit[:, None] == orbits) & (self.orbit[:, None] >= 0)
+        places = here.any(dim=1).nonzero().squeeze(1)
+        if not len(places):
+            return None
+        part = copy(self)
+        part._ring, part._count = self._ring[places], self._count[places]
+        part.orbit = here[places].to(torch.int64).argmax(dim=1)
+        part._places = torch.arange(len(places), device=places.device)
+        return part
+
+    def put(self, orbits: Tensor, part: Records) -> None:
+        """Take over what was recorded of these orbits (:meth:`part`)."""
+        places = (self.orbit[:, None] == orbits[part.orbit]).to(torch.int64).argmax(dim=0)
+        self._ring[places], self._count[places] = part._ring, part._count
 
     def begin(self, count: int, like: Tensor) -> None:
         """Nothing is kept of the other orbits."""

@@ -18,7 +18,7 @@ order of the rows within a round, or the clock; and a round can be computed in p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -28,13 +28,14 @@ from torch import Tensor
 from separatrix.cost import JVP_WEIGHT, Cost
 from separatrix.field import LatentField
 from separatrix.limitsets._assemble import assemble
-from separatrix.limitsets._capture import Capture
+from separatrix.limitsets._capture import Frozen
 from separatrix.limitsets._capture_auditor import CaptureAuditor
 from separatrix.limitsets._catalogue import Catalogue, LimitSet
 from separatrix.limitsets._claims import settle_claims
 from separatrix.limitsets._curves import CurveSearch
 from separatrix.limitsets._ledger import MOVING, Claims, Ledger
 from separatrix.limitsets._motion import LEAST_STEPS, motion
+from separatrix.limitsets._parts import Followed, Part, Round, cut, follow
 from separatrix.limitsets._records import Records
 from separatrix.limitsets._regions import StepNorms
 from separatrix.limitsets._sets import Kind, LimitSets
@@ -42,10 +43,10 @@ from separatrix.limitsets._statistical import Library, StatisticalCapture, pays
 from separatrix.limitsets._watch import CurveWatch
 from separatrix.numerics import ClosedCurve
 from separatrix.numerics import spread as spread_of
-from separatrix.orbits import Observer, Status
+from separatrix.orbits import Status
 from separatrix.orbits._iterate import centre_of
 from separatrix.orbits._judge import Judge, OrbitState
-from separatrix.orbits._pool import Columns, Queue, Rows, advance, width_for
+from separatrix.orbits._pool import Columns, Queue, Rows, width_for
 from separatrix.protocol import GROUPS, Protocol
 from separatrix.starts import Starts
 from separatrix.storage import NO_CHECKPOINT, Checkpoint
@@ -104,7 +105,7 @@ class Search:
                 if self.checkpoint.due:
                     self.checkpoint.keep(self._state())
             audits, withdrawn = self.auditor.reopened(self.ledger, self.catalogue, self.watch.curves)
-            if self.statistical is not None:
+            if self.statistical is not None and not len(audits):  # whose orbits have no label until they have ended
                 withdrawn = torch.cat([withdrawn, self.statistical.withdrawn(self.ledger)])
             if not len(audits) + len(withdrawn):
                 break
@@ -182,69 +183,50 @@ class Search:
     # -- step --------------------------------------------------------------------------------------------------------
 
     def _step(self) -> None:
-        """Every row makes up to R steps; what ends is in ``self.ended``."""
+        """Every row makes up to R steps, in parts; what ends is in ``self.ended``."""
         if not self.fresh and not len(self.queue):
             self.round = min(2 * self.round, self.protocol.rounds.longest)
-        running = torch.cat([self.native.orbit, self.claimants.orbit])
-        first = self.queue.taken
-        capture = Capture(self.catalogue, len(self.ledger), self.ledger.followed) if self.protocol.capture else None
-        left = self.fresh
+        parts = list(self._parts())
+        none = [self.native.keep(slice(0, 0)), self.claimants.keep(slice(0, 0))]
+        paused: tuple[list[Rows], list[Rows]] = ([none[0]], [none[1]])
+        ended = [self.native.orbit[:0]]
+        head = Round(
+            self.round,
+            (self.coarse_judge, self.fine_judge),
+            Frozen.of(self.catalogue) if self.protocol.capture else None,
+            None if self.statistical is None else self.statistical.library,
+        )
+        for part in parts:
+            followed = follow(part, (self.transit, self.fine), head)
+            paused[followed.fine].append(followed.paused)
+            ended.append(self._ended(followed))
+        self.native, self.claimants = (_in_order(rows) for rows in paused)
+        self.ended = torch.cat(ended).sort().values
 
-        def admitted(count: int) -> Rows:
-            nonlocal left
-            index, z = self.queue.take(min(count, left))
-            left -= len(index)
-            return Rows.fresh(index, z, self.protocol)
+    def _parts(self) -> Iterator[Part]:
+        """All rows of this round: those that go on, and those that begin."""
+        index, z = self.queue.take(self.fresh)
+        rows = self.native.joined(Rows.fresh(index, z, self.protocol)) if len(index) else self.native
+        for orbit, part in cut(rows, self.transit):
+            guess = None if self.statistical is None else self.statistical.guess(orbit, part.z)
+            yield Part(False, orbit, part, self.ledger.followed[orbit], self.watch.records.part(orbit), guess)
+        for orbit, part in cut(self.claimants, self.fine):
+            yield Part(True, orbit, part, self.ledger.followed[orbit])
 
-        observers: list[Observer] = [self.watch.records, *([self.statistical] if self.statistical else [])]
-        self.native = self._advance(self.transit, self.native, admitted, self.coarse_judge, capture, observers)
-        if len(self.claimants):
-            self.claimants = self._advance(
-                self.fine, self.claimants, lambda _: self.claimants.keep(slice(0, 0)), self.fine_judge, capture
-            )
-        new = self.queue.order[first : self.queue.taken]
-        going_on = torch.cat([self.native.orbit, self.claimants.orbit])
-        rows = torch.cat([running, new])
-        self.ended = rows[~torch.isin(rows, going_on)].sort().values
-        if capture is not None:
-            self.ledger.capture(self.ended, capture.set)
-        if self.statistical is not None:
-            self.ledger.sample(self.ended, self.statistical.set)
-
-    def _advance(
-        self,
-        field: LatentField,
-        rows: Rows,
-        admitted: Callable[[int], Rows],
-        judge: Judge,
-        capture: Capture | None,
-        observers: Sequence[Observer] = (),
-    ) -> Rows:
-        """All rows, then the admitted ones, through the pool; returned is what has not ended."""
-        taken = 0
-
-        def take(count: int) -> Rows:
-            nonlocal taken
-            carried = rows.keep(slice(taken, taken + count))
-            taken += len(carried)
-            further = admitted(count - len(carried)) if len(carried) < count else carried.keep(slice(0, 0))
-            return carried.joined(further) if len(further) else carried
-
-        with field.guest():
-            done = advance(
-                field,
-                judge,
-                take,
-                self.ledger.ends,
-                width_for(field),
-                steps=self.round,
-                observers=observers,
-                catcher=capture,
-            )
-        self.evaluations += done.evaluations
-        self.surplus += done.surplus
-        going_on = rows.keep(slice(0, 0)).joined(*done.paused)
-        return going_on.keep(going_on.orbit.argsort())
+    def _ended(self, followed: Followed) -> Tensor:
+        """Take over what became of a part, and return the orbits that have ended."""
+        self.evaluations += followed.evaluations
+        self.surplus += followed.surplus
+        orbit, rows = followed.orbit, followed.ended
+        ended = orbit[rows]
+        self.ledger.end(ended, followed.ends, rows)
+        self.ledger.capture(ended, followed.set[rows])
+        if followed.records is not None:
+            self.watch.records.put(orbit, followed.records)
+        if self.statistical is not None and followed.guess is not None:
+            self.statistical.put(orbit, followed.guess)
+            self.ledger.sample(ended, followed.guess.set[rows])
+        return ended
 
     # -- settle ------------------------------------------------------------------------------------------------------
 
@@ -319,3 +301,8 @@ class Search:
 
     def _spent(self) -> Cost:
         return Cost(map=self.evaluations) + self.catalogue.cost + self.watch.cost
+
+
+def _in_order(parts: list[Rows]) -> Rows:
+    rows = parts[0].joined(*parts[1:])
+    return rows.keep(rows.orbit.argsort())

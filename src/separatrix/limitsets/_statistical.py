@@ -87,15 +87,78 @@ class Library:
         return 0.5 * self._offsets.square().sum(dim=1)
 
 
+@dataclass
+class Guess:
+    """Records, asks or captures some orbits of a search, whichever they are there for: an observer of orbits in the model's own precision.
+
+    Attributes:
+        width: the number, among those of the rules, of that at which orbits are captured.
+        set: ``(b,)`` int64, what the rule gave the orbits that it ended; −1 for none.
+        exempt: ``(b,)`` bool, never captured: they are of the library, or of the sample.
+        last, ratio: ``(b,)`` what the look before said.
+        record: ``(b, looks, k)`` the points at those looks that the library is made of; of recorded orbits.
+        answers: ``(b, widths)`` int64, what the rule would have given each at each width; of the sample.
+        library: which all parts of a round share.
+    """
+
+    name = "statistical capture"
+
+    rules: Statistics
+    width: int
+    set: Tensor
+    exempt: Tensor
+    last: Tensor
+    ratio: Tensor
+    record: Tensor | None = None
+    answers: Tensor | None = None
+    library: Library | None = None
+
+    def begin(self, count: int, like: Tensor) -> None:
+        """Nothing: the number of orbits was known before."""
+
+    def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Record, ask or capture."""
+        look = self._numbers[step.clamp(max=len(self._numbers) - 1)]
+        rows = (look >= 0).nonzero().squeeze(1)
+        if self.record is not None:
+            rows = rows[look[rows] % self.rules.thinned == 0]
+            self.record[orbit[rows], look[rows] // self.rules.thinned] = z[rows].flatten(1)
+            return None
+        if self.library is None or not len(rows):
+            return None
+        chosen = orbit[rows]
+        fate, ratio = self.library.look(z[rows].flatten(1))
+        evidence = torch.where(fate == self.last[chosen], torch.maximum(ratio, self.ratio[chosen]), torch.inf)
+        self.last[chosen], self.ratio[chosen] = fate, ratio
+        if self.answers is not None:
+            known, widths = self.answers[chosen], evidence.new_tensor(self.rules.widths)
+            new = (known < 0) & (evidence.unsqueeze(1) <= widths)
+            self.answers[chosen] = torch.where(new, fate.unsqueeze(1), known)
+            return None
+        stopped = torch.zeros(len(orbit), dtype=torch.bool, device=orbit.device)
+        stopped[rows] = (evidence <= self.rules.widths[self.width]) & ~self.exempt[chosen]
+        self.set[chosen] = torch.where(stopped[rows], fate, self.set[chosen])
+        return stopped
+
+    def result(self) -> None:
+        """Nothing per orbit beside `set`."""
+
+    @cached_property
+    def _numbers(self) -> Tensor:
+        """Step → number of its look, −1 for none."""
+        looks = self.rules.looks
+        numbers = torch.full((looks[-1] + 2,), -1, dtype=torch.int64, device=self.set.device)
+        numbers[looks] = torch.arange(len(looks), device=numbers.device)
+        return numbers
+
+
 class StatisticalCapture:
-    """Records, samples and captures: an observer of a search's orbits in the model's own precision.
+    """Says who is recorded, sampled and captured, and keeps what is found out of each orbit of a search.
 
     Attributes:
         order: ``(n,)`` int64 in which starts are admitted.
         set: ``(n,)`` int64, what the rule gave the orbits that it ended; −1 for none.
     """
-
-    name = "statistical capture"
 
     def __init__(
         self, count: int, device: torch.device, max_wrong: float, rules: Statistics = DEFAULT.statistics
@@ -103,7 +166,7 @@ class StatisticalCapture:
         draw = torch.from_numpy(uniform(SELECTION, first=0, count=count, width=1)[:, 0])
         self.order = draw.argsort(stable=True).to(device)
         self.set = torch.full((count,), -1, dtype=torch.int64, device=device)
-        self._rules, self._looks = rules, rules.looks
+        self._rules = rules
         self._max_wrong, self._needed = max_wrong, trials_without_success(max_wrong, rules.level)
         ends = [rules.recorded, rules.recorded + sample_size(max_wrong, rules), count]
         self._parts = [self.order[first:last] for first, last in zip([0, *ends], ends, strict=False)]
@@ -111,9 +174,6 @@ class StatisticalCapture:
         self._place = torch.full_like(self.set, -1)  # row of the library's record, or of the sample
         for part in self._parts[:2]:
             self._place[part] = torch.arange(len(part), device=device)
-        numbers = torch.full((self._looks[-1] + 2,), -1, dtype=torch.int64, device=device)
-        numbers[self._looks] = torch.arange(len(self._looks), device=device)
-        self._numbers = numbers  # step → look, −1 for none
         self._library: Library | None = None
         self._record: Tensor | None = None
         self._last = torch.full_like(self.set, -1)  # at the look before
@@ -126,42 +186,35 @@ class StatisticalCapture:
         """Return the number of starts that may be under way or done by now."""
         return self._ends[self._part]
 
-    def begin(self, count: int, like: Tensor) -> None:
-        """Nothing: the number of orbits was known before."""
+    @property
+    def library(self) -> Library | None:
+        """The library, once there is one."""
+        return self._library
 
-    def see(self, orbit: Tensor, step: Tensor, z: Tensor, f_z: Tensor) -> Tensor | None:  # noqa: ARG002
-        """Record, ask or capture, whichever the part of the search is for that each orbit is of."""
+    def guess(self, orbits: Tensor, like: Tensor) -> Guess | None:
+        """Return who watches these orbits in a round, without the library; None if nothing is to be seen of them."""
         if self._part == 2 and self._width is None:
             return None
-        look = self._numbers[step.clamp(max=len(self._numbers) - 1)]
-        rows = ((look >= 0) & (self._part == 2 or self._place[orbit] >= 0)).nonzero().squeeze(1)
+        place = self._place[orbits]
+        guess = Guess(
+            self._rules, self._width or 0, self.set[orbits], place >= 0, self._last[orbits], self._ratio[orbits]
+        )
         if self._part == 0:
-            rows = rows[look[rows] % self._rules.thinned == 0]
-            self._recorded(z)[self._place[orbit[rows]], look[rows] // self._rules.thinned] = z[rows].flatten(1)
-            return None
-        if self._library is None or not len(rows):
-            return None
-        chosen = orbit[rows]
-        fate, ratio = self._library.look(z[rows].flatten(1))
-        evidence = torch.where(fate == self._last[chosen], torch.maximum(ratio, self._ratio[chosen]), torch.inf)
-        self._last[chosen], self._ratio[chosen] = fate, ratio
-        if self._part == 1:
-            places = self._place[chosen]
-            known, widths = self._answers[places], evidence.new_tensor(self._rules.widths)
-            new = (known < 0) & (evidence.unsqueeze(1) <= widths)
-            self._answers[places] = torch.where(new, fate.unsqueeze(1), known)
-            return None
-        stopped = torch.zeros(len(orbit), dtype=torch.bool, device=orbit.device)
-        stopped[rows] = (evidence <= self._rules.widths[self._width or 0]) & (self._place[chosen] < 0)
-        self.set[chosen] = torch.where(stopped[rows], fate, self.set[chosen])
-        return stopped
+            guess.record = self._recorded(like)[place]
+        elif self._part == 1:
+            guess.answers = self._answers[place]
+        return guess
 
-    def result(self) -> None:
-        """Nothing per orbit beside `set`."""
+    def put(self, orbits: Tensor, guess: Guess) -> None:
+        """Take over what was seen of these orbits (:meth:`guess`)."""
+        self.set[orbits], self._last[orbits], self._ratio[orbits] = guess.set, guess.last, guess.ratio
+        for kept, seen in ((self._record, guess.record), (self._answers, guess.answers)):
+            if kept is not None and seen is not None:
+                kept[self._place[orbits]] = seen
 
     def _recorded(self, like: Tensor) -> Tensor:
         if self._record is None:
-            looks = -(-len(self._looks) // self._rules.thinned)
+            looks = -(-len(self._rules.looks) // self._rules.thinned)
             self._record = like.new_full((len(self._parts[0]), looks, like[0].numel()), torch.nan)
         return self._record
 
@@ -223,7 +276,7 @@ class StatisticalCapture:
         if not len(captured) or self._width is None or self._holds(self._width, ledger):
             return captured[:0]
         self._width = None
-        ledger.set[captured], ledger.likely[captured] = -1, False
+        ledger.set[captured], ledger.likely[captured], self.set[captured] = -1, False, -1
         return captured
 
     def seen(self, ledger: Ledger) -> StatisticalCaptures | None:

@@ -1,0 +1,148 @@
+"""A round in parts: some of its rows, followed against what is known at its head by whoever has the model.
+
+A part carries all that is remembered of its orbits and brings it back, so that the search has one place where anything is kept, and who
+computes which part, where and when changes nothing. The rows of a round are cut at multiples of a fixed number, whoever computes them:
+a network may round differently in batches of another size, and so would parts of another size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from separatrix.field import LatentField
+from separatrix.limitsets._capture import Capture, Frozen
+from separatrix.limitsets._records import Records
+from separatrix.limitsets._statistical import Guess, Library
+from separatrix.orbits._judge import Judge
+from separatrix.orbits._looks import steps_between
+from separatrix.orbits._observers import Observer
+from separatrix.orbits._pool import Columns, Rows, advance, width_for
+from separatrix.orbits._status import Status
+
+# Moves no count: what becomes of a row follows from that row. Judging 1024 rows together costs little more per row than judging 8192.
+_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Round:
+    """What all parts of a round share.
+
+    Attributes:
+        steps: that every row makes at most.
+        judges: of orbits in the model's own precision, and of those in float64.
+        known: captures orbits; None captures none.
+        library: of statistical captures, if there is one.
+    """
+
+    steps: int
+    judges: tuple[Judge, Judge]
+    known: Frozen | None
+    library: Library | None
+
+
+@dataclass
+class Part:
+    """Some rows of a round, and what is remembered of them.
+
+    Attributes:
+        fine: they are followed in float64.
+        orbit: ``(b,)`` int64, their numbers in the search.
+        rows: numbered 0 … b − 1.
+        exempt: ``(b,)`` bool, never captured.
+        records: of the orbits among them that are recorded.
+        guess: watches for statistical captures.
+    """
+
+    fine: bool
+    orbit: Tensor
+    rows: Rows
+    exempt: Tensor
+    records: Records | None = None
+    guess: Guess | None = None
+
+
+@dataclass
+class Followed:
+    """What became of a part: ``paused`` goes on in the next round, of the others ``ends`` holds the end.
+
+    Attributes:
+        paused: rows, numbered as in the search.
+        ended: ``(e,)`` int64, rows of the part.
+        set: ``(b,)`` int64, the set that captured each; −1 for none.
+        surplus: evaluations among all ``evaluations`` that were made of rows which had ended.
+    """
+
+    fine: bool
+    orbit: Tensor
+    paused: Rows
+    ended: Tensor
+    ends: Columns
+    set: Tensor
+    records: Records | None
+    guess: Guess | None
+    evaluations: int
+    surplus: int
+
+
+def cut(rows: Rows, field: LatentField) -> Iterator[tuple[Tensor, Rows]]:
+    """The rows in parts of a fixed size, each numbered from 0, and their numbers in the search.
+
+    An accelerator gets as many at once as are judged together, because it is one worker and likes full batches.
+    """
+    size = _ROWS if steps_between(field.device) == 1 else max(_ROWS, width_for(field))
+    for first in range(0, len(rows), size):
+        part = rows.keep(slice(first, first + size))
+        yield part.orbit, replace(part, orbit=torch.arange(len(part), device=part.orbit.device))
+
+
+def follow(part: Part, fields: tuple[LatentField, LatentField], head: Round) -> Followed:
+    """Follow the rows of a part until each has ended or has made the steps of the round.
+
+    Args:
+        part: it is used up.
+        fields: in the model's own precision, and in float64.
+        head: what is known at the head of the round.
+
+    Cost: one map evaluation per row and step, the surplus included.
+    """
+    field, judge, count = fields[part.fine], head.judges[part.fine], len(part.rows)
+    ends = Columns.empty(count, part.rows.z)
+    capture = Capture(head.known, count, ends.steps.device, part.exempt) if head.known is not None else None
+    observers: list[Observer] = []
+    if part.records is not None:
+        observers.append(part.records)
+    if part.guess is not None:
+        part.guess.library = head.library
+        observers.append(part.guess)
+    taken = 0
+
+    def take(wanted: int) -> Rows:
+        nonlocal taken
+        rows = part.rows.keep(slice(taken, taken + wanted))
+        taken += len(rows)
+        return rows
+
+    with field.guest():
+        done = advance(
+            field, judge, take, ends, width_for(field), steps=head.steps, observers=observers, catcher=capture
+        )
+    paused = part.rows.keep(slice(0, 0)).joined(*done.paused)
+    paused = paused.keep(paused.orbit.argsort())
+    if part.guess is not None:
+        part.guess.library = None
+    return Followed(
+        fine=part.fine,
+        orbit=part.orbit,
+        paused=replace(paused, orbit=part.orbit[paused.orbit]),
+        ended=(ends.status != int(Status.RUNNING)).nonzero().squeeze(1),
+        ends=ends,
+        set=capture.set if capture is not None else torch.full_like(part.orbit, -1),
+        records=part.records,
+        guess=part.guess,
+        evaluations=done.evaluations,
+        surplus=done.surplus,
+    )
