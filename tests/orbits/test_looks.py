@@ -16,8 +16,8 @@ from torch import Tensor
 import separatrix as sx
 from separatrix import LatentField, Protocol, Status
 from separatrix.errors import ConvergenceWarning
-from separatrix.limitsets import _regions as regions
 from separatrix.limitsets import _parts as parts
+from separatrix.limitsets import _regions as regions
 from separatrix.limitsets._capture import Capture
 from separatrix.limitsets._curves import CurveSearch
 from separatrix.orbits import FirstCrossings, MeanDistance, PathLength
