@@ -22,6 +22,7 @@ ROOMS = [
     "numerics",
     "work",
     "storage",
+    "engines",
     "field",
     "data",
     "models",

@@ -16,6 +16,7 @@ from separatrix.work import on_demand
 if TYPE_CHECKING:
     from separatrix import (  # noqa: I001  (one list of rooms, not a statement for each)
         data as data,
+        engines as engines,
         errors as errors,
         field as field,
         limitsets as limitsets,
@@ -81,6 +82,7 @@ else:
         },
         modules=(
             "data",
+            "engines",
             "errors",
             "field",
             "limitsets",

@@ -28,6 +28,10 @@ class OutOfMemoryError(SeparatrixError, MemoryError):
     """The model does not fit into memory, however small the batch is."""
 
 
+class EngineError(SeparatrixError):
+    """Workers are missing, do not fit together, or have failed at a part three times; what was computed is kept."""
+
+
 class NotConvergedError(SeparatrixError):
     """Raised only on request (``throw=True``): some orbits did not reach a limit set within the budget."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
+from shutil import rmtree
 
 import torch
 from torch import Tensor
 
+from separatrix.engines import Engine, Keeping
 from separatrix.errors import FieldError, OutOfMemoryError
 from separatrix.field import LatentField, require_self_map
 from separatrix.limitsets._assemble import assemble_unpolished
@@ -19,9 +22,10 @@ from separatrix.orbits import run_orbits
 from separatrix.orbits._iterate import report_unfinished
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
-from separatrix.storage import NO_CHECKPOINT, Checkpoint, PathLike
+from separatrix.storage import NO_CHECKPOINT, Checkpoint, PathLike, place_of
 from separatrix.work import Progress
 
+_PARTS = "-parts"  # beside a checkpoint, the folder of parts that are done since
 _ASKED = 4  # starts at which a model is asked whether it is the one of a checkpoint
 
 
@@ -34,6 +38,7 @@ def find_attractors(
     progress: bool | Progress = False,
     throw: bool = False,
     checkpoint: PathLike | None = None,
+    engine: Engine | None = None,
 ) -> LimitSets:
     """The limit sets that orbits from these starts end on, their stability, and which start ends where.
 
@@ -51,6 +56,8 @@ def find_attractors(
         throw: raise if an orbit reached no limit set, instead of one warning with the reasons.
         checkpoint: a folder in which the state of the search is stored now and then. A search that was killed goes on from there when it
             is called again, and ends in the same result, bit for bit on one machine. The folder is removed when the search has ended.
+        engine: who computes the parts of each round (`separatrix.engines`), for example ``sx.engines.Processes(2)``; this process if not given.
+            Results have the same bits whoever computes, with as many threads. With a checkpoint each part is kept as soon as it is there.
 
     Returns:
         Limit sets, most visited first. Orbits that reached none have label −1 and a `Status` that says why.
@@ -78,18 +85,27 @@ def find_attractors(
     transit = fine if protocol.precision == "float64" else field
     with _stored_in(checkpoint, field, source, protocol) as place:
         if protocol.polish:
-            limits = Search(transit, fine, protocol, Progress.of(progress), place).run(source)
+            limits = Search(transit, fine, protocol, Progress.of(progress), place, _keeping(engine, checkpoint)).run(source)
         else:
             with Progress.of(progress).stage("following orbits", len(source)) as line:
                 orbits = run_orbits(transit, source, protocol, progress=line, checkpoint=place)
             limits = assemble_unpolished(fine, orbits)
         place.end()
+        if checkpoint is not None:
+            rmtree(f"{os.fspath(checkpoint)}{_PARTS}", ignore_errors=True)
     provenance = {"field": field.describe(), "starts": dict(source.provenance)}
     found = triviality(limits)
     notes += limits.notes + ((str(found.statement),) if found.trivial else ())
     limits = replace(limits, notes=notes, provenance={**provenance, **limits.provenance})
     report_unfinished(limits.orbits, throw)
     return limits
+
+
+def _keeping(engine: Engine | None, checkpoint: PathLike | None) -> Engine | Keeping | None:
+    """The engine; beside a checkpoint, one that keeps the parts of the rounds since."""
+    if engine is None or checkpoint is None:
+        return engine
+    return Keeping(engine, place_of(f"{os.fspath(checkpoint)}{_PARTS}"))
 
 
 def _stored_in(

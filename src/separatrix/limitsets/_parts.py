@@ -1,30 +1,40 @@
 """A round in parts: some of its rows, followed against what is known at its head by whoever has the model.
 
 A part carries all that is remembered of its orbits and brings it back, so that the search has one place where anything is kept, and who
-computes which part, where and when changes nothing. The rows of a round are cut at multiples of a fixed number, whoever computes them:
+computes which part, where and when changes nothing. How the rows of a round are cut follows from their number alone, whoever computes them:
 a network may round differently in batches of another size, and so would parts of another size.
+
+A part goes to another process as the bytes of a safetensors file, and comes back so: nothing in it can be run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from separatrix.engines import Engine, Keeping
 from separatrix.field import LatentField
 from separatrix.limitsets._capture import Capture, Frozen
 from separatrix.limitsets._records import Records
+from separatrix.limitsets._regions import StepNorms, TrappingRegions
 from separatrix.limitsets._statistical import Guess, Library
-from separatrix.orbits._judge import Judge
+from separatrix.numerics._closed_curve import ClosedCurve
+from separatrix.orbits._judge import Judge, OrbitState
 from separatrix.orbits._looks import steps_between
 from separatrix.orbits._observers import Observer
 from separatrix.orbits._pool import Columns, Rows, advance, width_for
 from separatrix.orbits._status import Status
+from separatrix.protocol import GROUPS, Protocol
+from separatrix.storage import from_bytes, to_bytes
 
-# Moves no count: what becomes of a row follows from that row. Judging 1024 rows together costs little more per row than judging 8192.
-_ROWS = 1024
+# These move no count: what becomes of a row follows from that row. In smaller parts the judge takes longer per row, in larger ones fewer workers
+# have something to do.
+_PARTS = 16
+_FEWEST, _MOST = 512, 2048
 
 
 @dataclass(frozen=True)
@@ -89,14 +99,59 @@ class Followed:
 
 
 def cut(rows: Rows, field: LatentField) -> Iterator[tuple[Tensor, Rows]]:
-    """The rows in parts of a fixed size, each numbered from 0, and their numbers in the search.
+    """The rows in parts, each numbered from 0, and their numbers in the search.
 
     An accelerator gets as many at once as are judged together, because it is one worker and likes full batches.
     """
-    size = _ROWS if steps_between(field.device) == 1 else max(_ROWS, width_for(field))
+    size = max(_FEWEST, min(_MOST, -(-len(rows) // _PARTS)))
+    if steps_between(field.device) > 1:
+        size = max(size, width_for(field))
     for first in range(0, len(rows), size):
         part = rows.keep(slice(first, first + size))
         yield part.orbit, replace(part, orbit=torch.arange(len(part), device=part.orbit.device))
+
+
+class Crew:
+    """Has the parts of a round followed: here, or by an engine.
+
+    Args:
+        fields: in the model's own precision, and in float64.
+        engine: None for this process, without the detour by bytes.
+    """
+
+    def __init__(self, fields: tuple[LatentField, LatentField], engine: Engine | Keeping | None = None) -> None:
+        self._fields, self._engine = fields, engine
+
+    def follow(self, parts: list[Part], head: Round) -> Iterator[Followed]:
+        """What becomes of the parts, in any order. One alone is followed here, because nobody would have anything to do meanwhile.
+
+        Raises:
+            EngineError: the engine has failed.
+        """
+        if self._engine is None or len(parts) < 2:
+            yield from (follow(part, self._fields, head) for part in parts)
+            return
+        content = to_bytes(head, _SENT)
+        sent = (to_bytes(part, _SENT) for part in parts)
+        for _, found in self._engine.map(follow_bytes, sent, self._fields, content):
+            yield from_bytes(found, _SENT)
+
+    def forget(self) -> None:
+        """Parts that were kept are not needed any more."""
+        if isinstance(self._engine, Keeping):
+            self._engine.forget()
+
+
+def follow_bytes(part: bytes, fields: tuple[LatentField, LatentField], head: bytes) -> bytes:
+    """:func:`follow` for whoever is sent a part."""
+    return to_bytes(follow(from_bytes(part, _SENT), fields, _unpacked(head)), _SENT)
+
+
+@lru_cache(maxsize=2)
+def _unpacked(head: bytes) -> Round:
+    """What a round begins with, once for all its parts."""
+    found: Round = from_bytes(head, _SENT)
+    return found
 
 
 def follow(part: Part, fields: tuple[LatentField, LatentField], head: Round) -> Followed:
@@ -146,3 +201,9 @@ def follow(part: Part, fields: tuple[LatentField, LatentField], head: Round) -> 
         evaluations=done.evaluations,
         surplus=done.surplus,
     )
+
+
+_SENT = (
+    ClosedCurve, Columns, Followed, Frozen, Guess, Judge, Library, OrbitState, Part, Protocol, Records, Round, Rows, StepNorms, TrappingRegions,
+    *GROUPS.values(),
+)  # fmt: skip

@@ -117,7 +117,7 @@ class TrappingRegions:
     floor: Tensor
     alone: Tensor
     rules: Capturing
-    _cache: dict[torch.dtype, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    _cache: dict[str, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def around(
@@ -167,11 +167,11 @@ class TrappingRegions:
 
     def _centred(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """The mean centre c, (a − c)ᵀ ``(k, m)`` and ½‖a − c‖², in the format of the orbits."""
-        if dtype not in self._cache:
+        if str(dtype) not in self._cache:
             centre = self.points.mean(dim=0)
             offsets = (self.points - centre).to(dtype)
-            self._cache[dtype] = (centre.to(dtype), offsets.T.contiguous(), 0.5 * offsets.square().sum(dim=1))
-        return self._cache[dtype]
+            self._cache[str(dtype)] = (centre.to(dtype), offsets.T.contiguous(), 0.5 * offsets.square().sum(dim=1))
+        return self._cache[str(dtype)]
 
     def distance(self, z: Tensor, region: Tensor) -> Tensor:
         """‖z − a‖_P for flat points ``(n, k)`` and the region of each."""

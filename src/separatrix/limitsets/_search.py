@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from separatrix.cost import JVP_WEIGHT, Cost
+from separatrix.engines import Engine, Keeping
 from separatrix.field import LatentField
 from separatrix.limitsets._assemble import assemble
 from separatrix.limitsets._capture import Frozen
@@ -35,7 +36,7 @@ from separatrix.limitsets._claims import settle_claims
 from separatrix.limitsets._curves import CurveSearch
 from separatrix.limitsets._ledger import MOVING, Claims, Ledger
 from separatrix.limitsets._motion import LEAST_STEPS, motion
-from separatrix.limitsets._parts import Followed, Part, Round, cut, follow
+from separatrix.limitsets._parts import Crew, Followed, Part, Round, cut
 from separatrix.limitsets._records import Records
 from separatrix.limitsets._regions import StepNorms
 from separatrix.limitsets._sets import Kind, LimitSets
@@ -60,7 +61,7 @@ _STATE = (  # what a search is made of between two rounds …
     CaptureAuditor, Catalogue, Claims, ClosedCurve, Columns, Cost, CurveSearch, CurveWatch, Judge, Kind, Ledger, Library, LimitSet,
     OrbitState, Protocol, Queue, Records, Rows, StatisticalCapture, StepNorms, *GROUPS.values(),
 )  # fmt: skip
-_GIVEN = {"transit", "fine", "protocol", "progress", "checkpoint"}  # … beside these
+_GIVEN = {"transit", "fine", "protocol", "progress", "checkpoint", "crew"}  # … beside these
 
 
 class Search:
@@ -81,9 +82,11 @@ class Search:
         protocol: Protocol,
         progress: Progress,
         checkpoint: Checkpoint = NO_CHECKPOINT,
+        engine: Engine | Keeping | None = None,
     ) -> None:
         self.transit, self.fine, self.protocol = transit, fine, protocol
         self.progress, self.checkpoint = progress, checkpoint
+        self.crew = Crew((transit, fine), engine)
 
     def run(self, source: Starts) -> LimitSets:
         """From starts to limit sets."""
@@ -94,6 +97,7 @@ class Search:
         given = {"transit": self.transit, "fine": self.fine, "protocol": self.protocol, "source": source}
         state = self.checkpoint.begin(given, _STATE)
         if state is None:
+            self.crew.forget()
             self._begin(source)
         else:
             self._go_on(state)
@@ -104,6 +108,7 @@ class Search:
                 self._report()
                 if self.checkpoint.due:
                     self.checkpoint.keep(self._state())
+                    self.crew.forget()
             audits, withdrawn = self.auditor.reopened(self.ledger, self.catalogue, self.watch.curves)
             if self.statistical is not None and not len(audits):  # whose orbits have no label until they have ended
                 withdrawn = torch.cat([withdrawn, self.statistical.withdrawn(self.ledger)])
@@ -196,8 +201,7 @@ class Search:
             Frozen.of(self.catalogue) if self.protocol.capture else None,
             None if self.statistical is None else self.statistical.library,
         )
-        for part in parts:
-            followed = follow(part, (self.transit, self.fine), head)
+        for followed in self.crew.follow(parts, head):
             paused[followed.fine].append(followed.paused)
             ended.append(self._ended(followed))
         self.native, self.claimants = (_in_order(rows) for rows in paused)

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -25,7 +24,7 @@ from torch import Tensor
 from separatrix.errors import CheckpointWarning, FileError, InputError
 from separatrix.storage._manifest import CHECKPOINT
 from separatrix.storage._reservation import PathLike, Reservation, new_folder, reserve
-from separatrix.storage._snapshot import packed, unpacked
+from separatrix.storage._snapshot import from_tensors, to_tensors
 from separatrix.storage._store import checksums, write_tensors
 
 _TENSORS, _JSON = "state.safetensors", "checkpoint.json"
@@ -79,9 +78,8 @@ class Checkpoint:
         if self._place is None or found is None:
             return None
         try:
-            structure = json.loads(found.pop("structure").numpy().tobytes())
-            return unpacked(structure, found, anchors, kinds)
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            return from_tensors(found, anchors, kinds)
+        except ValueError as error:
             _warn_of_damage(self._place.asked, error)
             return None
 
@@ -95,11 +93,8 @@ class Checkpoint:
         if self._place is None:
             return
         begun = time.monotonic()
-        structure, tensors = packed(state, self._anchors, self._kinds)
+        tensors = to_tensors(state, self._anchors, self._kinds)
         tensors["answers"] = self._answers
-        tensors["structure"] = torch.from_numpy(
-            np.frombuffer(bytearray(json.dumps(structure).encode()), dtype=np.uint8)
-        )
         try:
             with new_folder(self._place, kind=CHECKPOINT) as folder:
                 write_tensors(tensors, folder / _TENSORS)

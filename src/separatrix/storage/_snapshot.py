@@ -9,6 +9,7 @@ object afterwards as well. Tensors keep their strides, because kernels may round
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from enum import Enum
 from functools import cached_property
@@ -16,18 +17,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 _PLAIN = (bool, int, float, str)
+_STRUCTURE = "structure"
 
 
-def packed(value: Any, anchors: Mapping[str, Any], kinds: Collection[type]) -> tuple[Any, dict[str, Tensor]]:
+def packed(
+    value: Any, anchors: Mapping[str, Any], kinds: Collection[type], *, identity: bool = True
+) -> tuple[Any, dict[str, Tensor]]:
     """Return the JSON-ready structure of a value and the tensors in it, as bytes on the CPU, which share its memory where they can.
 
     Args:
         value: made of plain values, tensors, arrays, lists, tuples, dictionaries, and objects of the classes ``kinds``.
         anchors: objects that are stored by these names only.
         kinds: classes whose attributes are stored (of enumerations and named tuples: their members).
+        identity: an object that is reached from two places is one object afterwards as well; without, it is two, and equal values give
+            equal bytes.
 
     Raises:
         TypeError: something else is in it; the message says where.
@@ -38,7 +46,7 @@ def packed(value: Any, anchors: Mapping[str, Any], kinds: Collection[type]) -> t
     >>> again["b"][1], again["a"] is again["b"][0], again["a"].tolist()
     (1.5, True, [0, 1, 2])
     """
-    packer = _Packer(anchors, kinds)
+    packer = _Packer(anchors, kinds, identity=identity)
     return packer.of(value, "state"), packer.tensors
 
 
@@ -51,10 +59,57 @@ def unpacked(structure: Any, tensors: Mapping[str, Tensor], anchors: Mapping[str
     return _Unpacker(tensors, anchors, kinds).of(structure)
 
 
+def to_tensors(
+    value: Any, anchors: Mapping[str, Any], kinds: Collection[type], *, identity: bool = True
+) -> dict[str, Tensor]:
+    """Return :func:`packed` as tensors alone, for one safetensors file, which holds no code."""
+    structure, tensors = packed(value, anchors, kinds, identity=identity)
+    words = np.frombuffer(bytearray(json.dumps(structure).encode()), dtype=np.uint8)
+    return {**tensors, _STRUCTURE: torch.from_numpy(words)}
+
+
+def from_tensors(tensors: dict[str, Tensor], anchors: Mapping[str, Any], kinds: Collection[type]) -> Any:
+    """Inverse of :func:`to_tensors`.
+
+    Raises:
+        ValueError: these are no such tensors, or they were made of other classes or anchors.
+    """
+    try:
+        structure = json.loads(tensors.pop(_STRUCTURE).numpy().tobytes())
+        return unpacked(structure, tensors, anchors, kinds)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ValueError(f"no snapshot of this version ({type(error).__name__}: {error})") from error
+
+
+def to_bytes(value: Any, kinds: Collection[type]) -> bytes:
+    """Return a value as the bytes of a safetensors file, the same for equal values; no object in it is one with another.
+
+    >>> content = to_bytes({"a": torch.arange(3)}, ())
+    >>> from_bytes(content, ())["a"].tolist()
+    [0, 1, 2]
+    """
+    content: bytes = save(to_tensors(value, {}, kinds, identity=False))
+    return content
+
+
+def from_bytes(content: bytes, kinds: Collection[type]) -> Any:
+    """Inverse of :func:`to_bytes`.
+
+    Raises:
+        ValueError: these are no such bytes, or they were made of other classes.
+    """
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise ValueError(f"no safetensors ({error})") from error
+    return from_tensors(tensors, {}, kinds)
+
+
 class _Packer:
     """One walk; objects are numbered in the order in which they are reached."""
 
-    def __init__(self, anchors: Mapping[str, Any], kinds: Collection[type]) -> None:
+    def __init__(self, anchors: Mapping[str, Any], kinds: Collection[type], *, identity: bool) -> None:
+        self._identity = identity
         self._anchors = {id(value): name for name, value in anchors.items()}
         self._kinds = frozenset(kinds)
         self._seen: dict[
@@ -69,14 +124,14 @@ class _Packer:
             return value
         if id(value) in self._anchors:
             return {"anchor": self._anchors[id(value)]}
-        if id(value) in self._seen:
+        if self._identity and id(value) in self._seen:
             return {"again": self._seen[id(value)][0]}
         known = kind in self._kinds
         if known and issubclass(kind, Enum):
             return {"member": [kind.__name__, value.name]}
         if kind is tuple or (known and issubclass(kind, tuple)):
             return {"tuple": [None if kind is tuple else kind.__name__, self._all(enumerate(value), path)]}
-        self._seen[id(value)] = len(self._seen), value
+        self._seen.setdefault(id(value), (len(self._seen), value))
         if isinstance(value, Tensor):
             return {"tensor": self._tensor(value)}
         if kind is np.ndarray:

@@ -1,0 +1,100 @@
+"""What parts gave is kept in a place, so that whoever computes the same again finds what is done.
+
+A file is named by the SHA-256 of all that the part was computed from and begins with that of its name and content: what is written and valid is
+done, and a part that is damaged, or is of something else, is computed again. Nothing else needs to be known of a run that was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from separatrix.engines._engine import Engine
+from separatrix.errors import CheckpointWarning, FileError
+from separatrix.storage import Place
+
+_DIGEST = hashlib.sha256().digest_size
+
+
+class Keeping:
+    """Looks a part up before an engine computes it, and keeps what the engine gives.
+
+    Args:
+        engine: that computes.
+        place: of the computation. Only parts of one model may lie there, because a model that is shared has no digest here.
+
+    >>> from separatrix.engines import Here
+    >>> from separatrix.storage import place_of
+    >>> place = place_of("memory://parts")
+    >>> for _ in range(2):
+    ...     keeping = Keeping(Here(), place)
+    ...     sorted(keeping.map(bytes.upper, [b"a", b"b"])), keeping.found
+    ([(0, b'A'), (1, b'B')], 0)
+    ([(0, b'A'), (1, b'B')], 2)
+    >>> keeping.forget()
+    """
+
+    def __init__(self, engine: Engine, place: Place) -> None:
+        self.engine, self.place = engine, place
+        self.found = 0
+        self._writable = True
+
+    def map(self, task: Callable[..., bytes], parts: Iterable[bytes], *shared: Any) -> Iterator[tuple[int, bytes]]:
+        """As `Engine.map`, of parts that are bytes and give bytes."""
+        begun = hashlib.sha256(f"{task.__module__}.{task.__qualname__}".encode())
+        for value in shared:
+            begun.update(hashlib.sha256(value).digest() if isinstance(value, bytes) else b"-")
+        names: list[tuple[int, str]] = []
+        known: list[tuple[int, bytes]] = []
+
+        def missing() -> Iterator[bytes]:
+            for number, part in enumerate(parts):
+                digest = begun.copy()
+                digest.update(part)
+                content = self._kept(digest.hexdigest())
+                if content is None:
+                    names.append((number, digest.hexdigest()))
+                    yield part
+                else:
+                    known.append((number, content))
+
+        for place, content in self.engine.map(task, missing(), *shared):
+            number, name = names[place]
+            self._keep(name, content)
+            yield number, content
+            yield from self._taken(known)
+        yield from self._taken(known)
+
+    def forget(self) -> None:
+        """Remove all that is kept: a later state of the computation is stored."""
+        for name in self.place.list():
+            self.place.remove(name)
+
+    def _taken(self, known: list[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        while known:
+            self.found += 1
+            yield known.pop()
+
+    def _kept(self, name: str) -> bytes | None:
+        try:
+            content = self.place.read(name)
+        except (FileNotFoundError, FileError):
+            return None
+        return content[_DIGEST:] if content[:_DIGEST] == _sealed(name, content[_DIGEST:]) else None
+
+    def _keep(self, name: str, content: bytes) -> None:
+        """Store a part. If that cannot be done there is one warning, and the computation goes on."""
+        if not self._writable:
+            return
+        try:
+            self.place.write(name, _sealed(name, content) + content)
+        except FileError as error:
+            self._writable = False
+            words = f"Parts of the computation could not be stored ({error}); it goes on without."
+            warnings.warn(words, CheckpointWarning, stacklevel=2)
+
+
+def _sealed(name: str, content: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + content).digest()
