@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import separatrix as sx
-from separatrix.limitsets import _search as search
+from separatrix.limitsets import _parts as parts
 from separatrix.limitsets import same_sets
 from separatrix.models import ConvAutoencoder, DenseAutoencoder, train_autoencoder
 from separatrix.orbits import _looks as looks
@@ -171,7 +171,7 @@ def autoencoder_kl(bench: Bench) -> dict[str, Any]:
 def stepping(enter: Callable[[], Any]) -> Iterator[list[int]]:
     """Inside a search, hold the context while rows make steps; the list has one entry for each pass through the network."""
     passes: list[int] = []
-    genuine, evaluate, every = search.advance, sx.LatentField.bare, looks.ON_CPU
+    genuine, evaluate, every = parts.advance, sx.LatentField.bare, looks.ON_CPU
 
     def bare(field: sx.LatentField, z: Tensor) -> Tensor:
         passes.append(len(z))
@@ -185,11 +185,11 @@ def stepping(enter: Callable[[], Any]) -> Iterator[list[int]]:
         finally:
             sx.LatentField.bare = evaluate  # type: ignore[method-assign]
 
-    search.advance, looks.ON_CPU = advance, looks.ON_ACCELERATORS  # type: ignore[assignment]
+    parts.advance, looks.ON_CPU = advance, looks.ON_ACCELERATORS  # type: ignore[assignment]
     try:
         yield passes
     finally:
-        search.advance, looks.ON_CPU = genuine, every
+        parts.advance, looks.ON_CPU = genuine, every
 
 
 def questions(bench: Bench) -> dict[str, Any]:

@@ -70,18 +70,20 @@ def test_a_worker_that_is_killed_is_replaced(two, tmp_path):
 
 
 def test_a_part_that_kills_three_workers_is_named_and_the_others_are_done(two):
-    done = {}
-    with pytest.raises(EngineError, match=r"Part 1 failed 3 times \(its process was killed, perhaps because memory ran out\)"):
-        for number, found in two.map(tasks.always_killed, range(6)):
-            done[number] = found
+    done: dict[int, int] = {}
+    with pytest.raises(
+        EngineError, match=r"Part 1 failed 3 times \(its process was killed, perhaps because memory ran out\)"
+    ):
+        done.update(two.map(tasks.always_killed, range(6)))
     assert done == {n: n for n in range(6) if n != 1}
 
 
 def test_a_part_that_fails_is_tried_three_times(two, tmp_path):
-    done = {}
-    with pytest.raises(EngineError, match=r"Part 3 failed 3 times \(ZeroDivisionError: part 3\); all other parts are done"):
-        for number, found in two.map(tasks.failing, range(6), str(tmp_path)):
-            done[number] = found
+    done: dict[int, int] = {}
+    with pytest.raises(
+        EngineError, match=r"Part 3 failed 3 times \(ZeroDivisionError: part 3\); all other parts are done"
+    ):
+        done.update(two.map(tasks.failing, range(6), str(tmp_path)))
     assert done == {n: n for n in range(6) if n != 3}
     assert len(list(tmp_path.glob("1-*"))) == 3
 
@@ -128,7 +130,9 @@ def test_workers_end_with_whoever_started_them(end, tmp_path):
 
 
 def test_other_versions_are_refused():
-    with pytest.raises(EngineError, match="A worker has separatrix 1, and here it is 2; install the same versions everywhere"):
+    with pytest.raises(
+        EngineError, match="A worker has separatrix 1, and here it is 2; install the same versions everywhere"
+    ):
         require_same({"separatrix": "1", "torch": "2"}, {"separatrix": "2", "torch": "2"})
 
 

@@ -94,7 +94,9 @@ def test_the_same_bits_in_any_order_and_by_any_engine(make, two):
 def test_most_rounds_have_parts(monkeypatch):
     counts = []
     genuine = parts.Crew.follow
-    monkeypatch.setattr(parts.Crew, "follow", lambda self, given, head: (counts.append(len(given)), genuine(self, given, head))[1])
+    monkeypatch.setattr(
+        parts.Crew, "follow", lambda self, given, head: (counts.append(len(given)), genuine(self, given, head))[1]
+    )
     sx.find_attractors(*sampled())
     assert max(counts) > 7
 

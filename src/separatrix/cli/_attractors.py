@@ -24,6 +24,7 @@ from separatrix.cli._options import (
 from separatrix.cli._parsing import parsed_box, size_of_images, usage_error
 from separatrix.cli._place import RunOutput, name_of_run
 from separatrix.cli._terminal import Terminal
+from separatrix.cli._workers import Workers, computing
 
 if TYPE_CHECKING:
     from separatrix.protocol import Protocol
@@ -102,6 +103,7 @@ def attractors(
                      help="Also count by other thresholds, to see how much the number depends on them."),
     ] = False,
     batch_size: BatchSize = None,
+    workers: Workers = 1,
     seed: Seed = 0,
     *,
     output: RunOutput,
@@ -150,7 +152,7 @@ def attractors(
     known = None if train is None else load_images(train, size=pixels, scale=scale)
     unseen = None if held_out is None else load_images(held_out, size=pixels, scale=scale)
     terminal.show(header(field, source, protocol.value, rules))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), computing(workers):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the table of statuses says it, with the reasons
         found = run_attractors(
             field,

@@ -1,7 +1,8 @@
-"""Engines: who computes the parts of long work."""
+"""Engines: who computes the parts of long work, here, in other processes, or on other machines."""
 
+from separatrix.engines._current import current, using
 from separatrix.engines._engine import Engine, Here
 from separatrix.engines._keeping import Keeping
 from separatrix.engines._processes import Processes
 
-__all__ = ["Engine", "Here", "Keeping", "Processes"]
+__all__ = ["Engine", "Here", "Keeping", "Processes", "current", "using"]

@@ -7,14 +7,32 @@ other, and it does not matter who computes which, in what order they are done, o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 from typing import Protocol as Interface
+
+from separatrix.errors import SeparatrixError
 
 P = TypeVar("P")
 R = TypeVar("R")
 
 TRIES = 3
 """A part that fails so many times is given up."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A part is done."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A part is not done, for this reason; an error of ours is raised as it would be here."""
+
+    words: str
+    error: SeparatrixError | None = None
 
 
 class Engine(Interface):

@@ -27,13 +27,13 @@ class Keeping:
 
     >>> from separatrix.engines import Here
     >>> from separatrix.storage import place_of
-    >>> place = place_of("memory://parts")
-    >>> for _ in range(2):
-    ...     keeping = Keeping(Here(), place)
-    ...     sorted(keeping.map(bytes.upper, [b"a", b"b"])), keeping.found
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for _ in range(2):
+    ...         keeping = Keeping(Here(), place_of(folder))
+    ...         sorted(keeping.map(bytes.upper, [b"a", b"b"])), keeping.found
     ([(0, b'A'), (1, b'B')], 0)
     ([(0, b'A'), (1, b'B')], 2)
-    >>> keeping.forget()
     """
 
     def __init__(self, engine: Engine, place: Place) -> None:
@@ -43,7 +43,7 @@ class Keeping:
 
     def map(self, task: Callable[..., bytes], parts: Iterable[bytes], *shared: Any) -> Iterator[tuple[int, bytes]]:
         """As `Engine.map`, of parts that are bytes and give bytes."""
-        begun = hashlib.sha256(f"{task.__module__}.{task.__qualname__}".encode())
+        begun = hashlib.sha256(repr((getattr(task, "__module__", None), task.__qualname__)).encode())
         for value in shared:
             begun.update(hashlib.sha256(value).digest() if isinstance(value, bytes) else b"-")
         names: list[tuple[int, str]] = []

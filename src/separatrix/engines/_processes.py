@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from separatrix.engines._engine import TRIES
+from separatrix.engines._engine import TRIES, Failure, Result
 from separatrix.engines._sending import sent
 from separatrix.errors import EngineError, InputError
 
@@ -96,22 +96,21 @@ class Processes:
                     if answer is None:
                         self._crew.remove(worker)
                         worker.end()
-                        answer = False, (None, worker.last_words)
+                        answer = Failure(worker.last_words)
                     ended = open_parts.get(number)
                     if ended is None:  # somebody else was quicker, or the part belongs to an earlier call
                         continue
                     ended.given.remove(worker)
-                    good, result = answer
-                    if good:
+                    if isinstance(answer, Result):
                         del open_parts[number]
                         took.append(time.monotonic() - since)
-                        yield number, result
-                    elif result[0] is not None:
-                        raise result[0]
+                        yield number, answer.value
+                    elif answer.error is not None:
+                        raise answer.error
                     else:
                         ended.tries += 1
                         if ended.tries >= TRIES:
-                            failures[number] = result[1]
+                            failures[number] = answer.words
                             del open_parts[number]
                         elif not ended.given:
                             again.append((number, ended.part))
@@ -229,7 +228,11 @@ class _Worker:
         code = self.process.wait()
         if code == -signal.SIGKILL:
             return "its process was killed, perhaps because memory ran out"
-        return f"its process was ended by {signal.Signals(-code).name}" if code < 0 else f"its process ended with code {code}"
+        return (
+            f"its process was ended by {signal.Signals(-code).name}"
+            if code < 0
+            else f"its process ended with code {code}"
+        )
 
     def give(self, number: int, message: bytes) -> None:
         """Let it compute this part."""
@@ -241,11 +244,11 @@ class _Worker:
         except (OSError, EOFError):
             pass  # it is gone, which is heard where answers are
 
-    def answer(self) -> tuple[bool, Any] | None:
+    def answer(self) -> Result | Failure | None:
         """What became of its part; None if the process is gone."""
         self.number = None
         try:
-            answer: tuple[bool, Any] = pickle.loads(self.connection.recv_bytes())
+            answer: Result | Failure = pickle.loads(self.connection.recv_bytes())
         except (EOFError, OSError):
             return None
         return answer
@@ -259,7 +262,9 @@ class _Worker:
         from separatrix.engines._worker import versions
 
         if not self.connection.poll(_STARTED):
-            raise EngineError(f"A worker process has not started within {_STARTED:.0f} seconds; the machine is overloaded.")
+            raise EngineError(
+                f"A worker process has not started within {_STARTED:.0f} seconds; the machine is overloaded."
+            )
         require_same(pickle.loads(self.connection.recv_bytes()), versions())
         self._greeted = True
         self.since = time.monotonic()

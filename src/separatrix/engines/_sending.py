@@ -12,8 +12,6 @@ import sysconfig
 from importlib.machinery import PathFinder
 from typing import Any
 
-import cloudpickle
-
 from separatrix.errors import InputError, first_line
 
 
@@ -26,6 +24,8 @@ def sent(value: Any) -> bytes:
     >>> pickle.loads(sent(lambda x: x + 1))(1)
     2
     """
+    import cloudpickle  # with the first worker, not with the library
+
     strangers = [module for name, module in sorted(sys.modules.items()) if _is_a_stranger(name, module)]
     for module in strangers:
         cloudpickle.register_pickle_by_value(module)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from separatrix.engines._engine import Failure, Result
 from separatrix.engines._sending import sent
 from separatrix.errors import SeparatrixError, first_line
 
@@ -52,13 +53,13 @@ def work(connection: Connection, threads: int) -> None:
             task, part, paths = pickle.loads(connection.recv_bytes())
         except (EOFError, ConnectionError):
             return
-        answer: tuple[bool, Any]
+        answer: Result | Failure
         try:
-            answer = True, task(part, *[shared.read(path) for path in paths])
+            answer = Result(task(part, *[shared.read(path) for path in paths]))
         # Whatever a task raises is the coordinator's to judge.
         except BaseException as error:
             known = error if isinstance(error, SeparatrixError) else None
-            answer = False, (known, f"{type(error).__name__}: {first_line(error)}")
+            answer = Failure(f"{type(error).__name__}: {first_line(error)}", known)
         try:
             connection.send_bytes(sent(answer))
         except (BrokenPipeError, ConnectionError):

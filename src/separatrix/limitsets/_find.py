@@ -11,7 +11,7 @@ from shutil import rmtree
 import torch
 from torch import Tensor
 
-from separatrix.engines import Engine, Keeping
+from separatrix.engines import Engine, Keeping, current
 from separatrix.errors import FieldError, OutOfMemoryError
 from separatrix.field import LatentField, require_self_map
 from separatrix.limitsets._assemble import assemble_unpolished
@@ -56,7 +56,8 @@ def find_attractors(
         throw: raise if an orbit reached no limit set, instead of one warning with the reasons.
         checkpoint: a folder in which the state of the search is stored now and then. A search that was killed goes on from there when it
             is called again, and ends in the same result, bit for bit on one machine. The folder is removed when the search has ended.
-        engine: who computes the parts of each round (`separatrix.engines`), for example ``sx.engines.Processes(2)``; this process if not given.
+        engine: who computes the parts of each round (`separatrix.engines`), for example ``sx.engines.Processes(2)``; that of the block
+            (``sx.engines.using``) if not given, else this process.
             Results have the same bits whoever computes, with as many threads. With a checkpoint each part is kept as soon as it is there.
 
     Returns:
@@ -85,7 +86,9 @@ def find_attractors(
     transit = fine if protocol.precision == "float64" else field
     with _stored_in(checkpoint, field, source, protocol) as place:
         if protocol.polish:
-            limits = Search(transit, fine, protocol, Progress.of(progress), place, _keeping(engine, checkpoint)).run(source)
+            limits = Search(transit, fine, protocol, Progress.of(progress), place, _keeping(engine, checkpoint)).run(
+                source
+            )
         else:
             with Progress.of(progress).stage("following orbits", len(source)) as line:
                 orbits = run_orbits(transit, source, protocol, progress=line, checkpoint=place)
@@ -103,6 +106,7 @@ def find_attractors(
 
 def _keeping(engine: Engine | None, checkpoint: PathLike | None) -> Engine | Keeping | None:
     """The engine; beside a checkpoint, one that keeps the parts of the rounds since."""
+    engine = engine or current()
     if engine is None or checkpoint is None:
         return engine
     return Keeping(engine, place_of(f"{os.fspath(checkpoint)}{_PARTS}"))

@@ -22,12 +22,11 @@ from separatrix.limitsets._capture import Capture, Frozen
 from separatrix.limitsets._records import Records
 from separatrix.limitsets._regions import StepNorms, TrappingRegions
 from separatrix.limitsets._statistical import Guess, Library
-from separatrix.numerics._closed_curve import ClosedCurve
+from separatrix.numerics import ClosedCurve
+from separatrix.orbits import Observer, Status
 from separatrix.orbits._judge import Judge, OrbitState
 from separatrix.orbits._looks import steps_between
-from separatrix.orbits._observers import Observer
 from separatrix.orbits._pool import Columns, Rows, advance, width_for
-from separatrix.orbits._status import Status
 from separatrix.protocol import GROUPS, Protocol
 from separatrix.storage import from_bytes, to_bytes
 

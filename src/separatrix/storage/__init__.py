@@ -18,6 +18,7 @@ from separatrix.storage._reservation import (
     new_folder,
     reserve,
 )
+from separatrix.storage._snapshot import from_bytes, to_bytes
 from separatrix.storage._store import Result, load_result, save_result, storable, storable_part, write_tensors
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Result",
     "at_work_on",
     "foreign_entries",
+    "from_bytes",
     "hold",
     "load_result",
     "new_file",
@@ -47,6 +49,7 @@ __all__ = [
     "save_result",
     "storable",
     "storable_part",
+    "to_bytes",
     "url_of",
     "write_tensors",
 ]
