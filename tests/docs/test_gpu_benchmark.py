@@ -78,12 +78,12 @@ def test_no_section_begins_when_the_time_is_over(gpu, run):
 
 def test_what_was_replaced_is_put_back(gpu):
     from separatrix import LatentField
-    from separatrix.limitsets import _search as search
+    from separatrix.limitsets import _parts as parts
     from separatrix.orbits import _looks as looks
     from separatrix.orbits import _pool as pool
 
     evaluate = LatentField.bare
     with gpu.stepping(torch.no_grad):
         assert looks.ON_CPU == looks.ON_ACCELERATORS
-        assert search.advance is not pool.advance
-    assert (looks.ON_CPU, search.advance, LatentField.bare) == (1, pool.advance, evaluate)
+        assert parts.advance is not pool.advance
+    assert (looks.ON_CPU, parts.advance, LatentField.bare) == (1, pool.advance, evaluate)
