@@ -9,6 +9,7 @@ import typer
 from separatrix.cli._attractors import attractors
 from separatrix.cli._audit import audit
 from separatrix.cli._bundles import with_shared_options
+from separatrix.cli._copy import copy
 from separatrix.cli._demo import demo
 from separatrix.cli._diff import diff
 from separatrix.cli._doctor import doctor
@@ -62,6 +63,6 @@ def separatrix(
         print(ctx.get_help())
 
 
-for _command in (demo, attractors, audit, probe, drift, film, diff, doctor, train_decoder, report, runs):
+for _command in (demo, attractors, audit, probe, drift, film, diff, doctor, train_decoder, report, runs, copy):
     app.command(cls=OneSentenceCommand)(with_shared_options(_command))
 app.add_typer(ood)

@@ -3,6 +3,7 @@
 from separatrix.runs._again import RunEntry, listed, report
 from separatrix.runs._attractors import AttractorsRun, attractors
 from separatrix.runs._audit import AuditRun, audit
+from separatrix.runs._copy import copy
 from separatrix.runs._data_free import DataFreeRun, audit_without_data
 from separatrix.runs._demo import DemoResult, demo
 from separatrix.runs._diff import DiffRun, diff
@@ -30,6 +31,7 @@ __all__ = [
     "attractors",
     "audit",
     "audit_without_data",
+    "copy",
     "demo",
     "diff",
     "drift",

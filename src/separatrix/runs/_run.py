@@ -19,7 +19,7 @@ from typing import Any, TypeVar, cast
 
 from separatrix.errors import DamageWarning, FileError
 from separatrix.runs._plan import Plan, in_words
-from separatrix.storage import MANIFEST, ROOM, PathLike, Reservation, at_work_on, hold, load_result, save_result
+from separatrix.storage import MANIFEST, ROOM, PathLike, Reservation, at_work_on, hold, load_result, save_result, url_of
 from separatrix.storage._manifest import ON_ITS_WAY, UNFINISHED, kind_of, manifest_of, write_whole_file, writer
 
 T = TypeVar("T")
@@ -279,6 +279,10 @@ def record_of_run(folder: PathLike) -> dict[str, Any]:
     Raises:
         FileError: no run is there.
     """
+    if (url := url_of(folder)) is not None:
+        raise FileError(
+            f"{url} is in an object store; copy the run to this machine first: separatrix copy {url} FOLDER."
+        )
     record = manifest_of(Path(folder))
     if not _is_a_run(record):
         kind = kind_of(Path(folder)) if Path(folder).is_dir() else None

@@ -5,12 +5,12 @@ from separatrix.storage._columnar import Columnar
 from separatrix.storage._manifest import CHECKPOINT, DETECTOR, MANIFEST, RESULT, foreign_entries
 from separatrix.storage._numbered import reserve_numbered
 from separatrix.storage._owner import Owner
-from separatrix.storage._place import Place
-from separatrix.storage._places import place_of, url_of
+from separatrix.storage._place import PathLike, Place, url_of
+from separatrix.storage._places import place_of
+from separatrix.storage._publish import fetch, publish
 from separatrix.storage._reservation import (
     ROOM,
     Busy,
-    PathLike,
     Reservation,
     at_work_on,
     hold,
@@ -37,6 +37,7 @@ __all__ = [
     "Reservation",
     "Result",
     "at_work_on",
+    "fetch",
     "foreign_entries",
     "from_bytes",
     "hold",
@@ -44,6 +45,7 @@ __all__ = [
     "new_file",
     "new_folder",
     "place_of",
+    "publish",
     "reserve",
     "reserve_numbered",
     "save_result",

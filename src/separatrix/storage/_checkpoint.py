@@ -23,7 +23,8 @@ from torch import Tensor
 
 from separatrix.errors import CheckpointWarning, FileError, InputError
 from separatrix.storage._manifest import CHECKPOINT
-from separatrix.storage._reservation import PathLike, Reservation, new_folder, reserve
+from separatrix.storage._place import PathLike
+from separatrix.storage._reservation import Reservation, new_folder, reserve
 from separatrix.storage._snapshot import from_tensors, to_tensors
 from separatrix.storage._store import checksums, write_tensors
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from separatrix.errors import FileError
 from separatrix.storage._manifest import manifest_of
-from separatrix.storage._reservation import Busy, PathLike, Reservation, reserve
+from separatrix.storage._place import PathLike
+from separatrix.storage._reservation import Busy, Reservation, reserve
 
 
 @contextmanager

@@ -11,12 +11,15 @@ All files are whole: whoever reads one sees nothing or everything that was writt
 from __future__ import annotations
 
 import errno
+import os
+import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 from separatrix.errors import FileError, InputError
 from separatrix.storage._manifest import ON_ITS_WAY
 
+PathLike = str | os.PathLike[str]
 Content = bytes | bytearray | memoryview
 
 PACKAGES = {
@@ -30,6 +33,7 @@ PACKAGES = {
 }
 """Of object stores, by how their URLs begin: their puts are atomic, can be made on the condition that nothing is there, and are seen at once."""
 
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/{1,2})")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -103,6 +107,19 @@ class Place(ABC):
     @abstractmethod
     def sweep(self) -> None:
         """Remove what processes that were killed left on its way; for whoever knows that nobody is writing here."""
+
+
+def url_of(where: PathLike) -> str | None:
+    """The URL that a path is; None for a path of this machine. Of a URL that went through `pathlib` one slash is left.
+
+    >>> url_of("s3://bucket/run"), url_of(Path("s3://bucket/run")), url_of("runs/7"), url_of("C:/runs")
+    ('s3://bucket/run', 's3://bucket/run', None, None)
+    """
+    text = os.fspath(where)
+    found = _URL.match(text)
+    if found is None or (found[2] == "/" and (found[1] not in PACKAGES or os.path.lexists(f"{found[1]}:"))):
+        return None
+    return f"{found[1].lower()}://{text[found.end() :]}"
 
 
 def checked(name: str) -> str:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 
 from separatrix.storage._folder import Folder
-from separatrix.storage._place import PACKAGES, Place
-from separatrix.storage._reservation import PathLike
-
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/{1,2})")
+from separatrix.storage._place import PathLike, Place, url_of
 
 
 def place_of(where: PathLike | Place) -> Place:
@@ -27,16 +22,3 @@ def place_of(where: PathLike | Place) -> Place:
     from separatrix.storage._buckets import Bucket
 
     return Bucket.at(url)
-
-
-def url_of(where: PathLike) -> str | None:
-    """The URL that a path is; None for a path of this machine. Of a URL that went through `pathlib` one slash is left.
-
-    >>> url_of("s3://bucket/run"), url_of(Path("s3://bucket/run")), url_of("runs/7"), url_of("C:/runs")
-    ('s3://bucket/run', 's3://bucket/run', None, None)
-    """
-    text = os.fspath(where)
-    found = _URL.match(text)
-    if found is None or (found[2] == "/" and (found[1] not in PACKAGES or os.path.lexists(f"{found[1]}:"))):
-        return None
-    return f"{found[1].lower()}://{text[found.end() :]}"

@@ -22,11 +22,10 @@ from uuid import uuid4
 from separatrix.errors import FileError
 from separatrix.storage._manifest import foreign_entries, in_words, kind_of, write_manifest
 from separatrix.storage._owner import Owner
+from separatrix.storage._place import PathLike, url_of
 
 ROOM = 2**20
 """Bytes that must be free before a long computation begins; a small report takes as many."""
-
-PathLike = str | os.PathLike[str]
 
 _OWNER = "owner.json"
 _TRIES = 100  # to be faster than another process that wants the same place
@@ -137,6 +136,11 @@ def reserve(
     Raises:
         FileError: what is there is not to be replaced, or another run writes there (`Busy`), or nobody can.
     """
+    if (url := url_of(path)) is not None:
+        raise FileError(
+            f"{url} is in an object store, which has no locks and no renames, so nothing is made there; give a folder of this machine, and "
+            f"copy it when it is finished: separatrix copy FOLDER {url}."
+        )
     asked = Path(path)
     target = _followed(asked)
     part = _part_of(target)

@@ -14,6 +14,7 @@ from dataclasses import asdict, fields
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import torch
@@ -25,6 +26,9 @@ from separatrix.cost import Cost
 from separatrix.errors import FileError, InputError
 from separatrix.protocol import Protocol
 from separatrix.storage._manifest import RESULT
+from separatrix.storage._place import url_of
+from separatrix.storage._places import place_of
+from separatrix.storage._publish import publish
 from separatrix.storage._reservation import new_folder
 from separatrix.words import Statement, Tone
 
@@ -74,12 +78,18 @@ def save_result(result: Result, path: str | os.PathLike[str], *, overwrite: bool
 
     What observers recorded is kept where it is made of tensors, numbers and strings.
 
-    With ``overwrite`` an earlier result may be replaced, if nothing else is in its folder.
+    With ``overwrite`` an earlier result may be replaced, if nothing else is in its folder. The folder may be in an object store
+    (``s3://bucket/folder``); it is built on this machine first.
 
     Raises:
         FileError: the folder exists or cannot be written.
         InputError: an observer recorded something else, or this is no result.
     """
+    if (url := url_of(path)) is not None:
+        place = place_of(url)
+        with TemporaryDirectory(ignore_cleanup_errors=True) as near:
+            publish(save_result(result, Path(near, "result")), place, overwrite=overwrite)
+        return Path(path)
     if _KINDS.get(type(result).__name__) is not type(result):
         raise InputError(f"A {type(result).__name__} is no result that can be saved; save one of {', '.join(_KINDS)}.")
     tensors: dict[str, Tensor] = {}
@@ -115,18 +125,38 @@ def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
 def load_result(path: str | os.PathLike[str]) -> Result:
     """Read what :func:`save_result` wrote; damage and edits, also of single numbers, are detected by checksums.
 
+    The folder may be in an object store (``s3://bucket/folder``).
+
     Raises:
         FileError: no result there, a newer format, or a damaged or edited file.
     """
+    if (url := url_of(path)) is None:
+        return _loaded(Path(path))
+    place = place_of(url)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as near:
+        try:
+            for file in (_JSON, _TENSORS):
+                place.get(file, Path(near, file))
+        except FileNotFoundError:
+            inside = sorted(
+                f"{place}/{name.removesuffix(f'/{_JSON}')}" for name in place.list() if name.endswith(f"/{_JSON}")
+            )
+            raise FileError(f"{place} holds no saved result ({file} is missing); {_elsewhere(inside)}.") from None
+        try:
+            return _loaded(Path(near))
+        except FileError as error:
+            raise FileError(str(error).replace(near, str(place))) from error
+
+
+def _loaded(folder: Path) -> Result:
     from separatrix.storage._records import foreign_json, read_bounded
 
-    folder = Path(path)
     try:
         record = foreign_json(read_bounded(folder / _JSON, _AGAIN), str(folder / _JSON), _AGAIN)  # ours may hold NaN
         found = checksums(record, folder / _TENSORS)
     except FileNotFoundError as error:
         raise FileError(
-            f"{folder} holds no saved result ({Path(error.filename).name} is missing); {_elsewhere(folder)}."
+            f"{folder} holds no saved result ({Path(error.filename).name} is missing); {_elsewhere(_inside(folder))}."
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise FileError(f"{folder} cannot be read ({error}); {_AGAIN}.") from error
@@ -154,10 +184,13 @@ def load_result(path: str | os.PathLike[str]) -> Result:
     return rebuilt
 
 
-def _elsewhere(folder: Path) -> str:
+def _inside(folder: Path) -> list[str]:
+    return sorted(str(record.parent) for record in folder.glob(f"[!.]*/{_JSON}"))  # a dot marks what is being written
+
+
+def _elsewhere(inside: list[str]) -> str:
     """The remedy where no result is: commands write folders of runs, whose results lie one level down."""
-    inside = sorted(record.parent for record in folder.glob(f"[!.]*/{_JSON}"))  # a dot marks what is being written
-    return f"it is a folder of results, load {' or '.join(map(str, inside[:_NAMED]))}" if inside else "check the path"
+    return f"it is a folder of results, load {' or '.join(inside[:_NAMED])}" if inside else "check the path"
 
 
 def checksums(record: Any, tensors: Path) -> dict[str, str]:
