@@ -34,8 +34,9 @@ def copy(source: PathLike, target: PathLike, *, overwrite: bool = False) -> None
     if there is not None:
         fetch(place_of(there), target, overwrite=overwrite)
         return
+    place = place_of(target)
     with reopened(source) as run:  # nobody writes there meanwhile
         if not run.finished:
             raise FileError(f"The run in {source} was stopped; run the same command again, it goes on where it was.")
         assert run.folder is not None
-        publish(run.folder, place_of(target), overwrite=overwrite)
+        publish(run.folder, place, overwrite=overwrite)
