@@ -6,6 +6,7 @@ The order is that of docs/design.md; imports inside functions count as well.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,3 +125,17 @@ def test_what_a_room_does_not_hand_on_has_an_underscore() -> None:
         if not path.name.startswith("_") and path.parent.name != "testing"
     }
     assert public == {"numerics/counter_random.py"}
+
+
+NO_SENTENCE = r"(As|From|How|In|Of|Such as|To|What|When|Where|Whether|Which|Whose|Who)\b[^?]*$"
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_docstrings_begin_with_a_sentence_or_a_question(module: str) -> None:
+    """A part of what a reader may expect: no clause of which the rest is missing."""
+    places = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    told = [
+        ast.get_docstring(node) for node in ast.walk(ast.parse(FILES[module].read_text())) if isinstance(node, places)
+    ]
+    first = [re.split(r"(?<=[.?!])\s", text.replace("\n", " "))[0] for text in told if text]
+    assert not [sentence for sentence in first if re.match(NO_SENTENCE, sentence)]

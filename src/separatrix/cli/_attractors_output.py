@@ -1,4 +1,4 @@
-"""What ``separatrix attractors`` prints: the numbers of summary.json as tables and sentences."""
+"""This file tells what ``separatrix attractors`` prints: the numbers of summary.json as tables and sentences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STABLE = {True: "yes", False: "no", None: "unknown"}
 
 
 def header(field: LatentField, source: Starts, preset: str, rules: Protocol) -> RenderableType:
-    """What is about to be done, before it takes a while."""
+    """Return what is about to be done, before it takes a while."""
     unit = "of the spread" if rules.stop == "error" else "squared step"
     return labelled(
         (
@@ -111,7 +111,7 @@ def sensitivity_table(record: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def verdict(summary: Mapping[str, Any], seconds: float) -> list[RenderableType]:
-    """What it cost, what a reader must know first, and what may be concluded."""
+    """Return what it cost, what a reader must know first, and what may be concluded."""
     cost = summary["cost"]
     products = f" and {cost['vjp'] + cost['jvp']:,} derivative products" if cost["vjp"] + cost["jvp"] else ""
     spent = f"{cost['map']:,} map evaluations{products}"

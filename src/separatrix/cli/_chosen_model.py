@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChosenModel:
-    """What the command line says about the model; nothing is loaded yet.
+    """It tells what the command line says about the model; nothing is loaded yet.
 
     Attributes:
         spec: the argument MODEL.

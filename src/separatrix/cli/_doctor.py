@@ -186,7 +186,7 @@ def _bytes(count: int) -> str:
 
 
 def _model_entries(found: Diagnosis, spec: str) -> list[tuple[str, str]]:
-    """What loading decided, and how decoder and encoder meet."""
+    """Return what loading decided, and how decoder and encoder meet."""
     details = found.model.get("details", {})
     entries = []
     if details:
@@ -225,7 +225,7 @@ def _range_words(found: Diagnosis) -> str:
 
 
 def _verified(details: Mapping[str, Any], spec: str) -> str:
-    """What of the model's family was run where separatrix was tested, as its author says."""
+    """Return what of the model's family was run where separatrix was tested, as its author says."""
     from separatrix.models import FAMILIES
 
     named = next((family for family in FAMILIES if family.name == details.get("family")), None)
@@ -248,7 +248,7 @@ def _advice(found: Diagnosis) -> list[RenderableType]:
 
 
 def on_top(advice: Advice) -> str:
-    """What a search does besides its orbits, as far as that is known before the candidates are."""
+    """Return what a search does besides its orbits, as far as that is known before the candidates are."""
     if not advice.protocol.polish:
         return "this protocol does not polish, but the spectrum at each end point comes on top"
     if advice.polishing is None:

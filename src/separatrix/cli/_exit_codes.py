@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a script may rely on. ``ExitCode.BAD_INPUT.sentence`` is the documentation, ``--help`` prints it.
+    """A script may rely on these codes. ``ExitCode.BAD_INPUT.sentence`` is the documentation, ``--help`` prints it.
 
     >>> int(ExitCode.NOTHING_FOUND), ExitCode.OK.sentence
     (3, 'success; of an audit: within the budget')

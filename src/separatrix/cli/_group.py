@@ -141,7 +141,7 @@ def _is_about_stdout(error: OSError) -> bool:
 
 
 def _abandon_stdout() -> None:
-    """What is still in the buffer must not fail once more when Python ends."""
+    """Nothing that is still in the buffer may fail once more when Python ends."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):  # a stream without a file behind it has no such end

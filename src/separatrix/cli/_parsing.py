@@ -1,4 +1,4 @@
-"""From the text of options to what the library takes. No model and no tensor here, so that mistakes show at once."""
+"""This file leads from the text of options to what the library takes. No model and no tensor here, so that mistakes show at once."""
 
 from __future__ import annotations
 
@@ -77,5 +77,5 @@ def parsed_box(ctx: typer.Context, texts: list[str]) -> tuple[list[float], list[
 
 
 def usage_error(ctx: typer.Context, option: str, sentence: str) -> typer.BadParameter:
-    """What the parser itself would raise for a value that it does not accept."""
+    """Return what the parser itself would raise for a value that it does not accept."""
     return typer.BadParameter(sentence, ctx=ctx, param_hint=option)

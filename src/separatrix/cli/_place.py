@@ -38,7 +38,7 @@ def reserved(
 
 @dataclass(frozen=True)
 class RunOutput:
-    """Where a command writes its run, and whether with figures.
+    """It tells where a command writes its run, and whether with figures.
 
     Attributes:
         place: what ``--out`` says.

@@ -155,7 +155,7 @@ def probe(
 
 
 def _show(terminal: Terminal, found: ProbeRun) -> None:
-    """What became of the noise, what it looks like, what it is worth."""
+    """Show what became of the noise, what it looks like, what it is worth."""
     terminal.show(labelled((("noise", found.found.fates.words),)))
     seen = found.appearance
     if seen is None:

@@ -67,7 +67,7 @@ def steps(median: float | None, high: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that a person would use.
+    """Write a time in the unit that a person would use.
 
     >>> [duration(seconds) for seconds in (0.2, 42, 600, 7200, 3e6)]
     ['under a second', '42 s', '10 min', '2 h', '35 days']

@@ -1,4 +1,4 @@
-"""Where a command's words go: results to stdout, everything else to stderr, JSON instead of both on request."""
+"""This file tells where a command's words go: results to stdout, everything else to stderr, JSON instead of both on request."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Terminal:
         self.document({**found.summary, **places, "seconds": found.seconds, "exit_code": int(code)})
 
     def keep(self, record: Mapping[str, Any]) -> None:
-        """What was found before a failure, to be part of its document: there is only one on stdout."""
+        """Keep what was found before a failure, to be part of its document: there is only one on stdout."""
         self._kept.update(record)
 
     def warn(self, sentence: str) -> None:

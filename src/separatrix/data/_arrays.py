@@ -20,7 +20,7 @@ from separatrix.work import require_room
 
 
 class Header(NamedTuple):
-    """What an .npy header says."""
+    """It tells what an .npy header says."""
 
     shape: tuple[int, ...]
     column_major: bool

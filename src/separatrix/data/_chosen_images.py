@@ -20,7 +20,7 @@ DOTS = 1500  # encoded images in a portrait
 @storable
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ChosenImages(Readable):
-    """Those of a model's images that a page shows, by the row numbers that they have among all; the others are not kept.
+    """It keeps those of a model's images that a page shows, by the row numbers that they have among all, and no others.
 
     Attributes:
         rows: ``(m,)`` int64, ascending.

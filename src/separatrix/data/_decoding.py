@@ -1,4 +1,4 @@
-"""From a picture to its pixels as they are meant to be seen: upright, on white where it is transparent, white at 1."""
+"""This file leads from a picture to its pixels as they are meant to be seen: upright, on white where it is transparent, white at 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every data source becomes: pixels, names, where they came from, and labels where there are some."""
+"""This file tells what every data source becomes: pixels, names, where they came from, and labels where there are some."""
 
 from __future__ import annotations
 

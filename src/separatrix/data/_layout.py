@@ -1,4 +1,4 @@
-"""From the arrays that sources hold to the layout that encoders take: channel-first float32, white at 1."""
+"""This file leads from the arrays that sources hold to the layout that encoders take: channel-first float32, white at 1."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PLAUSIBLE = 30.0  # standardised images stay far inside; unscaled bytes do not
 
 @dataclass(frozen=True, kw_only=True)
 class Raw:
-    """What a reader found, one image per row; names and labels where there are some.
+    """It tells what a reader found, one image per row; names and labels where there are some.
 
     Attributes:
         values: as stored; of pictures, which have ``levels``, with white at 1.

@@ -1,4 +1,4 @@
-"""Which stored value is white; integers that do not come near the white of their type are not taken for black in silence."""
+"""This file tells which stored value is white; integers that do not come near the white of their type are not taken for black in silence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Level(NamedTuple):
 
 
 def white_level(values: NDArray[Any], where: str, scale: float | None) -> float:
-    """What to divide by: ``scale``, or the white of the type; 0 where the values are to be kept.
+    """Return what to divide by: ``scale``, or the white of the type; 0 where the values are to be kept.
 
     >>> white_level(np.array([[[0, 200]]], np.uint8), "x", None), white_level(np.array([[[0, 1]]], np.uint8), "x", 1)
     (255.0, 1.0)

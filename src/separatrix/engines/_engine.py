@@ -78,7 +78,7 @@ class Here:
         return "Here()"
 
     def map(self, task: Callable[..., R], parts: Iterable[P], *shared: Any) -> Iterator[tuple[int, R]]:
-        """As `Engine.map`; any error is raised at once."""
+        """Compute the parts as `Engine.map` does; any error is raised at once."""
         for number, part in enumerate(parts):
             yield number, task(part, *shared)
 

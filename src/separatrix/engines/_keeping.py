@@ -1,4 +1,4 @@
-"""What parts gave is kept in a place, so that whoever computes the same again finds what is done.
+"""This file tells what parts gave is kept in a place, so that whoever computes the same again finds what is done.
 
 A file is named by the SHA-256 of all that the part was computed from and begins with that of its name and content: what is written and valid is
 done, and a part that is damaged, or is of something else, is computed again. Nothing else needs to be known of a run that was killed.
@@ -42,7 +42,7 @@ class Keeping:
         self._writable = True
 
     def map(self, task: Callable[..., bytes], parts: Iterable[bytes], *shared: Any) -> Iterator[tuple[int, bytes]]:
-        """As `Engine.map`, of parts that are bytes and give bytes."""
+        """Compute the parts as `Engine.map` does, of parts that are bytes and give bytes."""
         begun = hashlib.sha256(repr((getattr(task, "__module__", None), task.__qualname__)).encode())
         for value in shared:
             begun.update(hashlib.sha256(value).digest() if isinstance(value, bytes) else b"-")

@@ -68,7 +68,7 @@ class Processes:
         return f"Processes({self.workers}, threads={self.threads})"
 
     def map(self, task: Callable[..., R], parts: Iterable[P], *shared: Any) -> Iterator[tuple[int, R]]:
-        """As `Engine.map`."""
+        """Compute the parts as `Engine.map` does."""
         waiting = iter(enumerate(parts))
         again: deque[tuple[int, P]] = deque()  # parts that were lost
         open_parts: dict[int, _Open] = {}
@@ -159,7 +159,7 @@ class Processes:
         return number, open_parts[number].part
 
     def _heard(self, busy: list[_Worker], took: list[float]) -> list[_Worker]:
-        """Those that have answered or are gone; none if it is time to look who is slow."""
+        """Return those that have answered or are gone; none if it is time to look who is slow."""
         some_idle = len(busy) < self.workers and took
         ready = wait([worker.connection for worker in busy], timeout=statistics.median(took) if some_idle else None)
         return [worker for worker in busy if worker.connection in ready]
@@ -224,7 +224,7 @@ class _Worker:
 
     @property
     def last_words(self) -> str:
-        """How the process ended."""
+        """Tell how the process ended."""
         code = self.process.wait()
         if code == -signal.SIGKILL:
             return "its process was killed, perhaps because memory ran out"
@@ -245,7 +245,7 @@ class _Worker:
             pass  # it is gone, which is heard where answers are
 
     def answer(self) -> Result | Failure | None:
-        """What became of its part; None if the process is gone."""
+        """Return what became of its part; None if the process is gone."""
         self.number = None
         try:
             answer: Result | Failure = pickle.loads(self.connection.recv_bytes())

@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 
 
 class Shared:
-    """What all parts share, read from the files in which it is sent, and kept."""
+    """It tells what all parts share, read from the files in which it is sent, and kept."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, Any] = OrderedDict()

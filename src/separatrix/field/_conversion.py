@@ -77,7 +77,7 @@ def _around(
 
 
 def _narrowed(twin: LatentField, z: Tensor, output: Tensor, own: torch.dtype) -> bool:
-    """Whether the copy rounds to the original's format inside, and computes the same where it is kept from it."""
+    """Tell whether the copy rounds to the original's format inside, and computes the same where it is kept from it."""
     if torch.promote_types(own, twin.dtype) is own:
         return False
     try:

@@ -276,7 +276,7 @@ def _holds_weights(value: Any, depth: int, seen: set[tuple[int, int]]) -> bool:
 
 
 def _leaves(held: dict[str, Any], depth: int = _MAX_DEPTH) -> Iterator[tuple[str, Any]]:
-    """What lies in containers in containers, under the name of the outermost one; modules and tensors left out."""
+    """Return what lies in containers in containers, under the name of the outermost one; modules and tensors left out."""
     for name, value in held.items():
         if _is_container(value) and depth > 0:
             items: Iterable[Any] = value.values() if isinstance(value, dict) else value
@@ -287,7 +287,7 @@ def _leaves(held: dict[str, Any], depth: int = _MAX_DEPTH) -> Iterator[tuple[str
 
 
 def _cut_from_the_graph(value: Any, memo: dict[int, Any], depth: int) -> None:
-    """What a module remembers of its last forward pass (``self.mean = …``) belongs to a graph, which cannot be copied."""
+    """A module may remember tensors of its last forward pass (``self.mean = …``); they belong to a graph, which cannot be copied."""
     if isinstance(value, Tensor):
         if value.grad_fn is not None and id(value) not in memo:
             memo[id(value)] = value.detach().clone()

@@ -87,7 +87,7 @@ def jacobian(field: LatentField, z: Tensor) -> Tensor:
 
 
 def sees_gradient(field: LatentField) -> bool:
-    """Whether autograd's derivative is the map's: ⟨u, J·t⟩ by autograd against central differences, u and t random.
+    """Tell whether autograd's derivative is the map's: ⟨u, J·t⟩ by autograd against central differences, u and t random.
 
     A ``torch.no_grad`` inside a user's function would otherwise silently read as J = 0, everywhere stable; a detached
     part or a straight-through estimator would read as the Jacobian of another map.

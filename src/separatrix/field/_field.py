@@ -312,7 +312,7 @@ class LatentField:
         return x
 
     def _see(self, x: Tensor) -> None:
-        """How large the data are decides on the usual batch."""
+        """The size of the data decides on the usual batch."""
         if self.batches.usual is None and isinstance(x, Tensor) and x.ndim and len(x):
             parameters = sum(p.numel() for module in self.modules for p in module.parameters())
             self.batches.usual = usual_size(self.latent_dim, x.numel() // len(x), parameters, self.device)

@@ -56,7 +56,7 @@ def _walk(value: Any, depth: int) -> Iterator[nn.Module]:
 
 
 def parts_of(value: Any) -> dict[str, Any]:
-    """What a callable is made of: the values it would use that may be, or lead to, modules or tensors."""
+    """Return what a callable is made of: the values it would use that may be, or lead to, modules or tensors."""
     if isinstance(value, functools.partial):
         return {"func": value.func, **{f"arg{i}": a for i, a in enumerate(value.args)}, **value.keywords}
     if inspect.ismethod(value):

@@ -60,7 +60,7 @@ class WithoutNarrowing(TorchFunctionMode):
         return func(*args, **named)
 
     def _narrows(self, dtype: Any) -> bool:
-        """Whether it is narrower than the copy's format, and no narrower than the original's own."""
+        """Tell whether it is narrower than the copy's format, and no narrower than the original's own."""
         return (
             isinstance(dtype, torch.dtype)
             and dtype.is_floating_point

@@ -52,7 +52,7 @@ class Watched:
         return output if isinstance(output, Tensor) else tensor_from(output, self.role)
 
     def _guarded(self, x: Tensor) -> Tensor:
-        """As a call, with copies, and with torch's generator put back, where those are needed."""
+        """Make the call with copies, and with torch's generator put back, where those are needed."""
         version(x)  # a sentence for what is no tensor
         given = x.clone() if self.writes else x
         with generators_kept(x.device) if self.draws else nullcontext():

@@ -1,4 +1,4 @@
-"""How much evidence it takes: the steps of an orbit that speak for one attractor, counted until they suffice.
+"""This file tells how much evidence it takes: the steps of an orbit that speak for one attractor, counted until they suffice.
 
 An orbit is accepted after at least three good steps in a row (see `separatrix.limitsets._regions`) over which ‖z − a‖_P fell
 tenfold, or after sixteen that were linear by a margin. Three steps alone do not suffice for strongly non-normal, strongly curved

@@ -1,4 +1,4 @@
-"""From what a search knows to a `LimitSets` record: number the sets by hits, relabel the starts, write the notes."""
+"""This file leads from what a search knows to a `LimitSets` record: number the sets by hits, relabel the starts, write the notes."""
 
 from __future__ import annotations
 

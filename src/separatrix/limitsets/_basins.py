@@ -1,4 +1,4 @@
-"""How much of the starts each limit set attracts, with intervals, and how mixed the basins are."""
+"""This file tells how much of the starts each limit set attracts, with intervals, and how mixed the basins are."""
 
 from __future__ import annotations
 

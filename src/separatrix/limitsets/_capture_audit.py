@@ -31,7 +31,7 @@ class StatisticalCaptures(Readable):
 
     @property
     def sentence(self) -> str:
-        """In words, for reports."""
+        """Say it in words, for reports."""
         return (
             f"{self.captured:,} orbits were ended early, where earlier orbits beside them had gone; of a random sample of {self.followed:,} that "
             f"were followed all the same, {self.disagreements:,} went elsewhere, so at most {self.bound:.2%} of these labels are wrong (95 % confidence)."
@@ -46,7 +46,7 @@ def _read(fields: dict[str, Any]) -> CaptureAudit:
 @storable_part("audit", _read)
 @dataclass(frozen=True, repr=False)
 class CaptureAudit(Readable):
-    """How often capture agreed with plain iteration in float64, on a random sample.
+    """It tells how often capture agreed with plain iteration in float64, on a random sample.
 
     Attributes:
         captured: orbits that ended in a region of contraction or near a closed curve.
@@ -80,7 +80,7 @@ class CaptureAudit(Readable):
 
     @property
     def sentence(self) -> str:
-        """In words, for reports."""
+        """Say it in words, for reports."""
         more = f" {self.statistical.sentence}" if self.statistical else ""
         if not self.checked:
             return f"Audit of orbits that were ended early (captured): none of {self.captured:,} was followed to its end.{more}"

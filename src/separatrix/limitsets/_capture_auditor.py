@@ -1,4 +1,4 @@
-"""Who is audited: a random sample of the captured orbits is followed to the very end, and a disagreement has consequences."""
+"""This file tells who is audited: a random sample of the captured orbits is followed to the very end, and a disagreement has consequences."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CaptureAuditor:
         self._drawn: tuple[int, Tensor] = 0, torch.zeros(0)
 
     def draw(self, ledger: Ledger, rows: Tensor) -> Tensor:
-        """Those of the captured rows that are to be followed to their end; they lose their set until then."""
+        """Return those of the captured rows that are to be followed to their end; they lose their set until then."""
         rows = rows[ledger.captured[rows] & ~ledger.on_curve[rows]]
         return self._followed(ledger, rows[self._numbers(ledger, rows) < self._share])
 
@@ -100,5 +100,5 @@ class CaptureAuditor:
         return rows
 
     def result(self) -> CaptureAudit:
-        """What was seen."""
+        """Return what was seen."""
         return CaptureAudit(self._captured, self._checked, self._agreed, self._rounds, self._abandoned)

@@ -157,7 +157,7 @@ class Catalogue:
         return spectrum
 
     def _minimal_period(self, orbit: Tensor) -> int:
-        """Of a periodic orbit ``(p + 1, *latent)``."""
+        """Find the minimal period of a periodic orbit ``(p + 1, *latent)``."""
         back = (orbit - orbit[0]).flatten(1).norm(dim=1)
         period = len(orbit) - 1
         divisors = (d for d in range(1, period) if period % d == 0)
@@ -322,13 +322,13 @@ def _errors(sets: list[LimitSet], like: Tensor) -> Tensor:
 
 
 def _first_phase(points: Tensor, spread: float) -> int:
-    """Where a cycle ``(p, *latent)`` begins: at its smallest point, compared coordinate by coordinate to six digits."""
+    """Return where a cycle ``(p, *latent)`` begins: at its smallest point, compared coordinate by coordinate to six digits."""
     rounded = (points.flatten(1) / spread * 1e6).round().tolist()
     return min(range(len(rounded)), key=rounded.__getitem__)
 
 
 def _sensitivity(jacobian: Tensor | None, radius: Tensor) -> Tensor:
-    """How far a zero of f(z) − z can be for a unit of residual: ‖(I − J)⁻¹‖₂, or 1/(1 − ρ) without J, or 1 without either."""
+    """Tell how far a zero of f(z) − z can be for a unit of residual: ‖(I − J)⁻¹‖₂, or 1/(1 − ρ) without J, or 1 without either."""
     without = (1 / (1 - radius).clamp(min=1e-12)).nan_to_num(nan=1.0)
     if jacobian is None:
         return without

@@ -27,7 +27,7 @@ def deflated_newton(
     rules: Deflation = DEFAULT.deflation,
     polishing: Polishing = DEFAULT.polishing,
 ) -> tuple[Tensor, Tensor, Cost]:
-    """From ``(n, *latent)`` starts to candidates away from the ``known`` ``(m, *latent)`` solutions of f^p(z) = z.
+    """Go from ``(n, *latent)`` starts to candidates away from the ``known`` ``(m, *latent)`` solutions of f^p(z) = z.
 
     Returns ``(n, *latent)`` candidates, ``(n,)`` bool: worth polishing, and the cost: up to 40 Jacobians (2·k·p
     evaluations each) and a few evaluations per start.

@@ -17,7 +17,7 @@ MOVING = (Status.WANDERING, Status.BUDGET, Status.SLOW)
 
 @dataclass
 class Claims:
-    """How orbits had ended before they went on to be confirmed; the columns of `Columns`, of few orbits."""
+    """It tells how orbits had ended before they went on to be confirmed; the columns of `Columns`, of few orbits."""
 
     orbit: Tensor
     points: Tensor
@@ -98,7 +98,7 @@ class Ledger:
         return len(self.set)
 
     def among(self, rows: Tensor, *statuses: Status) -> Tensor:
-        """Those of the rows that ended with one of these statuses."""
+        """Return those of the rows that ended with one of these statuses."""
         wanted = torch.tensor([int(status) for status in statuses], dtype=torch.uint8, device=rows.device)
         return rows[torch.isin(self.ends.status[rows], wanted)]
 
@@ -109,7 +109,7 @@ class Ledger:
             column[rows] = getattr(ends, field.name)[at].to(column)
 
     def capture(self, rows: Tensor, given: Tensor) -> None:
-        """Those of the rows that have a set in ``given``, a row each, are captured by it, for certain."""
+        """Capture those of the rows that have a set in ``given``, a row each; it is certain."""
         caught = rows[given >= 0]
         self.set[caught], self.captured[caught] = given[given >= 0], True
 
@@ -135,7 +135,7 @@ class Ledger:
         self.claims = self.claims.without(rows)
 
     def claimed(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Those of the rows that ended with a claim of convergence, and where they were then."""
+        """Return those of the rows that ended with a claim of convergence, and where they were then."""
         if self.claims is None:
             return rows[:0], self.ends.points[:0]
         good = torch.tensor([int(Status.CONVERGED), int(Status.PERIODIC)], device=rows.device)

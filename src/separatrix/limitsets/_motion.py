@@ -22,7 +22,7 @@ LEAST_STEPS = 4 * BLOCKS
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Motion(Columnar):
-    """How n orbits move, column by column.
+    """It tells how n orbits move, column by column.
 
     Attributes:
         exponent: ``(n,)`` float64, largest Lyapunov exponent along the orbit, per step: the mean of ln(‖Jt‖/‖t‖) for a
@@ -144,7 +144,7 @@ class Exponents(NamedTuple):
 
     @property
     def neutral(self) -> int | None:
-        """Which of them is 0, as one is on every invariant closed curve, with or without what creep adds to it; None: none is."""
+        """Return the exponent that is 0, with or without what creep adds to it; on every invariant closed curve one is. None if none is."""
         creep = self.creep if abs(self.creep) * self.averaged <= math.log(self.rules.shrunk) else 0.0
         distance = torch.minimum(self.values.abs(), (self.values - creep).abs())
         return int(distance.argmin()) if float(distance.min()) <= self.rules.flat else None

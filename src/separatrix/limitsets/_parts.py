@@ -38,7 +38,7 @@ _FEWEST, _MOST = 512, 2048
 
 @dataclass(frozen=True)
 class Round:
-    """What all parts of a round share.
+    """It tells what all parts of a round share.
 
     Attributes:
         steps: that every row makes at most.
@@ -76,7 +76,7 @@ class Part:
 
 @dataclass
 class Followed:
-    """What became of a part: ``paused`` goes on in the next round, of the others ``ends`` holds the end.
+    """It tells what became of a part: ``paused`` goes on in the next round, of the others ``ends`` holds the end.
 
     Attributes:
         paused: rows, numbered as in the search.
@@ -122,7 +122,7 @@ class Crew:
         self._fields, self._engine = fields, engine
 
     def follow(self, parts: list[Part], head: Round) -> Iterator[Followed]:
-        """What becomes of the parts, in any order. One alone is followed here, because nobody would have anything to do meanwhile.
+        """Return what becomes of the parts, in any order. One alone is followed here, because nobody would have anything to do meanwhile.
 
         Raises:
             EngineError: the engine has failed.
@@ -148,7 +148,7 @@ def follow_bytes(part: bytes, fields: tuple[LatentField, LatentField], head: byt
 
 @lru_cache(maxsize=2)
 def _unpacked(head: bytes) -> Round:
-    """What a round begins with, once for all its parts."""
+    """Return what a round begins with, once for all its parts."""
     found: Round = from_bytes(head, _SENT)
     return found
 

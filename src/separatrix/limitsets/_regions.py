@@ -78,7 +78,7 @@ class StepNorms(NamedTuple):
 
 
 class StepEvidence(NamedTuple):
-    """What one step says, per point."""
+    """It tells what one step says, per point."""
 
     good: Tensor  # (n,) bool: close, nearly linear and contracting, or firm, or already there
     firm: Tensor  # (n,) bool: within reach, linear by a margin and contracting
@@ -183,7 +183,7 @@ class TrappingRegions:
         return arrived | (self.distance(z, region) <= self.reach[region])
 
     def evidence(self, z: Tensor, f_z: Tensor, region: Tensor) -> StepEvidence:
-        """What the step z → f(z), flat ``(n, k)``, says about the region of each point."""
+        """Return what the step z → f(z), flat ``(n, k)``, says about the region of each point."""
         before = z.to(torch.float64) - self.points[region]
         after = f_z.to(torch.float64) - self.points[self.successor[region]]
         here, there = (_Grouped(place, len(self.points)) for place in (region, self.successor[region]))

@@ -1,4 +1,4 @@
-"""Which limit sets of two searches of one field are the same."""
+"""This file tells which limit sets of two searches of one field are the same."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Search:
         self.crew = Crew((transit, fine), engine)
 
     def run(self, source: Starts) -> LimitSets:
-        """From starts to limit sets."""
+        """Go from starts to limit sets."""
         with self.progress.stage("following orbits", len(source)):
             return self._run(source)
 
@@ -161,7 +161,7 @@ class Search:
     # -- admit -------------------------------------------------------------------------------------------------------
 
     def _admit(self) -> int:
-        """How many new starts the next round begins with."""
+        """Count how many new starts the next round begins with."""
         self.fresh = 0
         if not len(self.queue):
             return 0
@@ -235,7 +235,7 @@ class Search:
     # -- settle ------------------------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """What the ends of this round show."""
+        """Settle what the ends of this round show."""
         ledger = self.ledger
         self._note_arrival(self.ended[ledger.captured[self.ended] | ledger.likely[self.ended]])
         audits = self.auditor.draw(ledger, self.ended)
@@ -292,7 +292,7 @@ class Search:
     # -- what is said at the end -------------------------------------------------------------------------------------
 
     def _name_what_moves(self) -> tuple[str, ...]:
-        """How some of the orbits move that found no limit set, at a small share of what they have cost."""
+        """Tell how some of the orbits move that found no limit set, at a small share of what they have cost."""
         rows = self.ledger.among((self.ledger.set < 0).nonzero().squeeze(1), *MOVING)
         affordable = int(_NAMING_SHARE * (self._spent().map - self.surplus) / (1 + JVP_WEIGHT))
         steps = min(_NAMING_STEPS, affordable)

@@ -1,4 +1,4 @@
-"""How much "the number of attractors" depends on its thresholds: the same orbits counted by many rules."""
+"""This file tells how much "the number of attractors" depends on its thresholds: the same orbits counted by many rules."""
 
 from __future__ import annotations
 

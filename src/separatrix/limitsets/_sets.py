@@ -18,7 +18,7 @@ from separatrix.storage import Columnar, storable
 
 
 class Kind(IntEnum):
-    """What a limit set is, geometrically."""
+    """It tells what a limit set is, geometrically."""
 
     FIXED_POINT = 0
     CYCLE = 1
@@ -29,7 +29,7 @@ class Kind(IntEnum):
 
     @property
     def words(self) -> str:
-        """In running text: ``"fixed point"``."""
+        """Write it as in running text: ``"fixed point"``."""
         return self.name.lower().replace("_", " ")
 
 
@@ -112,7 +112,7 @@ class LimitSets(Columnar):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Those of the search; ``orbits.to_dict()`` has those of the orbits."""
+        """Return the facts of the search; ``orbits.to_dict()`` has those of the orbits."""
         return {name: value for name, value in super().facts.items() if name != "orbits"}
 
     @property
@@ -127,7 +127,7 @@ class LimitSets(Columnar):
 
     @property
     def fates(self) -> Fates:
-        """What became of the starts: how many reached an attractor, rest at a saddle, still move, and so on."""
+        """Return what became of the starts: how many reached an attractor, rest at a saddle, still move, and so on."""
         return Fates.of(fate_of_each(self.orbits.status, self.labels, self.stable))
 
     def of_kind(self, kind: Kind) -> LimitSets:

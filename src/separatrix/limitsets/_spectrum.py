@@ -66,7 +66,7 @@ class Spectrum(Columnar):
 
 
 def spectrum_of(jacobian: Tensor, rules: Spectra = DEFAULT.spectra) -> Spectrum:
-    """From dense Jacobians ``(m, k, k)``. A Rayleigh quotient would be wrong for complex pairs; this is not.
+    """Compute it from dense Jacobians ``(m, k, k)``. A Rayleigh quotient would be wrong for complex pairs; this is not.
 
     >>> rotation = 0.9 * torch.tensor([[0.5, -0.75**0.5], [0.75**0.5, 0.5]], dtype=torch.float64)
     >>> round(spectrum_of(rotation[None]).radius.item(), 12)

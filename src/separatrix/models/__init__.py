@@ -1,4 +1,4 @@
-"""From a checkpoint or a module to a latent field: reference autoencoders, a trainer, foundation models, and ``load(spec)``."""
+"""This room leads from a checkpoint or a module to a latent field: reference autoencoders, a trainer, foundation models, and ``load(spec)``."""
 
 from separatrix.models._adapter import ModelAdapter
 from separatrix.models._autoencoders import ConvAutoencoder, DenseAutoencoder

@@ -1,4 +1,4 @@
-"""What every family of foundation models becomes: one module with encode, decode and its own preprocessing."""
+"""This file tells what every family of foundation models becomes: one module with encode, decode and its own preprocessing."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Backbone(nn.Module):
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """What the encoder is given."""
+        """Return what the encoder is given."""
         assert self.preprocessing.size is not None
         return self.preprocessing.size
 
@@ -117,7 +117,7 @@ class DecodedBackbone(ModelAdapter):
 
     @property
     def model_class(self) -> str:
-        """Such as ``"Dinov2Model + SurrogateDecoder"``."""
+        """Name the classes, such as ``"Dinov2Model + SurrogateDecoder"``."""
         return f"{type(self.backbone.model).__name__} + {type(self.decoder).__name__}"
 
     def encode(self, x: Tensor) -> Tensor:

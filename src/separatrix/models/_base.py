@@ -1,4 +1,4 @@
-"""What the reference autoencoders share: a checked image shape, encode and decode, the way to a field."""
+"""This file tells what the reference autoencoders share: a checked image shape, encode and decode, the way to a field."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class ReferenceAutoencoder(nn.Module):
         )
 
     def _details(self) -> dict[str, Any]:
-        """As those of an adapter; of the preprocessing there is only the range that the last layer guarantees."""
+        """Give the details that an adapter gives; of the preprocessing there is only the range that the last layer guarantees."""
         about = {"family": self.family, "class": type(self).__name__}
         if self.output_range is None:
             return about

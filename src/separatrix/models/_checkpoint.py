@@ -114,7 +114,7 @@ def load_model(path: str | os.PathLike[str]) -> ReferenceAutoencoder:
 
 
 def built(factory: Callable[..., B], config: str, path: Path) -> B:
-    """What a constructor makes of its arguments in a file's header: in their types, none unknown, none of absurd size.
+    """Return what a constructor makes of its arguments in a file's header: in their types, none unknown, none of absurd size.
 
     Raises:
         FileError: the text is no such object; the constructor may raise more.

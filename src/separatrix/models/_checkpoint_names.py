@@ -1,4 +1,4 @@
-"""Which tensor of a file is which of a module: wrappers of training put words before the names, and tied weights come once."""
+"""This file tells which tensor of a file is which of a module: wrappers of training put words before the names, and tied weights come once."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _FEWEST = 10  # images, so that there are some to hold out
 
 @dataclass(frozen=True)
 class DecoderReport:
-    """How well a decoder rebuilds images that it was not trained on.
+    """It tells how well a decoder rebuilds images that it was not trained on.
 
     Attributes:
         psnr: −10·log₁₀(mean squared error) over all held-out pixels in [0, 1], in dB.

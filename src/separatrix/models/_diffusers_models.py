@@ -77,7 +77,7 @@ class DiffusersAutoencoder(ModelAdapter):
 
     @property
     def model_class(self) -> str:
-        """Such as ``"AutoencoderKL"``."""
+        """Name the class, such as ``"AutoencoderKL"``."""
         return type(self.model).__name__
 
     def encode(self, x: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class ModelFolder:
         return str(self.config.get("_class_name", ""))
 
     def has(self, *names: str) -> bool:
-        """Whether all these files are there."""
+        """Tell whether all these files are there."""
         return all((self.path / name).is_file() for name in names)
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class ModelFolder:
         return content
 
     def words(self) -> str:
-        """What it is, for a sentence about a folder that nobody recognises."""
+        """Return what it is, for a sentence about a folder that nobody recognises."""
         if self.diffusers_class:
             return f"holds a {self.diffusers_class}"
         if self.model_type or self.architectures:
@@ -103,7 +103,7 @@ class ModelFolder:
         return "holds no config.json that names a model"
 
     def remedy(self) -> str:
-        """What to do about it."""
+        """Say what to do about it."""
         if self.has("model_index.json"):
             hub = "#vae" if self.origin.startswith("hf:") else "/vae"
             return f"name the autoencoder in it, such as {self.origin}{hub}"
@@ -182,7 +182,7 @@ def one_sentence(folder: ModelFolder, what: str) -> Iterator[None]:
 
 
 def telling_line(error: BaseException) -> str:
-    """What an exception says, in one line: the first, or the one that a first line with a colon at its end announces."""
+    """Return what an exception says, in one line: the first, or the one that a first line with a colon at its end announces."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].endswith(":"):
         return f"{lines[0]} {lines[1]}".rstrip(".")
@@ -303,7 +303,7 @@ def load_pretrained(kind: Any, folder: ModelFolder, *, dropped: str | None = Non
 
 
 def _numbers_in(path: Path) -> int:
-    """How many numbers the tensors of a safetensors file have."""
+    """Count how many numbers the tensors of a safetensors file have."""
     with safe_open(path, framework="pt", device="cpu") as file:
         return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 
@@ -343,5 +343,5 @@ def silenced() -> Iterator[None]:
 
 
 def origin_details(folder: ModelFolder) -> dict[str, Any]:
-    """What a result records about where the files came from."""
+    """Return what a result records about where the files came from."""
     return {"origin": folder.origin, "revision": folder.revision}

@@ -50,7 +50,7 @@ class ResidualStream(ModelAdapter):
 
     @property
     def model_class(self) -> str:
-        """Such as ``"Qwen3ForCausalLM"``."""
+        """Name the class, such as ``"Qwen3ForCausalLM"``."""
         return type(self.model).__name__
 
     def encode(self, x: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class ResidualStream(ModelAdapter):
 
 
 def embed_texts(field: LatentField, texts: Sequence[str], tokenizer: Callable[..., Any] | None = None) -> Tensor:
-    """Where orbits of texts begin: the first T tokens of each text after the embedding, ``(n, T, d)``.
+    """Return where orbits of texts begin: the first T tokens of each text after the embedding, ``(n, T, d)``.
 
     Args:
         field: a field of a language model.

@@ -1,4 +1,4 @@
-"""From what the user types to a field: the function behind ``sx.load`` and the command line's MODEL."""
+"""This file leads from what the user types to a field: the function behind ``sx.load`` and the command line's MODEL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which outputs of an ONNX file make its result, and how: declared by the user, because a file says no more than their names."""
+"""This file tells which outputs of an ONNX file make its result, and how: declared by the user, because a file says no more than their names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TakenOutputs:
 
     @classmethod
     def declared(cls, text: str, known: Sequence[str], option: str, file: str, upsampling: str) -> TakenOutputs:
-        """What ``"mean"``, ``"a+b+c"`` (summed) or ``"a,b"`` (stacked) says of a file with the outputs ``known``.
+        """Return what ``"mean"``, ``"a+b+c"`` (summed) or ``"a,b"`` (stacked) says of a file with the outputs ``known``.
 
         Raises:
             InputError: it names no output or one that is not there, one twice, or mixes + and commas.
@@ -72,7 +72,7 @@ class TakenOutputs:
             ) from None
 
     def __str__(self) -> str:
-        """As a note says it: ``"the sum of a, b, each upsampled (bilinear) to the largest"``."""
+        """Say it as a note does: ``"the sum of a, b, each upsampled (bilinear) to the largest"``."""
         if len(self.names) == 1:
             return self.names[0]
         what = "the channels" if self.stacked else "the sum"

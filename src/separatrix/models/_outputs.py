@@ -1,4 +1,4 @@
-"""What encoders and decoders return, in its usual shapes, as one tensor."""
+"""This file tells what encoders and decoders return, in its usual shapes, as one tensor."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Unwrapping:
 
 
 def place_of_mean(function: Any) -> tuple[int, str] | None:
-    """Which part of the tuple that a function returns is the mean, by the names in its source, and its name.
+    """Tell which part of the tuple that a function returns is the mean, by the names in its source, and its name.
 
     None where there is no source, or where it does not name a mean and a variance.
 
@@ -130,7 +130,7 @@ def place_of_mean(function: Any) -> tuple[int, str] | None:
 
 
 def _last_name(part: ast.expr) -> str:
-    """Such as ``fc_mu`` of ``self.fc_mu(h)``; empty where a part has no name."""
+    """Return the last name, such as ``fc_mu`` of ``self.fc_mu(h)``; empty where a part has no name."""
     while isinstance(part, ast.Call):
         part = part.func
     if isinstance(part, ast.Attribute):
@@ -139,5 +139,5 @@ def _last_name(part: ast.expr) -> str:
 
 
 def is_plain_module(function: Any) -> bool:
-    """Whether it is a module of torch.nn itself, whose output is known to be a tensor."""
+    """Tell whether it is a module of torch.nn itself, whose output is known to be a tensor."""
     return isinstance(function, nn.Module) and type(function).__module__.startswith("torch.nn.modules")

@@ -1,4 +1,4 @@
-"""What stands between decoder and encoder and is part of f: value range, normalisation, size."""
+"""This file tells what stands between decoder and encoder and is part of f: value range, normalisation, size."""
 
 from __future__ import annotations
 

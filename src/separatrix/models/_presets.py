@@ -21,7 +21,7 @@ _BURGESS = tuple(f"burgess/{objective}_{data}" for data in ("mnist", "dsprites")
 
 
 def _place(request: LoadRequest, inside: str) -> Path:
-    """Where the files are: the weights that were given, else their place in $SEPARATRIX_DATA."""
+    """Return where the files are: the weights that were given, else their place in $SEPARATRIX_DATA."""
     if request.weights is not None:
         return request.weights
     if root := os.environ.get(DATA_VARIABLE):

@@ -44,7 +44,7 @@ def _load_python(request: LoadRequest) -> LatentField:
 
 
 def object_from(spec: str, *, self_map_of: tuple[int, ...] | None = None) -> Any:
-    """What the factory of a spec returns.
+    """Return what the factory of a spec returns.
 
     Args:
         spec: ``package.module:factory`` or ``path/to/file.py:factory``.
@@ -160,7 +160,7 @@ def _own(owner: Any) -> list[str]:
 
 
 def _called(factory: Any, spec: str) -> Any:
-    """What the factory returns; a ready-made model in its place is taken as it is."""
+    """Return what the factory returns; a ready-made model in its place is taken as it is."""
     if isinstance(factory, (LatentField, nn.Module, tuple)):
         return factory
     if not callable(factory):

@@ -1,4 +1,4 @@
-"""Which family of models a spec names: the table from schemes and file suffixes to loaders.
+"""This file tells which family of models a spec names: the table from schemes and file suffixes to loaders.
 
 A family is one small file that defines a :class:`Family`, and one line where it is registered (``_loading.py``
 for the built-in ones, ``FAMILIES.register(...)`` in anyone's code).
@@ -25,7 +25,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+-]*):")
 
 @dataclass(frozen=True, kw_only=True)
 class LoadRequest:
-    """What a loader is asked for.
+    """It tells what a loader is asked for.
 
     Attributes:
         spec: the model as the user wrote it.

@@ -124,11 +124,11 @@ class SparseAutoencoder(ModelAdapter):
         return c @ self.W_dec + self.b_dec
 
     def encode(self, x: Tensor) -> Tensor:
-        """From data space to latent space, whichever of the two that is."""
+        """Go from data space to latent space, whichever of the two that is."""
         return self.to_codes(x) if self.space == "codes" else self.to_activations(x)
 
     def decode(self, z: Tensor) -> Tensor:
-        """From latent space to data space."""
+        """Go from latent space to data space."""
         return self.to_activations(z) if self.space == "codes" else self.to_codes(z)
 
     def describe(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ _EVALUATED_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class TrainingHistory(Tabular):
-    """What happened in training, one entry per complete epoch.
+    """It tells what happened in training, one entry per complete epoch.
 
     Attributes:
         train_loss: mean squared error per pixel over the epoch, measured while the weights changed; against

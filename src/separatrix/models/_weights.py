@@ -140,7 +140,7 @@ def _require_content(path: Path, wanted: str) -> None:
 
 
 def _content(start: bytes) -> str | None:
-    """What the first bytes of a file show it to be, None if they show nothing."""
+    """Return what the first bytes of a file show it to be, None if they show nothing."""
     # Eight bytes of header length, little-endian, then a JSON object. First, because a length may begin like
     # a pickle.
     if start[5:9] == b"\0\0\0{":
@@ -215,7 +215,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: Path, mode
 
 
 def unusable_weight(module: nn.Module) -> str | None:
-    """Such as ``"NaN in encoder.0.weight"``: the first tensor that no orbit survives, None if there is none.
+    """Name the first tensor that no orbit survives, such as ``"NaN in encoder.0.weight"``; None if there is none.
 
     Buffers may be infinite, as attention masks are; parameters may not.
     """

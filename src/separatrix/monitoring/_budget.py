@@ -30,7 +30,7 @@ _GLANCE_SHARE = 0.15  # of all that was allowed is what glances may use up alone
 
 @dataclass(frozen=True)
 class Effort:
-    """What one search does: follow the first ``starts`` starts for at most ``max_steps`` steps."""
+    """It tells what one search does: follow the first ``starts`` starts for at most ``max_steps`` steps."""
 
     starts: int
     max_steps: int
@@ -38,7 +38,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Usage(Readable):
-    """What watching has cost.
+    """It tells what watching has cost.
 
     Attributes:
         training_seconds: wall-clock time outside of the monitor, since its first step.
@@ -74,7 +74,7 @@ class Usage(Readable):
 
     @property
     def sentence(self) -> str:
-        """In words."""
+        """Say it in words."""
         allowed = "no limit" if self.max_share is None else f"{self.max_share:.1%} allowed"
         extra = [
             f"{count} {word}"
@@ -168,7 +168,7 @@ class TimeBudget:
         return last or within or self.affordable(after=cost) is not None
 
     def glanced(self, seconds: float, seen: Glance | None) -> None:
-        """What a glance has cost, and what it says about the cost of a search; None if it was cut."""
+        """Note what a glance has cost, and what it says about the cost of a search; None if it was cut."""
         self._glances += seconds
         if seen:
             self._passes.append(seconds / (seen.passes + _EXTRA_PASSES))
@@ -201,7 +201,7 @@ class TimeBudget:
         return self.clock() + min(_RESERVE * self.available, self.available - rows)
 
     def spent(self, seconds: float, found: object | None) -> None:
-        """What the search that was begun has cost, at least; ``found`` is None if it was cut."""
+        """Note what the search that was begun has cost, at least; ``found`` is None if it was cut."""
         predicted = self._predicted(self._rung)
         if predicted > 0:
             ratio = self._ratio * seconds / predicted

@@ -1,4 +1,4 @@
-"""What fails while a training is watched: counted, said once, and held back from the training."""
+"""This file tells what fails while a training is watched: counted, said once, and held back from the training."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Failures:
 
     @property
     def count(self) -> int:
-        """How many there were, at all places."""
+        """Count how many there were, at all places."""
         return sum(failure.count for failure in self._found.values())
 
     def attempt(

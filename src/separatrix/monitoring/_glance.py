@@ -20,7 +20,7 @@ _RULES = Protocol(max_steps=GLANCE_STEPS)
 
 @dataclass(frozen=True)
 class Glance:
-    """What the first eight starts do in sixteen steps. The same in every snapshot, so that all can be compared.
+    """It tells what the first eight starts do in sixteen steps. The same in every snapshot, so that all can be compared.
 
     Attributes:
         settled: share of the orbits that met the stop rule. Where they rest may be an attractor or a slow passage: nothing was
@@ -72,6 +72,6 @@ def _steps_to_rest(orbits: Orbits) -> Tensor:
 
 
 def _median(values: Tensor) -> float | None:
-    """Of the known ones; None if they are fewer than half of all."""
+    """Take the median of the known ones; None if they are fewer than half of all."""
     known = values[values.isfinite()]
     return float(known.median()) if 2 * len(known) >= len(values) else None

@@ -18,7 +18,7 @@ _PREFIX = "separatrix"
 
 
 class Logger(Interface):
-    """What a monitor asks of a logger."""
+    """It tells what a monitor asks of a logger."""
 
     def log(self, record: Mapping[str, Any]) -> None:
         """One snapshot: ``Snapshot.to_dict()``. Its ``step`` may lie behind the training's, because snapshots wait."""

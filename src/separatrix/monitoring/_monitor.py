@@ -137,7 +137,7 @@ class DynamicsMonitor(Tabular):
 
     @property
     def usage(self) -> Usage:
-        """What watching has cost so far."""
+        """Return what watching has cost so far."""
         return replace(self._budget.usage, failures=self._failures.found)
 
     def step(self, step: int) -> Snapshot | None:
@@ -290,7 +290,7 @@ class DynamicsMonitor(Tabular):
     def _in_time(
         self, moment: _Moment, work: Callable[[LatentField], T], spent: Callable[[float, T | None], None]
     ) -> T | None:
-        """What ``work`` makes of the copy, or None if its time was up; ``spent`` is told what it has cost."""
+        """Return what ``work`` makes of the copy, or None if its time was up; ``spent`` is told what it has cost."""
         clock, done = self._budget.clock, None
         began, timed = clock(), self._timed(moment.field)
         try:
@@ -305,7 +305,7 @@ class DynamicsMonitor(Tabular):
         return done
 
     def _give_up_on_search(self) -> Snapshot | None:
-        """What was only glanced at until now is not searched any more: another copy is due, or the training is over."""
+        """Give up the search of what was only glanced at until now: another copy is due, or the training is over."""
         moment, self._waiting = self._waiting, None
         return None if moment is None or moment.seen is None else self._recorded(moment, None, None)
 

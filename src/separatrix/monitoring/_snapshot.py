@@ -1,4 +1,4 @@
-"""What the monitor writes down about one moment of the training."""
+"""This file tells what the monitor writes down about one moment of the training."""
 
 from __future__ import annotations
 

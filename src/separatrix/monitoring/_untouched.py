@@ -1,4 +1,4 @@
-"""What a look at a model in training must leave as it was: random states, modes of torch, and the model itself."""
+"""This file tells what a look at a model in training must leave as it was: random states, modes of torch, and the model itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far two labellings of the same items agree, beyond what labels of these sizes agree by chance."""
+"""This file tells how far two labellings of the same items agree, beyond what labels of these sizes agree by chance."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def conformal_p_values(
 
 
 def discoveries(p_values: Tensor, rate: float) -> Tensor:
-    """Which of a batch to call, so that the expected share of false calls among the calls is at most ``rate``.
+    """Tell which of a batch to call, so that the expected share of false calls among the calls is at most ``rate``.
 
     Benjamini & Hochberg (1995): q ≤ rate. Conformal p-values that share a calibration set are positively dependent, under
     which this stays valid (Bates, Candès, Lei, Romano & Sesia 2023). NaN is never called and does not count as a test.

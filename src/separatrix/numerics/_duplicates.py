@@ -1,4 +1,4 @@
-"""Which items of a set repeat another: the same to the last bit, or so near that only rounding or a codec lies between."""
+"""This file tells which items of a set repeat another: the same to the last bit, or so near that only rounding or a codec lies between."""
 
 from __future__ import annotations
 

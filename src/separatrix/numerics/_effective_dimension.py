@@ -32,7 +32,7 @@ class EffectiveDimension:
 
 
 def effective_dimension(items: Tensor, share: float = 0.9) -> EffectiveDimension:
-    """Of the rows of ``items`` ``(n, …)``, flattened and centred. Cost: one singular value decomposition.
+    """Measure it for the rows of ``items`` ``(n, …)``, flattened and centred. Cost: one singular value decomposition.
 
     Raises:
         InputError: values that are not finite, or a share outside (0, 1].

@@ -15,7 +15,7 @@ _SAME = 1e-6  # 1 − |cosine| of two atoms that count as one: rounding of a flo
 
 @dataclass(frozen=True)
 class FrameGeometry:
-    """What n atoms in d dimensions are, whatever their lengths.
+    """It tells what n atoms in d dimensions are, whatever their lengths.
 
     Attributes:
         atoms: n.

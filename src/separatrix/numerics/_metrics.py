@@ -1,4 +1,4 @@
-"""How well a score separates: AUROC, AUPR, false positives at 95 %, and their uncertainty.
+"""This file tells how well a score separates: AUROC, AUPR, false positives at 95 %, and their uncertainty.
 
 Every function takes the scores of in-distribution (ID) and of out-of-distribution (OOD) inputs, **higher = more OOD**.
 Scores are used through their ranks in float64 only, never through a sigmoid or a grid of thresholds: a strictly increasing
@@ -176,7 +176,7 @@ def _delong_variance(inside: NDArray[np.float64], outside: NDArray[np.float64]) 
 
 
 def _paired_variance(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
-    """Of one AUROC, from pairs: var(V₁₀(i) + V₀₁(i))/n."""
+    """Estimate the variance of one AUROC from pairs: var(V₁₀(i) + V₀₁(i))/n."""
     if len(inside) < 2:
         raise InputError("A variance needs at least two ID and two OOD inputs.")
     return float(np.var(placements(outside, inside) - placements(inside, outside), ddof=1) / len(inside))

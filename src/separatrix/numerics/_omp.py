@@ -19,7 +19,7 @@ _ROWS_AT_ONCE = 256  # of the Gram matrix, in the search for duplicates
 
 
 class CodeStatus(IntEnum):
-    """How the pursuit of one signal ended. ``CodeStatus.EXHAUSTED.sentence`` is its documentation.
+    """It tells how the pursuit of one signal ended. ``CodeStatus.EXHAUSTED.sentence`` is its documentation.
 
     >>> CodeStatus(3).name, CodeStatus.ATOMS.complete, CodeStatus.EXHAUSTED.complete
     ('EXHAUSTED', True, False)

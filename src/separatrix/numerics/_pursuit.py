@@ -43,7 +43,7 @@ Emit = Callable[[Found], None]
 
 
 def rounding(dtype: torch.dtype, steps: int) -> float:
-    """What a quantity of size 1 may be off by after ``steps`` updates: 8 ε √(steps + 1)."""
+    """Return what a quantity of size 1 may be off by after ``steps`` updates: 8 ε √(steps + 1)."""
     return 8 * torch.finfo(dtype).eps * (steps + 1) ** 0.5
 
 
@@ -100,7 +100,7 @@ class Pursuit:
         self.rows = torch.arange(batch, device=device)  # where the signals stand in the batch as it was given
 
     def run(self, schedule: tuple[int, ...], emit: Emit) -> None:
-        """To the end. A signal that ends early is emitted with what it has at all levels that follow."""
+        """Run to the end. A signal that ends early is emitted with what it has at all levels that follow."""
         level = 0
         for step in range(self.most):
             if step % _LOOK_UP == 0:

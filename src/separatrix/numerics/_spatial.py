@@ -41,7 +41,7 @@ def morans_i(images: Tensor) -> Tensor:
 
 
 def shuffled_p_values(images: Tensor, *, shuffles: int = 199, seed: int = 0) -> Tensor:
-    """How often an image's own pixels, shuffled, agree with their neighbours as well: (1 + #{I_shuffled ≥ I})/(1 + shuffles).
+    """Tell how often an image's own pixels, shuffled, agree with their neighbours as well: (1 + #{I_shuffled ≥ I})/(1 + shuffles).
 
     Exact for exchangeable pixels, whatever their distribution. Channels are shuffled together.
 

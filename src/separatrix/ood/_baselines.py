@@ -1,4 +1,4 @@
-"""What a detector has to beat, on the same latents: neighbours, one Gaussian, the reconstruction, the first step."""
+"""This file tells what a detector has to beat, on the same latents: neighbours, one Gaussian, the reconstruction, the first step."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Decision(IntEnum):
 
     @property
     def words(self) -> str:
-        """In a table: ``"typical"``, ``"ood"``, ``"unscorable"``."""
+        """Write it as in a table: ``"typical"``, ``"ood"``, ``"unscorable"``."""
         return self.name.lower()
 
 

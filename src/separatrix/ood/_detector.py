@@ -73,7 +73,7 @@ class Detector(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """What was fitted, as tensors."""
+        """Return what was fitted, as tensors."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -118,7 +118,7 @@ class Detector(ABC):
     def fit_features(
         self, latents: Tensor, calibration: Tensor | None = None, *, held_out: float = 0.5, seed: int = 0
     ) -> Self:
-        """As :meth:`fit`, from latents ``(n, *latent_shape)`` instead of inputs.
+        """Do as :meth:`fit` does, from latents ``(n, *latent_shape)`` instead of inputs.
 
         Raises:
             InputError: this detector compares inputs with their reconstructions, or the latents are not of the field's shape.
@@ -161,7 +161,7 @@ class Detector(ABC):
         return conformal_p_values(scores, self.calibrated)
 
     def decide(self, data: ImageSource, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
-        """Which inputs are OOD, at a false-alarm rate of ``fpr`` on ID inputs.
+        """Tell which inputs are OOD, at a false-alarm rate of ``fpr`` on ID inputs.
 
         Args:
             data: as for :meth:`score`.

@@ -162,7 +162,7 @@ def load_detector(path: str | os.PathLike[str], field: LatentField, kind: type[D
 
 
 def _require_same_behaviour(folder: Path, record: DetectorRecord, detector: Detector) -> None:
-    """Return what weights do not show: packed ones, captured tensors, attributes."""
+    """Compare what weights do not show: packed ones, captured tensors, attributes."""
     if detector.golden is None:
         _warn_unknown(folder, "was saved without golden scores")
         return
@@ -192,7 +192,7 @@ def _warn_unknown(folder: Path, why: str) -> None:
 
 
 def _read(folder: Path) -> tuple[DetectorRecord, dict[str, Tensor]]:
-    """What the two files hold, undamaged."""
+    """Return what the two files hold, undamaged."""
     from separatrix.storage._records import DetectorRecord, format_of, read_bounded, record_of
 
     try:

@@ -31,7 +31,7 @@ class StreamState(StrEnum):
 
 @dataclass(frozen=True)
 class MonitorReport(Readable):
-    """What a stream showed so far.
+    """It tells what a stream showed so far.
 
     Attributes:
         inputs, alarms, unscorable: counts; ``inputs`` are the scorable ones.

@@ -41,7 +41,7 @@ _BLOCK = 512
 
 
 class OnnxDetector:
-    """What `export_onnx` wrote, run by onnxruntime on the CPU: no torch model, no library code in the score.
+    """It runs what `export_onnx` wrote, by onnxruntime on the CPU: no torch model, no library code in the score.
 
     Loading runs the golden inputs through the file, and raises if a score is not the one that the detector gave.
 
@@ -76,15 +76,15 @@ class OnnxDetector:
         return cls(path)
 
     def score(self, data: ImageSource) -> Tensor:
-        """As `Detector.score`."""
+        """Score as `Detector.score` does."""
         return self._all(data)[0]
 
     def p_values(self, data: ImageSource) -> Tensor:
-        """As `Detector.p_values`."""
+        """Give p-values as `Detector.p_values` does."""
         return self._all(data)[1]
 
     def decide(self, data: ImageSource, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
-        """As `Detector.decide`."""
+        """Decide as `Detector.decide` does."""
         return decided(*self._all(data), fpr, self.calibration, batch=batch)
 
     def _all(self, data: ImageSource) -> tuple[Tensor, Tensor]:
@@ -172,7 +172,7 @@ def export_onnx(detector: Detector, path: str | os.PathLike[str], examples: Imag
 
 
 def _reason(error: FileError) -> str:
-    """What happened, without the name of a file that is gone and the remedy for it."""
+    """Return what happened, without the name of a file that is gone and the remedy for it."""
     return str(error).partition(".onnx")[2].partition(" ")[2].partition(";")[0] or str(error)
 
 
@@ -224,7 +224,7 @@ def _trace(graph: ScoreGraph, path: Path, shape: tuple[int, ...]) -> None:
 
 
 def _metadata(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What the file says of itself, and its golden inputs with their scores: checked against each other and against the graph."""
+    """Return what the file says of itself, and its golden inputs with their scores: checked against each other and against the graph."""
     import onnx
 
     from separatrix.storage._records import ExportedDetector, arguments_of, format_of, record_of, values_of

@@ -1,4 +1,4 @@
-"""What a detector needs to know of a trajectory, gathered in one pass: running statistics and, if asked for, the first steps."""
+"""This file tells what a detector needs to know of a trajectory, gathered in one pass: running statistics and, if asked for, the first steps."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def residual_lengths(residuals: Tensor, state: Mapping[str, Tensor]) -> tuple[Te
 
 
 def evenly(count: int) -> slice:
-    """Which of ``count`` inputs the subspace is fitted on: evenly spaced, because files are often sorted."""
+    """Tell which of ``count`` inputs the subspace is fitted on: evenly spaced, because files are often sorted."""
     return slice(None, None, -(-count // _IMAGES))
 
 

@@ -41,7 +41,7 @@ _BLOCK = 256  # pictures in memory at a time, and rows that an interruption can 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRun:
-    """What `score_to_table` did.
+    """It tells what `score_to_table` did.
 
     Attributes:
         table: the file that was written.
@@ -261,7 +261,7 @@ def _blocks(
 
 
 def _known(table: Path, partial: Path, origin: Mapping[str, Any]) -> tuple[dict[str, Row], dict[str, str]]:
-    """Of this detector and source: name → row, and name → why it had no pixels.
+    """Return what is known of this detector and source: name → row, and name → why it had no pixels.
 
     Torn ends of a partial table and of its reasons are cut off.
     """
@@ -347,7 +347,7 @@ def _remove(partial: Path) -> None:
 
 
 def _quietly_decided(detector: Detector, scores: Tensor, fpr: float | AlarmBudget) -> Decisions:
-    """What there is to warn about was warned about at the start."""
+    """Decide without a warning: what there is to warn about was warned about at the start."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
         return detector.decide_scores(scores, fpr)

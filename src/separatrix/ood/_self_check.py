@@ -43,7 +43,7 @@ class ScoreState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SelfCheck(Tabular):
-    """What was seen on ID inputs alone.
+    """It tells what was seen on ID inputs alone.
 
     Attributes:
         ok: no simple input turns the paper's score round. It says nothing of the other detectors: see ``recommended``.
@@ -89,7 +89,7 @@ class SelfCheck(Tabular):
 
     @property
     def statement(self) -> Statement:
-        """Whether the score of the paper is to be used, then all findings; the code is a `ScoreState`."""
+        """Tell whether the score of the paper is to be used, then all findings; the code is a `ScoreState`."""
         headline, code, tone = "The trajectory score tells simple inputs from the data", ScoreState.OK, Tone.CALM
         if not self.ok:
             headline, code, tone = "The trajectory score cannot be computed", ScoreState.NO_ATTRACTOR, Tone.OPEN

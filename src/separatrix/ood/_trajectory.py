@@ -95,7 +95,7 @@ class TrajectoryDetector(Detector):
     def fit(
         self, train: ImageSource, calibration: ImageSource | None = None, *, held_out: float = 0.5, seed: int = 0
     ) -> Self:
-        """As :meth:`Detector.fit`, and test whether the score can be trusted on this model.
+        """Fit as :meth:`Detector.fit` does, and test whether the score can be trusted on this model.
 
         Warns:
             DetectorWarning: simple inputs score as more typical than the data, or there is no attractor. What else the check

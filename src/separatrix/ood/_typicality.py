@@ -27,7 +27,7 @@ _MOST_OFF = 1e6  # normal units beyond this are all the same: no overflow in squ
 
 
 class TypicalityDetector(Detector):
-    """How atypical the course of a trajectory is, on both sides.
+    """It tells how atypical the course of a trajectory is, on both sides.
 
     Features, all logarithms: the distance to the nearest training attractor at z_0 and z_N, and on average; the step
     ‖f(z) − z‖ at z_0 and z_N, whose difference is the rate; and, unless switched off, five lengths that need no trajectory:
@@ -179,7 +179,7 @@ def logarithm(length: Tensor) -> Tensor:
 
 
 def density(features: Tensor, far: int = 0) -> dict[str, Tensor]:
-    """What `atypicality` needs, from ``(n, p)`` features of held-out ID inputs; the upper side of the last ``far`` counts more."""
+    """Return what `atypicality` needs, from ``(n, p)`` features of held-out ID inputs; the upper side of the last ``far`` counts more."""
     count = features.shape[1]
     state = fit_normal_scale(features, _SMALLEST_SCALE)._asdict()
     state["far"] = (torch.arange(count) >= count - far).to(torch.float64)

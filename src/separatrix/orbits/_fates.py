@@ -1,4 +1,4 @@
-"""What became of the starts: one set of definitions and one way to say it, for every output.
+"""This file tells what became of the starts: one set of definitions and one way to say it, for every output.
 
 * A start *reached a limit set* if its orbit ended on any set that has a name: point, cycle, curve or continuum, stable or not.
 * It *reached an attractor* if that set was checked and attracts.
@@ -22,7 +22,7 @@ from separatrix.words import Readable
 
 
 class Fate(IntEnum):
-    """What became of one start; ``short`` is for the label of a bar, ``sentence`` explains.
+    """It tells what became of one start; ``short`` is for the label of a bar, ``sentence`` explains.
 
     >>> Fate.SADDLE.short, Fate.SADDLE.on_a_set, Fate.MOVING.on_a_set
     ('at a saddle', True, False)
@@ -87,7 +87,7 @@ class Fate(IntEnum):
 @storable
 @dataclass(frozen=True, kw_only=True)
 class Fates(Readable):
-    """How many starts had which `Fate`; the seven numbers add up to the number of starts.
+    """It tells how many starts had which `Fate`; the seven numbers add up to the number of starts.
 
     Attributes:
         attractor: reached an attractor.
@@ -139,7 +139,7 @@ class Fates(Readable):
 
     @property
     def starts(self) -> int:
-        """How many there are."""
+        """Count how many there are."""
         return sum(self.counts.values())
 
     @property

@@ -81,7 +81,7 @@ class OrbitState:
 
 @dataclass
 class StepReport:
-    """What the judge found at one step, per active orbit; `Judge.complete` fills in what is only asked of ends."""
+    """It tells what the judge found at one step, per active orbit; `Judge.complete` fills in what is only asked of ends."""
 
     status: Tensor  # (b,) uint8
     residual: Tensor  # (b,) float64 ‖f(z_t) − z_t‖

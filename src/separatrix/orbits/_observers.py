@@ -23,7 +23,7 @@ from separatrix.words import one_line
 
 
 class Observer(Interface):
-    """What `iterate` asks of an observer."""
+    """It tells what `iterate` asks of an observer."""
 
     name: str
 
@@ -37,7 +37,7 @@ class Observer(Interface):
         """
 
     def result(self) -> object:
-        """What was recorded: one row per orbit."""
+        """Return what was recorded: one row per orbit."""
 
 
 class MeanDistance:
@@ -93,7 +93,7 @@ class PathLength:
 
 
 class FirstCrossings:
-    """Where each orbit was when its step first fell below each of several lengths.
+    """It tells where each orbit was when its step first fell below each of several lengths.
 
     This is what a loop with that stop rule would have returned, for all thresholds in one run:
     ``points`` ``(n, len(lengths), *latent)`` and ``crossed`` ``(n, len(lengths))`` bool.
@@ -130,7 +130,7 @@ class FirstCrossings:
 
 
 class Snapshots:
-    """Where every orbit is after each of several numbers of steps: ``(n, len(steps), *latent)``.
+    """It tells where every orbit is after each of several numbers of steps: ``(n, len(steps), *latent)``.
 
     An orbit that has ended by then is shown at its end point.
     """

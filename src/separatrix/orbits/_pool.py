@@ -72,7 +72,7 @@ class Catcher(Interface):
 
 @dataclass
 class Columns:
-    """How orbits ended, one row per orbit, filled in as they end."""
+    """It tells how orbits ended, one row per orbit, filled in as they end."""
 
     points: Tensor
     steps: Tensor
@@ -169,7 +169,7 @@ class Advanced:
 
 
 def width_for(field: LatentField) -> int:
-    """How many rows are judged together: more of small latents, whose evaluation costs less than looking at them."""
+    """Count how many rows are judged together: more of small latents, whose evaluation costs less than looking at them."""
     few = max(_LEAST_TOGETHER, _COORDINATES_TOGETHER // field.latent_dim)
     return max(field.batches.size, min(_MOST_TOGETHER, few))
 

@@ -1,4 +1,4 @@
-"""What iterating a batch of starts gives: one row per orbit."""
+"""This file tells what iterating a batch of starts gives: one row per orbit."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ class Orbits(Columnar):
 
     @property
     def counts(self) -> dict[Status, int]:
-        """How many orbits ended with each status, only those that occur."""
+        """Count how many orbits ended with each status, only those that occur."""
         values, counts = torch.unique(self.status, return_counts=True)
         return {list(Status)[int(value)]: int(count) for value, count in zip(values, counts, strict=True)}
 
     @property
     def fates(self) -> Fates:
-        """What became of the starts. Iterating shows where an orbit comes to rest, not whether that place attracts."""
+        """Return what became of the starts. Iterating shows where an orbit comes to rest, not whether that place attracts."""
         return Fates.of_statuses(self.counts)
 
     @property

@@ -1,4 +1,4 @@
-"""How an orbit ended. Each member carries the sentence that explains it and the remedy."""
+"""This file tells how an orbit ended. Each member carries the sentence that explains it and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where every point of a grid ends: the map of basins."""
+"""This file tells where every point of a grid ends: the map of basins."""
 
 from __future__ import annotations
 

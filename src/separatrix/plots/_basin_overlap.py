@@ -1,4 +1,4 @@
-"""Which starts end together in two models: the basins of one against those of the other."""
+"""This file tells which starts end together in two models: the basins of one against those of the other."""
 
 from __future__ import annotations
 

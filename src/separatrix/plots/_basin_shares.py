@@ -1,4 +1,4 @@
-"""How large the basins are, for one or several kinds of starts side by side: bars with their intervals."""
+"""This file tells how large the basins are, for one or several kinds of starts side by side: bars with their intervals."""
 
 from __future__ import annotations
 

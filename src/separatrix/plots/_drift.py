@@ -1,4 +1,4 @@
-"""What is left of pictures, trip by trip: quality with intervals, what the error is made of, and the pictures themselves."""
+"""This file tells what is left of pictures, trip by trip: quality with intervals, what the error is made of, and the pictures themselves."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def drift_curves(found: Drift | Sequence[Drift], *, title: str | None = None) ->
 
 
 def labels_of(drifts: Sequence[Drift]) -> list[str]:
-    """What tells the drifts apart: the models, the edits, or both."""
+    """Return what tells the drifts apart: the models, the edits, or both."""
     models, edits = {one.model for one in drifts}, {one.edits for one in drifts}
     said = [", ".join(one.edits) or "nothing between trips" for one in drifts]
     if len(edits) == 1:
@@ -76,7 +76,7 @@ def _line(axes: Axes, one: Drift, what: str, hue: str, name: str, *, alone: bool
 
 @styled
 def drift_parts(found: Drift, *, title: str | None = None) -> Figure:
-    """What the squared error is made of, trip by trip: as a stack, and as shares of the whole."""
+    """Draw what the squared error is made of, trip by trip: as a stack, and as shares of the whole."""
     figure = new_figure(3.9, title or "What the error is made of")
     trips = np.arange(1, found.trips + 1)
     parts = found.parts.mean(dim=0).numpy().T
@@ -127,5 +127,5 @@ def drift_pictures(found: Drift, *, title: str | None = None) -> Figure:
 
 
 def _nearest(frames: Sequence[int], trip: int) -> int:
-    """Which of the frames is nearest to a trip."""
+    """Tell which of the frames is nearest to a trip."""
     return min(range(len(frames)), key=lambda index: abs(frames[index] - trip))

@@ -1,4 +1,4 @@
-"""What the attractors look like, beside the training images they come closest to."""
+"""This file tells what the attractors look like, beside the training images they come closest to."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Images(Interface):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of all of them."""
+        """Return the shape of all of them together."""
 
     def __getitem__(self, rows: Tensor, /) -> Tensor:
         """The images in these rows."""

@@ -1,4 +1,4 @@
-"""How limit sets are drawn on a plane, and the column of decoded attractors beside it."""
+"""This file tells how limit sets are drawn on a plane, and the column of decoded attractors beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What figures and pages call a limit set, and which colour it has: the same everywhere.
+"""This file tells what figures and pages call a limit set, and which colour it has: the same everywhere.
 
 Names are letters, not numbers: on images of digits a "3" beside a picture of a seven would be read as a
 label.

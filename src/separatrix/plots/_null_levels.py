@@ -1,4 +1,4 @@
-"""How close the attractors come to training images, on the scale set by images the model has never seen."""
+"""This file tells how close the attractors come to training images, on the scale set by images the model has never seen."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def probe_grid(summaries: Mapping[str, Mapping[str, Any]], *, title: str) -> Fig
 
 @styled
 def probe_overview(summaries: Mapping[str, Mapping[str, Any]], *, controls: Sequence[Role], title: str) -> Figure:
-    """What iterating gains over each control, as a share of the control's error over all sparsities; a row per probe.
+    """Draw what iterating gains over each control, as a share of the control's error over all sparsities; a row per probe.
 
     A disc is hollow where the two are level: the interval holds 0, or the difference is below 1 %.
 

@@ -1,4 +1,4 @@
-"""What the atoms look like, and what images become when they are coded with few of them."""
+"""This file tells what the atoms look like, and what images become when they are coded with few of them."""
 
 from __future__ import annotations
 

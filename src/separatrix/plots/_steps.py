@@ -1,4 +1,4 @@
-"""How long orbits take until it is known where they end."""
+"""This file tells how long orbits take until it is known where they end."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _histogram(axes: Axes, steps: NDArray[np.float64], labels: NDArray[np.int64]
 
 
 def _labelled(factor: float) -> tuple[int, ...]:
-    """Which multiples of powers of ten are labelled on a logarithmic axis, so that their labels stand apart."""
+    """Tell which multiples of powers of ten are labelled on a logarithmic axis, so that their labels stand apart."""
     decades = np.log10(factor)
     return (1, 2, 5) if decades <= 2 else (1, 3) if decades <= 3 else (1,)
 

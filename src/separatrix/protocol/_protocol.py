@@ -36,7 +36,7 @@ DENSE_LIMIT = Polishing.dense_limit
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Protocol:
-    """How orbits are iterated, when they stop, and when two end points are the same limit set.
+    """It tells how orbits are iterated, when they stop, and when two end points are the same limit set.
 
     All lengths are relative to the *spread* of the starts, √(mean ‖z₀ − mean z₀‖²), so that a protocol means the same
     in any units of the latent space.

@@ -33,7 +33,7 @@ class Rules:
 
     @property
     def changed(self) -> dict[str, Any]:
-        """Those that are not the default, by name."""
+        """Return those that are not the default, by name."""
         values = {one.name: (getattr(self, one.name), one.default) for one in fields(self)}  # type: ignore[arg-type]
         return {name: value for name, (value, default) in values.items() if value != default}
 
@@ -51,7 +51,7 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Stopping(Rules):
-    """When an orbit is finished, and as what (`separatrix.orbits._judge`); each has a counterexample there or in docs/design.md.
+    """It tells when an orbit is finished, and as what (`separatrix.orbits._judge`); each has a counterexample there or in docs/design.md.
 
     Attributes:
         spread_sample: so many of the first starts define the length unit; enough for a few per cent.
@@ -91,7 +91,7 @@ class Stopping(Rules):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Rounds(Rules):
-    """When orbits join a search and when it settles (`separatrix.limitsets._search`): what is known changes only between rounds.
+    """It tells when orbits join a search and when it settles (`separatrix.limitsets._search`): what is known changes only between rounds.
 
     Attributes:
         pilot: starts that are admitted first.
@@ -114,7 +114,7 @@ class Rounds(Rules):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Capturing(Rules):
-    """What evidence ends an orbit at a known attractor (`separatrix.limitsets._regions`, `._approach`; `benchmarks/trapping.py`).
+    """It tells what evidence ends an orbit at a known attractor (`separatrix.limitsets._regions`, `._approach`; `benchmarks/trapping.py`).
 
     Attributes:
         closeness: largest ‖z − a‖_P, as a share of the distance to the nearest other set and of the spread.
@@ -141,7 +141,7 @@ class Capturing(Rules):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Auditing(Rules):
-    """What an audit does (`separatrix.limitsets._capture_auditor`); how many it follows is `Protocol.audit`.
+    """It tells what an audit does (`separatrix.limitsets._capture_auditor`); how many it follows is `Protocol.audit`.
 
     Attributes:
         least: orbits audited, however few were captured.
@@ -156,7 +156,7 @@ class Auditing(Rules):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Polishing(Rules):
-    """How candidates are refined, and which of them are sets (`separatrix.limitsets._claims`, `._settling`, `._polish`, `._catalogue`).
+    """It tells how candidates are refined, and which of them are sets (`separatrix.limitsets._claims`, `._settling`, `._polish`, `._catalogue`).
 
     Attributes:
         dense_limit: latents up to this many dimensions get dense Jacobians; above, everything is matrix-free.
@@ -215,7 +215,7 @@ class Polishing(Rules):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Spectra(Rules):
-    """When a set attracts (`separatrix.limitsets._spectrum`, `._catalogue`).
+    """It tells when a set attracts (`separatrix.limitsets._spectrum`, `._catalogue`).
 
     Attributes:
         neutral: |ρ − 1| below this is called neutral: rounding in J cannot tell.
@@ -238,7 +238,7 @@ class Spectra(Rules):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Curves(Rules):
-    """How closed curves are found, told apart, tested, and when an orbit moves on one (`separatrix.limitsets._curves`, `._watch`, `._records`,
+    """It tells how closed curves are found, told apart, tested, and when an orbit moves on one (`separatrix.limitsets._curves`, `._watch`, `._records`,
     `._capture`); lengths are shares of the diameter of the curve unless another unit is named.
 
     Attributes:
@@ -312,7 +312,7 @@ class Curves(Rules):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Loops(Rules):
-    """When the points of a record lie on a thin loop in the order of their phases (`separatrix.numerics._closed_curve`).
+    """It tells when the points of a record lie on a thin loop in the order of their phases (`separatrix.numerics._closed_curve`).
 
     Attributes:
         least_points: of a record.
@@ -347,7 +347,7 @@ class Loops(Rules):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Statistics(Rules):
-    """How a large search ends orbits by what earlier ones did (`separatrix.limitsets._statistical`; `benchmarks/statistical.py`).
+    """It tells how a large search ends orbits by what earlier ones did (`separatrix.limitsets._statistical`; `benchmarks/statistical.py`).
 
     Attributes:
         recorded: orbits of the library.
@@ -390,7 +390,7 @@ class Statistics(Rules):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Deflation(Rules):
-    """How `find_fixed_points` looks for what Newton's method missed (`separatrix.limitsets._fixed_points`, `._deflation`).
+    """It tells how `find_fixed_points` looks for what Newton's method missed (`separatrix.limitsets._fixed_points`, `._deflation`).
 
     Attributes:
         sent: starts, and as many neighbours of known solutions, sent out in a round.

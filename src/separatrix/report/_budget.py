@@ -1,4 +1,4 @@
-"""How many map evaluations figures may cost: a share of what the search cost, so that looking never costs more than finding."""
+"""This file tells how many map evaluations figures may cost: a share of what the search cost, so that looking never costs more than finding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LARGEST_MAP, _SMALLEST_MAP = 40, 16  # starts per side of a map of basins
 
 @dataclass(frozen=True)
 class FigureBudget:
-    """What each figure may cost. Counted in map evaluations, so that figures are the same on every machine.
+    """It tells what each figure may cost. Counted in map evaluations, so that figures are the same on every machine.
 
     Attributes:
         portrait: for the portrait of the field.

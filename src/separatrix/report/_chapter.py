@@ -1,4 +1,4 @@
-"""From the results of one model to its chapter, and to a page of its own."""
+"""This file leads from the results of one model to its chapter, and to a page of its own."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def attractor_cards(
 
 
 def _more_than_a_point(limits: LimitSets, index: int) -> tuple[str, ...]:
-    """What a set is of which the picture shows one point only."""
+    """Name the kind of a set where the picture shows only one point of it."""
     kind = Kind(int(limits.kind[index]))
     return () if kind is Kind.FIXED_POINT else (f"{kind_words(limits, index)}; one of its points is shown",)
 
@@ -243,12 +243,12 @@ def _resemblance_lines(results: ModelResults, row: int, uncalled: str) -> tuple[
 
 
 def called_badge(found: Resemblance, row: int) -> str:
-    """What is true of this called attractor, in a few words."""
+    """Return what is true of this called attractor, in a few words."""
     return "exact copy" if bool(found.exact[row]) else f"closer than {most_unseen(found.alpha)} of unseen"
 
 
 def _among_the_unseen(found: Resemblance, row: int) -> str:
-    """Which quantiles of the null the two scores are."""
+    """Say what share of the null each of the two scores exceeds."""
     closer = float((found.held_out < found.coefficient[row]).double().mean())
     words = f"closer than {percent(closer)} of the unseen"
     if not bool(found.ratio[row].isfinite()):
@@ -257,7 +257,7 @@ def _among_the_unseen(found: Resemblance, row: int) -> str:
 
 
 def _starts_counted(results: ModelResults) -> str:
-    """Which starts the table of other rules is about: they may be fewer than those of the headline's count."""
+    """Tell which starts the table of other rules is about: they may be fewer than those of the headline's count."""
     assert results.sensitivity is not None
     used, total = results.sensitivity.starts, len(results.first.labels)
     which = f"the same {total:,} starts" if used == total else f"the first {used:,} of the {total:,} starts"
@@ -265,7 +265,7 @@ def _starts_counted(results: ModelResults) -> str:
 
 
 def _unfinished(searches: Mapping[str, LimitSets]) -> list[Block]:
-    """What became of the starts, and why some have no set, with the remedy, from the status of their orbits."""
+    """Return what became of the starts, and why some have no set, with the remedy, from the status of their orbits."""
     known = {int(status): status for status in Status}
     items = []
     for source, limits in searches.items():

@@ -115,7 +115,7 @@ def pair_table(found: Comparison) -> Table:
 
 
 def view_table(found: Comparison) -> Table:
-    """How near the attractors are in each space that both models share, and how near random data would be."""
+    """Tabulate how near the attractors are in each space that both models share, and how near random data would be."""
     rows = [
         (
             name,

@@ -139,7 +139,7 @@ def marks_table(found: Drift) -> Table:
 
 
 def parts_table(found: Drift) -> Table:
-    """What the error is made of after the first and the last trip, and how fast each part grows."""
+    """Tabulate what the error is made of after the first and the last trip, and how fast each part grows."""
     mean = found.parts.mean(dim=0)
     whole = mean.sum(dim=1)
     rates = found.rates

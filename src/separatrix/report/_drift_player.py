@@ -33,7 +33,7 @@ def trips_player(found: Drift, still: Picture | None, animation: Picture | None)
 
 
 def player_data(found: Drift, room: int = ROOM) -> dict[str, Any]:
-    """What the script of the page shows, JSON-ready; pictures are stored with as much loss as their number makes necessary, and no more."""
+    """Return what the script of the page shows, JSON-ready; pictures are stored with as much loss as their number makes necessary, and no more."""
     stacks = [to_rgb(pictures, (0.0, 255.0)) for pictures in found.pictures]
     files = _files(stacks, room)
     return {

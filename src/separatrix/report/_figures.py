@@ -194,7 +194,7 @@ def _nulls(results: ModelResults) -> Picture:
 
 
 def _steps(results: ModelResults) -> Picture:
-    """Of the first search only: orbits from other starts take other times, and a mixture would describe neither."""
+    """Draw those of the first search only: orbits from other starts take other times, and a mixture would describe neither."""
     limits = results.first
     steps = limits.orbits.steps[(limits.labels >= 0) & limits.orbits.followed].to(torch.float64)
     words = (

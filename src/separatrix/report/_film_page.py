@@ -121,12 +121,12 @@ def _frame_table(film: TrainingFilm) -> Table:
 
 
 def _at(time: int, words: Sequence[str], film: TrainingFilm) -> list[str]:
-    """Those of the events that happened just before a frame."""
+    """Return those of the events that happened just before a frame."""
     return [word for word, when in zip(words, film.continuation.events.time.tolist(), strict=True) if when == time]
 
 
 def film_data(film: TrainingFilm) -> dict[str, Any]:
-    """What the script of the page draws, JSON-ready."""
+    """Return what the script of the page draws, JSON-ready."""
     names = sorted(film.continuation.lifetimes())
     height, width = film.ids.shape[1:]
     return {

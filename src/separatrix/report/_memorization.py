@@ -48,7 +48,7 @@ def null_table(study: Memorization) -> Table:
 
 
 def source_table(study: Memorization) -> Table:
-    """What training, held-out and noise starts find."""
+    """Tabulate what training, held-out and noise starts find."""
     rows = [
         (
             Cell(STARTS[name]),
@@ -79,7 +79,7 @@ def source_table(study: Memorization) -> Table:
 
 
 def dimension_table(study: Memorization) -> Table:
-    """How many directions the decoded attractors fill, beside as many training images."""
+    """Tabulate how many directions the decoded attractors fill, beside as many training images."""
     rows = (("attractors, decoded", study.attractors), ("as many training images", study.train))
     return Table(
         ("images", "number", "components for 90 % of the variance", "effective rank"),
@@ -94,7 +94,7 @@ def dimension_table(study: Memorization) -> Table:
 
 
 def limits_of_the_audit(audit: MemorizationAudit) -> tuple[str, ...]:
-    """What a reader must keep in mind, whatever the decision."""
+    """Return what a reader must keep in mind, whatever the decision."""
     return (
         "Images that are stored in another way than as attractors; a model may reproduce what it does not settle on.",
         *audit.memorization.would_change,
@@ -126,7 +126,7 @@ def model_card_section(audit: MemorizationAudit, name: str) -> str:
 
 
 def given_back_words(audit: MemorizationAudit, most: int = NAMED) -> tuple[str, ...]:
-    """Which training images are given back, exact copies apart: by file where they have one, else by row number."""
+    """Tell which training images are given back, exact copies apart: by file where they have one, else by row number."""
     return copies_listed("Given back", audit.given_back, audit.exact, audit.names, most)
 
 
@@ -188,7 +188,7 @@ def _context(study: Memorization) -> list[Block]:
 
 
 def _alike(study: Memorization) -> list[Block]:
-    """How alike the attractors of noise and of training images are, where both have some."""
+    """Tell how alike the attractors of noise and of training images are, where both have some."""
     found = study.chamfer
     if found is None:
         return []

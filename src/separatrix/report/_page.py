@@ -1,4 +1,4 @@
-"""What a report is made of: a page has chapters, a chapter sections, a section blocks. All text is plain."""
+"""This file tells what a report is made of: a page has chapters, a chapter sections, a section blocks. All text is plain."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Picture:
 
     @property
     def suffix(self) -> str:
-        """What its file is called after the dot."""
+        """Return what its file is called after the dot."""
         return "webp" if self.png[:4] == b"RIFF" else "png"
 
     @classmethod
@@ -81,7 +81,7 @@ class Tile:
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8], alt: str) -> Tile:
-        """From ``(h, w, 3)`` bytes, stored at their own size; the page enlarges them without blurring."""
+        """Make it from ``(h, w, 3)`` bytes, stored at their own size; the page enlarges them without blurring."""
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, format="png", optimize=True)
         return cls(buffer.getvalue(), alt)

@@ -16,7 +16,7 @@ from separatrix.studies import Resemblance
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelResults:
-    """What a report on one model is made from. Beyond the field and one search, each part adds a section.
+    """It tells what a report on one model is made from. Beyond the field and one search, each part adds a section.
 
     Attributes:
         title: the model in a few words.
@@ -64,7 +64,7 @@ class ModelResults:
 
     @property
     def limits(self) -> LimitSets:
-        """What the chapter is about, which all names and colours follow."""
+        """Return what the chapter is about, which all names and colours follow."""
         return self.first if self.together is None else self.together
 
     @property

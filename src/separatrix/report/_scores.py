@@ -29,7 +29,7 @@ _MOST_ROWS = 50
 
 
 class Called(StrEnum):
-    """Whether a detector calls any input."""
+    """It tells whether a detector calls any input."""
 
     SOME = "some inputs are called"
     NONE = "no input is called"
@@ -37,7 +37,7 @@ class Called(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
-    """What a page shows of the scores of a detector; the table has all rows.
+    """It tells what a page shows of the scores of a detector; the table has all rows.
 
     Attributes:
         scores, p_values, decision: ``(n,)`` of all inputs, as in `Decisions`.
@@ -72,7 +72,7 @@ class Scored:
 
     @property
     def lost(self) -> int:
-        """How many inputs have no score."""
+        """Count how many inputs have no score."""
         return int((self.decision == int(Decision.UNSCORABLE)).sum())
 
     @property
@@ -83,7 +83,7 @@ class Scored:
 
     @property
     def statement(self) -> Statement:
-        """How many are called, beside how many would be anyway; the code is a `Called`."""
+        """Count how many are called, beside how many would be anyway; the code is a `Called`."""
         total, called = len(self.scores) - self.lost, int(self.is_ood.sum())
         within = (
             "" if self.between is None else ", with this calibration between {:.2g} and {:.2g}".format(*self.between)
@@ -96,7 +96,7 @@ class Scored:
 
 
 def score_page(found: Scored, title: str, provenance: Mapping[str, Any], drawn: Mapping[str, Picture]) -> Page:
-    """How many are called, the scores beside their calibration, the inputs with the highest scores, and those without one.
+    """Count how many are called, the scores beside their calibration, the inputs with the highest scores, and those without one.
 
     Args:
         found: the scores.

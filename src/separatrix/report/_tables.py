@@ -71,7 +71,7 @@ def _set_cells(limits: LimitSets, index: int, name: str, hue: str) -> list[Cell]
 
 
 def kind_words(limits: LimitSets, index: int) -> str:
-    """What a set is, such as ``"closed curve"`` or ``"cycle, period 3"``."""
+    """Return what a set is, such as ``"closed curve"`` or ``"cycle, period 3"``."""
     kind = Kind(int(limits.kind[index]))
     return f"{kind.words}, period {int(limits.period[index])}" if kind is Kind.CYCLE else kind.words
 

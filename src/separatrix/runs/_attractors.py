@@ -38,7 +38,7 @@ _SENSITIVITY_STARTS = 256
 
 @dataclass(frozen=True, kw_only=True)
 class AttractorsRun(Ended):
-    """What was found."""
+    """It tells what was found."""
 
     limits: LimitSets
 
@@ -182,7 +182,7 @@ def _planned(run: Run, results: ModelResults) -> FigurePlan:
 
 
 def _searched_grid(run: Run, results: ModelResults, side: int, progress: Progress) -> GridSearch:
-    """Which point of a two-dimensional latent space ends where."""
+    """Tell which point of a two-dimensional latent space ends where."""
     limits, field = results.limits, results.latent_field
     extent = Plane.of(limits).extent(limits, limits.orbits.points)
     assert isinstance(field, RecordedField)

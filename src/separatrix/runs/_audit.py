@@ -37,7 +37,7 @@ SEARCHES = {"limits": STARTS["train"], "held_out": STARTS["held-out"], "noise": 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditRun(Ended):
-    """What was found."""
+    """It tells what was found."""
 
     audit: MemorizationAudit
 

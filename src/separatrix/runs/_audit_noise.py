@@ -1,4 +1,4 @@
-"""What an audit writes of the attractors that only noise reaches: a section of its page, and a part of its record."""
+"""This file tells what an audit writes of the attractors that only noise reaches: a section of its page, and a part of its record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the fields of a film come from: copies of a model in training, or the checkpoints of a folder."""
+"""This file tells where the fields of a film come from: copies of a model in training, or the checkpoints of a folder."""
 
 from __future__ import annotations
 

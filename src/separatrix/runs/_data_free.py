@@ -38,7 +38,7 @@ _ONLY_SUSPECTED = "The images beside the attractors are suspected ones; nobody h
 
 @dataclass(frozen=True, kw_only=True)
 class DataFreeRun(Ended):
-    """What was found."""
+    """It tells what was found."""
 
     appearance: Appearance
 

@@ -63,7 +63,7 @@ _FROM = {"from-digits": FROM_DIGITS, "from-noise": FROM_NOISE}
 
 @dataclass(frozen=True)
 class _Effort:
-    """How much work each part gets."""
+    """It tells how much work each part gets."""
 
     epochs: int
     epochs_on_ten: int
@@ -275,7 +275,7 @@ def _search(run: Run, name: str, field: LatentField, source: starts.Starts, prog
 
 
 def _results(run: Run, plan: _Plan, digits: _Digits, field: RecordedField) -> tuple[ModelResults, ReconstructionErrors]:
-    """What is stored about one model."""
+    """Return what is stored about one model."""
     train = digits.ten if plan.only_ten else digits.train
     errors: ReconstructionErrors = run.load(f"{plan.name}/errors")
     searches = {words: run.load(f"{plan.name}/{name}") for name, words in _FROM.items()}

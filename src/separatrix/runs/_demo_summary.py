@@ -1,4 +1,4 @@
-"""What the demo found: a row of numbers per model, and what the statements on the models say together."""
+"""This file tells what the demo found: a row of numbers per model, and what the statements on the models say together."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class DemoModel:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo found and where it wrote it."""
+    """It tells what the demo found and where it wrote it."""
 
     folder: Path
     report: Path
@@ -144,7 +144,7 @@ def _ends(results: ModelResults, source: str) -> float:
 
 
 def _remembered(results: ModelResults) -> str:
-    """How many training images come back, and for which share of the starts."""
+    """Count how many training images come back, and for which share of the starts."""
     found = results.resemblance
     assert found is not None
     copies = int(found.significant.sum())

@@ -27,7 +27,7 @@ _FOUND = "comparison"
 
 @dataclass(frozen=True, kw_only=True)
 class DiffRun(Ended):
-    """What was found."""
+    """It tells what was found."""
 
     comparison: Comparison
 

@@ -25,7 +25,7 @@ RECIPE = "drift"
 
 @dataclass(frozen=True, kw_only=True)
 class DriftRun(Ended):
-    """What was found."""
+    """It tells what was found."""
 
     drift: Drift
 

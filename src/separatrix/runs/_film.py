@@ -40,7 +40,7 @@ _MEASURED = 1000  # images on which errors are measured
 @storable
 @dataclass(frozen=True, kw_only=True)
 class Footage:
-    """What the frames of a film are of.
+    """It tells what the frames of a film are of.
 
     Attributes:
         parameters: epoch, step or number of each.
@@ -57,7 +57,7 @@ class Footage:
 
 @dataclass(frozen=True, kw_only=True)
 class FilmRun(Ended):
-    """What was found."""
+    """It tells what was found."""
 
     film: TrainingFilm
 
@@ -164,7 +164,7 @@ def film_view(run: Run, _: Mapping[str, RecordedField]) -> View:
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """Where the frames come from.
+    """It tells where the frames come from.
 
     Attributes:
         model: who they are, for the plan.

@@ -29,7 +29,7 @@ def _versions() -> Mapping[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be computed, from what, and by which rules.
+    """It tells what is to be computed, from what, and by which rules.
 
     Attributes:
         recipe: the kind of the run.

@@ -39,7 +39,7 @@ _MOST_STARTS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeRun(Ended):
-    """What was found.
+    """It tells what was found.
 
     Attributes:
         found: the limit sets, or the orbits where only a number of steps was asked for.
@@ -195,7 +195,7 @@ def probe_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
 
 
 def default_starts(latent_dim: int, *, coded: bool) -> int:
-    """As many as latent dimensions, at most 1000; at least 256 where noise is only looked at and codes no images.
+    """Take as many as latent dimensions, at most 1000; at least 256 where noise is only looked at and codes no images.
 
     A dictionary of more atoms than dimensions would be no fair rival of a basis. Attractors have no such bound.
 

@@ -31,7 +31,7 @@ _REPLACING = "replaces an earlier run"
 
 
 class OtherPlan(FileError):
-    """In that place is a run of another model, of other data or by other rules."""
+    """Another run is in that place: of another model, of other data or by other rules."""
 
 
 class Run:
@@ -50,7 +50,7 @@ class Run:
 
     @property
     def plan(self) -> Mapping[str, Any]:
-        """What it is of."""
+        """Return what it is of."""
         plan: Mapping[str, Any] = self.record["plan"]
         return plan
 
@@ -60,7 +60,7 @@ class Run:
         return bool(self.record["state"] == FINISHED)
 
     def stage(self, name: str, make: Callable[[], T]) -> T:
-        """What ``make`` gives, from the folder if it is stored there, else computed and stored.
+        """Return what ``make`` gives, from the folder if it is stored there, else computed and stored.
 
         It is always read back, so that who goes on after a break has the same to go on with as who never stopped.
 

@@ -33,7 +33,7 @@ class StoredScores(Scored):
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredRun(Ended):
-    """What was found; ``summary`` is that of the table."""
+    """It tells what was found; ``summary`` is that of the table."""
 
     scores: ScoreRun
 

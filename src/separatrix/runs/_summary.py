@@ -1,4 +1,4 @@
-"""What a search found, as plain JSON-ready values: the content of summary.json and of ``--json``."""
+"""This file tells what a search found, as plain JSON-ready values: the content of summary.json and of ``--json``."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def set_rows(limits: LimitSets) -> list[dict[str, Any]]:
 
 
 def status_rows(limits: LimitSets) -> list[dict[str, Any]]:
-    """How many starts had which fate and whose orbits ended with which status, most first, with sentence and remedy."""
+    """Count how many starts had which fate and whose orbits ended with which status, most first, with sentence and remedy."""
     orbits = limits.orbits
     pairs = zip(fate_of_each(orbits.status, limits.labels, limits.stable).tolist(), orbits.status.tolist(), strict=True)
     known, fates = {int(status): status for status in Status}, list(Fate)

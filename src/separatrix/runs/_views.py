@@ -1,4 +1,4 @@
-"""From the stages of a run to what people read: summary.json, the page, pictures, cards. No view asks the model what was not asked before.
+"""This file leads from the stages of a run to what people read: summary.json, the page, pictures, cards. No view asks the model what was not asked before.
 
 A *view* is made of stored stages alone. What pictures need of the model beyond these (decoded attractors, arrows of a portrait) it
 asks a `RecordedField`, whose answers are stored with the run. So `separatrix report` makes all of it again without the model.
@@ -28,7 +28,7 @@ REPORT, SUMMARY, ANSWERS = "report.html", "summary.json", "answers"
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What is to be written of a run.
+    """It tells what is to be written of a run.
 
     Attributes:
         summary: JSON-ready, all numbers.
@@ -53,7 +53,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """What every run gives when it is there, whether it was computed or read.
+    """It tells what every run gives when it is there, whether it was computed or read.
 
     Attributes:
         summary: JSON-ready, what summary.json holds.

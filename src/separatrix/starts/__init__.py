@@ -1,4 +1,4 @@
-"""Where orbits begin: constructors, and the i-th start as a function of (seed, i)."""
+"""This room tells where orbits begin: constructors, and the i-th start as a function of (seed, i)."""
 
 from separatrix.starts._starts import (
     Starts,

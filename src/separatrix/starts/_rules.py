@@ -1,4 +1,4 @@
-"""How the i-th start is made, one rule per kind of starts; :mod:`separatrix.starts._starts` makes and cuts them."""
+"""This file tells how the i-th start is made, one rule per kind of starts; :mod:`separatrix.starts._starts` makes and cuts them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Rule(ABC):
 
     @abstractmethod
     def words(self) -> str:
-        """What one start is, for a sentence that begins with a count."""
+        """Return what one start is, for a sentence that begins with a count."""
 
 
 @dataclass(frozen=True)

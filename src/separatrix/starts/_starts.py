@@ -1,4 +1,4 @@
-"""Where orbits begin. The i-th start depends on (seed, i) alone: on no batch, no shard, no order.
+"""This file tells where orbits begin. The i-th start depends on (seed, i) alone: on no batch, no shard, no order.
 
 A :class:`Starts` is a description; tensors come into being block by block, on the field's dtype and device.
 """

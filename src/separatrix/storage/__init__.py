@@ -1,4 +1,4 @@
-"""What is written and read: results as tensors and JSON, places that are reserved and appear whole, and manifests of what is ours."""
+"""This room tells what is written and read: results as tensors and JSON, places that are reserved and appear whole, and manifests of what is ours."""
 
 from separatrix.storage._checkpoint import NO_CHECKPOINT, Checkpoint
 from separatrix.storage._columnar import Columnar

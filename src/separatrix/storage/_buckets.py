@@ -165,7 +165,7 @@ class Bucket(Place):
 
     @contextmanager
     def _troubles(self, name: str, *, writing: bool = False) -> Iterator[None]:
-        """What goes wrong there becomes one sentence; only that a file is missing, or is there, stays what it is."""
+        """Make one sentence of what goes wrong there; only that a file is missing, or is there, stays what it is."""
         where = f"{self.url}/{name}" if name else self.url
         try:
             yield

@@ -37,7 +37,7 @@ _NO_ANSWERS = torch.zeros(0)
 
 
 class Checkpoint:
-    """Where a computation stores its state, and what is stored there; without a place nothing is.
+    """It tells where a computation stores its state, and what is stored there; without a place nothing is.
 
     >>> Checkpoint().begin({}, ()), Checkpoint().due
     (None, False)
@@ -108,7 +108,7 @@ class Checkpoint:
         self._took = self._stored - begun
 
     def _read(self, folder: Path) -> dict[str, Tensor] | None:
-        """What is stored there for this computation; None if there is nothing, or it is damaged."""
+        """Return what is stored there for this computation; None if there is nothing, or it is damaged."""
         from separatrix.storage._records import foreign_json, read_bounded
 
         if not folder.is_dir() or not any(folder.iterdir()):
@@ -165,7 +165,7 @@ def _alike(stored: Tensor, given: Tensor) -> bool:
 
 
 def _difference(stored: Any, wanted: Any) -> str:
-    """Where two values differ first.
+    """Return where two values differ first.
 
     >>> _difference({"seed": 0, "count": 8}, {"seed": 1, "count": 8})
     'seed: 0 there, 1 here'

@@ -1,4 +1,4 @@
-"""What in a folder was written by separatrix: the only things there that are ever replaced or removed."""
+"""This file tells what in a folder was written by separatrix: the only things there that are ever replaced or removed."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def manifest_of(folder: Path) -> dict[str, Any]:
 
 
 def kind_of(folder: Path) -> str | None:
-    """What a folder of ours is; None for any other."""
+    """Return what a folder of ours is; None for any other."""
     return _ours(folder)[0]
 
 
 def foreign_entries(folder: Path) -> list[str]:
-    """What is in a folder that separatrix did not write: files, links and empty folders, by their paths in it.
+    """Return what is in a folder that separatrix did not write: files, links and empty folders, by their paths in it.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:

@@ -1,4 +1,4 @@
-"""Whose a reservation is, and whether that process still lives."""
+"""This file tells whose a reservation is, and whether that process still lives."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Owner:
 
     @classmethod
     def read(cls, path: Path) -> Owner | None:
-        """What :meth:`write` wrote; None if there is nothing of that kind."""
+        """Return what :meth:`write` wrote; None if there is nothing of that kind."""
         from separatrix.storage._records import ProcessRecord, read_record, values_of
 
         try:
@@ -69,7 +69,7 @@ class Owner:
 
 
 def _started(pid: int) -> str | None:
-    """When the process began, or None if there is no such process or it has ended."""
+    """Tell when the process began, or None if there is no such process or it has ended."""
     try:
         state, *others = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if state in _ENDED else others[18]

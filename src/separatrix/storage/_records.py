@@ -48,7 +48,7 @@ class Part(Struct, kw_only=True):
 
 
 class FieldIdentity(Part):
-    """What `LatentField.describe` says of the model that something was computed on."""
+    """It tells what `LatentField.describe` says of the model that something was computed on."""
 
     name: str
     latent_shape: Shape
@@ -100,7 +100,7 @@ class MonitorState(Record):
 
 
 class DecoderQuality(Part):
-    """How good a surrogate decoder is, null where a number is unknown."""
+    """It tells how good a surrogate decoder is, null where a number is unknown."""
 
     r2: Annotated[float, Meta(le=1)] | None = None
     psnr: float | None = None
@@ -111,7 +111,7 @@ class DecoderQuality(Part):
 
 
 class ProcessRecord(Record):
-    """Who is writing a folder: see `separatrix.storage._owner`."""
+    """It tells who is writing a folder: see `separatrix.storage._owner`."""
 
     host: str
     boot: str
@@ -238,7 +238,7 @@ def _larger(where: str, remedy: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Such as ``calibration: expected int >= 1``."""
+    """Say the reason, such as ``calibration: expected int >= 1``."""
     words = " ".join(str(error).replace("`", "").split())
     found = re.fullmatch(r"(.*) - at \$\.?(.*)", words)
     if found and found[2]:

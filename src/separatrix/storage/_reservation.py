@@ -223,7 +223,7 @@ def at_work_on(path: PathLike) -> bool:
 
 @contextmanager
 def _built(place: Reservation) -> Iterator[Path]:
-    """Where the content of a place is built."""
+    """Return where the content of a place is built."""
     try:
         shutil.rmtree(place.new, ignore_errors=True)  # of an attempt that failed
         place.new.mkdir()
@@ -366,7 +366,7 @@ def _part_of(target: Path) -> Path:
 
 
 def _followed(asked: Path) -> Path:
-    """Where a link leads, else the path itself."""
+    """Return where a link leads, else the path itself."""
     if not asked.is_symlink():
         return asked
     target = Path(os.path.realpath(asked))
@@ -378,7 +378,7 @@ def _followed(asked: Path) -> Path:
 
 
 def _refuse_source(asked: Path, target: Path, reads: Iterable[PathLike | None]) -> None:
-    """What is read may not be what is replaced, nor be in it."""
+    """Refuse to replace what is read, or a folder that holds it."""
     real = Path(os.path.realpath(target))
     for source in reads:
         if source is None:
@@ -433,7 +433,7 @@ def _to_disk(path: Path) -> None:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """What is in a folder, in order; nothing if there is none."""
+    """Return what is in a folder, in order; nothing if there is none."""
     try:
         return sorted(folder / name for name in os.listdir(folder))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a field shows: each study is one function and one type of result, with its null.
+"""This room tells what a field shows: each study is one function and one type of result, with its null.
 
 A saved result names its kind alone, and studies announce theirs where they are defined. So `load_result` is handed on from here, where
 all are known.

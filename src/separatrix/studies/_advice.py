@@ -1,4 +1,4 @@
-"""From a few measurements to a protocol: rules in plain sight, each with the sentence that gives its reason."""
+"""This file leads from a few measurements to a protocol: rules in plain sight, each with the sentence that gives its reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOST = (Status.DIVERGED, Status.NONFINITE)
 
 @dataclass(frozen=True)
 class Advice:
-    """How to search a field.
+    """It tells how to search a field.
 
     Attributes:
         preset: ``"default"`` or ``"paper-foundation"``.
@@ -204,6 +204,6 @@ def _affordable(seconds: float) -> int:
 
 
 def _rounded_up(number: int) -> int:
-    """To two significant digits, halves of the first: 23 016 becomes 25 000."""
+    """Round up to two significant digits, halves of the first: 23 016 becomes 25 000."""
     unit = 5 * int(10 ** max(len(str(number)) - 2, 0))
     return -(-number // unit) * unit

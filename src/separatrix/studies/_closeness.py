@@ -1,4 +1,4 @@
-"""How close images come to training images: the nearest of them, and whether it is near alone."""
+"""This file tells how close images come to training images: the nearest of them, and whether it is near alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from separatrix.words import one_line
 
 @storable
 class Closeness(NamedTuple):
-    """How close images come to the training images: coefficient and ratio as in `Resemblance`, and which is nearest."""
+    """It tells how close images come to the training images: coefficient and ratio as in `Resemblance`, and which is nearest."""
 
     coefficient: Tensor
     nearest: Tensor

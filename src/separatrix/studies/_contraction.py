@@ -36,7 +36,7 @@ _MATRIX_FREE_POINTS = 16  # per group, where a spectrum costs a hundred products
 
 @storable
 class Steps(StrEnum):
-    """What single steps do to distances, at the points of one group."""
+    """It tells what single steps do to distances, at the points of one group."""
 
     CONTRACT = "contract"
     EXPAND = "expand"

@@ -44,7 +44,7 @@ _IMAGES = 16  # data on which the way from decoder to encoder is tested
 
 @dataclass(frozen=True)
 class LatentScale:
-    """What one application of f does to the size of a cloud: σ = √(mean ‖z − mean z‖²/k), per coordinate."""
+    """It tells what one application of f does to the size of a cloud: σ = √(mean ‖z − mean z‖²/k), per coordinate."""
 
     where: str
     samples: int
@@ -77,7 +77,7 @@ class Throughput:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis(Readable):
-    """What a short look at a field shows. If ``checked`` is not ok, nothing else was measured.
+    """It tells what a short look at a field shows. If ``checked`` is not ok, nothing else was measured.
 
     Attributes:
         model: identity of the field, as by ``LatentField.describe``.

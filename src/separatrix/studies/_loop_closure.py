@@ -26,7 +26,7 @@ _AS_IT_IS = "none here: encode takes what decode returns as it is"
 
 @dataclass(frozen=True)
 class LoopClosure:
-    """How decoder and encoder meet.
+    """It tells how decoder and encoder meet.
 
     Attributes:
         words: what is done between them, by whom.

@@ -1,4 +1,4 @@
-"""What one orbit costs: memory at the peak of one evaluation, and what other number formats do to f."""
+"""This file tells what one orbit costs: memory at the peak of one evaluation, and what other number formats do to f."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Rounding:
 
 
 def rounding_in(field: LatentField, dtype: torch.dtype, z: Tensor, unit: float) -> Rounding | None:
-    """What computing in ``dtype`` instead of the field's own format does to f(z); None if there is no such copy.
+    """Return what computing in ``dtype`` instead of the field's own format does to f(z); None if there is no such copy.
 
     Cost: 2 evaluations per latent.
     """

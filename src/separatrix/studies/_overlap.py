@@ -41,7 +41,7 @@ _RARE = 0.1  # of α: so many training images at most may lie as near to another
 @storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Overlap(Tabular):
-    """What held-out and training images have in common, and what is left to compare.
+    """It tells what held-out and training images have in common, and what is left to compare.
 
     Attributes:
         copies: ``(l,)`` int64, held-out images that are copies of a training image.
@@ -85,7 +85,7 @@ class Overlap(Tabular):
         return {name: getattr(self, name).tolist() for name in ("copies", "originals", "equal")}
 
     def closeness(self, images: Tensor, train: Tensor, engine: Engine = "torch") -> Closeness:
-        """How close images come to the training images, of which all copies of one count as one.
+        """Tell how close images come to the training images, of which all copies of one count as one.
 
         ``nearest`` is the first of its copies. The distance is that of the copy that is nearest, the ten further images of
         the ratio are others.
@@ -111,7 +111,7 @@ class Overlap(Tabular):
 
     @property
     def sentence(self) -> str:
-        """What was found, and what follows; empty where nothing was found."""
+        """Return what was found, and what follows; empty where nothing was found."""
         return " ".join(words for words in (self._of_copies, self._of_repetitions) if words)
 
     @property

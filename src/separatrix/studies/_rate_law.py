@@ -116,7 +116,7 @@ class RateLaw(Columnar):
         )
 
     def _deviations(self, values: Tensor) -> Tensor:
-        """From the mean of the attractor; rounding is no deviation."""
+        """Return the deviations from the mean of the attractor; rounding is no deviation."""
         which = self.attractor.unique(return_inverse=True)[1]
         mean = values.new_zeros(len(self)).index_add(0, which, values)[which] / which.bincount()[which]
         deviation = values - mean

@@ -115,7 +115,7 @@ class Resemblance(Columnar):
 
     @property
     def measure(self) -> str:
-        """What ``sign`` times the coefficient is called: ``"cosine"``, or such as ``"euclidean distance"``."""
+        """Return what ``sign`` times the coefficient is called: ``"cosine"``, or such as ``"euclidean distance"``."""
         return "cosine" if self.sign > 0 else f"{self.distance} distance"
 
     @property

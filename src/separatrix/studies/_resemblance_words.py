@@ -1,4 +1,4 @@
-"""What a resemblance study concludes, in words with its numbers, and what would change it."""
+"""This file tells what a resemblance study concludes, in words with its numbers, and what would change it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_ELSEWHERE = 0.1  # with more starts than this on no attractor, "none found
 
 @storable
 class Outcome(StrEnum):
-    """What a resemblance study may conclude, and no more than that."""
+    """It tells what a resemblance study may conclude, and no more than that."""
 
     TRIVIAL = "trivial field"
     CANNOT_SAY = "cannot say"
@@ -51,7 +51,7 @@ def exact_copies(called: Tensor, ratio: Tensor) -> Tensor:
 
 
 def exact_words(count: int) -> str:
-    """How many of the called are exact copies, to follow their number.
+    """Count how many of the called are exact copies, to follow their number.
 
     >>> exact_words(16)
     '16 of them exact copies, distance ratio below 0.01'
@@ -62,7 +62,7 @@ def exact_words(count: int) -> str:
 
 
 def most_unseen(alpha: float) -> str:
-    """Which share of the unseen images a called attractor beats: p ≤ q ≤ α, and p is the share of those that it does not.
+    """Tell which share of the unseen images a called attractor beats: p ≤ q ≤ α, and p is the share of those that it does not.
 
     >>> most_unseen(0.05)
     '95 %'
@@ -145,7 +145,7 @@ def _strangers(coefficient: Tensor, null: Tensor, noun: str) -> str:
 
 
 def would_change(outcome: StrEnum, limits: LimitSets, null: Tensor, noun: str = "training image") -> tuple[str, ...]:
-    """What another reader should vary before believing the outcome."""
+    """Return what another reader should vary before believing the outcome."""
     reasons = [
         f"Other starts: an attractor that none of these {len(limits.labels):,} starts reached is not in the table.",
         "Another distance: pixels are compared; a shifted, mirrored or recoloured copy would go unnoticed.",

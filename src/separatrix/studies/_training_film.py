@@ -34,7 +34,7 @@ RULES = Protocol(tolerance=1e-3, max_steps=4000)
 
 @storable
 class Story(StrEnum):
-    """What the frames of a film show."""
+    """It tells what the frames of a film show."""
 
     CHANGES = "limit sets appear, vanish, merge or split"
     STAYS = "the same limit sets in all frames"
@@ -118,7 +118,7 @@ def training_film(
     stages: Stages | None = None,
     progress: bool | Progress = False,
 ) -> TrainingFilm:
-    """Where every point of the plane ends, for each of several fields with k = 2.
+    """Return where every point of the plane ends, for each of several fields with k = 2.
 
     The grid is the same in all frames and holds 98 % of the encoded images of each, so that the film shows the latents
     spreading as they do.

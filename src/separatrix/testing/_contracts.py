@@ -313,5 +313,5 @@ def _like(z: Tensor, seed: int) -> Tensor:
 
 
 def _rounding(dtype: torch.dtype) -> float:
-    """What sums of a few thousand products may differ by when they are taken in another order."""
+    """Return what sums of a few thousand products may differ by when they are taken in another order."""
     return 100 * float(torch.finfo(dtype).eps)

@@ -17,7 +17,7 @@ _CHUNK = 128
 
 @dataclass(frozen=True)
 class PlainEnds:
-    """Where plain iteration ended: ``end`` ``(n, *latent)`` float64 and ``steps`` ``(n,)``, −1 if the cap was reached."""
+    """It tells where plain iteration ended: ``end`` ``(n, *latent)`` float64 and ``steps`` ``(n,)``, −1 if the cap was reached."""
 
     end: Tensor
     steps: Tensor

@@ -1,4 +1,4 @@
-"""What people read: statements with a code and a tone, numbers as they are written, and results as a line, a table or JSON."""
+"""This room tells what people read: statements with a code and a tone, numbers as they are written, and results as a line, a table or JSON."""
 
 from separatrix.words._numbers import counted, percent, without_folders
 from separatrix.words._readable import Readable, Tabular, columns_of, jsonable, one_line, rows_of

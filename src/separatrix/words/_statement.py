@@ -16,7 +16,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True)
 class Statement:
-    """What a study concludes; ``str`` gives the whole sentence.
+    """It tells what a study concludes; ``str`` gives the whole sentence.
 
     Attributes:
         headline: the conclusion in a few words, or in a sentence with its full stop.

@@ -1,4 +1,4 @@
-"""How much memory is to be had, and the one rule for what may take it: nothing that was asked for takes more than half."""
+"""This file tells how much memory is to be had, and the one rule for what may take it: nothing that was asked for takes more than half."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _of_groups() -> list[int | None]:
 
 
 def _size(count: int) -> str:
-    """Such as ``2.5 GB``.
+    """Write a size, such as ``2.5 GB``.
 
     >>> _size(2_500_000_000), _size(10**30)
     ('2.5 GB', '1e+21 GB')

@@ -155,7 +155,7 @@ class Bar:
 
 
 def words_of(moment: Moment) -> str:
-    """What is being done, and how many of how many.
+    """Return what is being done, and how many of how many.
 
     >>> words_of(Moment(("audit", "search", "following orbits"), 312, 1000, 0.2))
     'audit, following orbits: 312/1,000'

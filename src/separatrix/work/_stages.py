@@ -14,7 +14,7 @@ class Stages(Interface):
     """Gives the parts of a long piece of work by their names: made now, or kept from before (`separatrix.runs.Run`)."""
 
     def stage(self, name: str, make: Callable[[], T], /) -> T:
-        """What ``make`` gives."""
+        """Return what ``make`` gives."""
 
     def unfinished(self, name: str, /) -> Path | None:
         """The folder for what a part keeps on its way; None keeps nothing."""
@@ -28,7 +28,7 @@ class AtOnce:
     """
 
     def stage(self, name: str, make: Callable[[], T], /) -> T:
-        """What ``make`` gives."""
+        """Return what ``make`` gives."""
         del name
         return make()
 

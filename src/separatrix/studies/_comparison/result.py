@@ -1,4 +1,4 @@
-"""What a comparison says, with its null and its ceiling."""
+"""This file tells what a comparison says, with its null and its ceiling."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LEVEL = 0.05  # of the p-value below which basins agree better than shuffled on
 
 @storable
 class BasinAgreement(StrEnum):
-    """Whether the basins of two models agree."""
+    """It tells whether the basins of two models agree."""
 
     AGREE = "agree"
     CHANCE = "no better than by chance"
@@ -74,7 +74,7 @@ class View(Columnar):
 
     @property
     def sentence(self) -> str:
-        """In words."""
+        """Say it in words."""
         if math.isnan(self.mean_distance):
             return f"Attractors {VIEW_WORDS[self.name]}: one of the models has none."
         fitted = "" if math.isnan(self.fit) else f" (r² {self.fit:.3f} on anchors left out of the fit)"
@@ -140,7 +140,7 @@ class Comparison(Columnar):
 
     @property
     def statement(self) -> Statement:
-        """Whether the basins agree; the code is a `BasinAgreement`."""
+        """Tell whether the basins agree; the code is a `BasinAgreement`."""
         if math.isnan(self.ami):
             return Statement(
                 "The basins cannot be compared",

@@ -1,4 +1,4 @@
-"""How unlike two limit sets of different fields are: by who ends there, by where they are, by what they decode to."""
+"""This file tells how unlike two limit sets of different fields are: by who ends there, by where they are, by what they decode to."""
 
 from __future__ import annotations
 

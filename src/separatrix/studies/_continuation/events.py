@@ -1,4 +1,4 @@
-"""What happens to limit sets from one field to the next."""
+"""This file tells what happens to limit sets from one field to the next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from separatrix.storage import Columnar, storable
 
 
 class EventKind(IntEnum):
-    """What happened to an id. *Where from* and *where to* are meant in the terms of the matching.
+    """It tells what happened to an id. *Where from* and *where to* are meant in the terms of the matching.
 
     By points or pictures a split is a new set beside an old one (a pitchfork), and a fold is a death: the place is empty.
     By basins, what its starts do decides: a fold is a merge, because they all go to one other set.
@@ -32,7 +32,7 @@ class EventKind(IntEnum):
 
     @property
     def words(self) -> str:
-        """In running text: ``"birth"``."""
+        """Write it as in running text: ``"birth"``."""
         return self.name.lower()
 
 
@@ -75,7 +75,7 @@ class Events(Columnar):
 
     @property
     def counts(self) -> dict[EventKind, int]:
-        """How many of each kind; of occlusions and sightings only if there are any: most searches run to their end."""
+        """Count how many of each kind; of occlusions and sightings only if there are any: most searches run to their end."""
         counts = {kind: len(self.of_kind(kind)) for kind in EventKind}
         return {kind: count for kind, count in counts.items() if count or kind <= EventKind.SPLIT}
 
@@ -84,7 +84,7 @@ class Events(Columnar):
 
 
 def phrase(kind: EventKind, own: int | str, other: int | str) -> str:
-    """What happened, in words: ``"3 split from 0"``."""
+    """Return what happened, in words: ``"3 split from 0"``."""
     return {
         EventKind.BIRTH: f"{own} born",
         EventKind.DEATH: f"{own} died",

@@ -1,4 +1,4 @@
-"""Which limit set of one field is which of another."""
+"""This file tells which limit set of one field is which of another."""
 
 from __future__ import annotations
 

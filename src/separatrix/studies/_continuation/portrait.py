@@ -1,4 +1,4 @@
-"""What matching looks at in the limit sets of one field, and what it remembers of earlier ones."""
+"""This file tells what matching looks at in the limit sets of one field, and what it remembers of earlier ones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Portrait:
 
     @classmethod
     def of(cls, limits: LimitSets, decoded: Sequence[Tensor] | None = None) -> Self:
-        """Of a search, all of its sets."""
+        """Make it of all sets of a search."""
         labels, status = limits.labels.cpu(), limits.orbits.status.cpu()
         unknown = torch.isin(status, torch.tensor([int(each) for each in _OPEN], dtype=status.dtype))
         starts = dict(limits.provenance.get("starts", {}))
@@ -118,7 +118,7 @@ class Portrait:
 
 
 def shared_starts(before: Portrait, after: Portrait) -> int:
-    """How many of the first starts are the same in both searches.
+    """Count how many of the first starts are the same in both searches.
 
     Raises:
         InputError: the searches began elsewhere, so that a start of one says nothing about the other.

@@ -1,4 +1,4 @@
-"""What is done to a picture between two trips through an autoencoder, each edit as a value.
+"""This file tells what is done to a picture between two trips through an autoencoder, each edit as a value.
 
 A list of edits reads from the outermost to the innermost: what is done before encoding is done in its order, and what is done after
 decoding in the reverse one. So ``(Shift(3), Rounding())`` moves the picture, sends it through the model, rounds it and moves it back.
@@ -24,7 +24,7 @@ _MOST_IMAGES = 2**40  # rows of random numbers that each trip has to itself
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """Where in the sequence a batch of pictures is.
+    """It tells where in the sequence a batch of pictures is.
 
     Attributes:
         trip: its number, from 1.
@@ -47,7 +47,7 @@ class Edit:
 
     @property
     def words(self) -> str:
-        """What is done, in a few words; two edits with the same words do the same."""
+        """Return what is done, in a few words; two edits with the same words do the same."""
         return "nothing"
 
     def before(self, x: Tensor, moment: Moment) -> Tensor:

@@ -1,4 +1,4 @@
-"""How often a picture may pass through a model, and how it rots, in words."""
+"""This file tells how often a picture may pass through a model, and how it rots, in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHANGED = 0.05  # by which contrast must have changed, in nine of ten pictures,
 
 @storable
 class Rot(StrEnum):
-    """What becomes of pictures that pass again and again."""
+    """It tells what becomes of pictures that pass again and again."""
 
     ONCE = "loses only once"
     AMPLIFIES = "amplifies"

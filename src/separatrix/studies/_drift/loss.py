@@ -1,4 +1,4 @@
-"""What a picture has lost, taken apart into parts that are orthogonal, so that they add up to its squared error.
+"""This file tells what a picture has lost, taken apart into parts that are orthogonal, so that they add up to its squared error.
 
 The error e = y − x is split by colour first: into L, the mean of the channels (times √c), and the colour that is left. Of L the
 mean over the picture is *brightness*. The rest of L is looked at in the orthonormal cosine basis (DCT-II), in bands b of spatial
@@ -33,7 +33,7 @@ _NOTHING = 1e-14  # of white's square: a band with less than this is empty
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """What n pictures have lost against their originals.
+    """It tells what n pictures have lost against their originals.
 
     Attributes:
         parts: ``(n, 8)`` float64, mean squared error per value, by `PARTS`; they add up to the whole.
@@ -61,7 +61,7 @@ class Originals:
         self._live = self._energy > _NOTHING * self._values
 
     def loss(self, pictures: Tensor) -> Loss:
-        """What these pictures have lost."""
+        """Return what these pictures have lost."""
         now = pictures.detach().to("cpu", torch.float64)
         error = now - self.pictures
         luminance = _luminance(now)

@@ -1,4 +1,4 @@
-"""How good a picture still is: PSNR and SSIM."""
+"""This file tells how good a picture still is: PSNR and SSIM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast: doubling times of the error, and what its parts are multiplied by per trip."""
+"""This file tells how fast: doubling times of the error, and what its parts are multiplied by per trip."""
 
 from __future__ import annotations
 

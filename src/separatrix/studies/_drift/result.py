@@ -1,4 +1,4 @@
-"""What is left of pictures that pass through an autoencoder again and again."""
+"""This file tells what is left of pictures that pass through an autoencoder again and again."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Drift(Tabular):
 
     @property
     def trips(self) -> int:
-        """How many there were."""
+        """Count how many there were."""
         return self.psnr.shape[1]
 
     @property
@@ -103,7 +103,7 @@ class Drift(Tabular):
 
     @property
     def safe(self) -> SafeTrips:
-        """How many trips 95 % of such pictures survive above the bar."""
+        """Count how many trips 95 % of such pictures survive above the bar."""
         return self.safe_trips(self.bar)
 
     def safe_trips(self, bar: float, *, share: float = SHARE) -> SafeTrips:
@@ -181,7 +181,7 @@ class Drift(Tabular):
 
     @property
     def statement(self) -> Statement:
-        """How often a picture may pass, and how it rots."""
+        """Tell how often a picture may pass, and how it rots."""
         return drift_statement(
             safe=self.safe,
             psnr={mark: float(self.psnr[:, mark - 1].mean()) for mark in self.marks},

@@ -1,4 +1,4 @@
-"""How often a picture may pass: the number of trips that most pictures survive, with an exact interval."""
+"""This file tells how often a picture may pass: the number of trips that most pictures survive, with an exact interval."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def lasts(psnr: Tensor, bar: float) -> Tensor:
 
 
 def safe_trips(psnr: Tensor, bar: float = 30.0, *, share: float = SHARE) -> SafeTrips:
-    """How many trips a share of all pictures of this kind survives: the (1 − share) quantile of `lasts`, with an exact interval.
+    """Count how many trips a share of all pictures of this kind survives: the (1 − share) quantile of `lasts`, with an exact interval.
 
     Of n pictures k_t have survived t trips; k_t is binomial with the share p_t of all such pictures, and the answer is the largest t with
     p_t ≥ share. Clopper and Pearson's interval of each p_t is inverted: since p_t falls with t, ``low`` is too large, and

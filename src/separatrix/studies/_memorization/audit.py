@@ -41,7 +41,7 @@ _NOISE = 256
 
 @storable
 class AuditDecision(StrEnum):
-    """How an audit ends."""
+    """It tells how an audit ends."""
 
     WITHIN = "within budget"
     EXCEEDED = "budget exceeded"
@@ -97,7 +97,7 @@ class MemorizationAudit(Tabular):
 
     @property
     def cost(self) -> Cost:
-        """Of the three searches."""
+        """Return the cost of the three searches together."""
         return self.limits.cost + self.unseen.cost + self.noise.cost
 
     @property
@@ -116,7 +116,7 @@ class MemorizationAudit(Tabular):
 
     @property
     def overlap(self) -> Overlap:
-        """What held-out and training images have in common."""
+        """Return what held-out and training images have in common."""
         return self.memorization.resemblance.overlap
 
     @property
@@ -294,7 +294,7 @@ def _interval(count: int, sampled: int, total: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class _Sampled:
-    """What came back of the training images that were sampled.
+    """It tells what came back of the training images that were sampled.
 
     Attributes:
         given_back, exact, by_noise_alone: how many of them, as in `MemorizationAudit`.
@@ -350,7 +350,7 @@ def _cannot_say(why: str) -> Statement:
 
 
 def _needed(budget: float) -> str:
-    """How many images have to be sampled before none given back is within the budget."""
+    """Count how many images have to be sampled before none given back is within the budget."""
     if budget == 0:
         return "only all of them decide about a budget of zero"
     return f"{trials_without_success(budget):,} would do"

@@ -59,7 +59,7 @@ class NoiseOnly(Columnar):
 
     @property
     def sentence(self) -> str:
-        """How many there are, and how many of them are called."""
+        """Count how many there are, and how many of them are called."""
         called, count = int(self.significant.sum()), len(self)
         more = "further attractor that noise reaches" if count == 1 else "further attractors that noise reaches"
         verb = "comes" if called == 1 else "come"

@@ -1,4 +1,4 @@
-"""What different starts find: attractors from training images, from unseen ones and from noise, side by side."""
+"""This file tells what different starts find: attractors from training images, from unseen ones and from noise, side by side."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Source:
 @storable
 @dataclass(frozen=True)
 class ChamferSimilarity:
-    """How alike the attractors from noise and those from training images are, as sets of latents.
+    """It tells how alike the attractors from noise and those from training images are, as sets of latents.
 
     Attributes:
         cosine: ½(mean over a of max cos(a, b) + mean over b of max cos(a, b)): 1 for equal sets.

@@ -55,7 +55,7 @@ class Exchange:
 @storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Memorization(Tabular):
-    """What the attractors say about memorization and generalization.
+    """It tells what the attractors say about memorization and generalization.
 
     Attributes:
         resemblance: every attractor beside its nearest training image, with p-values.
@@ -107,7 +107,7 @@ class Memorization(Tabular):
 
     @property
     def outcome(self) -> Outcome:
-        """What the p-values of both searches allow one to say."""
+        """Return what the p-values of both searches allow one to say."""
         noise, ours = self.noise_only, self.resemblance
         if ours.overlap.too_many or noise is None or not noise.significant.any():
             return ours.outcome
@@ -154,7 +154,7 @@ class Memorization(Tabular):
 
     @property
     def would_change(self) -> tuple[str, ...]:
-        """What another reader should vary before believing it."""
+        """Return what another reader should vary before believing it."""
         return self.resemblance.would_change
 
     def __repr__(self) -> str:

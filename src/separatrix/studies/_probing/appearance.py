@@ -29,7 +29,7 @@ _AS_OFTEN = 0.9  # of the attractors' rate: decoded raw noise that passes this o
 
 @storable
 class Seen(StrEnum):
-    """What is to be seen where noise ends."""
+    """It tells what is to be seen where noise ends."""
 
     NOTHING = "nothing like an image"
     DECODER = "what the decoder makes of anything"

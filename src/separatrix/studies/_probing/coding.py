@@ -1,4 +1,4 @@
-"""What a dictionary leaves of real latents, at several sparsities, before and after decoding."""
+"""This file tells what a dictionary leaves of real latents, at several sparsities, before and after decoding."""
 
 from __future__ import annotations
 

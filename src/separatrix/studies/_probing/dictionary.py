@@ -15,7 +15,7 @@ from separatrix.storage import storable
 
 @storable
 class Role(StrEnum):
-    """What a dictionary is for in a probe; the value is how figures and tables call it."""
+    """It tells what a dictionary is for in a probe; the value is how figures and tables call it."""
 
     ITERATED = "iterated noise"
     NOISE = "raw noise"

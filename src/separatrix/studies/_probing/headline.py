@@ -1,4 +1,4 @@
-"""What the controls allow one to say, in words. No sentence here is written before its numbers are known."""
+"""This file tells what the controls allow one to say, in words. No sentence here is written before its numbers are known."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CALLED = {
 
 
 def conclusion_of(standings: Mapping[str, Standing]) -> Conclusion:
-    """From the standings of iterated noise against the data-free controls, by role.
+    """Conclude from the standings of iterated noise against the data-free controls, by role.
 
     * no effect: not better than a random orthonormal basis, or not better than the noise itself;
     * one step is as good: better than both, but not than f applied once to the same noise;
@@ -81,7 +81,7 @@ def probe_statement(
 
 
 def reasons_of(dictionaries: Sequence[Dictionary], sparsities: Sequence[int]) -> tuple[str, ...]:
-    """How many directions iterating leaves of the noise, from the geometry of the dictionaries."""
+    """Count how many directions iterating leaves of the noise, from the geometry of the dictionaries."""
     by_role = {dictionary.role: dictionary for dictionary in dictionaries}
     iterated, once, noise = (by_role[role].geometry for role in (Role.ITERATED, Role.ONCE, Role.NOISE))
     sentences = [
@@ -97,7 +97,7 @@ def reasons_of(dictionaries: Sequence[Dictionary], sparsities: Sequence[int]) ->
 
 
 def by_sparsity(comparison: DictionaryComparison, sparsities: Sequence[int]) -> str:
-    """Where along the axis the sign is certain: ``"better at 1–2, level at 4, worse from 8 atoms"``."""
+    """Return where along the axis the sign is certain: ``"better at 1–2, level at 4, worse from 8 atoms"``."""
     runs = [
         (standing, [k for k, _ in group])
         for standing, group in groupby(

@@ -1,4 +1,4 @@
-"""From errors to comparisons, conclusions and a statement; and the same for several draws of the noise together."""
+"""This file leads from errors to comparisons, conclusions and a statement; and the same for several draws of the noise together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from separatrix.words import Statement
 
 @dataclass(frozen=True)
 class Judgement:
-    """What errors allow one to say."""
+    """It tells what errors allow one to say."""
 
     comparisons: tuple[DictionaryComparison, ...]
     conclusions: Mapping[Space, Conclusion]

@@ -1,4 +1,4 @@
-"""What a probe of one data set found."""
+"""This file tells what a probe of one data set found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from separatrix.words import Statement, Tabular
 @storable
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Probe(Tabular):
-    """How well s real latents are coded by iterated noise and by every control, at l sparsities.
+    """It tells how well s real latents are coded by iterated noise and by every control, at l sparsities.
 
     Attributes:
         name: of the data set.

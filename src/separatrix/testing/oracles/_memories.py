@@ -92,7 +92,7 @@ def hopfield(beta: float = 4.0, dim: int = 8, count: int = 256, seed: int = 0) -
 
 
 def _line_shares(points: list[float], low: float, high: float) -> list[float | None]:
-    """How much of [low, high] is nearest to each point."""
+    """Tell how much of [low, high] is nearest to each point."""
     ordered = sorted(points)
     edges = [low, *((a + b) / 2 for a, b in itertools.pairwise(ordered)), high]
     share = {

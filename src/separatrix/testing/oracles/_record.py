@@ -1,4 +1,4 @@
-"""What an oracle is: a field, starts and known limit sets; and how a change of variables moves them."""
+"""This file tells what an oracle is: a field, starts and known limit sets; and how a change of variables moves them."""
 
 from __future__ import annotations
 
