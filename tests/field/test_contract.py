@@ -16,7 +16,7 @@ from separatrix import LatentField, ood
 from separatrix.data import ImageSet
 from separatrix.errors import FieldError
 from separatrix.limitsets._motion import motion
-from separatrix.monitoring._glance import glance
+from separatrix.orbits._glance import glance
 from separatrix.ood._fitting import fit_detector
 from separatrix.plots._film import filmed
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import separatrix as sx
 from separatrix import DynamicsMonitor, LatentField
-from separatrix.monitoring._glance import GLANCE_STEPS, glance
+from separatrix.orbits._glance import GLANCE_STEPS, glance
 from separatrix.monitoring._loggers import scalars
 
 OF_A_SEARCH = (

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from separatrix.cost import Cost
-from separatrix.field import LatentField
+from separatrix.field import LatentField, memory_per_orbit
 from separatrix.studies._diagnosis import diagnose
 from separatrix.studies._local_spectra import spectra_at, spectrum_by_differences
 from separatrix.studies._loop_closure import loop_closure
-from separatrix.studies._one_evaluation import memory_per_orbit, rounding_in
+from separatrix.studies._rounding import rounding_in
 
 DTYPE = torch.float64
 

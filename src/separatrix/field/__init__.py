@@ -4,6 +4,7 @@ from separatrix.field._check import require_self_map
 from separatrix.field._contract import Examined, examined
 from separatrix.field._field import LatentField, check
 from separatrix.field._findings import FieldCheck, Finding
+from separatrix.field._footprint import memory_per_orbit
 from separatrix.field._recorded import Answers, RecordedField
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "RecordedField",
     "check",
     "examined",
+    "memory_per_orbit",
     "require_self_map",
 ]

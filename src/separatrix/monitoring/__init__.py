@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from separatrix.monitoring._budget import Usage
 from separatrix.monitoring._failures import Failure
-from separatrix.monitoring._glance import Glance
+from separatrix.orbits._glance import Glance
 from separatrix.monitoring._loggers import (
     JSONLinesLogger,
     Logger,

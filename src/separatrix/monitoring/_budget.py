@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from separatrix.cost import VJP_WEIGHT
 from separatrix.monitoring._failures import Failure
-from separatrix.monitoring._glance import GLANCE_STARTS, GLANCE_STEPS, Glance
+from separatrix.orbits._glance import GLANCE_STARTS, GLANCE_STEPS, Glance
 from separatrix.protocol import DENSE_LIMIT
 from separatrix.words import Readable
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from separatrix.limitsets import LimitSets, triviality
 from separatrix.monitoring._budget import Effort
-from separatrix.monitoring._glance import Glance
+from separatrix.orbits._glance import Glance
 from separatrix.words import Readable, counted
 
 _OF_A_SEARCH = ("attractors", "converged", "largest_basin", "spectral_radius", "residual", "trivial")
@@ -25,7 +25,7 @@ class Snapshot(Readable):
         step: the training step whose weights these are.
         cut: a search was begun and stopped because its time was up, so that only the glance is left.
         settled, speed, contraction: what the first eight starts do in sixteen steps; see
-            :class:`~separatrix.monitoring._glance.Glance`.
+            :class:`~separatrix.orbits._glance.Glance`.
         attractors: number of attractors found; None if they were not sought.
         converged: share of the starts that reached a limit set.
         largest_basin: share of the starts that end on the most visited attractor; None without one.

@@ -18,7 +18,7 @@ from torch import Tensor
 from separatrix.cost import NO_WORK, Cost
 from separatrix.data import ImageSource
 from separatrix.errors import InputError
-from separatrix.field import FieldCheck, LatentField, check
+from separatrix.field import FieldCheck, LatentField, check, memory_per_orbit
 from separatrix.numerics import spread
 from separatrix.orbits import Orbits, Status, run_orbits
 from separatrix.protocol import Protocol
@@ -26,7 +26,7 @@ from separatrix.starts import as_starts, encoded, gaussian
 from separatrix.studies._advice import Advice, advise
 from separatrix.studies._local_spectra import LocalSpectrum, spectra_at
 from separatrix.studies._loop_closure import LoopClosure, as_images, loop_closure
-from separatrix.studies._one_evaluation import Rounding, memory_per_orbit, rounding_in
+from separatrix.studies._rounding import Rounding, rounding_in
 from separatrix.words import Readable, jsonable
 from separatrix.work import Progress
 

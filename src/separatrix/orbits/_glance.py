@@ -1,4 +1,4 @@
-"""A glance at a field: a few short orbits, no attractor. What every snapshot begins with, and some are."""
+"""A glance at a field is a few short orbits, and no attractor: every snapshot and every forecast begin with one, and some snapshots are one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from separatrix.field import LatentField
-from separatrix.orbits import Orbits, run_orbits
+from separatrix.orbits._iterate import run_orbits
+from separatrix.orbits._result import Orbits
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts
 
@@ -20,7 +21,7 @@ _RULES = Protocol(max_steps=GLANCE_STEPS)
 
 @dataclass(frozen=True)
 class Glance:
-    """It tells what the first eight starts do in sixteen steps. The same in every snapshot, so that all can be compared.
+    """It tells what the first eight starts do in sixteen steps. The same in every snapshot of a training, so that all can be compared.
 
     Attributes:
         settled: share of the orbits that met the stop rule. Where they rest may be an attractor or a slow passage: nothing was
