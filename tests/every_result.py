@@ -99,6 +99,11 @@ def drifted() -> studies.Drift:
 
 
 @cache
+def forecast() -> sx.limitsets.Forecast:
+    return sx.limitsets.forecast(plane(), sx.starts.box(400, -1, 1, seed=0))
+
+
+@cache
 def motion() -> sx.limitsets.Motion:
     return sx.motion(plane(), torch.full((2, 2), 0.1, dtype=torch.float64), steps=32)
 
@@ -122,6 +127,7 @@ MADE: dict[str, Callable[[], Any]] = {
     "Diagnosis": lambda: studies.diagnose(plane(), seconds=5),
     "DynamicsMonitor": monitor,
     "Drift": drifted,
+    "Estimate": lambda: forecast().seconds,
     "Events": lambda: story().events,
     "Examined": lambda: examined(plane()),
     "Fates": lambda: corners().fates,
@@ -131,6 +137,7 @@ MADE: dict[str, Callable[[], Any]] = {
     "FirstCrossings": lambda: FirstCrossings(torch.ones(3)),
     "Fitted": lambda: sx.ood.fit_detector(memory(), _noise(60, 1, 4, 4), "knn", check=False),
     "Glance": lambda: sx.monitoring.Glance(0.5, None, 0.1, 136.0, 17, 20.0),
+    "Forecast": forecast,
     "GridSearch": lambda: grid_search(plane(), (-1, 1, -1, 1), 5),
     "ImageSet": lambda: sx.load_images(TRAIN),
     "LatentField": plane,

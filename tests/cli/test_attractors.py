@@ -54,6 +54,25 @@ def test_the_whole_way_on_a_map_with_a_known_answer(program, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "toy.py"]
 
 
+def test_a_plan_alone_tells_what_it_would_cost_and_leaves_nothing(program, tmp_path):
+    asked = ("attractors", "toy.py:wells", "--box", "-1,1", "--starts", "400")
+    answer = program(*asked, "--plan-only", "--json")
+    assert answer.code == 0
+    plan = answer.json
+    assert plan["type"] == "Forecast"
+    assert plan["exit_code"] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["toy.py"]
+    found = program(*asked, "--json").json["cost"]
+    taken = found["map"] + 2 * found["vjp"] + 4 * found["jvp"]
+    assert plan["evaluations"]["low"] <= taken <= plan["evaluations"]["high"]
+    told = program(*asked, "--plan-only").stdout
+    for words in ("time with 1 worker", "time with 1,000 workers", "memory of a worker", "nine searches of ten"):
+        assert words in " ".join(told.split())
+    quiet = program(*asked, "--plan-only", "--quiet").stdout
+    assert quiet.startswith("About ")
+    assert quiet.count("\n") == 1
+
+
 @pytest.mark.usefixtures("no_figures")
 class TestOutput:
     def test_tables_for_people_and_the_path_last(self, program, tmp_path):

@@ -16,8 +16,8 @@ from separatrix import LatentField, ood
 from separatrix.data import ImageSet
 from separatrix.errors import FieldError
 from separatrix.limitsets._motion import motion
-from separatrix.orbits._glance import glance
 from separatrix.ood._fitting import fit_detector
+from separatrix.orbits._glance import glance
 from separatrix.plots._film import filmed
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import separatrix as sx
 from separatrix import DynamicsMonitor, LatentField
-from separatrix.orbits._glance import GLANCE_STEPS, glance
 from separatrix.monitoring._loggers import scalars
+from separatrix.orbits._glance import GLANCE_STEPS, glance
 
 OF_A_SEARCH = (
     "attractors", "converged", "largest_basin", "spectral_radius", "residual", "trivial", "ids", "events",

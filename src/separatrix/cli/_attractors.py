@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from separatrix.cli._attractors_output import header, limit_sets, sensitivity_table, statuses, verdict
+from separatrix.cli._attractors_output import forecast_tables, header, limit_sets, sensitivity_table, statuses, verdict
 from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import (
@@ -27,7 +27,9 @@ from separatrix.cli._terminal import Terminal
 from separatrix.cli._workers import Workers, computing
 
 if TYPE_CHECKING:
+    from separatrix.field import LatentField
     from separatrix.protocol import Protocol
+    from separatrix.starts import Starts
 
 _RULES, _TRAINING = "The rules of the count", "What the model was trained on"
 
@@ -102,6 +104,11 @@ def attractors(
         typer.Option("--sensitivity", rich_help_panel=_RULES,
                      help="Also count by other thresholds, to see how much the number depends on them."),
     ] = False,
+    plan_only: Annotated[
+        bool,
+        typer.Option("--plan-only",
+                     help="Only foretell evaluations, seconds, memory and disk of the search, from a short look at the model."),
+    ] = False,
     batch_size: BatchSize = None,
     workers: Workers = 1,
     seed: Seed = 0,
@@ -140,7 +147,7 @@ def attractors(
     from separatrix.runs import attractors as run_attractors
 
     reads = (*model.reads, data, train, held_out)
-    place = output.reserved(name_of_run(model.spec), recipe="attractors", reads=reads)
+    place = None if plan_only else output.reserved(name_of_run(model.spec), recipe="attractors", reads=reads)
     rules = _rules(protocol, max_steps, tolerance, precision)
     field = model.load()
     if data is not None:
@@ -149,6 +156,9 @@ def attractors(
         source = starting.box(starts or STARTS, *intervals, seed=seed)
     else:
         source = starting.gaussian(noise or STARTS, seed=seed, std=std)
+    if plan_only:
+        terminal.show(header(field, source, protocol.value, rules))
+        return _plan(terminal, field, source, rules, batch_size)
     known = None if train is None else load_images(train, size=pixels, scale=scale)
     unseen = None if held_out is None else load_images(held_out, size=pixels, scale=scale)
     terminal.show(header(field, source, protocol.value, rules))
@@ -175,6 +185,17 @@ def attractors(
     terminal.show(*verdict(summary, found.seconds))
     terminal.run(found, code)
     return code
+
+
+def _plan(terminal: Terminal, field: LatentField, source: Starts, rules: Protocol, batch_size: int | None) -> ExitCode:
+    """What the search would cost; nothing is begun."""
+    from separatrix.limitsets import forecast
+
+    expected = forecast(field, source, rules, batch_size=batch_size)
+    terminal.show(*forecast_tables(expected))
+    terminal.line(f"{expected.sentence[:1].upper()}{expected.sentence[1:]}.")
+    terminal.document({**expected.to_dict(), "exit_code": int(ExitCode.OK)})
+    return ExitCode.OK
 
 
 def _rules(preset: Preset, max_steps: int | None, tolerance: float | None, precision: Precision) -> Protocol:

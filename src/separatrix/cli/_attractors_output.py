@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from separatrix.cli._tables import duration, heading, labelled, number, steps, table
-from separatrix.words import percent
+from separatrix.cli._tables import heading, labelled, number, steps, table
+from separatrix.words import counted, duration, percent
 
 if TYPE_CHECKING:
     from separatrix.field import LatentField
+    from separatrix.limitsets import Estimate, Forecast
     from separatrix.protocol import Protocol
     from separatrix.starts import Starts
 
@@ -30,6 +31,45 @@ def header(field: LatentField, source: Starts, preset: str, rules: Protocol) -> 
             ("protocol", f"{preset}: tolerance {rules.tolerance:g} {unit}, at most {rules.max_steps:,} steps"),
         )
     )
+
+
+def forecast_tables(expected: Forecast) -> list[RenderableType]:
+    """What a search would cost, and how sure that is."""
+    rows = [("map evaluations", *_three(expected.evaluations, lambda value: f"{value:,.0f}"))]
+    rows += [
+        (f"time with {counted(int(workers), 'worker')}", *_three(seconds, duration))
+        for workers, seconds in expected.seconds_by_workers.items()
+    ]
+    sizes = {
+        "memory of the process that searches": expected.coordinator,
+        "memory of a worker": expected.worker,
+        "result on disk": expected.result,
+        "state on disk while it runs": expected.checkpoint,
+    }
+    guessed = f", {counted(expected.sampled, 'start')} ended by what a sample did" if expected.sampled else ""
+    return [
+        heading("What the search would cost"),
+        table(
+            ("", "expected", "low", "high"), [*rows, *((what, _bytes(size), "", "") for what, size in sizes.items())]
+        ),
+        Text(
+            f"From {counted(expected.looked, 'start')} drawn at random: {expected.cost:,.0f} evaluations, {duration(expected.spent)}"
+            f"{guessed}. Low and high: nine searches of ten lie between. More workers: if nothing is lost between them.",
+            style="dim",
+        ),
+    ]
+
+
+def _three(value: Estimate, words: Callable[[float], str]) -> tuple[str, str, str]:
+    return words(value.expected), words(value.low), words(value.high)
+
+
+def _bytes(count: int) -> str:
+    """In the largest unit that it fills, such as ``620 MB``."""
+    size, unit = next(
+        ((size, unit) for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")) if count >= size), (1e3, "kB")
+    )
+    return f"{count / size:,.3g} {unit}"
 
 
 def limit_sets(summary: Mapping[str, Any]) -> list[RenderableType]:

@@ -13,8 +13,9 @@ from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import BatchSize, Scale, Seed
 from separatrix.cli._parsing import parsed_size, usage_error
 from separatrix.cli._place import RunOutput, name_of_run
-from separatrix.cli._tables import duration, heading, labelled, number, table
+from separatrix.cli._tables import heading, labelled, number, table
 from separatrix.cli._terminal import Terminal
+from separatrix.words import duration
 
 if TYPE_CHECKING:
     from separatrix.field import LatentField

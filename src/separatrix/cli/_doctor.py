@@ -15,8 +15,9 @@ from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import STARTS, STARTS_PANEL, Data, Scale, Seed, Size
 from separatrix.cli._parsing import size_of_images
-from separatrix.cli._tables import duration, heading, labelled, number, table
+from separatrix.cli._tables import heading, labelled, number, table
 from separatrix.cli._terminal import Terminal
+from separatrix.words import duration
 
 if TYPE_CHECKING:
     from separatrix.field import FieldCheck

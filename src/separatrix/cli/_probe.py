@@ -18,8 +18,9 @@ from separatrix.cli._options import (
 )
 from separatrix.cli._parsing import size_of_images, usage_error
 from separatrix.cli._place import RunOutput, name_of_run
-from separatrix.cli._tables import duration, heading, labelled, page_table
+from separatrix.cli._tables import heading, labelled, page_table
 from separatrix.cli._terminal import Terminal
+from separatrix.words import duration
 
 if TYPE_CHECKING:
     from separatrix.runs import ProbeRun

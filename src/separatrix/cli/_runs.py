@@ -12,8 +12,9 @@ from rich.text import Text
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import NoFigures
 from separatrix.cli._place import RUNS
-from separatrix.cli._tables import duration, table
+from separatrix.cli._tables import table
 from separatrix.cli._terminal import Terminal
+from separatrix.words import duration
 
 
 class Format(StrEnum):

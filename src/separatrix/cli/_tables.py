@@ -64,17 +64,3 @@ def number(value: float | None, pattern: str = ".3g") -> str:
 def steps(median: float | None, high: float | None) -> str:
     """``"23 / 120"``: median and 95th percentile."""
     return f"{number(median, ',.0f')} / {number(high, ',.0f')}"
-
-
-def duration(seconds: float) -> str:
-    """Write a time in the unit that a person would use.
-
-    >>> [duration(seconds) for seconds in (0.2, 42, 600, 7200, 3e6)]
-    ['under a second', '42 s', '10 min', '2 h', '35 days']
-    """
-    if seconds < 1:
-        return "under a second"
-    for unit, size, limit in (("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172_800.0)):
-        if seconds < limit:
-            return f"{seconds / size:,.0f} {unit}"
-    return f"{seconds / 86_400:,.0f} days"

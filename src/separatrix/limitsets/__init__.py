@@ -4,6 +4,7 @@ from separatrix.limitsets._basins import Basins, basin_entropy, basins
 from separatrix.limitsets._capture_audit import CaptureAudit, StatisticalCaptures
 from separatrix.limitsets._find import find_attractors
 from separatrix.limitsets._fixed_points import find_fixed_points
+from separatrix.limitsets._forecast import Estimate, Forecast, forecast
 from separatrix.limitsets._grid_search import GridSearch, grid_search
 from separatrix.limitsets._join import join_searches
 from separatrix.limitsets._motion import Motion, motion
@@ -16,6 +17,8 @@ from separatrix.limitsets._triviality import Triviality, triviality
 __all__ = [
     "Basins",
     "CaptureAudit",
+    "Estimate",
+    "Forecast",
     "GridSearch",
     "Kind",
     "LimitSets",
@@ -29,6 +32,7 @@ __all__ = [
     "basins",
     "find_attractors",
     "find_fixed_points",
+    "forecast",
     "grid_search",
     "join_searches",
     "motion",

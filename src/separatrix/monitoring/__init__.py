@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from separatrix.monitoring._budget import Usage
 from separatrix.monitoring._failures import Failure
-from separatrix.orbits._glance import Glance
 from separatrix.monitoring._loggers import (
     JSONLinesLogger,
     Logger,
@@ -18,6 +17,7 @@ from separatrix.monitoring._loggers import (
 )
 from separatrix.monitoring._monitor import DynamicsMonitor
 from separatrix.monitoring._snapshot import Snapshot
+from separatrix.orbits._glance import Glance
 from separatrix.work import on_demand
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from separatrix.field._guest import modules_behind
 from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.monitoring._budget import Effort, TimeBudget, Usage
 from separatrix.monitoring._failures import Failures
-from separatrix.orbits._glance import GLANCE_STARTS, GLANCE_STEPS, Glance, glance
 from separatrix.monitoring._loggers import LogTarget, as_loggers
 from separatrix.monitoring._snapshot import Snapshot, snapshot_of
 from separatrix.monitoring._untouched import frozen, untouched
+from separatrix.orbits._glance import GLANCE_STARTS, GLANCE_STEPS, Glance, glance
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
 from separatrix.studies import Continuation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from separatrix.errors import InputError
@@ -17,6 +18,20 @@ def available() -> int | None:
     """Bytes that this process can still get: what the system has, within the limit of a container; None if nobody says."""
     rooms = [room for room in (_of_system(), *_of_groups()) if room is not None]
     return min(rooms) if rooms else None
+
+
+def resident() -> int:
+    """Bytes of memory that this process takes now; where nobody says, the most that it ever took, and 0 where not even that is known."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def require_room(need: int, what: str, remedy: str) -> None:
