@@ -23,10 +23,11 @@ class Spent:
     wall: float = 0.0
     processor: float = 0.0
     memory_mib: float = math.nan  # peak of the resident memory above what was resident before; NaN where unknown
+    peak_mib: float = math.nan  # the same with what was resident before
 
     def scaled(self, factor: float) -> Spent:
         """The same work ``factor`` times."""
-        return Spent(self.wall * factor, self.processor * factor, self.memory_mib)
+        return Spent(self.wall * factor, self.processor * factor, self.memory_mib, self.peak_mib)
 
 
 @contextmanager
@@ -39,7 +40,8 @@ def spent() -> Iterator[Spent]:
         yield result
     finally:
         result.wall, result.processor = time.perf_counter() - wall, time.process_time() - processor
-        result.memory_mib = (_resident("VmHWM") - before) / 1024
+        result.peak_mib = _resident("VmHWM") / 1024
+        result.memory_mib = result.peak_mib - before / 1024
 
 
 def _start_peak() -> float:
