@@ -188,7 +188,7 @@ def attractors(
 
 
 def _plan(terminal: Terminal, field: LatentField, source: Starts, rules: Protocol, batch_size: int | None) -> ExitCode:
-    """What the search would cost; nothing is begun."""
+    """Tell what the search would cost; nothing is begun."""
     from separatrix.limitsets import forecast
 
     expected = forecast(field, source, rules, batch_size=batch_size)

@@ -34,7 +34,7 @@ def header(field: LatentField, source: Starts, preset: str, rules: Protocol) -> 
 
 
 def forecast_tables(expected: Forecast) -> list[RenderableType]:
-    """What a search would cost, and how sure that is."""
+    """Tell what a search would cost, and how sure that is."""
     rows = [("map evaluations", *_three(expected.evaluations, lambda value: f"{value:,.0f}"))]
     rows += [
         (f"time with {counted(int(workers), 'worker')}", *_three(seconds, duration))
@@ -65,7 +65,7 @@ def _three(value: Estimate, words: Callable[[float], str]) -> tuple[str, str, st
 
 
 def _bytes(count: int) -> str:
-    """In the largest unit that it fills, such as ``620 MB``."""
+    """Write it in the largest unit that it fills, such as ``620 MB``."""
     size, unit = next(
         ((size, unit) for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")) if count >= size), (1e3, "kB")
     )

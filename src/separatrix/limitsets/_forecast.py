@@ -1,4 +1,4 @@
-"""What a search will cost, before it begins: evaluations, seconds, memory and disk."""
+"""A forecast tells what a search will cost before it begins: evaluations, seconds, memory and disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FINISHING = 128  # bytes per start that are alive for a while when the result i
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number that is expected, and two between which it lies in nine cases of ten."""
+    """It is a number that is expected, with two between which it lies in nine cases of ten."""
 
     expected: float
     low: float
@@ -49,7 +49,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Forecast(Readable):
-    """What a search will cost.
+    """It tells what a search will cost.
 
     Attributes:
         starts: of the search.
@@ -93,12 +93,12 @@ class Forecast(Readable):
         return f"Forecast({self.sentence.partition(';')[0]})"
 
     def seconds_with(self, workers: int) -> Estimate:
-        """The seconds with so many workers as this process, if nothing is lost between them (docs/scale.md has what is)."""
+        """Return the seconds with so many workers as this process, if nothing is lost between them (docs/scale.md has what is)."""
         return (self.seconds + -self.serial) * (1 / workers) + self.serial
 
     @property
     def seconds_by_workers(self) -> dict[str, Estimate]:
-        """The same for 1 to 1000 workers."""
+        """They are the same for 1 to 1000 workers."""
         return {f"{workers}": self.seconds_with(workers) for workers in _WORKERS}
 
     @property
@@ -208,7 +208,7 @@ def _to_rest(seen: Trial, rules: Protocol) -> Tensor:
 
 
 def _evaluations(seen: Trial, rules: Protocol, count: int, steps: Tensor) -> tuple[Estimate, float, int]:
-    """All evaluations, the number of sets, and of starts that are guessed. ``steps`` ``(n,)`` are evaluations per orbit of the trial."""
+    """Return all evaluations, the number of sets, and of starts that are guessed. ``steps`` ``(n,)`` are evaluations per orbit of the trial."""
     followed = steps[seen.followed]
     extra = steps[seen.first].mean() - followed.mean() if len(seen.first) else followed.new_zeros(())
     statistics: Statistics = rules.statistics
@@ -225,7 +225,7 @@ def _evaluations(seen: Trial, rules: Protocol, count: int, steps: Tensor) -> tup
 
 
 def _sets(labels: Tensor, count: int) -> float:
-    """Limit sets that so many starts reach, from the numbers of sets that the trial reached once and twice.
+    """Estimate how many limit sets so many starts reach, from the numbers of sets that the trial reached once and twice.
 
     Chao et al., Ecological Monographs 84 (2014), eq. 9: f₀ = f₁(f₁ − 1)/2(f₂ + 1) are unseen, and found at the rate of those seen once.
 
@@ -244,7 +244,7 @@ def _sets(labels: Tensor, count: int) -> float:
 
 
 def _seconds(seen: Trial, rules: Protocol, count: int, evaluations: Estimate, sampled: int) -> tuple[Estimate, float]:
-    """Seconds, and those that cannot be shared out: what the trial took beside its evaluations in full batches, once per admission.
+    """Return the seconds, and those that cannot be shared out: what the trial took beside its evaluations in full batches, once per admission.
 
     Rounds of few rows, polishing and float64 are what a small search mostly is; a large one has them once per round of admissions.
     """
@@ -268,7 +268,7 @@ def _seconds(seen: Trial, rules: Protocol, count: int, evaluations: Estimate, sa
 
 
 def _admissions(rules: Protocol, count: int, pilot: int) -> float:
-    """How often starts join a search, each time ``growth`` times as many as are there."""
+    """Count how often starts join a search, each time ``growth`` times as many as are there."""
     return 1 + math.log(max(count / max(pilot, 1), 1.0)) / math.log(1 + rules.rounds.growth)
 
 
@@ -289,7 +289,7 @@ def _bytes(
     rules: Protocol,
     here: int,
 ) -> dict[str, int]:
-    """Memory of both kinds of processes, and of the disk."""
+    """Return the memory of both kinds of processes, and of the disk."""
     wide = few[:1].to(torch.float64)
     ledger = _size(Ledger.blank(1, wide))
     row = _size(Rows.fresh(torch.zeros(1, dtype=torch.int64, device=wide.device), wide, rules))
@@ -313,7 +313,7 @@ def _bytes(
 
 
 def _size(value: Any) -> int:
-    """Bytes of all tensors in a record."""
+    """Count the bytes of all tensors in a record."""
     if isinstance(value, Tensor):
         return value.nbytes
     if is_dataclass(value):

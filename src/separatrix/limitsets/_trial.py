@@ -1,4 +1,4 @@
-"""A trial: the search itself on a few of the starts, timed, so that the cost of all of them can be foretold.
+"""A trial is the search itself on a few of the starts, timed, so that the cost of all of them can be foretold.
 
 What a search costs cannot be read off single orbits. Most end long before they rest, because others have shown where they go, and from ten
 thousand starts on most end by a library of what a sample did. So the trial is no model of the search but a small one, by the same rules, in
@@ -47,7 +47,7 @@ _LOOKED = 256  # rows of the library's look that is timed
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds of one step of one row in full batches, and of one step of a batch of eight."""
+    """It tells the seconds of one step of one row in full batches, and of one step of a batch of eight."""
 
     row: float
     small: float
@@ -55,7 +55,7 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What a small search did.
+    """It tells what a small search did.
 
     Attributes:
         limits: its result.
@@ -86,7 +86,7 @@ class Trial:
 
     @property
     def slowdown(self) -> float:
-        """By what factor the model was slower at the end."""
+        """Return by what factor the model was slower at the end."""
         return self.after.row / self.before.row
 
 
@@ -128,7 +128,7 @@ def trial(field: LatentField, source: Starts, protocol: Protocol, seconds: float
 
 
 def _wanted(count: int) -> int:
-    """Starts of the trial for a search of so many.
+    """Return the starts of the trial for a search of so many.
 
     >>> [_wanted(count) for count in (10, 1000, 30_000, 10**9)]
     [10, 50, 1024, 1024]
@@ -137,7 +137,7 @@ def _wanted(count: int) -> int:
 
 
 def _affordable(pace: Pace, count: int, steps: int, seconds: float) -> tuple[int, int]:
-    """Starts and steps of the trial: fewer steps, and only then fewer starts, where even orbits that never settle must end in time.
+    """Return the starts and steps of the trial: fewer steps, and only then fewer starts, where even orbits that never settle must end in time.
 
     >>> _affordable(Pace(1e-4, 1e-3), 50, 20_000, 60.0), _affordable(Pace(0.1, 0.5), 1024, 20_000, 60.0)
     ((50, 3333), (16, 256))
@@ -150,7 +150,7 @@ def _affordable(pace: Pace, count: int, steps: int, seconds: float) -> tuple[int
 
 
 def _drawn(field: LatentField, source: Starts, count: int) -> Tensor:
-    """Starts drawn at random, one from each of so many equal parts of all."""
+    """Draw starts at random, one from each of so many equal parts of all."""
     share = (np.arange(count) + uniform(SELECTION, first=0, count=count, width=1)[:, 0]) / count
     index = [int(one * len(source)) for one in share.tolist()]
     # not `Starts.block`, which asks whether the ends of all starts have room: that is for the forecast to tell
@@ -158,7 +158,7 @@ def _drawn(field: LatentField, source: Starts, count: int) -> Tensor:
 
 
 def _rules(protocol: Protocol, total: int, latent_dim: int, count: int, steps: int) -> Protocol:
-    """The protocol of the trial: each part of the search has its share of the starts. Nothing is audited, which a few orbits
+    """Return the protocol of the trial, in which each part of the search has its share of the starts. Nothing is audited, which a few orbits
     of so few would dominate."""
     rounds = replace(protocol.rounds, pilot=max(1, min(protocol.rounds.pilot, count // _PILOT_SHARE)))
     rules = replace(protocol, max_steps=steps, audit=0.0, rounds=rounds)
@@ -172,7 +172,7 @@ def _rules(protocol: Protocol, total: int, latent_dim: int, count: int, steps: i
 
 
 def _roles(rules: Protocol, count: int, latent_dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Which orbits went first, were followed, and could be guessed."""
+    """Return which orbits went first, which were followed, and which could be guessed."""
     order = torch.arange(count)
     certain = count
     if pays(count, latent_dim, rules.max_wrong, rules.statistics):
@@ -185,7 +185,7 @@ def _roles(rules: Protocol, count: int, latent_dim: int) -> tuple[Tensor, Tensor
 def _pace(
     field: LatentField, z: Tensor, total: int, small: float, clock: Callable[[], float], times: int
 ) -> tuple[Pace, int]:
-    """The pace of full batches, judged as in a search, the quickest of so many; and what that cost."""
+    """Measure the pace of full batches, judged as in a search, the quickest of so many; and what that cost."""
     block = steps_between(field.device)
     wide = width_for(field) if block > 1 else max(min(field.batches.size, _TIMED_ROWS), total // _SHARE)
     rows = min(total, wide, width_for(field))
@@ -197,7 +197,7 @@ def _pace(
 
 
 def _look(z: Tensor, clock: Callable[[], float]) -> float:
-    """Seconds of one look of one orbit at a library of full size: points that are not there cost as much as any."""
+    """Measure the seconds of one look of one orbit at a library of full size: points that are not there cost as much as any."""
     size = DEFAULT.statistics.points
     passed = torch.randn(size, z[0].numel(), generator=torch.Generator().manual_seed(0)).to(z)
     library = Library(passed, torch.zeros(size, dtype=torch.int64, device=z.device), torch.ones_like(passed[:, 0]))
@@ -209,7 +209,7 @@ def _look(z: Tensor, clock: Callable[[], float]) -> float:
 
 
 def _timed(field: LatentField, clock: Callable[[], float], work: Callable[[], _T]) -> tuple[_T, float]:
-    """What the work gives, and its seconds, to the end of what the device was given."""
+    """Return what the work gives, and its seconds, to the end of what the device was given."""
     begin = clock()
     result = work()
     if field.device.type == "cuda":
