@@ -1,8 +1,10 @@
-"""``separatrix copy``: a run goes to an object store and back, and what is wrong is one sentence."""
+"""``separatrix copy``: a run goes to an object store and back, a table of its starts, and what is wrong is one sentence."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import pytest
 
 
 def test_there_and_back(program, bucket):
@@ -32,3 +34,11 @@ def test_what_is_wrong_is_one_sentence(program, bucket):
         answer = program(*arguments)
         assert answer.code >= 64
         assert words in answer.sentence
+
+
+def test_a_row_per_start(program):
+    pandas = pytest.importorskip("pandas")
+    assert program("attractors", "toy.py:wells", "--noise", "16", "--no-figures", "--out", "run").code == 0
+    told = program("report", "run", "--format", "parquet", "--no-figures")
+    assert (told.code, told.stdout) == (0, "run/orbits.parquet\n")
+    assert len(pandas.read_parquet("run/orbits.parquet")) == 16

@@ -23,6 +23,7 @@ class Format(StrEnum):
     HTML = "html"
     JSON = "json"
     MARKDOWN = "md"
+    PARQUET = "parquet"
 
 
 def report(
@@ -30,7 +31,8 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a finished run.")],
     form: Annotated[
         Format,
-        typer.Option("--format", help="html: the page; json: all numbers; md: the text for a model card, or the summary."),
+        typer.Option("--format", help="html: the page; json: all numbers; md: the text for a model card, or the summary; "
+                            "parquet: orbits.parquet, a row per start."),
     ] = Format.HTML,
     no_figures: NoFigures = False,
 ) -> ExitCode:  # fmt: skip
@@ -42,12 +44,16 @@ def report(
     [bold]separatrix report runs/my_model-1 --format md[/bold]
     """
     terminal: Terminal = ctx.obj
+    from separatrix.runs import add_starts
     from separatrix.runs import report as made_again
     from separatrix.runs._views import REPORT, SUMMARY, as_json
 
+    table_of_starts = add_starts(run) if form is Format.PARQUET else None
     view = made_again(run, figures=not no_figures, progress=terminal.progress)
     page = run / REPORT if view.page is not None else None
-    if form is Format.HTML:
+    if form is Format.PARQUET:
+        terminal.line(str(table_of_starts))
+    elif form is Format.HTML:
         terminal.line(str(page or run / SUMMARY))
     elif form is Format.JSON:
         terminal.line(as_json(view.summary).decode().rstrip())

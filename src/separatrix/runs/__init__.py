@@ -13,6 +13,7 @@ from separatrix.runs._plan import Plan
 from separatrix.runs._probe import ProbeRun, probe
 from separatrix.runs._run import OtherPlan, Run, opened, record_of_run, reopened, state_of
 from separatrix.runs._score import ScoredRun, score
+from separatrix.runs._starts_table import add_starts, read_starts, write_starts
 
 __all__ = [
     "AttractorsRun",
@@ -28,6 +29,7 @@ __all__ = [
     "Run",
     "RunEntry",
     "ScoredRun",
+    "add_starts",
     "attractors",
     "audit",
     "audit_without_data",
@@ -39,9 +41,11 @@ __all__ = [
     "listed",
     "opened",
     "probe",
+    "read_starts",
     "record_of_run",
     "reopened",
     "report",
     "score",
     "state_of",
+    "write_starts",
 ]

@@ -138,6 +138,22 @@ class Run:
             self._list(name)
             self._put(name, content)
 
+    def add_file(self, name: str, make: Callable[[Path], Any]) -> None:
+        """As :meth:`add`, for a file that is larger than the memory: ``make`` writes it."""
+        if self.folder is None:
+            return
+        assert self.place is not None
+        built = self.place.new / Path(name).name
+        try:
+            self.place.new.mkdir(parents=True, exist_ok=True)
+            built.unlink(missing_ok=True)
+            make(built)
+            self._take_the_place()
+            self._list(name)
+            os.replace(built, self.folder / name)
+        except OSError as error:
+            raise self._unwritten(self.folder / name, error) from error
+
     def finish(self) -> None:
         """Say that all is there."""
         self.record["state"] = FINISHED

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import fsspec
 
-from separatrix.errors import FileError, InputError, first_line
+from separatrix.errors import FileError, InputError, SeparatrixError, first_line
 from separatrix.storage._place import PACKAGES, Content, Place, checked, unwritten
 
 _IN_MEMORY = "memory"  # of this process; for examples
@@ -97,6 +97,11 @@ class Bucket(Place):
         with self._troubles(name):
             self._store.get_file(self._key(name), str(path))
 
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        with self._troubles(name), self._store.open(self._key(name), "rb") as stream:
+            yield stream
+
     def write(self, name: str, content: Content) -> None:
         with self._troubles(name, writing=True):
             self._store.pipe_file(self._key(name), bytes(content))
@@ -169,7 +174,7 @@ class Bucket(Place):
         where = f"{self.url}/{name}" if name else self.url
         try:
             yield
-        except (FileExistsError, InputError):
+        except (FileExistsError, SeparatrixError):
             raise
         except Exception as error:  # every store has errors of its own, which are no OSErrors
             bucket = "/".join(self.url.split("/")[:3])

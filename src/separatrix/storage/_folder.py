@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from separatrix.errors import FileError
@@ -43,6 +44,11 @@ class Folder(Place):
     def get(self, name: str, path: Path) -> None:
         with self._reading(name) as source:
             shutil.copyfile(source, path)
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        with self._reading(name) as path, path.open("rb") as stream:
+            yield stream
 
     def write(self, name: str, content: Content) -> None:
         with self._written(name, content) as (built, path):

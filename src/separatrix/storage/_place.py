@@ -14,7 +14,9 @@ import errno
 import os
 import re
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import BinaryIO
 
 from separatrix.errors import FileError, InputError
 from separatrix.storage._manifest import ON_ITS_WAY
@@ -103,6 +105,10 @@ class Place(ABC):
     @abstractmethod
     def get(self, name: str, path: Path) -> None:
         """Write the content of a file, which may be larger than the memory, to ``path``; raises as :meth:`read`."""
+
+    @abstractmethod
+    def opened(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Open a file to read parts of it; raises as :meth:`read`."""
 
     @abstractmethod
     def sweep(self) -> None:
