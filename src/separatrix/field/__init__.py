@@ -5,6 +5,7 @@ from separatrix.field._contract import Examined, examined
 from separatrix.field._field import LatentField, check
 from separatrix.field._findings import FieldCheck, Finding
 from separatrix.field._footprint import memory_per_orbit
+from separatrix.field._raising import Raised, evaluated
 from separatrix.field._recorded import Answers, RecordedField
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "FieldCheck",
     "Finding",
     "LatentField",
+    "Raised",
     "RecordedField",
     "check",
+    "evaluated",
     "examined",
     "memory_per_orbit",
     "require_self_map",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,15 +17,22 @@ from separatrix.field._findings import FieldCheck, Finding
 if TYPE_CHECKING:
     from separatrix.field._field import LatentField
 
+_EXAMINED = 4  # latents
 
-def require_self_map(field: LatentField, starts: Tensor) -> None:
-    """Refuse what :meth:`LatentField.check` calls a failure, at the starts of a search; raises FieldError, warns about train mode.
+
+def require_self_map(field: LatentField, starts: Tensor, further: Callable[[], Tensor] | None = None) -> None:
+    """Refuse what :meth:`LatentField.check` calls a failure, at some starts of a search; raises FieldError, warns about train mode.
+
+    The field is examined at ``starts``, or, where the model raises an exception for one of them, at the first four of ``further`` starts for
+    which it does not.
 
     Cost: none for a field that was evaluated before, except where f was finite at none of the points it was examined at.
     """
     found = field.examined
     if found is None or not bool(_finite(found).passed):
         found = field.examine(starts)
+        if found.error is not None and further is not None and len(taken := _taken(field, further())):
+            found = field.examine(taken)
         FieldCheck((*found.check.findings, *([_finite(found)] if found.image is not None else []))).require()
     if changed := [
         part for module in field.modules for part in module.modules() if part.training and _depends_on_mode(part)
@@ -35,6 +43,19 @@ def require_self_map(field: LatentField, starts: Tensor) -> None:
             ModelWarning,
             stacklevel=3,
         )
+
+
+def _taken(field: LatentField, starts: Tensor) -> Tensor:
+    """The first starts for which the model raises no exception; one evaluation each of those that are tried."""
+    rows: list[Tensor] = []
+    with field.guest(), torch.no_grad():
+        for row in starts:
+            with suppress(Exception):
+                field.encoder(field.decoder(row[None]))
+                rows.append(row)
+            if len(rows) == _EXAMINED:
+                break
+    return torch.stack(rows) if rows else starts[:0]
 
 
 def findings(field: LatentField, starts: Tensor | None) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from shutil import rmtree
 
@@ -27,6 +28,7 @@ from separatrix.work import Progress
 
 _PARTS = "-parts"  # beside a checkpoint, the folder of parts that are done since
 _ASKED = 4  # starts at which a model is asked whether it is the one of a checkpoint
+_EXAMINED, _TRIED = 4, 256  # starts; more are tried where the model raises an exception for one of those
 
 
 def find_attractors(
@@ -81,7 +83,8 @@ def find_attractors(
     field, protocol = LatentField.of(field), Protocol.of(protocol)
     source = as_starts(starts)
     field = field.with_batch_size(batch_size)
-    require_self_map(field, source.block(field, 0, min(4, len(source))))
+    first, further = (partial(source.block, field, 0, min(count, len(source))) for count in (_EXAMINED, _TRIED))
+    require_self_map(field, first(), further)
     fine, notes = _finest(field)
     transit = fine if protocol.precision == "float64" else field
     with _stored_in(checkpoint, field, source, protocol) as place:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from separatrix.engines import Engine, Keeping
-from separatrix.field import LatentField
+from separatrix.field import LatentField, Raised
 from separatrix.limitsets._capture import Capture, Frozen
 from separatrix.limitsets._records import Records
 from separatrix.limitsets._regions import StepNorms, TrappingRegions
@@ -45,12 +45,14 @@ class Round:
         judges: of orbits in the model's own precision, and of those in float64.
         known: captures orbits; None captures none.
         library: of statistical captures, if there is one.
+        good: ``(m, *latent)`` at which the model was examined.
     """
 
     steps: int
     judges: tuple[Judge, Judge]
     known: Frozen | None
     library: Library | None
+    good: Tensor
 
 
 @dataclass
@@ -83,6 +85,7 @@ class Followed:
         ended: ``(e,)`` int64, rows of the part.
         set: ``(b,)`` int64, the set that captured each; −1 for none.
         surplus: evaluations among all ``evaluations`` that were made of rows which had ended.
+        raised: exceptions of the model.
     """
 
     fine: bool
@@ -95,6 +98,7 @@ class Followed:
     guess: Guess | None
     evaluations: int
     surplus: int
+    raised: Raised
 
 
 def cut(rows: Rows, field: LatentField) -> Iterator[tuple[Tensor, Rows]]:
@@ -182,7 +186,15 @@ def follow(part: Part, fields: tuple[LatentField, LatentField], head: Round) -> 
 
     with field.guest():
         done = advance(
-            field, judge, take, ends, width_for(field), steps=head.steps, observers=observers, catcher=capture
+            field,
+            judge,
+            take,
+            ends,
+            width_for(field),
+            steps=head.steps,
+            observers=observers,
+            catcher=capture,
+            good=head.good.to(part.rows.z),
         )
     paused = part.rows.keep(slice(0, 0)).joined(*done.paused)
     paused = paused.keep(paused.orbit.argsort())
@@ -199,10 +211,11 @@ def follow(part: Part, fields: tuple[LatentField, LatentField], head: Round) -> 
         guess=part.guess,
         evaluations=done.evaluations,
         surplus=done.surplus,
+        raised=done.raised,
     )
 
 
 _SENT = (
-    ClosedCurve, Columns, Followed, Frozen, Guess, Judge, Library, OrbitState, Part, Protocol, Records, Round, Rows, StepNorms, TrappingRegions,
+    ClosedCurve, Columns, Followed, Frozen, Guess, Judge, Library, OrbitState, Part, Protocol, Raised, Records, Round, Rows, StepNorms, TrappingRegions,
     *GROUPS.values(),
 )  # fmt: skip

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from separatrix.cost import JVP_WEIGHT, Cost
 from separatrix.engines import Engine, Keeping
-from separatrix.field import LatentField
+from separatrix.field import LatentField, Raised
 from separatrix.limitsets._assemble import assemble
 from separatrix.limitsets._capture import Frozen
 from separatrix.limitsets._capture_auditor import CaptureAuditor
@@ -57,9 +57,10 @@ from separatrix.work import Progress
 _NAMED = 4  # moving orbits whose motion is measured
 _NAMING_STEPS = 256
 _NAMING_SHARE = 0.05  # of the evaluations spent so far
+_GOOD = 16  # starts from all over the sample, of which the model must take one where it raises an exception for all rows of a batch
 _STATE = (  # what a search is made of between two rounds …
     CaptureAuditor, Catalogue, Claims, ClosedCurve, Columns, Cost, CurveSearch, CurveWatch, Judge, Kind, Ledger, Library, LimitSet,
-    OrbitState, Protocol, Queue, Records, Rows, StatisticalCapture, StepNorms, *GROUPS.values(),
+    OrbitState, Protocol, Queue, Raised, Records, Rows, StatisticalCapture, StepNorms, *GROUPS.values(),
 )  # fmt: skip
 _GIVEN = {"transit", "fine", "protocol", "progress", "checkpoint", "crew"}  # … beside these
 
@@ -116,7 +117,7 @@ class Search:
                 break
             self.claimants = self._joined_by(self.claimants, audits)
             self.native = self._joined_by(self.native, withdrawn)
-        notes = self._name_what_moves()
+        notes = (*self._name_what_moves(), *([self.raised.sentence] if self.raised else []))
         ledger, cost = self.ledger, self._spent()
         orbits = ledger.orbits(self.spread, self.protocol, cost)
         limits = assemble(self.catalogue, orbits, ledger.set)
@@ -129,6 +130,7 @@ class Search:
         rules, transit = self.protocol, self.transit
         sample = source.block(transit, 0, min(len(source), rules.stopping.spread_sample))
         self.spread, self.centre = spread_of(sample), centre_of(sample)
+        self.good, self.raised = sample[torch.linspace(0, len(sample) - 1, _GOOD).long()], Raised()
         self.catalogue = Catalogue(self.fine, rules, self.spread, torch.finfo(transit.dtype).eps)
         self.auditor = CaptureAuditor(rules.audit if rules.capture else 0.0, rules.auditing)
         self.ledger = Ledger.blank(len(source), sample[:1].to(self.fine.dtype))
@@ -200,6 +202,7 @@ class Search:
             (self.coarse_judge, self.fine_judge),
             Frozen.of(self.catalogue) if self.protocol.capture else None,
             None if self.statistical is None else self.statistical.library,
+            self.good,
         )
         for followed in self.crew.follow(parts, head):
             paused[followed.fine].append(followed.paused)
@@ -221,6 +224,7 @@ class Search:
         """Take over what became of a part, and return the orbits that have ended."""
         self.evaluations += followed.evaluations
         self.surplus += followed.surplus
+        self.raised.add(followed.raised)
         orbit, rows = followed.orbit, followed.ended
         ended = orbit[rows]
         self.ledger.end(ended, followed.ends, rows)

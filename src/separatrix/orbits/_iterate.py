@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from separatrix.cost import Cost
-from separatrix.errors import ConvergenceWarning, InputError, NotConvergedError
+from separatrix.errors import ConvergenceWarning, InputError, ModelWarning, NotConvergedError
 from separatrix.field import LatentField
 from separatrix.numerics import spread as spread_of
 from separatrix.orbits._judge import Judge, OrbitState
@@ -22,6 +22,7 @@ from separatrix.starts import Starts, as_starts
 from separatrix.storage import NO_CHECKPOINT, Checkpoint
 from separatrix.work import SILENT, Progress
 
+_GOOD = 16  # starts, of which the model must take one where it raises an exception for all rows of a batch
 _STATE = (Columns, OrbitState, Queue, Rows)  # what iterating is made of between two looks
 
 
@@ -108,13 +109,14 @@ def run_orbits(
             sample = source.block(field, 0, min(len(source), protocol.stopping.spread_sample))
             unit = spread_of(sample) if spread is None else spread
             middle = centre_of(sample) if centre is None else centre
-            columns = Columns.empty(len(source), sample)
+            columns, good = Columns.empty(len(source), sample), sample[:_GOOD]
             for observer in observers:
                 observer.begin(len(source), sample[:1])
             queue, rows, evaluations = Queue(field, source, width_for(field)), None, 0
         else:
             unit, middle, columns, queue, rows, evaluations, (field.batches.usual, field.batches.fits) = state
             progress.advance(queue.taken - len(rows))
+            good = source.block(field, 0, min(len(source), _GOOD))
 
         def take(count: int) -> Rows:
             nonlocal rows
@@ -127,8 +129,10 @@ def run_orbits(
                 checkpoint.keep((unit, middle, columns, queue, under_way, made, sizes))
 
         judge, width = Judge(protocol, unit, middle), width_for(field)
-        done = advance(field, judge, take, columns, width, observers=observers, progress=progress, look=look)
+        done = advance(field, judge, take, columns, width, observers=observers, progress=progress, look=look, good=good)
         evaluations += done.evaluations + _measure_cycles(field, columns)
+        if done.raised:
+            warnings.warn(done.raised.sentence, ModelWarning, stacklevel=3)
         paths = [observer.result() for observer in observers if isinstance(observer, Paths)]
         observed = {observer.name: observer.result() for observer in observers if not isinstance(observer, Paths)}
         return Orbits(

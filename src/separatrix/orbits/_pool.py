@@ -9,7 +9,7 @@ nor the order of the rows, nor who computes which part of a round changes anythi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol as Interface
 from typing import Self
 
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.field import LatentField
+from separatrix.field import LatentField, Raised, evaluated
 from separatrix.orbits._judge import Judge, OrbitState, StepReport
 from separatrix.orbits._looks import steps_between
 from separatrix.orbits._observers import Observer
@@ -161,11 +161,12 @@ class Queue:
 @dataclass
 class Advanced:
     """A pool reports the rows that paused, and how many evaluations of the map it took, with the ``surplus`` of rows that had
-    ended before the next look."""
+    ended before the next look; what the model ``raised`` is counted with the evaluations."""
 
     paused: list[Rows]
     evaluations: int = 0
     surplus: int = 0
+    raised: Raised = field(default_factory=Raised)
 
 
 def width_for(field: LatentField) -> int:
@@ -186,21 +187,27 @@ def advance(
     catcher: Catcher | None = None,
     progress: Progress = SILENT,
     look: Callable[[Rows, Advanced], None] | None = None,
+    good: Tensor | None = None,
 ) -> Advanced:
     """Make steps with all rows that ``take`` supplies until each has ended, or has made so many ``steps`` and pauses.
 
     Rows that leave the batch are replaced at once, so the network sees full batches. ``take(n)`` returns up to n further rows.
     Must be called inside ``field.guest()``. ``progress`` advances by one for every row that ends. ``look`` is shown the rows under way and what
-    was done so far, before each look; from there one may go on.
+    was done so far, before each look; from there one may go on. A row for which the model raises an exception becomes NaN, if it takes one of the
+    others, or of the ``good`` latents ``(m, *latent)``.
     """
     done, rows = Advanced([]), take(width)
+
+    def model(z: Tensor) -> Tensor:
+        return evaluated(field.bare, z, done.raised, good)
+
     allowed = steps or _FOR_EVER
     left = np.full(len(rows), allowed)  # steps until a row pauses; the first rows have the fewest
     while len(rows):
         if look is not None:
             look(rows, done)
         block = min(steps_between(rows.z.device), int(left[0]))
-        report, idle, f_z = _until_look(field, judge, rows, block, observers, catcher)
+        report, idle, f_z = _until_look(model, judge, rows, block, observers, catcher)
         steps_idle = idle.cpu().numpy()  # the one question of a look
         ended, left = steps_idle > 0, left - block
         done.evaluations += block * len(rows)
@@ -222,11 +229,12 @@ def advance(
         further = take(width - len(rows))
         if len(further):
             rows, left = rows.joined(further), np.append(left, np.full(len(further), allowed))
+    done.evaluations += done.raised.evaluations
     return done
 
 
 def _until_look(
-    field: LatentField,
+    model: Callable[[Tensor], Tensor],
     judge: Judge,
     rows: Rows,
     steps: int,
@@ -237,13 +245,13 @@ def _until_look(
 
     A row that has ended stays where it is, and so does the report on it.
     """
-    report, f_z = _one_step(field, judge, rows, observers, catcher, None)
+    report, f_z = _one_step(model, judge, rows, observers, catcher, None)
     ended = report.status != int(Status.RUNNING)
     idle = ended.long()
     for _ in range(steps - 1):
         running = ~ended
         rows.t, rows.z = rows.t + running, torch.where(running.view(-1, *[1] * (f_z.ndim - 1)), f_z, rows.z)
-        later, f_z = _one_step(field, judge, rows, observers, catcher, running)
+        later, f_z = _one_step(model, judge, rows, observers, catcher, running)
         report = later.where(running, report)
         ended = report.status != int(Status.RUNNING)
         idle = idle + ended
@@ -251,7 +259,7 @@ def _until_look(
 
 
 def _one_step(
-    field: LatentField,
+    model: Callable[[Tensor], Tensor],
     judge: Judge,
     rows: Rows,
     observers: Sequence[Observer],
@@ -259,7 +267,7 @@ def _one_step(
     running: Tensor | None,
 ) -> tuple[StepReport, Tensor]:
     """Return what judge, observers and catcher say of one step, and f(z); without a mask all rows are ``running``."""
-    f_z = field.bare(rows.z)
+    f_z = model(rows.z)
     report = judge.step(rows.state, rows.t, rows.z, f_z)
     orbit = rows.orbit if running is None else torch.where(running, rows.orbit, -1)
     for observer in observers:
