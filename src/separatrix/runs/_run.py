@@ -139,7 +139,7 @@ class Run:
             self._put(name, content)
 
     def add_file(self, name: str, make: Callable[[Path], Any]) -> None:
-        """As :meth:`add`, for a file that is larger than the memory: ``make`` writes it."""
+        """Put a file into the folder that ``make`` writes; it may be larger than the memory."""
         if self.folder is None:
             return
         assert self.place is not None
