@@ -55,6 +55,10 @@ def diff(model: Tiny, place: Path, images: torch.Tensor = IMAGES, **options: Any
     return runs.diff(*pair, source, rerun=False, reseeded=[field_of(Tiny(0.4))], protocol=SOME, out=place, **options)
 
 
+def drift(model: Tiny, place: Path, images: torch.Tensor = IMAGES, **options: Any) -> runs.DriftRun:
+    return runs.drift(field_of(model), images, trips=3, out=place, **options)
+
+
 def film(model: Tiny, place: Path, images: torch.Tensor = IMAGES, **options: Any) -> runs.FilmRun:
     """Of a training; another slope is another number of channels."""
     encode = ConvAutoencoder.encode
@@ -71,7 +75,7 @@ def film(model: Tiny, place: Path, images: torch.Tensor = IMAGES, **options: Any
         )
 
 
-RECIPES: dict[str, Callable[..., Any]] = {"diff": diff, "film": film, "probe": probe}
+RECIPES: dict[str, Callable[..., Any]] = {"diff": diff, "drift": drift, "film": film, "probe": probe}
 every = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 
 

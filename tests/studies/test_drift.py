@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-import scipy
 import torch
-from torch import Tensor
+from drift_fields import DOUBLE, SIDE, cosines, diagonal, drifted, from_cosines, maps, pictures
 
-import separatrix as sx
 from separatrix.errors import InputError
 from separatrix.studies import (
     JPEG,
@@ -22,44 +20,6 @@ from separatrix.studies import (
     Tiles,
 )
 from separatrix.studies._drift.loss import BANDS, PARTS, Originals, band_mask
-
-SIDE = 32
-DOUBLE = {"dtype": torch.float64}
-
-
-def pictures(count: int = 6, channels: int = 3, side: int = SIDE, seed: int = 0) -> Tensor:
-    """Smooth random pictures between .25 and .75, with something in every band."""
-    draw = torch.randn(count, channels, side, side, generator=torch.Generator().manual_seed(seed), **DOUBLE)
-    radius = torch.arange(side, **DOUBLE)
-    falls = 1 / (1 + radius[:, None] + radius[None, :])
-    image = torch.from_numpy(scipy.fft.idctn((draw * falls).numpy(), axes=(-2, -1), norm="ortho"))
-    image = image - image.flatten(1).mean(dim=1).reshape(-1, 1, 1, 1)
-    return 0.5 + 0.25 * image / image.abs().flatten(1).amax(dim=1).reshape(-1, 1, 1, 1)
-
-
-def maps(function, channels: int = 3, side: int = SIDE) -> sx.LatentField:
-    """An autoencoder whose latent is the picture."""
-    return sx.LatentField.from_map(function, (channels, side, side), **DOUBLE)
-
-
-def cosines(x: Tensor) -> Tensor:
-    return torch.from_numpy(scipy.fft.dctn(x.detach().numpy(), axes=(-2, -1), norm="ortho"))
-
-
-def from_cosines(x: Tensor) -> Tensor:
-    return torch.from_numpy(scipy.fft.idctn(x.detach().numpy(), axes=(-2, -1), norm="ortho"))
-
-
-def diagonal(gains: list[float]) -> sx.LatentField:
-    """Each band of the deviation from grey is multiplied by its gain; the mean stays."""
-    table = torch.ones(SIDE, SIDE, **DOUBLE)
-    for band, gain in enumerate(gains):
-        table[band_mask(band, SIDE, SIDE)] = gain
-    return maps(lambda x: from_cosines(table * cosines(x)))
-
-
-def drifted(field: sx.LatentField, x: Tensor, trips: int = 5, **options) -> sx.studies.Drift:
-    return sx.drift(field, x, trips=trips, **{"edits": (), **options})
 
 
 def test_an_orthogonal_projection_loses_once():

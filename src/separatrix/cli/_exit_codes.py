@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
     """A script may rely on these codes. ``ExitCode.BAD_INPUT.sentence`` is the documentation, ``--help`` prints it.
 
     >>> int(ExitCode.NOTHING_FOUND), ExitCode.OK.sentence
-    (3, 'success; of an audit: within the budget')
+    (3, 'success; of an audit or a budget of edits: within the budget')
     """
 
     sentence: str
@@ -24,9 +24,9 @@ class ExitCode(IntEnum):
         member.sentence = sentence
         return member
 
-    OK = (0, "success; of an audit: within the budget")
-    EXCEEDED = (1, "an audit ran to the end: the budget is exceeded")
-    CANNOT_SAY = (2, "an audit ran to the end, and cannot say")
+    OK = (0, "success; of an audit or a budget of edits: within the budget")
+    EXCEEDED = (1, "an audit, or a drift with a budget, ran to the end: the budget is exceeded")
+    CANNOT_SAY = (2, "an audit, or a drift with a budget, ran to the end, and cannot say")
     NOTHING_FOUND = (3, "ran to the end, but no start reached a limit set")
     USAGE = (64, "the command line itself is wrong: an unknown option, a missing argument")
     BAD_INPUT = (65, "the input, the model or a file cannot be used; the sentence on stderr says what to do")

@@ -104,7 +104,7 @@ def spectrum_matrix_free(
     Cost: 20 to 100 jvp for the eigenvalues, 20 to 60 pairs of jvp and vjp for the norm, per point and period.
     """
     points, leading = points.to(field.dtype), rules.leading
-    operators = [_CycleOperator(field, orbit_points(field, z.unsqueeze(0), period)[:-1], rules) for z in points]
+    operators = [CycleOperator(field, orbit_points(field, z.unsqueeze(0), period)[:-1], rules) for z in points]
     small = leading > field.latent_dim - 2
     parts = [spectrum_of(operator.dense()) if small else operator.spectrum() for operator in operators]
     parts = parts or [spectrum_of(torch.zeros((0, field.latent_dim, field.latent_dim)))]
@@ -117,13 +117,13 @@ def spectrum_matrix_free(
     )
 
 
-class _CycleOperator:
+class CycleOperator:
     """The Jacobian of f^p along one orbit ``(p, 1, *latent)`` as an operator."""
 
     def __init__(self, field: LatentField, orbit: Tensor, rules: Spectra) -> None:
         self.field, self.orbit, self.rules, self.cost = field, orbit, rules, Cost()
         self.leading = min(rules.leading, field.latent_dim)
-        self._start = np.random.Generator(np.random.Philox(key=0)).standard_normal(field.latent_dim)
+        self.start = np.random.Generator(np.random.Philox(key=0)).standard_normal(field.latent_dim)
 
     def forward(self, direction: NDArray[np.float64]) -> NDArray[np.float64]:
         tangent = self._tensor(direction)
@@ -145,7 +145,7 @@ class _CycleOperator:
         return torch.from_numpy(np.stack(columns, axis=1)).unsqueeze(0)
 
     def spectrum(self) -> Spectrum:
-        image = self.forward(self._start)
+        image = self.forward(self.start)
         if not np.isfinite(image).all():
             values, norm = self._unknown(), np.nan
         elif not image.any():  # J = 0, which ARPACK calls an error: no other J maps a vector drawn at random to 0
@@ -158,11 +158,11 @@ class _CycleOperator:
         return Spectrum(eigenvalues, radius, torch.maximum(torch.tensor([norm], dtype=torch.float64), radius))
 
     def _eigenvalues(self) -> NDArray[np.complex128]:
-        operator = self._linear(self.forward)
+        operator = self.linear(self.forward)
         for vectors in (None, min(self.rules.arnoldi_vectors, self.field.latent_dim)):
             try:
                 found = scipy.sparse.linalg.eigs(
-                    operator, self.leading, which="LM", v0=self._start, ncv=vectors, tol=self._tolerance,
+                    operator, self.leading, which="LM", v0=self.start, ncv=vectors, tol=self.tolerance,
                     return_eigenvectors=False,
                 )  # fmt: skip
             except scipy.sparse.linalg.ArpackError:
@@ -176,21 +176,21 @@ class _CycleOperator:
     def _norm(self) -> float:
         if not self.field.differentiable and self.field.latent_dim > DENSE_LIMIT:
             return np.nan
-        squared = self._linear(lambda direction: self.adjoint(self.forward(direction)))
+        squared = self.linear(lambda direction: self.adjoint(self.forward(direction)))
         try:
             (largest,) = scipy.sparse.linalg.eigsh(
-                squared, 1, which="LM", v0=self._start, tol=self._tolerance, return_eigenvectors=False
+                squared, 1, which="LM", v0=self.start, tol=self.tolerance, return_eigenvectors=False
             )
         except scipy.sparse.linalg.ArpackError:
             return np.nan
         return float(np.sqrt(max(largest, 0.0)))
 
-    def _linear(self, product: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Any:
+    def linear(self, product: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Any:
         k = self.field.latent_dim
         return scipy.sparse.linalg.LinearOperator((k, k), matvec=product, dtype=np.float64)
 
     @property
-    def _tolerance(self) -> float:
+    def tolerance(self) -> float:
         return max(self.rules.arnoldi_error, self.rules.arnoldi_error_in_eps * torch.finfo(self.orbit.dtype).eps)
 
     def _tensor(self, flat: NDArray[np.float64]) -> Tensor:

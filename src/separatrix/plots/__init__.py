@@ -5,7 +5,7 @@ from separatrix.plots._basin_overlap import basin_overlap
 from separatrix.plots._basin_shares import basin_shares
 from separatrix.plots._contact_sheet import contact_sheet
 from separatrix.plots._contraction_map import contraction_map
-from separatrix.plots._drift import drift_curves, drift_parts, drift_pictures
+from separatrix.plots._drift import drift_curves, drift_parts, drift_pattern_pictures, drift_pictures, drift_ways
 from separatrix.plots._film import orbit_film
 from separatrix.plots._gallery import attractor_gallery
 from separatrix.plots._null_levels import null_levels
@@ -29,7 +29,9 @@ __all__ = [
     "contraction_map",
     "drift_curves",
     "drift_parts",
+    "drift_pattern_pictures",
     "drift_pictures",
+    "drift_ways",
     "field_portrait",
     "null_levels",
     "orbit_film",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from separatrix.errors import InputError
 from separatrix.plots._marks import mosaic, place_picture
 from separatrix.plots._pictures import to_rgb
 from separatrix.plots._style import FAINT, HUES, INK, MUTED, WIDTH, colour, new_figure, styled
-from separatrix.studies import Drift
+from separatrix.studies import Drift, Patterns, Remedies
 from separatrix.studies._drift.loss import PARTS
 
 PART_COLOURS = dict(
@@ -123,6 +124,51 @@ def drift_pictures(found: Drift, *, title: str | None = None) -> Figure:
         )
         for place, pixels in enumerate(to_rgb(pictures[columns], (0.0, 255.0))):
             place_picture(axes, pixels, _LABEL + 1.05 * place, 0.3 + 1.05 * row, FAINT, width=0.6)
+    return figure
+
+
+@styled
+def drift_pattern_pictures(found: Patterns, *, title: str | None = None) -> Figure:
+    """Patterns that grow, with their factor per trip; below what a single trip enlarges most, and what it becomes."""
+    count = found.rates.shape[1]
+    across, down = _LABEL + 1.1 * count, 3 * 1.35
+    figure = new_figure(0.5 + WIDTH / max(across, 6.0) * down, title or f"Patterns that grow, at {found.names[0]}")
+    axes = figure.subplots()
+    mosaic(axes, left=0, right=max(across, 6.0), bottom=down, top=0)
+    rows = (
+        ("grows", found.growing[0], [f"× {rate:.2f} per trip" for rate in found.rates[0].tolist()]),
+        ("one trip makes of", found.asked[0], [""] * count),
+        ("this", found.answered[0], [f"× {gain:.1f} as strong" for gain in found.gains[0].tolist()]),
+    )
+    for row, (name, patterns, words) in enumerate(rows):
+        axes.text(_LABEL - 0.12, 1.35 * row + 0.5, name, ha="right", va="center", fontsize=8.5, color=MUTED)
+        for place, (pixels, said) in enumerate(zip(to_rgb(0.5 + 0.5 * patterns, (0.0, 1.0)), words, strict=True)):
+            known = "nan" not in said
+            if known:
+                place_picture(axes, pixels, _LABEL + 1.1 * place, 1.35 * row, FAINT, width=0.6)
+            words_here = said if known else "not found"
+            axes.text(_LABEL + 1.1 * place + 0.5, 1.35 * row + 1.14, words_here, ha="center", va="center", fontsize=8)
+    return figure
+
+
+@styled
+def drift_ways(found: Remedies, *, title: str | None = None) -> Figure:
+    """The first picture, and what becomes of it after all trips when it is edited as usual and in other ways."""
+    shown = {"original": found.usual.pictures[0, 0], "as usual": found.usual.pictures[0, -1]}
+    shown |= {name: one.pictures[0, -1] for name, one in found.ways.items()}
+    decibels = {"as usual": float(found.usual.psnr[0, -1])} | {
+        name: float(one.psnr[0, -1]) for name, one in found.ways.items()
+    }
+    columns, rows = min(4, len(shown)), -(-len(shown) // 4)
+    figure = new_figure(0.5 + WIDTH / 4.24 * 1.34 * rows, title or f"The same picture after {found.usual.trips} trips")
+    axes = figure.subplots()
+    mosaic(axes, left=-0.02, right=max(1.06 * columns, 4.24), bottom=1.34 * rows, top=-0.02)
+    for place, (name, picture) in enumerate(shown.items()):
+        x, y = 1.06 * (place % 4), 1.34 * (place // 4)
+        place_picture(axes, to_rgb(picture[None], (0.0, 255.0))[0], x, y, FAINT, width=0.6)
+        said = f"\n{decibels[name]:.1f} dB" if name in decibels else ""
+        words = "\n".join(wrap(name, 26)) + said
+        axes.text(x, y + 1.03, words, ha="left", va="top", fontsize=7.5, color=INK, linespacing=1.2)
     return figure
 
 

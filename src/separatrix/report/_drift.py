@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from separatrix.plots import drift_curves, drift_parts, drift_pictures
+from separatrix.limitsets import LimitSets
+from separatrix.plots import drift_curves, drift_parts, drift_pattern_pictures, drift_pictures, drift_ways
 from separatrix.report._chapter import versions_section
 from separatrix.report._drift_player import animation_of, trips_player
+from separatrix.report._drift_sections import (
+    end_section,
+    flicker_section,
+    pattern_section,
+    ranking_section,
+    remedy_section,
+)
 from separatrix.report._figures import FigurePlan
 from separatrix.report._page import Block, Bullets, Cell, Page, Picture, Prose, Section, Table
 from separatrix.report._tables import facts
-from separatrix.studies import Drift
+from separatrix.studies import Drift, DriftRanking, Flicker, Linearisation, Patterns, Remedies
 from separatrix.studies._drift.loss import BANDS, PARTS
 from separatrix.studies._drift.safe import SHARE
-from separatrix.words import percent
+from separatrix.words import Statement, percent
 
 INTRODUCTION = (
-    "Every edit with such a model sends the whole picture through it: squeezed into a small code, and rebuilt from it, also where nothing "
+    "Every edit with such a model sends the whole picture through it: squeezed into a small code, its latent, and rebuilt from it, also where nothing "
     "was to be changed. Once is hardly seen. But whoever edits the result again, and that result again, sends the same picture through "
     "many times, and small errors grow: colours drift, contrast rises or fades, texture turns to mush. This page shows how fast, on real "
     "pictures, and what helps.",
@@ -38,35 +47,83 @@ _CANNOT = (
 )
 
 
-def drift_page(found: Drift, provenance: Mapping[str, Any], drawn: Mapping[str, Picture]) -> Page:
+@dataclass(frozen=True, kw_only=True)
+class DriftResults:
+    """All that was measured of a model for one page.
+
+    Attributes:
+        drift: of the model.
+        others: of the models that it is compared with.
+        ranking: of all of them; None where it is alone.
+        remedies: other ways to edit.
+        patterns, linearised: what the derivative says.
+        limits: where the orbits of some codes end.
+        flicker: where the pictures are frames.
+    """
+
+    drift: Drift
+    others: tuple[Drift, ...] = ()
+    ranking: DriftRanking | None = None
+    remedies: Remedies | None = None
+    patterns: Patterns | None = None
+    linearised: Linearisation | None = None
+    limits: LimitSets | None = None
+    flicker: Flicker | None = None
+
+    @property
+    def costed(self) -> list[Any]:
+        """What has cost evaluations."""
+        ways = () if self.remedies is None else self.remedies.ways.values()
+        return [
+            part
+            for part in (self.drift, *self.others, *ways, self.patterns, self.linearised, self.limits)
+            if part is not None
+        ]
+
+
+def drift_page(
+    results: DriftResults, decision: Statement | None, provenance: Mapping[str, Any], drawn: Mapping[str, Picture]
+) -> Page:
     """The headline, the slider, the remedy, and everything that stands behind them.
 
     Args:
-        found: the drift.
+        results: all that was measured.
+        decision: on a budget of edits, which then leads.
         provenance: model, data and cost.
         drawn: the figures of `drift_figures`.
     """
+    found = results.drift
     sections = [
         Section("See it", _seen(found, drawn)),
-        Section("How often", [bars_table(found)]),
+        *([remedy_section(results.remedies, drawn)] if results.remedies is not None else []),
+        Section("How often", [bars_table(found), Prose((f"For a model card: {found.badge}.",))]),
+        *([ranking_section(results.ranking, drawn)] if results.ranking is not None else []),
         Section("How fast", [Prose((_DECIBELS,)), *_chosen(drawn, "curves"), marks_table(found)]),
-        Section("What is lost", [Prose((_PARTS,)), *_chosen(drawn, "parts"), parts_table(found)]),
+        Section(
+            "What is lost", [Prose((_PARTS,)), *_chosen(drawn, "parts"), Prose((_grown(found),)), parts_table(found)]
+        ),
+        *([flicker_section(results.flicker)] if results.flicker is not None else []),
+        *([pattern_section(results.patterns, results.linearised, drawn)] if results.patterns is not None else []),
+        *([end_section(results.limits)] if results.limits is not None else []),
         Section("Picture by picture", [pictures_table(found)]),
         Section("What cannot be concluded", [Bullets((*_CANNOT, *found.notes))]),
         Section("Protocol and provenance", [facts(provenance)]),
         versions_section(),
     ]
+    advice = "" if results.remedies is None else str(results.remedies.statement.headline)
+    statement = found.statement if decision is None else decision.followed_by(str(found.statement))
     return Page(
         f"How often may a picture pass through {found.model}?",
-        found.statement,
+        statement.followed_by(advice),
         INTRODUCTION,
         [part for part in sections if part.blocks],
         scripted=bool(len(found.pictures)),
     )
 
 
-def drift_figures(found: Drift) -> FigurePlan:
+def drift_figures(results: DriftResults) -> FigurePlan:
     """Say what to call for every figure, by the name of its file; no model is asked."""
+    found = results.drift
     plan: FigurePlan = {}
     if len(found.pictures):
         plan["pictures"] = lambda _: Picture.of(
@@ -81,6 +138,18 @@ def drift_figures(found: Drift) -> FigurePlan:
     plan["parts"] = lambda _: Picture.of(
         drift_parts(found), alt="The squared error after each trip, as a stack of its parts, and their shares of it."
     )
+    patterns, ranked, helped = results.patterns, results.ranking, results.remedies
+    if helped is not None and len(helped.usual.pictures):
+        plan["ways"] = lambda _: Picture.of(
+            drift_ways(helped), alt=f"{found.names[0]} after {found.trips} trips, edited in {len(helped) + 1} ways."
+        )
+    if ranked is not None:
+        plan["ranking"] = lambda _: Picture.of(
+            drift_curves([found, *results.others], title="Model against model"),
+            alt=f"PSNR and SSIM of {len(ranked)} models over the trips.",
+        )
+    if patterns is not None:
+        plan["patterns"] = lambda _: Picture.of(drift_pattern_pictures(patterns), alt=patterns.sentence)
     return plan
 
 
@@ -181,6 +250,19 @@ def pictures_table(found: Drift) -> Table:
         tuple(tuple(map(Cell, row)) for row in rows),
         f"PSNR in dB after so many trips, and the trip at which the error was twice that of the first.{more}",
     )
+
+
+def _grown(found: Drift) -> str:
+    """What the last trip leaves of brightness and contrast, and what grows fastest."""
+    growing = {name: rate for name, rate in found.rates.items() if rate > 1.02}
+    fastest = max(growing, key=lambda name: growing[name], default="")
+    more = (
+        f" What grows fastest is {fastest}, by {growing[fastest] - 1:.0%} per trip.".replace("%", " %")
+        if fastest
+        else ""
+    )
+    brightness, contrast = float(found.brightness[:, -1].mean()), float(found.contrast[:, -1].nanmean())
+    return f"After the last trip brightness is {brightness:+.3f}, and contrast {contrast:.2f} of the original's.{more}"
 
 
 def _seen(found: Drift, drawn: Mapping[str, Picture]) -> list[Block]:

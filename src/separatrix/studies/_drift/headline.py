@@ -57,10 +57,7 @@ def drift_statement(
     safe: SafeTrips,
     psnr: Mapping[int, float],
     half_life: float,
-    brightness: float,
-    contrast: float,
     contrasts: Tensor,
-    rates: Mapping[str, float],
 ) -> Statement:
     """Say how many trips are safe, what is left at some of them, and which kind of rot it is.
 
@@ -68,9 +65,7 @@ def drift_statement(
         safe: trips above the bar.
         psnr: mean over the pictures by trip, the first and the last among them.
         half_life: when the error has doubled.
-        brightness, contrast: means after the last trip.
         contrasts: of each picture after the last trip.
-        rates: of the parts of the error.
     """
     rot = rot_of(psnr, contrasts)
     count = counted(safe.trips, "edit") + (" or more" if safe.trips == safe.followed else "")
@@ -84,8 +79,6 @@ def drift_statement(
         if math.isfinite(half_life)
         else f"The error does not double within {safe.followed} trips."
     )
-    growing = [name for name, rate in rates.items() if math.isfinite(rate) and rate > 1.02]
-    fastest = max(growing, key=lambda name: rates[name], default="")
     pictures = counted(safe.images, "picture")
     survive = (
         f"{percent(safe.alive[safe.trips - 1] / safe.images)} of {pictures} survive {safe.words} above that bar."
@@ -97,12 +90,4 @@ def drift_statement(
         survive,
         rot,
         Tone.CALM if rot is Rot.ONCE else Tone.ALARM if safe.trips < 2 else Tone.OPEN,
-    ).followed_by(
-        f"PSNR after {after} trips: {decibels} dB.",
-        doubled,
-        _SENTENCES[rot],
-        f"After the last trip brightness is {brightness:+.3f} and contrast {contrast:.2f} of the original's.",
-        f"What grows fastest is {fastest}, by {rates[fastest] - 1:.0%} per trip."
-        if fastest and rot is not Rot.ONCE
-        else "",
-    )
+    ).followed_by(_SENTENCES[rot], f"PSNR after {after} trips: {decibels} dB.", doubled)

@@ -31,6 +31,7 @@ def drift(
     name: str | None = None,
     values: tuple[float, float] = (0.0, 1.0),
     shown: int = 3,
+    frames: Sequence[int] | None = None,
     seed: int = 0,
     progress: bool | Progress = False,
 ) -> Drift:
@@ -49,6 +50,7 @@ def drift(
         name: what the model is called; as it calls itself if not given.
         values: of black and white.
         shown: so many of the first pictures are kept along the way, as bytes.
+        frames: after which trips these are kept, 0 for the original; about twenty, evenly, if not given.
         seed: of latent noise.
         progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
 
@@ -75,7 +77,8 @@ def drift(
     height, width = pixels.shape[-2:]
     field = sized(field, pixels, chosen)
     names = named.names if isinstance(named, ImageSet) else tuple(map(str, range(len(pixels))))
-    frames = tuple(sorted({round(trip) for trip in torch.linspace(0, trips, min(trips + 1, _FRAMES)).tolist()}))
+    even = [round(trip) for trip in torch.linspace(0, trips, min(trips + 1, _FRAMES)).tolist()]
+    frames = tuple(sorted({0, *(even if frames is None else frames)} & set(range(trips + 1))))
     size = max(1, _VALUES_AT_ONCE // pixels[0].numel())
     parts = []
     with Progress.of(progress).stage("trips", len(pixels) * trips) as line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -85,6 +85,12 @@ class Drift(Tabular):
 
     def __len__(self) -> int:
         return len(self.psnr)
+
+    def first(self, count: int) -> Drift:
+        """The drift of the first few pictures; where the error is stays that of all."""
+        columns = ("psnr", "ssim", "step_psnr", "step_ssim", "parts", "new", "gains", "brightness", "contrast")
+        kept: dict[str, Any] = {name: getattr(self, name)[:count] for name in columns}
+        return replace(self, names=self.names[:count], pictures=self.pictures[:count], **kept)
 
     @property
     def trips(self) -> int:
@@ -186,10 +192,7 @@ class Drift(Tabular):
             safe=self.safe,
             psnr={mark: float(self.psnr[:, mark - 1].mean()) for mark in self.marks},
             half_life=self.half_life,
-            brightness=float(self.brightness[:, -1].mean()),
-            contrast=float(self.contrast[:, -1].nanmean()),
             contrasts=self.contrast[:, -1],
-            rates=self.rates,
         )
 
     def __repr__(self) -> str:
