@@ -31,14 +31,14 @@ class Raised:
         return bool(self.inputs)
 
     def add(self, other: Raised) -> None:
-        """These as well."""
+        """Add these."""
         self.evaluations += other.evaluations
         for words, count in other.inputs.items():
             self.inputs[words] = self.inputs.get(words, 0) + count
 
     @property
     def sentence(self) -> str:
-        """In words.
+        """Return this in words.
 
         >>> Raised({"ValueError: no": 2, "KeyError: 7": 1}).sentence
         'The model raised an exception for 3 inputs (ValueError: no; KeyError: 7), which count as NONFINITE.'
@@ -83,7 +83,7 @@ def evaluated(function: Callable[[Tensor], Tensor], rows: Tensor, raised: Raised
 def _apart(
     function: Callable[[Tensor], Tensor], rows: Tensor, raised: Raised, good: Tensor | None, error: Exception
 ) -> Tensor:
-    """The same, where all rows together have failed."""
+    """Do the same where all rows together have failed."""
     found: list[tuple[int, Tensor]] = []
     blamed: dict[int, str] = {}
     spent = 0
@@ -121,7 +121,7 @@ def _apart(
 
 
 def _any(function: Callable[[Tensor], Tensor], good: Tensor | None, error: Exception) -> Tensor:
-    """What the function gives for one of the good rows; else the error is not about the input."""
+    """Return the value of one of the good rows; where the function takes none, the error is not about the input."""
     for row in () if good is None else good:
         try:
             return function(row[None])
