@@ -72,7 +72,7 @@ class DriftResults:
 
     @property
     def costed(self) -> list[Any]:
-        """What has cost evaluations."""
+        """Everything that has cost evaluations."""
         ways = () if self.remedies is None else self.remedies.ways.values()
         return [
             part
@@ -253,7 +253,7 @@ def pictures_table(found: Drift) -> Table:
 
 
 def _grown(found: Drift) -> str:
-    """What the last trip leaves of brightness and contrast, and what grows fastest."""
+    """Say what the last trip leaves of brightness and contrast, and what grows fastest."""
     growing = {name: rate for name, rate in found.rates.items() if rate > 1.02}
     fastest = max(growing, key=lambda name: growing[name], default="")
     more = (

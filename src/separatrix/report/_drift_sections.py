@@ -21,7 +21,7 @@ _RANKING = "All models had the same pictures. The order is that after the last t
 
 
 def remedy_section(found: Remedies, drawn: Mapping[str, Picture]) -> Section:
-    """What to do, with its evidence."""
+    """The section says what to do, with its evidence."""
     figure = [drawn["ways"]] if "ways" in drawn else []
     return Section("What to do about it", [Prose((str(found.statement), _WAYS)), *figure, remedy_table(found)])
 
@@ -52,7 +52,7 @@ def remedy_table(found: Remedies) -> Table:
 
 
 def pattern_section(found: Patterns, linear: Linearisation | None, drawn: Mapping[str, Picture]) -> Section:
-    """Which patterns grow, which die, and how far the derivative can tell the loss."""
+    """The section shows which patterns grow, which die, and how far the derivative can tell the loss."""
     blocks: list[Block] = [Prose((_PATTERNS, found.sentence))]
     blocks += [drawn["patterns"]] if "patterns" in drawn else []
     rows = [
@@ -85,7 +85,7 @@ def pattern_section(found: Patterns, linear: Linearisation | None, drawn: Mappin
 
 
 def ranking_section(found: DriftRanking, drawn: Mapping[str, Picture]) -> Section:
-    """Who keeps these pictures best."""
+    """The section says who keeps these pictures best."""
     figure = [drawn["ranking"]] if "ranking" in drawn else []
     return Section("Model against model", [Prose((str(found.statement), _RANKING)), *figure, ranking_table(found)])
 
@@ -108,7 +108,7 @@ def ranking_table(found: DriftRanking) -> Table:
 
 
 def end_section(limits: LimitSets) -> Section:
-    """Where the orbits of the pictures' codes end, in the words of every search."""
+    """The section says where the orbits of the pictures' codes end, in the words of every search."""
     fates = limits.fates
     why = [
         f"{counted(count, 'orbit')}: {status.sentence}."
@@ -120,7 +120,7 @@ def end_section(limits: LimitSets) -> Section:
 
 
 def flicker_section(found: Flicker) -> Section:
-    """How much of the loss changes from frame to frame."""
+    """The section says how much of the loss changes from frame to frame."""
     rows = [
         (str(row[0]), *(f"{value:.3g}" for value in row[1:3]), percent(row[3]), f"{row[4]:.2f}")
         for row in zip(*found.table.values(), strict=True)

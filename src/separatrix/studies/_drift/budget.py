@@ -14,7 +14,7 @@ from separatrix.words import Readable, Statement, Tone, counted, percent
 
 @storable
 class BudgetDecision(StrEnum):
-    """What a budget of edits comes to."""
+    """A budget of edits comes to one of these."""
 
     WITHIN = "within budget"
     EXCEEDED = "budget exceeded"

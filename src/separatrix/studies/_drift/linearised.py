@@ -76,7 +76,7 @@ class Linearisation(Tabular):
 
     @property
     def sentence(self) -> str:
-        """How far the derivative can be trusted."""
+        """Say how far the derivative can be trusted."""
         apart = (self.predicted - self.measured).abs().mean(dim=0)
         close = int((apart <= 1.0).to(torch.int64).cumprod(dim=0).sum())
         both = len(self._both[0])

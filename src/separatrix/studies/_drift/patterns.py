@@ -1,4 +1,4 @@
-"""Which patterns grow from trip to trip, and which die: directions of the Jacobian of D∘E at real pictures."""
+"""Some patterns grow from trip to trip, and others die: these are directions of the Jacobian of D∘E at real pictures."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def _kept(image: LatentField, x: Tensor, seed: int) -> Tensor:
 
 
 def _shown(vectors: NDArray[np.float64], shape: tuple[int, ...]) -> Tensor:
-    """As pictures around 0, the largest value of each 1."""
+    """Turn vectors into pictures around 0, the largest value of each 1."""
     rows = torch.from_numpy(vectors.copy()).reshape(shape)
     largest = rows.flatten(1).abs().amax(dim=1).clamp(min=torch.finfo(torch.float64).tiny)
     return (rows / largest.reshape(-1, *[1] * (rows.ndim - 1))).to(torch.float32)

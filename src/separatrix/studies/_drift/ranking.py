@@ -20,7 +20,7 @@ from separatrix.words import Statement, Tabular, Tone
 
 @storable
 class Ranked(StrEnum):
-    """How certain the first place is."""
+    """A first place is certain, or it is not."""
 
     FIRST = "one is ahead"
     LEVEL = "the first are level"
@@ -118,7 +118,7 @@ class DriftRanking(Tabular):
 
     @property
     def statement(self) -> Statement:
-        """Who is first, whether that is certain, and whether one trip would have told."""
+        """Say who is first, whether that is certain, and whether one trip would have told."""
         last = self.marks[-1]
         if len(self) == 1:
             return Statement("One model", f"{self.models[0]}: {self.safe[0]}.", Ranked.FIRST)

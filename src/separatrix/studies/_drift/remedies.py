@@ -1,4 +1,4 @@
-"""What helps: the same pictures and as many trips, edited in other ways."""
+"""The same pictures are sent on as many trips, edited in other ways, to see what helps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _HELPS = 1.0  # dB that a way must bring, at the low end of its interval, to be 
 
 @storable
 class Remedy(StrEnum):
-    """What keeps pictures from rotting."""
+    """These keep pictures from rotting."""
 
     KEEP_LATENT = "keep the latent"
     PASTE_BACK = "paste back"
@@ -83,7 +83,7 @@ class Remedies(Tabular):
         }
 
     def counts_as(self, name: str) -> int:
-        """As how many trips of the usual kind all trips in this way count; one more than there were where they cost more than all."""
+        """Say as how many trips of the usual kind all trips in this way count; one more than there were where they cost more than all."""
         reached = float(self.ways[name].psnr[:, -1].mean())
         usual = self.usual.psnr.mean(dim=0)
         worse = (usual <= reached + _SAME).nonzero().flatten()
@@ -98,7 +98,7 @@ class Remedies(Tabular):
 
     @property
     def statement(self) -> Statement:
-        """What to do, in one sentence, with its evidence."""
+        """Say what to do, in one sentence, with its evidence."""
         last, usual = self.usual.trips, float(self.usual.psnr[:, -1].mean())
         gains = {name: difference(one, self.usual, last) for name, one in self.ways.items()}
         helping = [name for name, gain in gains.items() if (gain.low if gain.low == gain.low else gain.mean) >= _HELPS]
@@ -127,7 +127,7 @@ class Remedies(Tabular):
         return Statement(f"{lead}: {costs}.", evidence, code, Tone.CALM).followed_by(*self._besides(best))
 
     def _besides(self, best: str) -> list[str]:
-        """What else helps: the mask, where there is no latent to be kept."""
+        """Say what else helps: the mask, where there is no latent to be kept."""
         said = []
         if best == KEPT:
             said.append(
