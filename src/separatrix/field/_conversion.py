@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _ROUNDINGS = 1e4  # of the original's format, through all of its layers: what a copy without casts may differ by
 
 
-def converted(field: LatentField, made: type[LatentField], dtype: torch.dtype, device: torch.device) -> LatentField:
-    """Return the field ``made`` around copies of its model; the user's own is left as it is.
+def converted(field: LatentField, dtype: torch.dtype, device: torch.device) -> LatentField:
+    """Return a field around copies of its model; the user's own is left as it is.
 
     Raises:
         FieldError, OutOfMemoryError: as `LatentField.to`.
@@ -33,14 +33,14 @@ def converted(field: LatentField, made: type[LatentField], dtype: torch.dtype, d
         raise OutOfMemoryError(
             f"There is no memory for a copy of {field.name} in {dtype} on {device}; use a machine with more of it."
         ) from error
-    twin = _around(field, made, encode, decode, dtype, device)
+    twin = _around(field, encode, decode, dtype, device)
     zero = torch.zeros((1, *field.latent_shape), dtype=dtype, device=device)
     try:
         with twin.guest():
             output = twin.batches(twin._once, zero)
             if _narrowed(twin, zero, output, field.dtype):
                 down, up = (Unnarrowed(half, field.dtype, dtype) for half in (encode, decode))
-                twin = _around(field, made, down, up, dtype, device)
+                twin = _around(field, down, up, dtype, device)
     except (RuntimeError, TypeError, ValueError) as error:
         raise FieldError(
             f"{field.name} cannot be evaluated as {dtype} on {device} ({first_line(error)}); "
@@ -56,22 +56,12 @@ def converted(field: LatentField, made: type[LatentField], dtype: torch.dtype, d
 
 def _around(
     field: LatentField,
-    made: type[LatentField],
     encode: Callable[[Tensor], Any],
     decode: Callable[[Tensor], Any],
     dtype: torch.dtype,
     device: torch.device,
 ) -> LatentField:
-    twin = made(
-        encode,
-        decode,
-        latent_shape=field.latent_shape,
-        dtype=dtype,
-        device=device,
-        name=field.name,
-        units=field.units,
-        details=field.details,
-    )
+    twin = field.with_halves(encode, decode, dtype=dtype, device=device, modules=None)
     twin.inherit(field)
     return twin
 

@@ -260,6 +260,11 @@ class LatentField:
         # A graph keeps all parts in memory, so derivatives split their rows before they come here.
         return self._once(z) if torch.is_grad_enabled() else self.batches(self._once, z)
 
+    def with_halves(self, encode: Callable[..., Any], decode: Callable[..., Any], **changed: Any) -> LatentField:
+        """A field of these halves that says of itself what this one says; ``changed`` are arguments of the constructor."""
+        said = ("latent_shape", "dtype", "device", "name", "units", "modules", "details")
+        return LatentField(encode, decode, **{name: getattr(self, name) for name in said} | changed)
+
     def with_batch_size(self, most: int | None) -> LatentField:
         """The same field, of which at most so many latents (or data) ever go through the network at once.
 
@@ -386,7 +391,7 @@ class LatentField:
             dtype, device = (target, device) if isinstance(target, torch.dtype) else (dtype, target)
         require_target(dtype, device)
         dtype, device = dtype or self.dtype, torch.device(device or self.device)
-        return self if (dtype, device) == (self.dtype, self.device) else converted(self, LatentField, dtype, device)
+        return self if (dtype, device) == (self.dtype, self.device) else converted(self, dtype, device)
 
     def check(self, starts: Tensor | None = None) -> FieldCheck:
         """Test everything a latent field must be: finite weights, closing shapes and formats, determinism, independence of the batch.

@@ -16,7 +16,8 @@ from separatrix.errors import InputError, ModelWarning
 from separatrix.field._guest import borrowed
 from separatrix.models._backbones import POOR, Backbone
 from separatrix.models._base import positive
-from separatrix.models._surrogate import SurrogateDecoder, without_nan
+from separatrix.models._surrogate import SurrogateDecoder
+from separatrix.words import jsonable
 from separatrix.work import Progress
 
 _BATCH = 32
@@ -50,7 +51,7 @@ class DecoderReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return without_nan(asdict(self))
+        return jsonable(asdict(self))
 
 
 def train_decoder(

@@ -7,7 +7,6 @@ What the field shows is then a property of E *and of this decoder*; a poor one s
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -23,6 +22,7 @@ from separatrix.errors import FileError, InputError, first_line
 from separatrix.models._base import positive
 from separatrix.models._checkpoint import built, write_atomically
 from separatrix.models._weights import fill, read_safetensors
+from separatrix.words import jsonable
 
 KIND = "surrogate decoder"
 _SMALLEST_GRID = 4  # cells per side that one feature vector is spread over
@@ -122,17 +122,11 @@ def save_decoder(
         "kind": KIND,
         "config": json.dumps(decoder.config),
         "encoder_fingerprint": encoder,
-        "report": json.dumps(without_nan(report), allow_nan=False),
+        "report": json.dumps(jsonable(report), allow_nan=False),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in decoder.state_dict().items()}
     write_atomically(path, safetensors.torch.save(tensors, metadata=header))
     return path
-
-
-def without_nan(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The report with null for what is NaN or infinite, of which JSON knows neither."""
-    unknown = {name for name, value in report.items() if isinstance(value, float) and not math.isfinite(value)}
-    return {name: None if name in unknown else value for name, value in report.items()}
 
 
 def load_decoder(

@@ -45,17 +45,8 @@ def untrained_copy(field: LatentField, seed: int = 0) -> LatentField:
         for module in modules:
             for part in module.modules():
                 _initialise(part, done)
-    return LatentField(
-        encode,
-        decode,
-        latent_shape=field.latent_shape,
-        dtype=field.dtype,
-        device=field.device,
-        name=f"{field.name}, untrained",
-        units=field.units,
-        modules=modules,
-        details={"untrained": True, "seed": seed},
-    )
+    details = {"untrained": True, "seed": seed}
+    return field.with_halves(encode, decode, name=f"{field.name}, untrained", modules=modules, details=details)
 
 
 def _initialise(part: nn.Module, done: set[int]) -> None:

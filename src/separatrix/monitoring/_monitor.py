@@ -328,17 +328,7 @@ class DynamicsMonitor(Tabular):
                 raise _TimeIsUp
             return encode(x)
 
-        timed = LatentField(
-            watched,
-            field._decode,
-            latent_shape=field.latent_shape,
-            dtype=field.dtype,
-            device=field.device,
-            name=field.name,
-            units=field.units,
-            modules=field.modules,
-            details=field.details,
-        )
+        timed = field.with_halves(watched, field._decode)
         timed.inherit(field)
         return timed
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from separatrix.limitsets import LimitSets, triviality
 from separatrix.monitoring._budget import Effort
 from separatrix.orbits._glance import Glance
-from separatrix.words import Readable, counted
+from separatrix.words import Readable, counted, jsonable
 
 _OF_A_SEARCH = ("attractors", "converged", "largest_basin", "spectral_radius", "residual", "trivial")
 
@@ -113,11 +112,7 @@ def _found(limits: LimitSets) -> dict[str, Any]:
         "attractors": len(attractors),
         "converged": float((limits.labels >= 0).double().mean()),
         "largest_basin": float(attractors.fractions.max()) if len(attractors) else None,
-        "spectral_radius": _known(float(attractors.spectral_radius.max())) if len(attractors) else None,
-        "residual": _known(float(limits.orbits.residual.median()) / limits.spread),
+        "spectral_radius": jsonable(float(attractors.spectral_radius.max())) if len(attractors) else None,
+        "residual": jsonable(float(limits.orbits.residual.median()) / limits.spread),
         "trivial": triviality(limits).trivial,
     }
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

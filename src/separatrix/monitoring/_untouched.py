@@ -100,17 +100,7 @@ def frozen(field: LatentField, *, keep_hooks: bool = False) -> tuple[LatentField
     encode, decode = copier.copied(field._encode), copier.copied(field._decode)
     for part in (part for module in modules for part in module.modules()):
         part.training = False  # a field is evaluated in eval mode, so there is nothing to warn about
-    twin = LatentField(
-        encode,
-        decode,
-        latent_shape=field.latent_shape,
-        dtype=field.dtype,
-        device=field.device,
-        name=field.name,
-        units=field.units,
-        modules=modules,
-        details=field.details,
-    )
+    twin = field.with_halves(encode, decode, modules=modules)
     said = []
     if dropped:
         said.append(f"{dropped} of the model's hooks were left out of the snapshots; keep_hooks=True keeps them.")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from separatrix.limitsets import LimitSets
 from separatrix.storage import Columnar, storable
-from separatrix.words import Statement
+from separatrix.words import Statement, jsonable
 
 VIEW_WORDS = {
     "latent": "in the same latent coordinates",
@@ -167,46 +167,44 @@ class Comparison(Columnar):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; unknown numbers are None."""
-        return {
-            "ami": _known(self.ami),
-            "ari": _known(self.ari),
-            "null_high": _known(self.null_high),
-            "p_value": _known(self.p_value),
-            "counted": self.counted,
-            "starts": self.starts,
-            "rerun": _known(self.rerun),
-            "reseeded": [_known(value) for value in self.reseeded],
-            "ceiling": _known(self.ceiling),
-            "attractors_a": len(self.limits_a),
-            "attractors_b": len(self.limits_b),
-            "pairs": [
-                {"share": share, "partner": partner if partner >= 0 else None, "similarity": _known(similarity)}
-                for share, partner, similarity in zip(
-                    self.share.tolist(), self.partner.tolist(), self.similarity.tolist(), strict=True
-                )
-            ],
-            "views": {
-                name: {
-                    "matched": view.matched,
-                    "threshold": view.threshold,
-                    "mean_distance": _known(view.mean_distance),
-                    "null_mean": _known(view.null_mean),
-                    "null_low": _known(view.null_low),
-                    "p_value": _known(view.p_value),
-                    "fit": _known(view.fit),
-                    "partner": [partner if partner >= 0 else None for partner in view.partner.tolist()],
-                    "distance": [_known(value) for value in view.distance.tolist()],
-                }
-                for name, view in self.views.items()
-            },
-            "code": self.statement.slug,
-            "sentences": list(self.sentences),
-        }
+        return jsonable(
+            {
+                "ami": self.ami,
+                "ari": self.ari,
+                "null_high": self.null_high,
+                "p_value": self.p_value,
+                "counted": self.counted,
+                "starts": self.starts,
+                "rerun": self.rerun,
+                "reseeded": list(self.reseeded),
+                "ceiling": self.ceiling,
+                "attractors_a": len(self.limits_a),
+                "attractors_b": len(self.limits_b),
+                "pairs": [
+                    {"share": share, "partner": partner if partner >= 0 else None, "similarity": similarity}
+                    for share, partner, similarity in zip(
+                        self.share.tolist(), self.partner.tolist(), self.similarity.tolist(), strict=True
+                    )
+                ],
+                "views": {
+                    name: {
+                        "matched": view.matched,
+                        "threshold": view.threshold,
+                        "mean_distance": view.mean_distance,
+                        "null_mean": view.null_mean,
+                        "null_low": view.null_low,
+                        "p_value": view.p_value,
+                        "fit": view.fit,
+                        "partner": [partner if partner >= 0 else None for partner in view.partner.tolist()],
+                        "distance": view.distance.tolist(),
+                    }
+                    for name, view in self.views.items()
+                },
+                "code": self.statement.slug,
+                "sentences": list(self.sentences),
+            }
+        )
 
     def __repr__(self) -> str:
         ami = "–" if math.isnan(self.ami) else f"{self.ami:.3f}"
         return f"Comparison({len(self.limits_a)} and {len(self.limits_b)} attractors; basins agree with ami {ami})"
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
