@@ -7,7 +7,7 @@ READY := $(VENV)/.installed
 CORE := $(VENV)/.core
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
-.PHONY: demo test lint types doctest clean
+.PHONY: demo test lint types doctest web clean
 
 # The demo needs the library alone, the tests also every extra.
 $(CORE): pyproject.toml constraints.txt
@@ -37,5 +37,10 @@ types: $(READY)
 doctest: $(READY)
 	$(BIN)/python -m pytest --doctest-modules src -q
 
+# Users need no Node: what this builds is committed. It fails if the source builds anything else.
+web:
+	cd web && npm ci --silent && npm test && npm run --silent build
+	git diff --exit-code --stat -- src/separatrix/explorer/static
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build web/node_modules

@@ -35,6 +35,7 @@ ROOMS = [
     "monitoring",
     "plots",
     "report",
+    "explorer",
     "runs",
     "cli",
     "testing",

@@ -35,9 +35,10 @@ def test_one_row_per_model_and_the_path_last(shown):
     tables, document, folder = shown
     assert tables.exit_code == 0
     assert tables.stderr == ""
-    assert tables.stdout.splitlines()[-1] == str(folder / "report.html")
+    assert tables.stdout.splitlines()[-1] == str(folder / "explorer.html")
     record = json.loads(document.stdout)
     words = " ".join(tables.stdout.split())
+    assert str(folder / "report.html") in "".join(tables.stdout.split())
     for model in record["models"]:
         assert f"{model['train_error']:.4f} / {model['unseen_error']:.4f}" in words
     assert " ".join(record["verdict"].split()) in words
@@ -48,6 +49,7 @@ def test_the_document(shown):
     assert document.exit_code == 0
     record = json.loads(document.stdout)
     assert record["report"] == str(folder / "report.html")
+    assert record["explorer"] == str(folder / "explorer.html")
     assert record["seed"] == 1
     for model in record["models"]:
         if model["attractors"]:

@@ -44,6 +44,7 @@ def test_the_run_directory_is_complete(demo):
     assert {entry.name for entry in folder.iterdir()} == {
         "manifest.json",
         "report.html",
+        "explorer.html",
         "summary.json",
         "k2",
         "k16-ten-digits",
@@ -52,7 +53,7 @@ def test_the_run_directory_is_complete(demo):
     }
     figures = {f"{name}.png" for name in ("film", "field", "nulls", "attractors", "shares", "steps", "spectrum")}
     common = {"model.safetensors", "from-digits", "from-noise", "errors", "resemblance", "sensitivity"} | figures
-    assert {entry.name for entry in (folder / "k2").iterdir()} == common | {"grid", "basins.png"}
+    assert {entry.name for entry in (folder / "k2").iterdir()} == common | {"grid", "basins.png", "scene"}
     assert {entry.name for entry in (folder / "k16-ten-digits").iterdir()} == common
     assert [entry.name for entry in folder.parent.iterdir()] == [folder.name]
 

@@ -15,6 +15,7 @@ from separatrix.cli._diff import diff
 from separatrix.cli._doctor import doctor
 from separatrix.cli._drift import drift
 from separatrix.cli._exit_codes import ExitCode
+from separatrix.cli._explore import explore
 from separatrix.cli._film import film
 from separatrix.cli._group import OneSentenceCommand, OneSentenceGroup
 from separatrix.cli._ood import ood
@@ -63,6 +64,6 @@ def separatrix(
         print(ctx.get_help())
 
 
-for _command in (demo, attractors, audit, probe, drift, film, diff, doctor, train_decoder, report, runs, copy):
+for _command in (demo, attractors, audit, probe, drift, film, diff, doctor, train_decoder, explore, report, runs, copy):
     app.command(cls=OneSentenceCommand)(with_shared_options(_command))
 app.add_typer(ood)

@@ -51,10 +51,10 @@ def demo(
     """Train three small autoencoders on handwritten digits and show what they remember.
 
     Finds their attractors from digits and from noise, compares them with the
-    training images, and writes a report. The data come with the installation;
+    training images, and writes a report and a living page. The data come with the installation;
     it takes half a minute on one core.
 
-    [bold]separatrix demo --out my-demo[/bold], then open my-demo/report.html.
+    [bold]separatrix demo --out my-demo[/bold], then open my-demo/explorer.html.
     """
     terminal: Terminal = ctx.obj
     from separatrix.runs import demo as run_demo
@@ -67,7 +67,8 @@ def demo(
         Text(_TERMS, style="dim"),
         Text(f"\n{found.verdict}\n", style="bold"),
     )
-    terminal.line(str(found.report))
+    terminal.show(Text(f"{found.report}: the report"), Text("and the living page, in which you can click anywhere:"))
+    terminal.line(str(found.explorer))
     record: dict[str, Any] = found.to_dict()
     for model, (low, high) in zip(record["models"], ranges, strict=True):
         model["spectral_radius"] = {"lowest": low, "highest": high}

@@ -64,10 +64,10 @@ def rendered(page: Page) -> str:
 
 
 @cache
-def environment() -> Environment:
-    """Templates of this folder; every character of what they are given is escaped."""
+def environment(room: str = "separatrix.report") -> Environment:
+    """Templates of this folder, or of another room's; every character of what they are given is escaped."""
     made = Environment(
-        loader=PackageLoader("separatrix.report", "."),
+        loader=PackageLoader(room, "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -8,6 +8,7 @@ from separatrix.runs._data_free import DataFreeRun, audit_without_data
 from separatrix.runs._demo import DemoResult, demo
 from separatrix.runs._diff import DiffRun, diff
 from separatrix.runs._drift import DriftRun, drift
+from separatrix.runs._explore import Explored, explore, explore_run
 from separatrix.runs._film import FilmRun, film
 from separatrix.runs._plan import Plan
 from separatrix.runs._probe import ProbeRun, probe
@@ -22,6 +23,7 @@ __all__ = [
     "DemoResult",
     "DiffRun",
     "DriftRun",
+    "Explored",
     "FilmRun",
     "OtherPlan",
     "Plan",
@@ -37,6 +39,8 @@ __all__ = [
     "demo",
     "diff",
     "drift",
+    "explore",
+    "explore_run",
     "film",
     "listed",
     "opened",

@@ -124,10 +124,17 @@ def attractors(
 
 def attractors_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
     """Everything that is written of such a run."""
+    results = attractors_results(run, fields["model"])
+    return View(
+        summary=attractors_summary(results), figures=_planned(run, results), page=lambda drawn: page_of(results, drawn)
+    )
+
+
+def attractors_results(run: Run, field: RecordedField) -> ModelResults:
+    """Read what is stored about the model."""
     limits: LimitSets = run.load(LIMITS)
-    field = fields["model"]
     inputs: ImageSet | None = run.load("inputs") if run.has("inputs") else None
-    results = ModelResults(
+    return ModelResults(
         title=without_folders(field.name),
         subtitle=f"{field.title}, from {run.plan['options']['words']}",
         latent_field=field,
@@ -136,9 +143,6 @@ def attractors_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
         resemblance=run.load("resemblance") if run.has("resemblance") else None,
         sensitivity=run.load("sensitivity") if run.has("sensitivity") else None,
         inputs={} if inputs is None else dict(zip(inputs.names, inputs.pixels, strict=True)),
-    )
-    return View(
-        summary=attractors_summary(results), figures=_planned(run, results), page=lambda drawn: page_of(results, drawn)
     )
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from separatrix import starts
 from separatrix.errors import ConvergenceWarning
+from separatrix.explorer import Scene, explorer_page, scene_of
 from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import LimitSets, find_attractors, grid_search, join_searches, sensitivity
 from separatrix.limitsets._assemble import versions
@@ -55,9 +56,12 @@ _TRAIN = 1400  # of the 1797 digits; the others are never trained on
 _CHANNELS = 16
 _LEARNING_RATE = 5e-3
 _NOISE = 0.2  # standard deviation of the noise on the training inputs
+_EXAMPLES = 10  # unseen digits in the living page, beside those of the films
 _FILMED = (3, 5, 8)  # classes of the unseen digits in the films
 _HERO = {"pure noise": "noise 2", "an unseen 3": "an unseen 3"}  # of those, what opens the page
 RECIPE = "demo"
+EXPLORER = "explorer.html"
+_SCENE = "k2/scene"
 _FROM = {"from-digits": FROM_DIGITS, "from-noise": FROM_NOISE}
 
 
@@ -70,11 +74,12 @@ class _Effort:
     starts: int
     grid: int
     resolution: int
+    arrows: int
     sensitivity: int
 
 
-_FULL = _Effort(epochs=20, epochs_on_ten=400, starts=128, grid=44, resolution=80, sensitivity=24)
-_QUICK = _Effort(epochs=4, epochs_on_ten=150, starts=32, grid=12, resolution=24, sensitivity=6)
+_FULL = _Effort(epochs=20, epochs_on_ten=400, starts=128, grid=44, resolution=80, arrows=56, sensitivity=24)
+_QUICK = _Effort(epochs=4, epochs_on_ten=150, starts=32, grid=12, resolution=24, arrows=16, sensitivity=6)
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,8 @@ def demo(
 ) -> DemoResult:
     """Train three models, find their attractors from digits and noise, judge them, write a run.
 
-    The folder holds ``report.html``, ``summary.json``, and for each model a folder with the weights and the search results. A run that
-    was stopped goes on where it was.
+    The folder holds ``report.html``, ``explorer.html`` (the living page of the model with two latent numbers), ``summary.json``, and
+    for each model a folder with the weights and the search results. A run that was stopped goes on where it was.
 
     Args:
         out: the folder of the run.
@@ -138,16 +143,23 @@ def demo(
     with (
         _one_thread(),
         warnings.catch_warnings(),
-        Progress.of(progress).stage(RECIPE, 2 * len(plans) + 1) as line,
+        Progress.of(progress).stage(RECIPE, 2 * len(plans) + 2) as line,
         opened(out, plan, overwrite=overwrite) as run,
     ):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the page says it, with the reasons
         digits = _Digits.load(seed)
         fields = {each.name: _studied(run, each, digits, effort, seed, line) for each in plans}
+        run.stage(_SCENE, lambda: _scene(run, plans[0], digits, fields[plans[0].name], effort.arrows, line))
         view = write_views(run, demo_view, recorded(run, **fields), figures=figures, progress=line)
         assert run.folder is not None
         return DemoResult(
-            run.folder, run.folder / REPORT, view.summary["verdict"], view.rows, seed, time.perf_counter() - began
+            run.folder,
+            run.folder / REPORT,
+            run.folder / EXPLORER,
+            view.summary["verdict"],
+            view.rows,
+            seed,
+            time.perf_counter() - began,
         )
 
 
@@ -187,7 +199,27 @@ def demo_view(run: Run, fields: Mapping[str, RecordedField]) -> DemoView:
         "seed": seed,
         "versions": versions(*LIBRARIES),
     }
-    return DemoView(summary=summary, figures=_planned(results, effort.resolution), page=page, rows=rows)
+    files = {EXPLORER: explorer_page(demo_scene(run))} if run.has(_SCENE) else {}  # runs from before have none
+    return DemoView(summary=summary, figures=_planned(results, effort.resolution), page=page, rows=rows, files=files)
+
+
+def demo_scene(run: Run) -> Scene:
+    """Read what the living page of the first model shows."""
+    scene: Scene = run.load(_SCENE)
+    return scene
+
+
+def _scene(run: Run, plan: _Plan, digits: _Digits, field: LatentField, side: int, progress: Progress) -> Scene:
+    """The living page begins on unseen digits and on noise."""
+    results, _ = _results(run, plan, digits, RecordedField(field))
+    unseen = {f"unseen {row + 1}": image for row, image in enumerate(digits.unseen[:_EXAMPLES])}
+    return scene_of(
+        results,
+        origin=f"{plan.name}/model.safetensors",
+        examples={**digits.films, **unseen},
+        field_side=side,
+        progress=progress,
+    )
 
 
 def _work(quick: bool) -> tuple[_Effort, tuple[_Plan, ...]]:

@@ -70,6 +70,7 @@ class DemoResult:
 
     folder: Path
     report: Path
+    explorer: Path
     verdict: str
     models: tuple[DemoModel, ...]
     seed: int
@@ -77,7 +78,7 @@ class DemoResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {**asdict(self), "folder": str(self.folder), "report": str(self.report)}
+        return {**asdict(self), "folder": str(self.folder), "report": str(self.report), "explorer": str(self.explorer)}
 
 
 def row_of(name: str, latent_dim: int, errors: tuple[float, float], results: ModelResults) -> DemoModel:

@@ -1,0 +1,111 @@
+"""A scene becomes one HTML file that works from a disk, offline, with the model inside."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import torch
+from markupsafe import Markup
+from safetensors.torch import save
+from torch import Tensor
+
+from separatrix.explorer._scene import Scene
+from separatrix.explorer._still import still_basins, still_speed
+from separatrix.plots._style import readable_on
+from separatrix.report._write import environment, page_style
+from separatrix.words import percent
+
+_ROWS = 200  # of the table that readers without scripts have
+_HALF = 64  # numbers from which on it is worth a look whether half of the bytes hold them exactly
+
+
+def explorer_page(scene: Scene) -> str:
+    """The HTML text of a living page. No request leaves it, and the model in it has passed its test against Python.
+
+    >>> import separatrix as sx
+    >>> from separatrix.explorer import scene_of
+    >>> from separatrix.report import ModelResults
+    >>> field = sx.LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(2,))
+    >>> limits = sx.find_attractors(field, sx.starts.gaussian(64, seed=0))
+    >>> results = ModelResults(title="tanh 2z", subtitle="", latent_field=field, searches={"noise": limits})
+    >>> scene = scene_of(results, field_side=9, basin_side=9)
+    >>> text = explorer_page(scene)
+    >>> text.count("http://") + text.count("https://") - text.count("http://www.w3.org/"), "separatrix-model" in text
+    (0, True)
+    """
+    about = scene.about
+    model = _in_the_model(about)
+    constants = {name: _packed(tensor) for name, tensor in scene.arrays.items() if name in model}
+    others = {name: tensor for name, tensor in scene.arrays.items() if name not in model}
+    template = environment("separatrix.explorer").get_template("explorer.html.j2")
+    return template.render(
+        about=about,
+        rows=about["sets"][:_ROWS],
+        ink=readable_on,
+        percent=percent,
+        images=_tiles(scene, "set_images"),
+        style=page_style(),
+        own_style=_asset("explorer.css"),
+        script=_asset("explorer.js"),
+        scene=_payload(others, {"scene": scene.text}),
+        model=_payload(constants, {}) if model else "",
+        stills=(still_speed(scene), still_basins(scene)),
+        code=_code(about),
+    )
+
+
+def _in_the_model(about: dict[str, Any]) -> set[str]:
+    """Names of the arrays that its operations read."""
+    if not about["graph"]:
+        return set()
+    ops = [op for half in about["graph"].values() for op in half["ops"]]
+    return {name for op in ops for name in (*op["in"], op.get("table")) if isinstance(name, str)}
+
+
+def _packed(tensor: Tensor) -> Tensor:
+    """The same numbers in half of the bytes where these hold them exactly, as the weights of models that are stored so."""
+    if tensor.dtype == torch.float32 and tensor.numel() >= _HALF and torch.equal(tensor.half().float(), tensor):
+        return tensor.half()
+    return tensor
+
+
+def _payload(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Markup:
+    """Base64 of the deflated safetensors archive."""
+    archive = save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
+    return Markup(base64.b64encode(zlib.compress(archive, 9)).decode("ascii"))
+
+
+@cache
+def _asset(name: str) -> Markup:
+    """Read what was built from web/; its text cannot end the element that it is put into."""
+    text = resources.files("separatrix.explorer").joinpath("static", name).read_text(encoding="utf-8")
+    if "</script" in text or "</style" in text:
+        raise AssertionError(f"{name} would end its own element")
+    return Markup(text)
+
+
+def _tiles(scene: Scene, name: str) -> list[bytes]:
+    """Pictures of the first sets as PNG, for readers without scripts."""
+    from separatrix.report._page import Tile
+
+    images = scene.arrays.get(name)
+    if images is None or not images.numel():
+        return []
+    return [Tile.of(image.expand(-1, -1, 3).numpy(), "").png for image in images[:_ROWS]]
+
+
+def _code(about: dict[str, Any]) -> str:
+    """The lines of Python that follow an orbit as the page does."""
+    spec = json.dumps(about["origin"]) if about["origin"] else "…  # your model"
+    return (
+        "import separatrix as sx, torch\n"
+        f"field = sx.load({spec})\n"
+        f"z = torch.tensor([…]).reshape(1, {', '.join(map(str, about['latent_shape']))})\n"
+        "for step in range(100):\n"
+        "    z = field(z)  # encode(decode(z))"
+    )

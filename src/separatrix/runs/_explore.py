@@ -1,0 +1,150 @@
+"""Living pages: of a model, of a run and its model, or of a run that holds its model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from separatrix.data import load_images
+from separatrix.errors import FileError, InputError
+from separatrix.explorer import Scene, explorer_page, scene_of
+from separatrix.field import LatentField, RecordedField
+from separatrix.limitsets import find_attractors
+from separatrix.report import ModelResults
+from separatrix.runs._attractors import RECIPE as ATTRACTORS
+from separatrix.runs._attractors import attractors_results
+from separatrix.runs._demo import RECIPE as DEMO
+from separatrix.runs._demo import demo_scene
+from separatrix.runs._plan import Plan, in_words, model_record
+from separatrix.runs._run import reopened
+from separatrix.starts import Starts
+from separatrix.starts._rules import title_of
+from separatrix.storage import PathLike, new_file
+from separatrix.words import without_folders
+from separatrix.work import Progress
+
+_EXAMPLES = 12
+
+
+@dataclass(frozen=True)
+class Explored:
+    """A living page that was written.
+
+    Attributes:
+        scene: what it shows.
+        size: of the file, in bytes.
+    """
+
+    scene: Scene
+    size: int
+
+
+def explore(
+    field: LatentField,
+    starts: Starts,
+    *,
+    out: PathLike,
+    images: Any = None,
+    origin: str = "",
+    model: bool = True,
+    progress: bool | Progress = False,
+) -> Explored:
+    """Find the attractors of a field from these starts, and write a living page of them: one file, the model inside.
+
+    Args:
+        field: the latent field.
+        starts: where orbits begin.
+        out: the file.
+        images: a few images from which a reader may start, as `load_images` takes them.
+        origin: what `separatrix.load` takes to give this model, for the lines of Python in the page.
+        model: put the model into the page where that is possible.
+        progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
+
+    Raises:
+        FileError: the file cannot be written.
+        InputError: the latent space has one dimension.
+
+    Cost: that of `find_attractors` and of `separatrix.explorer.scene_of`.
+    """
+    line = Progress.of(progress)
+    limits = find_attractors(field, starts, progress=line)
+    named = {} if images is None else _named(images)
+    results = ModelResults(
+        title=without_folders(field.name),
+        subtitle=f"{field.title}, from {starts.describe()}",
+        latent_field=field,
+        searches={title_of(limits.provenance["starts"]["kind"]): limits},
+        inputs=named,
+    )
+    return _written(scene_of(results, origin=origin, model=model, progress=line), out)
+
+
+def explore_run(
+    folder: PathLike,
+    load: Callable[[], LatentField] | None = None,
+    *,
+    out: PathLike,
+    origin: str = "",
+    model: bool = True,
+    progress: bool | Progress = False,
+) -> Explored:
+    """Write a living page of a finished run, whose search is not repeated.
+
+    Args:
+        folder: of the run: of ``attractors``, or of the demo, which holds its models.
+        load: gives the model that the run is of, where the run does not hold it.
+        out: the file.
+        origin, model, progress: as in `explore`.
+
+    Raises:
+        FileError: no finished run of these kinds is there.
+        InputError: the model is needed, or it is another one.
+
+    Cost: that of `separatrix.explorer.scene_of`.
+    """
+    with reopened(folder) as run:
+        recipe = run.plan["recipe"]
+        if not run.finished:
+            raise FileError(f"The run in {folder} was stopped; run the same command again, it goes on where it was.")
+        if recipe == DEMO:
+            return _written(demo_scene(run), out)
+        if recipe != ATTRACTORS:
+            raise FileError(
+                f"{folder} is a run of {recipe}, of which there is no living page; give one of separatrix attractors."
+            )
+        if load is None:
+            raise InputError(
+                f"The run in {folder} does not hold its model; name it (load=…, in the command line --of MODEL)."
+            )
+        field = load()
+        plan = Plan(
+            recipe=recipe,
+            model=model_record(field),
+            data=run.plan["data"],
+            options=run.plan["options"],
+            versions=run.plan["versions"],
+        )
+        if different := plan.differences(run.plan):
+            raise InputError(
+                f"The run in {folder} is of another model (it differs in {in_words(different)}); give the one that it is of."
+            )
+        results = attractors_results(run, RecordedField(field))
+        return _written(scene_of(results, origin=origin, model=model, progress=progress), out)
+
+
+def _written(scene: Scene, out: PathLike) -> Explored:
+    text = explorer_page(scene).encode("utf-8")
+    with new_file(out) as path:
+        path.write_bytes(text)
+    return Explored(scene, len(text))
+
+
+def _named(images: Any) -> dict[str, Tensor]:
+    found = load_images(images, limit=_EXAMPLES)
+    return {
+        f"image {name}" if name.isdigit() else name: pixels
+        for name, pixels in zip(found.names, found.pixels, strict=True)
+    }

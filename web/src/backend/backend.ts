@@ -1,0 +1,30 @@
+/**
+ * How a page evaluates the field. Three transports are meant to stand behind it: the model in the page, a server, a notebook; and orbits that were
+ * computed beforehand, where there is no model. Everything is asynchronous and by value.
+ */
+import type { Fate } from "../core/fate";
+
+export interface Next {
+  /** Steps from the point that was asked about. */
+  readonly advanced: number;
+  readonly z: Float32Array;
+}
+
+export interface Backend {
+  /** Does it answer anywhere, or only at the nodes of what was computed beforehand? */
+  readonly anywhere: boolean;
+  /** In words, for readers. */
+  readonly words: string;
+  /** The nearest point from which it can step. */
+  snap(z: Float32Array): Float32Array;
+  /** The next `times` points of an orbit, or fewer; none where the orbit ends. */
+  step(z: Float32Array, times: number): Promise<Next[]>;
+  /** D(z), flat; undefined where it is not known. */
+  decode(z: Float32Array): Promise<Float32Array | ImageData | undefined>;
+  /** E(x); undefined where there is no encoder. */
+  encode(x: Float32Array): Promise<Float32Array | undefined>;
+  /** f at many points, (n·k). */
+  field(z: Float32Array): Promise<Float32Array | undefined>;
+  /** How an orbit ended that has no further points. */
+  ending?(z: Float32Array): Fate;
+}

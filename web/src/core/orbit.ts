@@ -1,0 +1,66 @@
+/** One orbit, as far as it was followed: z₀, f(z₀), f²(z₀), … in the full latent space. */
+import type { Backend } from "../backend/backend";
+import { type Fate, Fates } from "./fate";
+import { distance } from "./plane";
+
+export interface Point {
+  /** Number of steps from the start. */
+  readonly t: number;
+  readonly z: Float32Array;
+}
+
+/** Points are asked for in growing portions: the first are seen at once, long orbits do not wait for single messages. */
+const MOST_AT_ONCE = 64;
+
+export class Orbit {
+  readonly points: Point[];
+  /** ‖z_{t+1} − z_t‖ per step, from every point but the last. */
+  readonly residuals: number[] = [];
+  fate: Fate;
+  private portion = 1;
+  private stopped = false;
+
+  constructor(
+    start: Float32Array,
+    private readonly backend: Backend,
+    private readonly fates: Fates,
+  ) {
+    this.points = [{ t: 0, z: start }];
+    this.fate = fates.of(start, 0, Infinity);
+  }
+
+  get last(): Point {
+    return this.points[this.points.length - 1]!;
+  }
+
+  get done(): boolean {
+    return this.stopped || this.fate.kind !== "moving";
+  }
+
+  cancel(): void {
+    this.stopped = true;
+  }
+
+  /** Ask for the next points; false if there are none. */
+  async advance(): Promise<boolean> {
+    if (this.done) return false;
+    const { z, t } = this.last;
+    const more = await this.backend.step(z, this.portion);
+    if (this.stopped) return false;
+    this.portion = Math.min(2 * this.portion, MOST_AT_ONCE);
+    for (const next of more) {
+      const length = distance(next.z, this.last.z) / Math.max(1, t + next.advanced - this.last.t);
+      this.residuals.push(length);
+      this.points.push({ t: t + next.advanced, z: next.z });
+      this.fate = this.fates.of(next.z, this.last.t, length);
+      if (this.done) break;
+    }
+    if (more.length === 0) this.fate = this.backend.ending?.(z) ?? { kind: "budget" };
+    return !this.done;
+  }
+
+  /** Follow it to its end. */
+  async finish(): Promise<void> {
+    while (await this.advance());
+  }
+}

@@ -1,0 +1,175 @@
+/** One orbit as a reader follows it: its picture now, a film strip, the residual of every step, and what became of it in words. */
+import type { Backend } from "../backend/backend";
+import { type Fates, scientific, set_words } from "../core/fate";
+import type { Orbit } from "../core/orbit";
+import { type Scene, toPicture } from "../core/scene";
+import { element, make, show } from "./dom";
+
+const SECONDS = 4; // that the whole of an orbit takes
+const SLOWEST = 5; // steps per second
+const SVG = "http://www.w3.org/2000/svg";
+
+export class Journey {
+  orbit: Orbit | undefined;
+  playing = false;
+  /** The step that is shown; a whole number of points. */
+  at = 0;
+  private place = 0;
+  private frames = new Map<number, ImageData>();
+  private readonly now = element<HTMLCanvasElement>("now");
+  private readonly end = element<HTMLCanvasElement>("end");
+  private readonly fate = element("fate");
+  private readonly time = element<HTMLInputElement>("time");
+  private readonly play = element<HTMLButtonElement>("play");
+  private said = "";
+  private stale = false;
+
+  constructor(
+    private readonly scene: Scene,
+    private readonly backend: Backend,
+    private readonly fates: Fates,
+    private readonly changed: () => void,
+  ) {
+    this.time.addEventListener("input", () => this.go(Number(this.time.value)));
+    this.play.addEventListener("click", () => this.toggle());
+    element("back").addEventListener("click", () => this.go(this.at - 1));
+    element("forward").addEventListener("click", () => this.go(this.at + 1));
+    element("first").addEventListener("click", () => this.go(0));
+    element("last").addEventListener("click", () => this.go(Infinity));
+  }
+
+  /** Follow another orbit; with `play` from its beginning, else shown as far as it is known. */
+  async follow(orbit: Orbit, play: boolean): Promise<void> {
+    this.orbit?.cancel();
+    this.orbit = orbit;
+    this.frames = new Map();
+    this.place = this.at = 0;
+    this.setPlaying(play);
+    this.update();
+    while (this.orbit === orbit && (await orbit.advance())) this.update();
+    if (this.orbit !== orbit) return;
+    if (!play) this.at = this.place = orbit.points.length - 1;
+    this.update();
+  }
+
+  toggle(): void {
+    if (!this.orbit) return;
+    if (!this.playing && this.at >= this.orbit.points.length - 1) this.go(0);
+    this.setPlaying(!this.playing);
+  }
+
+  go(point: number): void {
+    if (!this.orbit) return;
+    this.setPlaying(false);
+    this.at = this.place = Math.max(0, Math.min(point, this.orbit.points.length - 1));
+    this.update();
+  }
+
+  /** One frame of the animation; however much was computed since the last, the page is changed once. */
+  tick(seconds: number): void {
+    this.move(seconds);
+    if (this.stale) this.render();
+  }
+
+  private move(seconds: number): void {
+    if (!this.playing || !this.orbit) return;
+    const last = this.orbit.points.length - 1;
+    this.place = Math.min(last, this.place + seconds * Math.max(SLOWEST, last / SECONDS));
+    if (this.place >= last && this.orbit.done) this.setPlaying(false);
+    if (Math.floor(this.place) === this.at && this.playing) return;
+    this.at = Math.floor(this.place);
+    this.update();
+  }
+
+  private setPlaying(playing: boolean): void {
+    this.playing = playing;
+    this.play.textContent = playing ? "Pause" : "Play";
+  }
+
+  private update(): void {
+    this.stale = true;
+  }
+
+  private render(): void {
+    this.stale = false;
+    const orbit = this.orbit;
+    if (!orbit) return;
+    const last = orbit.points.length - 1;
+    this.time.max = String(last);
+    this.time.value = String(this.at);
+    const point = orbit.points[this.at]!;
+    this.time.setAttribute("aria-valuetext", `step ${point.t}`);
+    element("step").textContent = `step ${point.t.toLocaleString("en")} of ${orbit.last.t.toLocaleString("en")}`;
+    this.residuals(orbit);
+    void this.picture(orbit, this.at);
+    this.film(orbit);
+    const words = orbit.done || this.at < last ? this.fates.words(orbit.fate, orbit.last.t) : "It is being followed …";
+    if (words !== this.said) this.fate.textContent = this.said = words; // a screen reader hears it once
+    const set = orbit.fate.kind === "arrived" || orbit.fate.kind === "known" ? orbit.fate.set : -1;
+    show(this.end, set < 0 ? undefined : this.scene.picture("set_images", set));
+    element("end-words").textContent = set < 0 ? "no limit set yet" : set_words(this.scene.about.sets[set]!);
+    this.changed();
+  }
+
+  private async picture(orbit: Orbit, at: number): Promise<void> {
+    const found = await this.frame(orbit, at);
+    if (this.orbit === orbit && this.at === at && found) show(this.now, found);
+  }
+
+  private async frame(orbit: Orbit, at: number): Promise<ImageData | undefined> {
+    const known = this.frames.get(at);
+    if (known || !this.scene.about.image) return known;
+    const decoded = await this.backend.decode(orbit.points[at]!.z);
+    const made = decoded instanceof Float32Array ? toPicture(decoded, this.scene.about.image, this.scene.about.range) : decoded;
+    if (made && this.orbit === orbit) this.frames.set(at, made);
+    return made;
+  }
+
+  /** Frames at 0, 1, 2, 4, 8 … and at the end. */
+  private film(orbit: Orbit): void {
+    const list = element<HTMLOListElement>("film");
+    const last = orbit.points.length - 1;
+    const wanted = [0];
+    for (let at = 1; at < last; at *= 2) wanted.push(at);
+    if (last > 0) wanted.push(last);
+    const key = wanted.join();
+    if (list.dataset["of"] !== key || list.dataset["orbit"] !== String(orbit.points[0]!.z)) {
+      [list.dataset["of"], list.dataset["orbit"]] = [key, String(orbit.points[0]!.z)];
+      list.replaceChildren(
+        ...wanted.map((at) => {
+          const t = orbit.points[at]!.t;
+          const canvas = make("canvas", { class: "pixels", width: "1", height: "1" });
+          const said = t ? `${t}×` : "start";
+          const button = make("button", { type: "button", "aria-label": `${said}, show this step` }, canvas, make("span", {}, said));
+          button.addEventListener("click", () => this.go(at));
+          void this.frame(orbit, at).then((found) => (found ? show(canvas, found) : canvas.remove()));
+          return make("li", { "data-at": String(at) }, button);
+        }),
+      );
+    }
+    for (const item of list.children) (item as HTMLElement).toggleAttribute("data-now", Number((item as HTMLElement).dataset["at"]) === this.at);
+  }
+
+  /** ‖z_{t+1} − z_t‖ over t, on a logarithmic axis. */
+  private residuals(orbit: Orbit): void {
+    const chart = element("residual") as unknown as SVGSVGElement;
+    const values = orbit.residuals.filter((value) => value > 0 && Number.isFinite(value));
+    chart.replaceChildren();
+    if (!values.length) return;
+    const [high, low] = [Math.log10(Math.max(...values)), Math.log10(Math.min(...values))];
+    const height = Math.max(high - low, 1e-9);
+    const x = (i: number) => 4 + (312 * i) / Math.max(1, orbit.residuals.length - 1);
+    const y = (value: number) => 6 + (78 * (high - Math.log10(Math.max(value, 10 ** low)))) / height;
+    const line = document.createElementNS(SVG, "polyline");
+    line.setAttribute("points", orbit.residuals.map((value, i) => `${x(i).toFixed(1)},${y(value).toFixed(1)}`).join(" "));
+    chart.append(line);
+    const here = Math.min(this.at, orbit.residuals.length - 1);
+    const mark = document.createElementNS(SVG, "circle");
+    for (const [name, value] of [["cx", x(here)], ["cy", y(orbit.residuals[here]!)], ["r", 4]] as const) mark.setAttribute(name, value.toFixed(1));
+    chart.append(mark);
+    const unit = this.scene.about.spread;
+    element("residual-words").textContent =
+      `Length of each step, in spreads, on a logarithmic axis: from ${scientific(orbit.residuals[0]! / unit)} to ` +
+      `${scientific(orbit.residuals[orbit.residuals.length - 1]! / unit)}; here ${scientific(orbit.residuals[here]! / unit)}.`;
+  }
+}

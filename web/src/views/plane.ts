@@ -1,0 +1,261 @@
+/** The plane: speed or basins as cells, streamlines, drifting particles, limit sets, the orbit, and where the pointer is. */
+import { mix, parse, readableOn, speedColour } from "../core/colours";
+import { type Extent, Flow, Particles } from "../core/flow";
+import type { Orbit } from "../core/orbit";
+import type { Plane } from "../core/plane";
+import type { Scene } from "../core/scene";
+import { element } from "./dom";
+
+export type Layer = "speed" | "basins";
+
+export interface Look {
+  layer: Layer;
+  streamlines: boolean;
+  particles: boolean;
+}
+
+const PARTICLES = 1400;
+const PALEST = 0.55; // how far towards the paper the fastest starts are shaded, as in separatrix.plots
+const LETTERED = 40; // sets; more are dots
+
+export class PlaneView {
+  readonly canvas = element<HTMLCanvasElement>("plane-top");
+  private readonly base = element<HTMLCanvasElement>("plane-base");
+  private readonly moving = element<HTMLCanvasElement>("plane-moving");
+  private readonly flow: Flow;
+  private readonly particles: Particles;
+  private readonly jumped = new Uint8Array(PARTICLES);
+  private readonly extent: Extent;
+  private readonly fast: number;
+  private lines: [number, number][][] | undefined;
+  private readonly marks: { set: number; x: number; y: number }[] = [];
+  look: Look = { layer: "speed", streamlines: true, particles: true };
+  cursor: [number, number] | undefined;
+  orbit: Orbit | undefined;
+  at = 0;
+  chosen = -1;
+
+  constructor(
+    private readonly scene: Scene,
+    private readonly plane: Plane,
+  ) {
+    this.extent = scene.about.plane.extent;
+    this.flow = new Flow(scene.floats("velocity"), scene.about.field_side, this.extent);
+    this.particles = new Particles(this.flow, PARTICLES);
+    const speed = Float32Array.from(scene.floats("speed")).sort();
+    this.fast = speed[Math.floor(speed.length * 0.9)] || 1;
+    if (scene.has("set_owner")) {
+      const xy = scene.floats("set_xy");
+      scene.ints("set_owner").forEach((set, i) => this.marks.push({ set, x: xy[2 * i]!, y: xy[2 * i + 1]! }));
+    }
+    new ResizeObserver(() => this.resize()).observe(this.canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.drawBase());
+  }
+
+  /** From CSS pixels in the canvas to the plane. */
+  toPlane(px: number, py: number): [number, number] {
+    const [left, right, bottom, top] = this.extent;
+    return [left + (px / this.canvas.clientWidth) * (right - left), top - (py / this.canvas.clientHeight) * (top - bottom)];
+  }
+
+  private toPixel(x: number, y: number): [number, number] {
+    const [left, right, bottom, top] = this.extent;
+    return [((x - left) / (right - left)) * this.canvas.width, ((top - y) / (top - bottom)) * this.canvas.height];
+  }
+
+  /** The set whose mark is under a place, if one is. */
+  markAt(px: number, py: number): number {
+    const scale = this.canvas.width / Math.max(1, this.canvas.clientWidth);
+    for (const mark of this.marks) {
+      const [x, y] = this.toPixel(mark.x, mark.y);
+      if (Math.hypot(x - px * scale, y - py * scale) < 11 * scale) return mark.set;
+    }
+    return -1;
+  }
+
+  /** The set to which the nearest computed start goes; undefined outside, −1 for none. */
+  basinAt(x: number, y: number): number | undefined {
+    if (!this.flow.inside(x, y)) return undefined;
+    const [h, w] = this.scene.about.grid;
+    const [left, right, bottom, top] = this.extent;
+    const [i, j] = [Math.round(((y - bottom) / (top - bottom)) * (h - 1)), Math.round(((x - left) / (right - left)) * (w - 1))];
+    return this.scene.ints("basin")[i * w + j]!;
+  }
+
+  resize(): void {
+    const scale = Math.min(devicePixelRatio || 1, 2);
+    for (const canvas of [this.base, this.moving, this.canvas]) {
+      canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * scale));
+      canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * scale));
+    }
+    this.drawBase();
+  }
+
+  drawBase(): void {
+    const { width, height } = this.base;
+    const to = this.base.getContext("2d")!;
+    to.imageSmoothingEnabled = false;
+    to.clearRect(0, 0, width, height);
+    const cells = this.look.layer === "speed" ? this.speedCells() : this.basinCells();
+    // Each node lies in the middle of its cell, so the outermost cells reach over the edge by half.
+    const [dx, dy] = [width / (cells.width - 1), height / (cells.height - 1)];
+    to.drawImage(bitmap(cells), -dx / 2, -dy / 2, width + dx, height + dy);
+    if (this.look.streamlines && this.lines) {
+      const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+      to.strokeStyle = this.look.layer === "speed" ? "rgba(255,255,255,.38)" : dark ? "rgba(255,255,255,.3)" : "rgba(16,28,46,.34)";
+      to.fillStyle = to.strokeStyle;
+      to.lineWidth = width / 560;
+      for (const line of this.lines) this.streamline(to, line);
+    }
+    this.draw();
+  }
+
+  /** Streamlines take longer than all the rest together; the page is usable before they are there. */
+  findStreamlines(): void {
+    this.lines ??= this.flow.streamlines();
+    this.drawBase();
+  }
+
+  private streamline(to: CanvasRenderingContext2D, line: [number, number][]): void {
+    const pixels = line.map(([x, y]) => this.toPixel(x, y));
+    to.beginPath();
+    pixels.forEach(([x, y], i) => (i ? to.lineTo(x, y) : to.moveTo(x, y)));
+    to.stroke();
+    const middle = pixels.length >> 1;
+    const [[x, y], [u, v]] = [pixels[middle]!, pixels[Math.max(0, middle - 3)]!];
+    const [angle, size] = [Math.atan2(y - v, x - u), to.lineWidth * 4];
+    to.beginPath();
+    to.moveTo(x + size * Math.cos(angle), y + size * Math.sin(angle));
+    for (const turn of [2.5, -2.5]) to.lineTo(x + size * Math.cos(angle + turn), y + size * Math.sin(angle + turn));
+    to.fill();
+  }
+
+  private speedCells(): ImageData {
+    const n = this.scene.about.field_side;
+    const speed = this.scene.floats("speed");
+    return filled(n, n, (i, j) => speedColour(Math.sqrt(speed[i * n + j]! / this.fast)));
+  }
+
+  private basinCells(): ImageData {
+    const [h, w] = this.scene.about.grid;
+    const [basin, steps] = [this.scene.ints("basin"), this.scene.ints("basin_steps")];
+    const logs = Float32Array.from(steps, Math.log1p);
+    const sorted = logs.filter((_, i) => basin[i]! >= 0).sort();
+    const [low, high] = [0.02, 0.98].map((share) => sorted[Math.round(share * (sorted.length - 1))] ?? 0) as [number, number];
+    const depth = (n: number) => (high > low ? Math.min(1, Math.max(0, (logs[n]! - low) / (high - low))) : 0.5);
+    const paper = parse(matchMedia("(prefers-color-scheme: dark)").matches ? "#11161c" : "#ffffff");
+    return filled(h, w, (i, j) => {
+      const set = basin[i * w + j]!;
+      if (set < 0) return parse("#8a929a");
+      return mix(parse(this.scene.about.sets[set]!.hue), paper, PALEST * (1 - depth(i * w + j)));
+    });
+  }
+
+  /** What changes: limit sets, orbit, cursor. */
+  draw(): void {
+    const to = this.canvas.getContext("2d")!;
+    const { width, height } = this.canvas;
+    const unit = width / Math.max(1, this.canvas.clientWidth);
+    to.clearRect(0, 0, width, height);
+    this.drawOrbit(to, unit);
+    const few = this.scene.about.sets.length <= LETTERED;
+    const seen = new Set<number>();
+    for (const mark of this.marks) {
+      const row = this.scene.about.sets[mark.set]!;
+      const [x, y] = this.toPixel(mark.x, mark.y);
+      const first = !seen.has(mark.set);
+      seen.add(mark.set);
+      const radius = unit * (mark.set === this.chosen ? 12 : first && few ? 9.5 : 2.5);
+      to.beginPath();
+      if (row.stable === 1 || !first) to.arc(x, y, radius, 0, 2 * Math.PI);
+      else to.rect(x - radius * 0.85, y - radius * 0.85, radius * 1.7, radius * 1.7); // what does not attract is square
+      to.fillStyle = row.hue;
+      to.fill();
+      to.lineWidth = unit * (mark.set === this.chosen ? 3 : 1.5);
+      to.strokeStyle = "#ffffff";
+      to.stroke();
+      if (!first || !few) continue;
+      to.fillStyle = readableOn(row.hue);
+      to.font = `700 ${11 * unit}px system-ui, sans-serif`;
+      to.textAlign = "center";
+      to.textBaseline = "middle";
+      to.fillText(row.name, x, y + 0.5 * unit);
+    }
+    if (this.cursor) {
+      const [x, y] = this.toPixel(...this.cursor);
+      for (const [style, lineWidth] of [["#ffffff", 3.5], ["#10161d", 1.5]] as const) {
+        to.strokeStyle = style;
+        to.lineWidth = lineWidth * unit;
+        to.beginPath();
+        for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]] as const) {
+          to.moveTo(x + 4 * dx * unit, y + 4 * dy * unit);
+          to.lineTo(x + 11 * dx * unit, y + 11 * dy * unit);
+        }
+        to.stroke();
+      }
+    }
+  }
+
+  private drawOrbit(to: CanvasRenderingContext2D, unit: number): void {
+    if (!this.orbit) return;
+    const pixels = this.orbit.points.slice(0, this.at + 1).map(({ z }) => this.toPixel(...this.plane.coordinates(z)));
+    for (const [style, lineWidth] of [["rgba(255,255,255,.95)", 4.5], ["#c2185b", 2]] as const) {
+      to.strokeStyle = style;
+      to.lineWidth = lineWidth * unit;
+      to.lineJoin = "round";
+      to.beginPath();
+      pixels.forEach(([x, y], i) => (i ? to.lineTo(x, y) : to.moveTo(x, y)));
+      to.stroke();
+    }
+    to.fillStyle = "#c2185b";
+    for (const [x, y] of pixels.slice(-200)) dot(to, x, y, 2.4 * unit);
+    const [x, y] = pixels[pixels.length - 1]!;
+    to.fillStyle = "#ffffff";
+    dot(to, x, y, 7 * unit);
+    to.fillStyle = "#c2185b";
+    dot(to, x, y, 5 * unit);
+  }
+
+  /** One frame of the particles. */
+  drift(): void {
+    const to = this.moving.getContext("2d")!;
+    const { width, height } = this.moving;
+    if (!this.look.particles) return void to.clearRect(0, 0, width, height);
+    to.globalCompositeOperation = "destination-in";
+    to.fillStyle = "rgba(0,0,0,.9)";
+    to.fillRect(0, 0, width, height);
+    to.globalCompositeOperation = "source-over";
+    to.strokeStyle = this.look.layer === "speed" ? "rgba(255,238,190,.8)" : matchMedia("(prefers-color-scheme: dark)").matches ? "rgba(255,255,255,.75)" : "rgba(16,28,46,.6)";
+    to.lineWidth = width / 430;
+    const before = this.particles.xy.slice();
+    this.particles.drift(0.03, 2e-3 * this.fast, this.jumped);
+    to.beginPath();
+    for (let i = 0; i < PARTICLES; i++) {
+      if (this.jumped[i]) continue;
+      to.moveTo(...this.toPixel(before[2 * i]!, before[2 * i + 1]!));
+      to.lineTo(...this.toPixel(this.particles.xy[2 * i]!, this.particles.xy[2 * i + 1]!));
+    }
+    to.stroke();
+  }
+}
+
+function dot(to: CanvasRenderingContext2D, x: number, y: number, radius: number): void {
+  to.beginPath();
+  to.arc(x, y, radius, 0, 2 * Math.PI);
+  to.fill();
+}
+
+/** Cells, the first row at the bottom. */
+function filled(h: number, w: number, colour: (row: number, column: number) => readonly [number, number, number]): ImageData {
+  const made = new ImageData(w, h);
+  for (let i = 0; i < h; i++)
+    for (let j = 0; j < w; j++) made.data.set([...colour(i, j), 255], 4 * ((h - 1 - i) * w + j));
+  return made;
+}
+
+export function bitmap(pixels: ImageData): HTMLCanvasElement {
+  const made = document.createElement("canvas");
+  [made.width, made.height] = [pixels.width, pixels.height];
+  made.getContext("2d")!.putImageData(pixels, 0, 0);
+  return made;
+}
