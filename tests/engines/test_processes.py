@@ -14,7 +14,7 @@ import pytest
 
 import engine_tasks as tasks
 from separatrix.engines import Here, Processes
-from separatrix.engines._processes import require_same
+from separatrix.engines._with_workers import require_same
 from separatrix.errors import EngineError, FieldError, InputError
 
 
@@ -46,8 +46,8 @@ def test_two_workers_compute_in_processes_of_their_own_and_stay(two):
 
 
 def test_what_is_shared_is_sent_once(two, monkeypatch):
-    sent, genuine = [], two.__class__._file.__globals__["sent"]
-    monkeypatch.setitem(two.__class__._file.__globals__, "sent", lambda value: (sent.append(value), genuine(value))[1])
+    sent, genuine = [], two._bring.__func__.__globals__["sent"]
+    monkeypatch.setitem(two._bring.__func__.__globals__, "sent", lambda value: (sent.append(value), genuine(value))[1])
     shared = {"a": 1}
     for _ in range(3):
         assert dict(two.map(tasks.in_words, [1, 2], shared)) == {0: "1/1", 1: "2/1"}

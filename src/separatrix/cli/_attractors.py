@@ -24,7 +24,7 @@ from separatrix.cli._options import (
 from separatrix.cli._parsing import parsed_box, size_of_images, usage_error
 from separatrix.cli._place import RunOutput, name_of_run
 from separatrix.cli._terminal import Terminal
-from separatrix.cli._workers import Workers, computing
+from separatrix.cli._workers import Computing
 
 if TYPE_CHECKING:
     from separatrix.field import LatentField
@@ -110,9 +110,9 @@ def attractors(
                      help="Only foretell evaluations, seconds, memory and disk of the search, from a short look at the model."),
     ] = False,
     batch_size: BatchSize = None,
-    workers: Workers = 1,
     seed: Seed = 0,
     *,
+    compute: Computing,
     output: RunOutput,
 ) -> ExitCode:  # fmt: skip
     """Find the attractors of a model: where z → encode(decode(z)) ends when it is applied again and again.
@@ -162,7 +162,7 @@ def attractors(
     known = None if train is None else load_images(train, size=pixels, scale=scale)
     unseen = None if held_out is None else load_images(held_out, size=pixels, scale=scale)
     terminal.show(header(field, source, protocol.value, rules))
-    with warnings.catch_warnings(), computing(workers):
+    with warnings.catch_warnings(), compute.everything():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the table of statuses says it, with the reasons
         found = run_attractors(
             field,

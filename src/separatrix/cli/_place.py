@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Self
 import typer
 
 from separatrix.cli._options import NoFigures, Overwrite, RunFolder
+from separatrix.cli._workers import OF_THE_ENGINE
 
 if TYPE_CHECKING:
     from separatrix.storage import Reservation
 
 RUNS = Path("runs")
-_OF_THE_OUTPUT = frozenset({"out", "overwrite", "no_figures", "_json", "_quiet", "_traceback", "batch_size"})
+_OF_THE_OUTPUT = (
+    frozenset({"out", "overwrite", "no_figures", "_json", "_quiet", "_traceback", "batch_size"}) | OF_THE_ENGINE
+)
 
 
 def reserved(

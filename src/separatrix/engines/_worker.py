@@ -7,6 +7,7 @@ import pickle
 import platform
 import signal
 from collections import OrderedDict
+from collections.abc import Callable
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,39 +28,45 @@ def versions() -> dict[str, str]:
 
 
 class Shared:
-    """It tells what all parts share, read from the files in which it is sent, and kept."""
+    """The objects that all parts share are fetched once and kept.
 
-    def __init__(self) -> None:
-        self._held: OrderedDict[str, Any] = OrderedDict()
+    Args:
+        fetch: gives the bytes that were sent, from where they were put.
+    """
 
-    def read(self, path: str) -> Any:
-        """The object in a file of this computation."""
-        if path not in self._held:
-            self._held[path] = pickle.loads(Path(path).read_bytes())
+    def __init__(self, fetch: Callable[[Any], bytes]) -> None:
+        self._fetch = fetch
+        self._held: OrderedDict[Any, Any] = OrderedDict()
+
+    def compute(self, task: Callable[..., Any], part: Any, places: list[Any]) -> Result | Failure:
+        """Return what becomes of a part; whatever its task raises is the coordinator's to judge."""
+        try:
+            return Result(task(part, *[self._at(place) for place in places]))
+        except BaseException as error:
+            known = error if isinstance(error, SeparatrixError) else None
+            return Failure(f"{type(error).__name__}: {first_line(error)}", known)
+
+    def _at(self, place: Any) -> Any:
+        if place not in self._held:
+            self._held[place] = pickle.loads(self._fetch(place))
             while len(self._held) > _KEPT:
                 self._held.popitem(last=False)
-        self._held.move_to_end(path)
-        return self._held[path]
+        self._held.move_to_end(place)
+        return self._held[place]
 
 
 def work(connection: Connection, threads: int) -> None:
     """Say who is there, then compute one part after the other until the other end is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever gives the parts decides
     torch.set_num_threads(threads)
-    shared = Shared()
+    shared = Shared(lambda path: Path(path).read_bytes())
     connection.send_bytes(pickle.dumps(versions()))
     while True:
         try:
             task, part, paths = pickle.loads(connection.recv_bytes())
         except (EOFError, ConnectionError):
             return
-        answer: Result | Failure
-        try:
-            answer = Result(task(part, *[shared.read(path) for path in paths]))
-        # Whatever a task raises is the coordinator's to judge.
-        except BaseException as error:
-            known = error if isinstance(error, SeparatrixError) else None
-            answer = Failure(f"{type(error).__name__}: {first_line(error)}", known)
+        answer = shared.compute(task, part, paths)
         try:
             connection.send_bytes(sent(answer))
         except (BrokenPipeError, ConnectionError):
