@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from separatrix.cost import VJP_WEIGHT
 from separatrix.monitoring._failures import Failure
@@ -111,6 +111,7 @@ class TimeBudget:
         self._polishing = 0.0  # passes that the Jacobians of one set are worth
         self._ratio = 1.0  # what searches have cost, over what had been predicted
         self._glances = 0.0  # cost of all glances so far
+        self._pictures = 0.0  # what pictures have cost the last time
         self._left: float | None = None
         self._entered = 0.0
 
@@ -175,6 +176,14 @@ class TimeBudget:
             self._steps = seen.steps_to_rest
         else:
             self._passes.append(2 * seconds / _GLANCE_PASSES)
+
+    def pictures_affordable(self) -> bool:
+        """Is there time to send pictures through a copy?"""
+        return self._pictures <= _RESERVE * self.available
+
+    def pictured(self, seconds: float, found: Any) -> None:
+        """Note what pictures have cost; they are expected to cost as much the next time, or twice that if they were cut."""
+        self._pictures = seconds if found is not None else 2 * seconds
 
     def affordable(self, *, after: float = 0.0, last: bool = False) -> Effort | None:
         """The effort for the next search, ``after`` so many seconds more, at most one step above the last one; None to wait.

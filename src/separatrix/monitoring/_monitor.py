@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
+from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import FieldError, InputError
 from separatrix.field import LatentField, require_self_map
 from separatrix.field._guest import modules_behind
@@ -22,7 +23,7 @@ from separatrix.monitoring._untouched import frozen, untouched
 from separatrix.orbits._glance import GLANCE_STARTS, GLANCE_STEPS, Glance, glance
 from separatrix.protocol import Protocol
 from separatrix.starts import Starts, as_starts
-from separatrix.studies import Continuation
+from separatrix.studies import Continuation, Drift, drift
 from separatrix.studies._continuation.events import phrase
 from separatrix.studies._continuation.following import Follower
 from separatrix.studies._continuation.matching import By
@@ -43,6 +44,7 @@ class _Moment:
     step: int
     field: LatentField
     seen: Glance | None = None
+    rot: Drift | None = None
     seconds: float = 0.0
 
 
@@ -67,6 +69,9 @@ class DynamicsMonitor(Tabular):
         protocol: of the searches; its ``max_steps`` is what full effort means.
         by: how snapshots are matched, ``"basins"`` or ``"points"``; see :func:`separatrix.studies.match`.
         keep_hooks: also run the user's hooks on the copies; by default only those of torch itself.
+        pictures: also send these through the model after a glance, as far as the budget allows, and tell their PSNR after one round trip and after the last
+            (`separatrix.drift`); a few, such as eight.
+        trips: how many round trips they make.
         clock: where the time comes from.
 
     Raises:
@@ -101,6 +106,8 @@ class DynamicsMonitor(Tabular):
         protocol: Protocol | None = None,
         by: By = "basins",
         keep_hooks: bool = False,
+        pictures: ImageSource | None = None,
+        trips: int = 5,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
@@ -115,6 +122,9 @@ class DynamicsMonitor(Tabular):
             raise InputError(f'by must be "basins" or "points", not {by!r}.')
         self._given = field_factory
         self.starts, self.every, self.by, self.keep_hooks = as_starts(starts), every, by, keep_hooks
+        self.pictures, self.trips = None if pictures is None else tensor_of(pictures, "pictures"), trips
+        if trips < 1:
+            raise InputError(f"trips must be 1 or more, not {trips}.")
         self.protocol = protocol or Protocol(max_steps=4096)
         self.history: list[Snapshot] = []
         self.searches: list[LimitSets] = []
@@ -273,6 +283,8 @@ class DynamicsMonitor(Tabular):
             self._count(failed=self._failures.count - failed)
             if moment.seen is None:
                 self._waiting = None
+            else:
+                self._send_pictures(moment)
         effort = budget.affordable(last=last)
         if moment.seen is None or effort is None:
             return None
@@ -286,6 +298,19 @@ class DynamicsMonitor(Tabular):
             self._count(failed=1)
             return self._recorded(moment, None, None)
         return self._recorded(moment, limits, effort)
+
+    def _send_pictures(self, moment: _Moment) -> None:
+        """Send the pictures through a copy, where there are some and there is time."""
+        pictures, budget = self.pictures, self._budget
+        if pictures is not None and budget.pictures_affordable():
+            moment.rot = self._failures.attempt(
+                "the pictures",
+                moment.step,
+                self._in_time,
+                moment,
+                lambda field: drift(field, pictures, trips=self.trips, shown=0),
+                budget.pictured,
+            )
 
     def _in_time(
         self, moment: _Moment, work: Callable[[LatentField], T], spent: Callable[[float, T | None], None]
@@ -359,6 +384,7 @@ class DynamicsMonitor(Tabular):
             events=events,
             seconds=moment.seconds,
             share=self._budget.share,
+            rot=moment.rot,
         )
         self.history.append(snapshot)
         if limits is not None:

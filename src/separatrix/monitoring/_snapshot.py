@@ -8,6 +8,7 @@ from typing import Any
 from separatrix.limitsets import LimitSets, triviality
 from separatrix.monitoring._budget import Effort
 from separatrix.orbits._glance import Glance
+from separatrix.studies import Drift
 from separatrix.words import Readable, counted, jsonable
 
 _OF_A_SEARCH = ("attractors", "converged", "largest_basin", "spectral_radius", "residual", "trivial")
@@ -39,6 +40,8 @@ class Snapshot(Readable):
         evaluations: work, in map evaluations.
         seconds: wall-clock time of this snapshot.
         share: monitor seconds per second of training so far.
+        psnr_first, psnr_last: of pictures that the monitor was given, mean PSNR in dB after one round trip and after the last of several;
+            None without pictures.
     """
 
     step: int
@@ -59,6 +62,8 @@ class Snapshot(Readable):
     evaluations: float
     seconds: float
     share: float
+    psnr_first: float | None = None
+    psnr_last: float | None = None
 
     @property
     def searched(self) -> bool:
@@ -87,6 +92,7 @@ def snapshot_of(
     events: tuple[str, ...] | None,
     seconds: float,
     share: float,
+    rot: Drift | None,
 ) -> Snapshot:
     """The numbers of a glance and of the search after it, if there was one."""
     return Snapshot(
@@ -100,9 +106,11 @@ def snapshot_of(
         events=events,
         starts=effort.starts,
         max_steps=effort.max_steps,
-        evaluations=seen.evaluations + (0.0 if limits is None else limits.cost.total),
+        evaluations=seen.evaluations + sum(0.0 if part is None else part.cost.total for part in (limits, rot)),
         seconds=seconds,
         share=share,
+        psnr_first=None if rot is None else float(rot.psnr[:, 0].mean()),
+        psnr_last=None if rot is None else float(rot.psnr[:, -1].mean()),
     )
 
 
