@@ -20,6 +20,7 @@ from separatrix.studies import (
     Tiles,
 )
 from separatrix.studies._drift.loss import BANDS, PARTS, Originals, band_mask
+from separatrix.studies._drift.quality import Windowed
 
 
 def test_an_orthogonal_projection_loses_once():
@@ -214,21 +215,31 @@ def test_nothing_depends_on_how_pictures_fall_into_batches(monkeypatch):
     assert whole.pictures.shape == (3, 6, 3, SIDE, SIDE)
 
 
-def test_ssim_is_that_of_scikit_image_and_unknown_without_it(monkeypatch):
+@pytest.mark.parametrize(("channels", "height", "width"), [(3, 32, 32), (1, 11, 40), (3, 24, 17)])
+def test_ssim_is_that_of_scikit_image(channels, height, width):
     metrics = pytest.importorskip("skimage.metrics")
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 2, channels, height, width, generator=generator, dtype=torch.float64)
+    b = 0.7 * a + 0.3 * b
+    found = Windowed(a).ssim(Windowed(b), (0.0, 2.0))
+    expected = [
+        metrics.structural_similarity(
+            one.numpy(), other.numpy(), data_range=2, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+        for one, other in zip(a, b, strict=True)
+    ]  # fmt: skip
+    assert found.tolist() == pytest.approx(expected, abs=1e-12)
+    assert Windowed(a).ssim(Windowed(a)).tolist() == pytest.approx([1.0, 1.0], abs=1e-12)
+
+
+def test_ssim_is_against_the_original_and_against_the_trip_before():
     x = pictures(2)
-    found = drifted(maps(lambda z: 0.8 * z), x, trips=1)
-    expected = metrics.structural_similarity(
-        x[1].numpy(), 0.8 * x[1].numpy(), data_range=1, channel_axis=0, gaussian_weights=True, sigma=1.5,
-        use_sample_covariance=False,
-    )  # fmt: skip
-    assert float(found.ssim[1, 0]) == pytest.approx(expected, abs=1e-6)
-    monkeypatch.setattr("separatrix.studies._drift.quality._structural_similarity", lambda: None)
-    without = drifted(maps(lambda z: 0.8 * z), x, trips=1)
-    assert without.ssim.isnan().all()
-    assert "pip install 'separatrix[drift]'" in without.notes[0]
+    found = drifted(maps(lambda z: 0.8 * z), x, trips=2)
+    assert torch.allclose(found.ssim[:, 1], Windowed(0.64 * x).ssim(Windowed(x)))
+    assert torch.allclose(found.step_ssim[:, 1], Windowed(0.64 * x).ssim(Windowed(0.8 * x)))
     small = drifted(maps(lambda z: z, side=8), pictures(side=8), trips=1)
     assert small.ssim.isnan().all()
+    assert "below 11 px" in small.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ from separatrix.report._page import Picture, Trips
 from separatrix.studies import Drift
 from separatrix.words import counted, jsonable
 
-ROOM = 3_500_000
+ROOM = 1_600_000
 """Bytes of all pictures of a slider together; in a page they take a third more."""
 
 ENLARGED = 4
 """By how much the difference is made brighter, in the slider."""
 
-_QUALITIES = (92, 85, 75, 60, 40)
+_ROOM_OF_ANIMATION = 450_000
+_QUALITIES = (92, 85, 75, 60, 40, 20)
 _LABEL = 22  # pixels above the animation for its words
 _LEAST_WIDTH = 160  # of one picture in the animation
 _MILLISECONDS = 350
@@ -75,11 +76,21 @@ def animation_of(found: Drift) -> Picture:
         )
         pen.text((pair.shape[1] // 2 + 4, 4), words, fill="#1f2a36")
         frames.append(frame)
-    buffer = io.BytesIO()
     durations = [_MILLISECONDS] * (len(frames) - 1) + [5 * _MILLISECONDS]
-    frames[0].save(
-        buffer, format="webp", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=78, method=4
-    )
+    for quality in _QUALITIES[2:]:
+        buffer = io.BytesIO()
+        frames[0].save(
+            buffer,
+            "webp",
+            save_all=True,
+            append_images=frames[1:],
+            duration=durations,
+            loop=0,
+            quality=quality,
+            method=4,
+        )
+        if buffer.tell() <= _ROOM_OF_ANIMATION:
+            break
     alt = f"{found.names[0]} beside itself after 0 to {found.trips} trips through {found.model}, as an animation."
     return Picture(buffer.getvalue(), alt, "", frames[0].width)
 

@@ -12,7 +12,7 @@ from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.studies._drift.edits import USUAL, Edit, Moment, Rounding
 from separatrix.studies._drift.loss import Loss, Originals
-from separatrix.studies._drift.quality import psnr_of, ssim_of, why_no_ssim
+from separatrix.studies._drift.quality import TOO_SMALL_FOR_SSIM, Windowed, psnr_of
 from separatrix.studies._drift.result import Drift, step_error
 from separatrix.studies._drift.trips import after_each_trip, cost_of, require_pictures, require_together, sized
 from separatrix.work import Progress
@@ -96,7 +96,7 @@ def drift(
         frames=frames,
         values=values,
         bar=bar,
-        notes=tuple(filter(None, (why_no_ssim((height, width)),))),
+        notes=() if Windowed(pixels[:1]).known else (TOO_SMALL_FOR_SSIM,),
         cost=cost_of(len(pixels), trips, chosen, (height, width)),
         provenance={"field": field.describe(), "seed": seed},
         **joined,
@@ -114,21 +114,23 @@ def _followed(
 ) -> dict[str, Tensor]:
     """All columns of one batch, and the sum over its pictures of where the error is."""
     originals = Originals(batch)
-    before = batch.to("cpu").clamp(*values)
+    first = Windowed(batch)
+    before = Windowed(batch.clamp(*values))
     losses: list[Loss] = []
     columns: dict[str, list[Tensor]] = {"ssim": [], "step_psnr": [], "step_ssim": []}
     pictures, where = [_bytes(batch[:kept], values)], []
     for trip, x in enumerate(ways, start=1):
         now = x.detach().to("cpu").nan_to_num(values[0]).clamp(*values)  # as a screen shows it
         losses.append(originals.loss(now))
-        columns["ssim"].append(ssim_of(now, batch, values))
-        columns["step_psnr"].append(step_error(now, before, values))
-        columns["step_ssim"].append(ssim_of(now, before, values))
+        here = Windowed(now)
+        columns["ssim"].append(here.ssim(first, values))
+        columns["step_psnr"].append(step_error(now, before.pictures, values))
+        columns["step_ssim"].append(here.ssim(before, values))
         if trip in frames:
             pictures.append(_bytes(now[:kept], values))
         if trip in (1, trips):
             where.append((now.to(torch.float64) - originals.pictures).square().mean(dim=1).sum(dim=0))
-        before = now
+        before = here
         line.advance(len(batch))
     found = {name: torch.stack(column, dim=1) for name, column in columns.items()}
     for name in ("parts", "new", "gains", "brightness", "contrast"):

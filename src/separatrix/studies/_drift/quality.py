@@ -1,11 +1,8 @@
-"""This file tells how good a picture still is: PSNR and SSIM."""
+"""PSNR and SSIM say how good a picture still is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,9 +10,9 @@ from torch import Tensor
 MOST_PSNR = 100.0
 """PSNR in dB that stands for no difference: a squared error below 1e-10 of white's."""
 
-WITHOUT_SSIM = "SSIM is not known, because scikit-image is not installed; pip install 'separatrix[drift]'."
 TOO_SMALL_FOR_SSIM = "SSIM is not known of pictures with sides below 11 px, the width of its window."
-_WINDOW = 11
+_SIGMA, _RADIUS = 1.5, 5  # of the window, in pixels
+_FLAT, _DARK = 0.03, 0.01  # K₂ and K₁ of Wang et al.
 
 
 def psnr_of(squared_error: Tensor, values: tuple[float, float] = (0.0, 1.0)) -> Tensor:
@@ -28,38 +25,42 @@ def psnr_of(squared_error: Tensor, values: tuple[float, float] = (0.0, 1.0)) -> 
     return (10 * (peak / squared_error.to(torch.float64)).log10()).clamp(max=MOST_PSNR)
 
 
-def why_no_ssim(shape: tuple[int, int]) -> str:
-    """Return the sentence on why SSIM cannot be told of pictures ``(h, w)``; empty where it can."""
-    if _structural_similarity() is None:
-        return WITHOUT_SSIM
-    return TOO_SMALL_FOR_SSIM if min(shape) < _WINDOW else ""
+class Windowed:
+    """Pictures ``(n, c, h, w)`` with their local means and mean squares, which SSIM against whatever other pictures needs.
+
+    A drift compares each picture with its original and with the one before: kept like this that takes 4 filters in the place of 10.
+    Scikit-image's function, which it equals, took a tenth of the time of the round trips themselves.
+    """
+
+    def __init__(self, pictures: Tensor) -> None:
+        self.pictures = pictures.detach().to("cpu", torch.float64)
+        self.known = min(pictures.shape[-2:]) > 2 * _RADIUS
+        if self.known:
+            self.mean, self.square = _local_mean(self.pictures), _local_mean(self.pictures.square())
+
+    def ssim(self, other: Windowed, values: tuple[float, float] = (0.0, 1.0)) -> Tensor:
+        """``(n,)`` SSIM with the Gaussian window of Wang et al. 2004, mean over channels and places whose window lies in the picture.
+
+        NaN for pictures that are smaller than the window.
+        """
+        if not self.known:
+            return torch.full((len(self.pictures),), math.nan, dtype=torch.float64)
+        white = values[1] - values[0]
+        dark, flat = (_DARK * white) ** 2, (_FLAT * white) ** 2
+        product = self.mean * other.mean
+        squares = self.mean.square() + other.mean.square()
+        covariance = _local_mean(self.pictures * other.pictures) - product
+        variances = self.square + other.square - squares
+        found = (2 * product + dark) * (2 * covariance + flat) / ((squares + dark) * (variances + flat))
+        return found.flatten(1).mean(dim=1)
 
 
-def ssim_of(a: Tensor, b: Tensor, values: tuple[float, float] = (0.0, 1.0)) -> Tensor:
-    """``(n,)`` SSIM of pictures ``(n, c, h, w)`` with the Gaussian window of Wang et al. 2004, by scikit-image; NaN where unknown."""
-    compared = _structural_similarity()
-    if compared is None or min(a.shape[-2:]) < _WINDOW:
-        return torch.full((len(a),), math.nan, dtype=torch.float64)
-    pairs = zip(a.detach().to("cpu", torch.float32), b.detach().to("cpu", torch.float32), strict=True)
-    found = [
-        compared(
-            one.numpy(),
-            other.numpy(),
-            data_range=values[1] - values[0],
-            channel_axis=0,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        )
-        for one, other in pairs
-    ]
-    return torch.tensor(found, dtype=torch.float64)
-
-
-@cache
-def _structural_similarity() -> Callable[..., Any] | None:
-    try:
-        from skimage.metrics import structural_similarity
-    except ImportError:
-        return None
-    return structural_similarity
+def _local_mean(planes: Tensor) -> Tensor:
+    """Means under the window, wherever it lies inside the picture whole."""
+    place = torch.arange(-_RADIUS, _RADIUS + 1, dtype=planes.dtype)
+    weights = (-0.5 * (place / _SIGMA).square()).exp()
+    weights = weights / weights.sum()
+    n, c, height, width = planes.shape
+    flat = planes.reshape(n * c, 1, height, width)
+    down = torch.nn.functional.conv2d(flat, weights.reshape(1, 1, -1, 1))
+    return torch.nn.functional.conv2d(down, weights.reshape(1, 1, 1, -1)).unflatten(0, (n, c)).squeeze(2)
