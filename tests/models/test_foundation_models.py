@@ -13,13 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tiny_models import KL, LM, MODELS, seeded, write_mae, write_sae
+from tiny_models import KL, MODELS, seeded, write_mae, write_sae
 
 from separatrix.errors import FileError, InputError, SeparatrixError
 from separatrix.models import load
-from separatrix.models._adapter import adapter_of
 from separatrix.models._folders import find_folder
-from separatrix.models._language_models import embed_texts
 from separatrix.models._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 
@@ -113,36 +111,6 @@ def test_preprocessing_is_read_from_the_folder(tmp_path: Path) -> None:
     field = load(**given)
     assert field.details["preprocessing"]["std"] == [0.25] * 3
     assert field.details["preprocessing"]["words"].startswith("images in [0, 1]; the encoder is given [-2, 2]")
-
-
-def test_a_language_model_starts_after_the_embedding_and_ends_before_the_head(tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
-    given = MODELS["Qwen3"].write(tmp_path / "lm")
-    field = load(**given)
-    model = transformers.Qwen3ForCausalLM.from_pretrained(tmp_path / "lm", dtype=torch.float32).eval()
-    tokens = torch.tensor([[3, 14, 15], [9, 26, 5]])
-    adapter = adapter_of(field)
-    assert adapter is not None
-    z = adapter.embed(tokens)  # type: ignore[operator]
-    with torch.no_grad():
-        logits = model(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
-        assert torch.allclose(model.lm_head(field(z)), logits, atol=1e-5)
-    later = z.clone()
-    later[:, 2] += 1
-    assert torch.equal(field(later)[:, :2], field(z)[:, :2])  # causal: the past does not see the future
-    assert float((field(later)[:, 2] - field(z)[:, 2]).abs().max()) > 1e-3
-
-    def tokenizer(text: str) -> dict[str, list[int]]:
-        return {"input_ids": [ord(letter) % 50 for letter in text]}
-
-    starts = embed_texts(field, ["abcdef", "ab", "xyz"], tokenizer)
-    assert starts.shape == (2, 3, 16)  # the text of two tokens is left out
-    assert torch.equal(starts[0], adapter.embed(torch.tensor([[ord(c) % 50 for c in "abc"]]))[0])  # type: ignore[operator]
-    with pytest.raises(InputError, match="None of the 1 texts has 3 tokens"):
-        embed_texts(field, ["a"], tokenizer)
-    assert load(given["spec"], latent_shape=(5, 16)).latent_shape == (5, 16)
-    with pytest.raises(InputError, match=r"latents of shape \(T, 16\)"):
-        load(given["spec"], latent_shape=(5, 17))
 
 
 def test_sparse_codes_by_their_formulas(tmp_path: Path) -> None:
@@ -270,15 +238,6 @@ def test_a_self_map_needs_its_shape(tmp_path: Path) -> None:
     assert field.latent_shape == (2, 2)
     with pytest.raises(SeparatrixError, match="decoder= does not apply"):
         load(spec, latent_shape=2, decoder="d.onnx")
-
-
-def test_half_precision_files_are_computed_in_float32(tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
-    model = seeded(lambda: transformers.LlamaForCausalLM(transformers.LlamaConfig(**LM))).to(torch.bfloat16)
-    model.save_pretrained(tmp_path / "lm")
-    field = load(tmp_path / "lm")
-    assert field.dtype == torch.float32
-    assert load(tmp_path / "lm", dtype=torch.bfloat16).dtype == torch.bfloat16
 
 
 def test_a_model_that_does_not_reach_its_image_size_is_told_so(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from separatrix.models._base import ReferenceAutoencoder
 from separatrix.models._burgess import BurgessVAE, load_burgess_vae
 from separatrix.models._checkpoint import load_model, save_model
 from separatrix.models._decoder_training import DecoderReport, train_decoder
-from separatrix.models._language_models import embed_texts
+from separatrix.models._language_models import embed_texts, embed_tokens
 from separatrix.models._loading import load
 from separatrix.models._preprocessing import Preprocessing
 from separatrix.models._registry import FAMILIES, Family, LoadRequest, Registry
@@ -29,6 +29,7 @@ __all__ = [
     "Registry",
     "TrainingHistory",
     "embed_texts",
+    "embed_tokens",
     "load",
     "load_backbone",
     "load_burgess_vae",

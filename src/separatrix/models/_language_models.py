@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FileError, InputError, first_line
 from separatrix.field import LatentField
 from separatrix.models._adapter import ModelAdapter, adapter_of
 from separatrix.models._folders import (
@@ -63,6 +63,11 @@ class ResidualStream(ModelAdapter):
         """The identity: data space is the latent space."""
         return z
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model knows."""
+        return int(self.model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
+
     def embed(self, tokens: Tensor) -> Tensor:
         """Token numbers ``(n, T)`` as residual vectors ``(n, T, d)``."""
         embedding: Any = self.model.get_input_embeddings()  # type: ignore[operator]
@@ -88,9 +93,7 @@ def embed_texts(field: LatentField, texts: Sequence[str], tokenizer: Callable[..
 
     Cost: no map evaluation.
     """
-    adapter = adapter_of(field)
-    if not isinstance(adapter, ResidualStream):
-        raise InputError(f"{field.name} is no language model; give a field of a causal language model.")
+    adapter = _stream(field)
     if tokenizer is None:
         with optional("transformers", "transformers"):
             import transformers
@@ -112,12 +115,57 @@ def embed_texts(field: LatentField, texts: Sequence[str], tokenizer: Callable[..
         raise InputError(
             f"None of the {len(texts)} texts has {adapter.length} tokens; give longer ones or a smaller option length."
         )
-    vocabulary = int(adapter.model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
-    if (largest := max(map(max, whole))) >= vocabulary:
+    if (largest := max(map(max, whole))) >= adapter.vocabulary:
         raise FileError(
-            f"The tokenizer makes token {largest}, and {field.name} knows {vocabulary}; give the tokenizer of this model."
+            f"The tokenizer makes token {largest}, and {field.name} knows {adapter.vocabulary}; "
+            "give the tokenizer of this model."
         )
     return adapter.embed(torch.tensor(whole, device=field.device))
+
+
+def embed_tokens(field: LatentField, tokens: Tensor | Sequence[Sequence[int]]) -> Tensor:
+    """Where orbits of sequences of token numbers begin: the first T of each after the embedding, ``(n, T, d)``.
+
+    For models whose tokenizer is not at hand.
+
+    Args:
+        field: a field of a language model.
+        tokens: ``(n, m)`` whole numbers, m at least T.
+
+    Raises:
+        InputError: the field is no language model's, or the tokens are not such numbers, too few, or unknown to the model.
+
+    Cost: no map evaluation.
+    """
+    adapter = _stream(field)
+    try:
+        numbers = torch.as_tensor(tokens, device=field.device)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"Tokens are whole numbers in rows of one length ({first_line(error)}).") from error
+    if numbers.ndim != 2 or numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool:
+        raise InputError(
+            f"Tokens are whole numbers in rows (n, m), not {numbers.dtype} of shape {tuple(numbers.shape)}; "
+            "give token numbers, one sequence per row."
+        )
+    if numbers.shape[1] < adapter.length:
+        raise InputError(
+            f"The sequences have {numbers.shape[1]} tokens, and {field.name} takes {adapter.length}; "
+            "give longer ones or a smaller option length."
+        )
+    numbers = numbers[:, : adapter.length].long()
+    if numbers.numel() and not 0 <= int(numbers.min()) <= int(numbers.max()) < adapter.vocabulary:
+        raise InputError(
+            f"Tokens from {int(numbers.min())} to {int(numbers.max())} were given, and {field.name} knows 0 to "
+            f"{adapter.vocabulary - 1}; give the tokens of this model."
+        )
+    return adapter.embed(numbers)
+
+
+def _stream(field: LatentField) -> ResidualStream:
+    adapter = adapter_of(field)
+    if not isinstance(adapter, ResidualStream):
+        raise InputError(f"{field.name} is no language model; give a field of a causal language model.")
+    return adapter
 
 
 def _recognises(folder: ModelFolder) -> bool:
@@ -155,5 +203,5 @@ LANGUAGE_MODEL = Family(
     load=_load,
     recognises=_recognises,
     options={"length": f"tokens of one sequence ({_LENGTH})"},
-    verified="random weights of Qwen3, Llama and GPT-2 configurations",
+    verified="published weights of TinyStories 260K (Llama); random weights of Qwen3, Llama and GPT-2 configurations",
 )
