@@ -73,7 +73,12 @@ class Visit:
     """A page as a reader has it: opened from the disk, offline; what it complains of and asks for is kept."""
 
     def __init__(self, browser: Any, path: Path, *, fragment: str = "", **options: Any) -> None:
-        self.context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, **options)
+        options = {
+            "viewport": {"width": 1280, "height": 900},
+            "reduced_motion": "reduce",
+            **options,
+        }  # particles cost time
+        self.context = browser.new_context(offline=True, **options)
         self.page = self.context.new_page()
         self.complaints: list[str] = []
         self.requests: list[str] = []

@@ -164,13 +164,14 @@ SIZES = {"desktop": (1280, {}), "phone": (390, {}), "dark": (1280, {"color_schem
 @pytest.mark.parametrize("name", SIZES)
 def test_nothing_is_wider_than_the_screen_and_no_text_is_tiny(visit, demo_folder, name):
     width, options = SIZES[name]
-    opened = visit(demo_folder / "explorer.html", **options)
+    opened = visit(demo_folder / "explorer.html", reduced_motion="no-preference", **options)
     page = opened.page
     page.set_viewport_size({"width": width, "height": 900})
     if options.get("java_script_enabled", True):
         page.locator("#plane-top").click(position={"x": 120, "y": 120})
         opened.until("separatrix.journey.orbit?.done")
         page.click("#last")
+        assert page.is_checked("#particles")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         smallest = page.evaluate(
             """Math.min(...[...document.querySelectorAll('body *')].filter(e => e.offsetParent && [...e.childNodes].some(

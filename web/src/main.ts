@@ -11,7 +11,7 @@ import { Scene, toPicture } from "./core/scene";
 import { element, make, show } from "./views/dom";
 import { Journey } from "./views/journey";
 import { PlaneView } from "./views/plane";
-import { SetTable } from "./views/table";
+import { percent, SetTable } from "./views/table";
 
 async function inflated(id: string): Promise<Uint8Array | undefined> {
   const text = document.getElementById(id)?.textContent?.trim();
@@ -86,8 +86,9 @@ async function begin(): Promise<void> {
       const picture = decoded instanceof Float32Array ? toPicture(decoded, scene.about.image!, scene.about.range) : decoded;
       show(element<HTMLCanvasElement>("here"), picture);
       const basin = view.basinAt(px, py);
+      const out = view.outOfPlane(px, py);
       const row = basin === undefined || basin < 0 ? undefined : scene.about.sets[basin];
-      element("here-words").textContent = `(${px.toFixed(2)}, ${py.toFixed(2)})${row ? `; the computed start nearest to it goes to ${row.name}` : ""}`;
+      element("here-words").textContent = `(${px.toFixed(2)}, ${py.toFixed(2)})${row ? `; the computed start nearest to it goes to ${row.name}` : ""}${out === undefined ? "" : `; ${percent(out)} of the arrow points out of the plane`}`;
     }
     busy = false;
   };

@@ -5,6 +5,9 @@ import type { Backend, Next } from "./backend";
 import type { Answer, Ask } from "./protocol";
 import EngineWorker from "./worker?worker&inline";
 
+/** Milliseconds after which no further golden start is asked; two always are. */
+const PATIENCE = 150;
+
 type Question = Ask extends infer A ? (A extends { id: number } ? Omit<A, "id"> : never) : never;
 
 export class InPage implements Backend {
@@ -34,9 +37,9 @@ export class InPage implements Backend {
     const made = new InPage(scene.k);
     await made.ask({ what: "load", archive, decode: graph.decode, encode: graph.encode, k: scene.k });
     const [z, wanted] = [scene.floats("golden_z"), scene.floats("golden_f")];
-    const found = await made.field(z);
-    for (let i = 0; i < wanted.length; i += scene.k) {
-      const [a, b] = [found.subarray(i, i + scene.k), wanted.subarray(i, i + scene.k)];
+    const began = performance.now();
+    for (let i = 0; i < wanted.length && (i <= scene.k || performance.now() - began < PATIENCE); i += scene.k) {
+      const [a, b] = [await made.field(z.slice(i, i + scene.k)), wanted.subarray(i, i + scene.k)];
       const error = distance(a, b) / Math.max(Math.hypot(...b), 1e-12);
       if (!(error <= scene.about.agreement)) throw new Error(`the model in this page differs from Python's by ${error.toExponential(1)}`);
     }

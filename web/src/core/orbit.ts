@@ -9,8 +9,11 @@ export interface Point {
   readonly z: Float32Array;
 }
 
-/** Points are asked for in growing portions: the first are seen at once, long orbits do not wait for single messages. */
-const MOST_AT_ONCE = 64;
+/**
+ * Points are asked for in growing portions: the first are seen at once, long orbits do not wait for single messages. Where a step takes long the
+ * portions stay small, because pictures wait for them.
+ */
+const [MOST_AT_ONCE, LONGEST] = [64, 40];
 
 export class Orbit {
   readonly points: Point[];
@@ -45,9 +48,11 @@ export class Orbit {
   async advance(): Promise<boolean> {
     if (this.done) return false;
     const { z, t } = this.last;
+    const began = performance.now();
     const more = await this.backend.step(z, this.portion);
     if (this.stopped) return false;
-    this.portion = Math.min(2 * this.portion, MOST_AT_ONCE);
+    const each = (performance.now() - began) / this.portion;
+    this.portion = Math.max(1, Math.min(2 * this.portion, MOST_AT_ONCE, Math.floor(LONGEST / each)));
     for (const next of more) {
       const length = distance(next.z, this.last.z) / Math.max(1, t + next.advanced - this.last.t);
       this.residuals.push(length);

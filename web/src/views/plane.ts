@@ -82,6 +82,15 @@ export class PlaneView {
     return this.scene.ints("basin")[i * w + j]!;
   }
 
+  /** The share of the nearest arrow's squared length that points out of the plane; undefined where the plane is all there is. */
+  outOfPlane(x: number, y: number): number | undefined {
+    if (!this.scene.has("off_plane") || !this.flow.inside(x, y)) return undefined;
+    const n = this.scene.about.field_side;
+    const [left, right, bottom, top] = this.extent;
+    const [i, j] = [Math.round(((y - bottom) / (top - bottom)) * (n - 1)), Math.round(((x - left) / (right - left)) * (n - 1))];
+    return this.scene.floats("off_plane")[i * n + j]!;
+  }
+
   resize(): void {
     const scale = Math.min(devicePixelRatio || 1, 2);
     for (const canvas of [this.base, this.moving, this.canvas]) {

@@ -1,0 +1,146 @@
+"""Bars of the living page, in Chromium: how large the file is, how soon it can be used, how long a step takes, how many frames it draws.
+
+The page is of the k = 2 FashionMNIST autoencoder (or of one of the same architecture with random weights, where the data are absent), with the model
+inside and without it. *Usable*: the plane is drawn, the model has passed its test and a click starts an orbit. *Step*: from asking for one step to its
+point and its decoded picture, both in the page's main thread. Throttled: four times, as Chromium does it, which slows the page and not its worker.
+Medians of ten page loads; the fastest stands beside them, because this machine may have other work.
+
+    python benchmarks/explorer.py
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from explorer_engines import CHROMIUM, FLAGS, model
+
+import separatrix as sx
+from separatrix.explorer import explorer_page, scene_of
+from separatrix.explorer._scene import BASIN_SIDE
+from separatrix.limitsets import grid_search
+from separatrix.plots import Plane
+from separatrix.report import ModelResults
+
+LOADS, STARTS, THROTTLE = 10, 128, 4
+BARS = {
+    "inside": {"bytes": 6e6, "usable_ms": 500, "step_ms": 16, "throttled_usable_ms": 2000, "throttled_step_ms": 60},
+    "precomputed": {"bytes": 1e6, "usable_ms": 100},
+}
+WORDS = {
+    "bytes": "size of the file", "usable_ms": "usable after", "step_ms": "a step with its picture", "many_ms": "a step among many",
+    "throttled_usable_ms": "usable after, throttled", "throttled_step_ms": "a step with its picture, throttled", "frames": "frames per second at 1920×1080",
+}  # fmt: skip
+_MEASURE = """async () => {
+  const {backend, plane} = separatrix, [left, right, bottom, top] = separatrix.scene.about.plane.extent;
+  const z = backend.snap(plane.lift(left + .3 * (right - left), bottom + .6 * (top - bottom)));
+  const one = async () => { const t = performance.now(); const [next] = await backend.step(z, 1); await backend.decode(next.z); return performance.now() - t; };
+  for (let i = 0; i < 20; i++) await one();
+  const times = []; for (let i = 0; i < 50; i++) times.push(await one());
+  const t = performance.now(); await backend.step(z, 200);
+  return {step: times.sort((a, b) => a - b)[25], many: (performance.now() - t) / 200};
+}"""
+_FRAMES = """() => new Promise(done => {
+  let frames = 0, began; const frame = now => { began ??= now; if (now - began > 2000) return done(1000 * frames / (now - began)); frames++; requestAnimationFrame(frame); };
+  requestAnimationFrame(frame);
+})"""
+
+
+def pages(folder: Path) -> dict[str, Path]:
+    """The two forms of the page."""
+    field = model().field("FashionMNIST, k = 2")
+    limits = sx.find_attractors(field, sx.starts.gaussian(STARTS, seed=0, std=5.0))
+    extent = Plane.of(limits).extent(limits)
+    results = ModelResults(
+        title="FashionMNIST, k = 2", subtitle="", latent_field=field, searches={"noise": limits},
+        grid=grid_search(field, extent, BASIN_SIDE),
+    )  # fmt: skip
+    made = {}
+    for name, inside in (("inside", True), ("precomputed", False)):
+        made[name] = folder / f"{name}.html"
+        made[name].write_text(explorer_page(scene_of(results, model=inside)), encoding="utf-8")
+    return made
+
+
+def measured(path: Path) -> dict[str, dict[str, float]]:
+    """Every number as its median and its best of ten loads."""
+    from playwright.sync_api import sync_playwright
+
+    found: dict[str, list[float]] = {}
+
+    def load(browser: Any, prefix: str, throttle: float) -> None:
+        context = browser.new_context(offline=True, viewport={"width": 1920, "height": 1080})
+        page = context.new_page()
+        context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": throttle})
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-separatrix=ready]", timeout=60_000)
+        usable = page.evaluate("performance.getEntriesByName('separatrix-ready')[0].startTime")
+        found.setdefault(f"{prefix}usable_ms", []).append(usable)
+        if page.evaluate("separatrix.backend.anywhere"):
+            step = page.evaluate(_MEASURE)
+            found.setdefault(f"{prefix}step_ms", []).append(step["step"])
+            if not prefix:
+                found.setdefault("many_ms", []).append(step["many"])
+        if not prefix:
+            found.setdefault("frames", []).append(page.evaluate(_FRAMES))
+        context.close()
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for _ in range(LOADS):
+            load(browser, "", 1)
+            load(browser, "throttled_", THROTTLE)
+        browser.close()
+    numbers = {
+        name: {"median": statistics.median(values), "best": max(values) if name == "frames" else min(values)}
+        for name, values in found.items()
+    }
+    return {"bytes": {"median": path.stat().st_size, "best": path.stat().st_size}, **numbers}
+
+
+def page(record: dict[str, Any]) -> str:
+    """The table as it is committed."""
+    lines = ["Measured by `python benchmarks/explorer.py`: medians of ten (best), k = 2, 28×28.", "",
+             "| | model inside | bar | precomputed | bar |", "|---|---|---|---|---|"]  # fmt: skip
+    for name, words in WORDS.items():
+        cells = []
+        for form in ("inside", "precomputed"):
+            cells += [_said(name, record[form].get(name)), _said(name, BARS[form].get(name))]
+        lines.append(f"| {words} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _said(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    pattern = (
+        "{:.2f} MB"
+        if name == "bytes"
+        else "{:.0f}"
+        if name == "frames"
+        else "{:.2f} ms"
+        if name.endswith(("step_ms", "many_ms"))
+        else "{:.0f} ms"
+    )
+    scale = 1e-6 if name == "bytes" else 1
+    if not isinstance(value, dict):
+        return f"≤ {pattern.format(value * scale)}"
+    best = "" if name == "bytes" else f" ({pattern.format(value['best'] * scale).split()[0]})"
+    return pattern.format(value["median"] * scale) + best
+
+
+def main() -> None:
+    """Measure, print, write."""
+    with tempfile.TemporaryDirectory() as folder:
+        record = {name: measured(path) for name, path in pages(Path(folder)).items()}
+    print(page(record))
+    to = Path(__file__).parent / "results"
+    (to / "explorer.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (to / "explorer.md").write_text(page(record), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
