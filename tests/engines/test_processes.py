@@ -108,7 +108,7 @@ def test_who_stops_listening_waits_for_nobody(two, tmp_path):
 @pytest.mark.parametrize("end", ["close", "kill"])
 def test_workers_end_with_whoever_started_them(end, tmp_path):
     script = (
-        "import os, sys, time; import engine_tasks as tasks; from separatrix.engines import Processes\n"
+        f"import os, sys, time; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); import engine_tasks as tasks; from separatrix.engines import Processes\n"
         "engine = Processes(2); print(*{p for _, p in engine.map(tasks.whose, range(6))}, flush=True)\n"
         + ("engine.close()\n" if end == "close" else "")
         + "time.sleep(600)\n"

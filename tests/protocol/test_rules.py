@@ -242,6 +242,7 @@ LEFT = {
         "limitsets/_capture_auditor.py: _NUMBERS_AT_ONCE",
         "limitsets/_claims.py: _COMPARED",
         "limitsets/_fixed_points.py: _BATCH",
+        "limitsets/_parts.py: _PARTS _FEWEST _MOST",
         "limitsets/_regions.py: _MANY _ROWS_PER_PRODUCT _COLUMNS _NUMBERS_GATHERED _NUMBERS_AT_ONCE",
         "limitsets/_statistical.py: _ROWS",
     ),
@@ -261,6 +262,17 @@ LEFT = {
         "limitsets/_sensitivity.py: STEPS DISTANCES COSINE FACTORS",
     ),
     "whether a checkpoint is that of this search": ("limitsets/_find.py: _ASKED",),
+    "whether a model is a self-map, and whether it was at fault when it raised an exception": (
+        "limitsets/_find.py: _EXAMINED _TRIED",
+        "limitsets/_search.py: _GOOD",
+        "orbits/_iterate.py: _GOOD",
+    ),
+    "what a search will cost, which is said before it begins": (
+        "orbits/_glance.py: GLANCE_STARTS GLANCE_STEPS",
+        "limitsets/_forecast.py: _LEVEL _ERROR _PACE_ERROR _WORKERS _SLOWER _NAMING _FINISHING",
+        "limitsets/_trial.py: _SHARE _FEWEST _MOST _FEWEST_STEPS _PILOT_SHARE _LIBRARY_SHARE _SAMPLE_SHARE _INSTANT _PHASES _DRAWN _TIMED "
+        "_TIMED_ROWS _LOOKED",
+    ),
 }
 
 

@@ -53,7 +53,7 @@ def test_the_study_of_a_memory(stored):
     assert found.train_error == pytest.approx(
         float((TRAIN - field.reconstruct(TRAIN)).flatten(1).norm(dim=1).mean()), abs=1e-12
     )
-    assert "6 are training images" in str(found.statement)
+    assert "Training images among those nearest to attractors: 6 of 6" in str(found.statement)
 
 
 def test_without_held_out_images_only_what_needs_none(stored):

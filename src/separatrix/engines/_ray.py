@@ -6,6 +6,7 @@ import math
 import os
 import pickle
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -167,7 +168,7 @@ class _Actor:
         import ray
 
         made = ray.remote(Computing).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)
-        self.handle = made.remote(cpus)
+        self.handle = made.remote(cpus, sys.path)
         self.answer = self.handle.versions.remote()
         self.greeted = self.idle = False
 
@@ -200,6 +201,8 @@ class _Actor:
         self.idle = True
         try:
             answer: Result | Failure = pickle.loads(ray.get(self.answer))
+        except ray.exceptions.RayTaskError as error:  # the actor is there, and could not read what it was sent
+            return Failure(f"{type(error.cause).__name__}: {first_line(error.cause)}")
         except ray.exceptions.RayError:
             return None
         return answer
@@ -215,7 +218,10 @@ class _Actor:
 class Computing:
     """The tasks of parts run in an actor of this class."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, import_path: list[str]) -> None:
+        sys.path += [
+            entry for entry in import_path if entry not in sys.path
+        ]  # modules of the caller are found here too
         import ray
         import torch
 
