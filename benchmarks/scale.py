@@ -38,7 +38,6 @@ from separatrix.limitsets._search import Search
 from separatrix.starts import box
 
 MODELS = ("conv32", "conv128", "fc", "VAE_mnist")
-ROUNDS = 3
 GRID = (22, 22, 21)  # wells: 10,164 attractors
 
 
@@ -74,7 +73,7 @@ def searched(field: sx.LatentField, starts: sx.starts.Starts, engine: Engine | N
     return sx.find_attractors(field, starts, engine=engine), time.perf_counter() - begun
 
 
-def speed(name: str, count: int, data: Path, engines: list[str]) -> dict[str, Any]:
+def speed(name: str, count: int, data: Path, engines: list[str], rounds: int) -> dict[str, Any]:
     """Seconds of one search by each engine."""
     field, std = field_of(name, data)
     starts = sx.starts.gaussian(count, seed=0, std=std)
@@ -83,7 +82,7 @@ def speed(name: str, count: int, data: Path, engines: list[str]) -> dict[str, An
     made = {engine: engine_of(engine) for engine in engines}
     for one in made.values():
         sx.find_attractors(field, starts[:2000], engine=one)  # processes start, torch loads a part of itself
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for engine in engines:
             limits, seconds = searched(field, starts, made[engine])
             found[engine].append(seconds)
@@ -96,19 +95,19 @@ def speed(name: str, count: int, data: Path, engines: list[str]) -> dict[str, An
         "sets": len(limits),
         "evaluations": limits.cost.map,
         "seconds": {engine: statistics.median(times) for engine, times in found.items()},
-        "rounds": found,
+        "each": found,
         "equal": len(stored) == 1,
         "load": load,
     }
 
 
-def overhead(name: str, count: int, data: Path) -> dict[str, Any]:
+def overhead(name: str, count: int, data: Path, rounds: int) -> dict[str, Any]:
     """Processor seconds of a search in one pool, in parts, and in parts by one worker."""
     field, std = field_of(name, data)
     starts = sx.starts.gaussian(count, seed=0, std=std)
     sx.find_attractors(field, starts[:500])
     few, found = parts._FEWEST, {"one pool": [], "parts": [], "one worker": []}  # type: ignore[var-annotated]
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for way, times in found.items():
             parts._FEWEST = 2**30 if way == "one pool" else few
             own, others = time.process_time(), children()
@@ -160,7 +159,7 @@ def coordinator(count: int) -> dict[str, Any]:
     }
 
 
-def rerun(count: int, data: Path) -> dict[str, Any]:
+def rerun(count: int, data: Path, rounds: int) -> dict[str, Any]:
     """A finished run is read again."""
     field, std = field_of("conv32", data)
     starts = sx.starts.gaussian(count, seed=0, std=std)
@@ -176,7 +175,7 @@ def rerun(count: int, data: Path) -> dict[str, Any]:
         sx.runs.attractors(field, starts, out=f"{folder}/run", figures=False)
         first = sum(taken)
         times = []
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             begun = time.perf_counter()
             sx.runs.attractors(field, starts, out=f"{folder}/run", figures=False)
             times.append(time.perf_counter() - begun)
@@ -186,7 +185,7 @@ def rerun(count: int, data: Path) -> dict[str, Any]:
 def page(record: dict[str, Any]) -> str:
     """The tables as they are committed."""
     lines = [
-        f"Measured by `python benchmarks/scale.py` ({record['machine']}; one thread per worker, medians of {ROUNDS} alternating rounds; results",
+        f"Measured by `python benchmarks/scale.py` ({record['machine']}; one thread per worker, medians of alternating rounds; results",
         "have the same bits in every column where *equal* says yes).",
         "",
     ]
@@ -195,8 +194,8 @@ def page(record: dict[str, Any]) -> str:
         lines += [
             "| model | starts | evaluations | "
             + " | ".join(f"{engine}, s" for engine in engines)
-            + " | two over one | equal | load |",
-            "|---|---|---|" + "---|" * (len(engines) + 3),
+            + " | two over one | rounds | equal | load |",
+            "|---|---|---|" + "---|" * (len(engines) + 4),
         ]
         for one in speeds.values():
             times = one["seconds"]
@@ -204,6 +203,7 @@ def page(record: dict[str, Any]) -> str:
             pace = times["1 worker"] / times["2 workers"]
             lines.append(
                 f"| {one['model']} | {one['starts']:,} | {one['evaluations']:,} | {cells} | {pace:.2f} × | "
+                f"{len(one['each']['here'])} | "
                 f"{'yes' if one['equal'] else 'NO'} | {one['load']:.1f} |"
             )
         lines.append("")
@@ -243,6 +243,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SEPARATRIX_DATA", "../shared")))
     parser.add_argument("--starts", type=int, default=20_000)
     parser.add_argument("--million", type=int, default=1_000_000, help="starts of the coordinator's search")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
     parser.add_argument("--only", nargs="+", default=["speed", "overhead", "coordinator", "rerun"])
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--engines", nargs="+", default=["here", "1 worker", "2 workers"])
@@ -254,10 +255,10 @@ def main() -> None:
         warnings.simplefilter("ignore")
         section, model = options.measure
         made = {
-            "speed": lambda: speed(model, options.starts, options.data, options.engines),
-            "overhead": lambda: overhead(model, options.starts // 4, options.data),
+            "speed": lambda: speed(model, options.starts, options.data, options.engines, options.rounds),
+            "overhead": lambda: overhead(model, options.starts // 4, options.data, options.rounds),
             "coordinator": lambda: coordinator(options.million),
-            "rerun": lambda: rerun(options.starts, options.data),
+            "rerun": lambda: rerun(options.starts, options.data, options.rounds),
         }[section]()
         print(json.dumps(made))
         return

@@ -65,7 +65,7 @@ class ResidualStream(ModelAdapter):
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens the model knows."""
+        """Return how many tokens the model knows."""
         return int(self.model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ def embed_texts(field: LatentField, texts: Sequence[str], tokenizer: Callable[..
 
 
 def embed_tokens(field: LatentField, tokens: Tensor | Sequence[Sequence[int]]) -> Tensor:
-    """Where orbits of sequences of token numbers begin: the first T of each after the embedding, ``(n, T, d)``.
+    """Return the starts of sequences of token numbers: the first T of each after the embedding, ``(n, T, d)``.
 
     For models whose tokenizer is not at hand.
 
