@@ -1,4 +1,4 @@
-"""Who works in a shared folder, and who has died there, is told without comparing the clocks of two machines.
+"""A worker of a shared folder that has died is recognised without comparing the clocks of two machines.
 
 Whoever works rewrites a small file with a number that grows. Others look at it now and then: a number that has not grown for so long, by the
 looker's own clock, is that of a process that has ended or stands still. On one machine the system is asked, which knows at once.
