@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 
 import engine_tasks as tasks
 from separatrix.engines import Bench, SharedFolder, _beats, task_name
-from separatrix.errors import EngineError, FieldError
+from separatrix.errors import EngineError, FieldError, FileError
 from separatrix.storage import Owner, Place, place_of
 
 PARTS = [b"a", b"b", b"c", b"a"]
@@ -141,6 +142,7 @@ def test_a_torn_part_or_head_is_not_computed(place, monkeypatch):
 
 def test_the_part_of_a_dead_worker_is_given_again(place, monkeypatch):
     """On this machine the system is asked; of another one the beats are watched, by our own clock alone."""
+    monkeypatch.setattr("separatrix.engines._shared_folder._SLOW", 1e9)
     call = Coordinator(place, monkeypatch, tasks.doubled, [b"a", b"b"])
     while len(place.list("parts")) < 2:
         time.sleep(0.01)
@@ -240,6 +242,38 @@ def test_who_stops_gives_the_part_back(place, monkeypatch):
     with bench(place) as worker:
         call.help(worker)
     assert call.found == {0: b"aa"}
+
+
+def _full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_one_sentence_and_somebody_else_goes_on(place, monkeypatch):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", _full)
+        with pytest.raises(FileError, match=r"No space left on device.*free some space"):
+            dict(SharedFolder(place).map(tasks.doubled, PARTS))
+    call = Coordinator(place, monkeypatch, tasks.doubled, PARTS)
+    while not place.list("parts"):
+        time.sleep(0.01)
+    with bench(place) as worker, pytest.MonkeyPatch.context() as patch:
+        genuine = type(place).write
+        patch.setattr(
+            type(place),
+            "write",
+            lambda self, name, content: _full() if name.startswith("done") else genuine(self, name, content),
+        )
+        with pytest.raises(OSError, match="No space left"):
+            worker.one()
+    with bench(place) as worker:
+        call.help(worker)
+    assert call.found == DOUBLED
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder where not even root may write")
+def test_a_folder_that_cannot_be_written_is_one_sentence():
+    with pytest.raises(FileError, match="choose a folder you may write to"):
+        dict(SharedFolder(place_of("/proc/separatrix")).map(tasks.doubled, PARTS))
 
 
 def _interrupted(*_: object) -> None:
