@@ -136,10 +136,8 @@ def fitted(rounds: list[Round], sent: float, byte: float, row_bytes: int) -> Tim
         return [float(one) for one in found / unit]
 
     rows = [one.fresh + one.carried for one in rounds]
-    parts = [-(-many // grain_of_the_search(many)) if many else 0 for many in rows]
-    made = [min(one.steps, one.evaluations) for one in rounds]
     row, step = fit(
-        [[one.evaluations for one in rounds], [float(p * m) for p, m in zip(parts, made, strict=True)]],
+        [[one.evaluations for one in rounds], [one.passes for one in rounds]],
         [one.step_seconds for one in rounds],
     )
     settled, ended = fit([[1.0] * len(rounds), [one.ended for one in rounds]], [one.settle_seconds for one in rounds])

@@ -30,7 +30,9 @@ from torch import Tensor
 import separatrix as sx
 from separatrix.engines import Processes, using
 from separatrix.limitsets._assemble import versions
+from separatrix.limitsets._ledger import Ledger
 from separatrix.limitsets._parts import _SENT, Part
+from separatrix.limitsets._statistical import sample_size
 from separatrix.orbits._pool import Rows
 from separatrix.protocol import DEFAULT
 from separatrix.storage import from_bytes, to_bytes
@@ -45,7 +47,8 @@ VALIDATED = (
     ("conv2:10000", "conv2:30000"),
     ("late fork:1000", "late fork:30000"),
 )  # fitted to the first, compared with the second
-SLEEP, SLEEPERS, SLEEPING_WORKERS = 400e-6, 3000, (1, 2, 4)
+SLEEP, SLEEPERS, SLEEPING_WORKERS, WARM = 400e-6, 3000, (1, 2, 4), 2100
+BILLION = "demo:10000"  # whose steps the calculation for 10⁹ starts takes
 Row = dict[str, Any]
 
 
@@ -114,6 +117,56 @@ def rows(quick: bool, found: dict[str, Measured]) -> list[Row]:
     return result
 
 
+def larger(found: dict[str, Measured]) -> list[Row]:
+    """Ten times as many starts in a search, and how much of the workers' time is then used."""
+    steps = steps_of(found[BILLION], 10 * STARTS)
+    times = times_of(found[BILLION], FOUNDATION)
+    return [
+        {"variant": name, "starts": len(steps)}
+        | _numbers(simulated(steps, times, Cluster(WORKERS[-1]), **VARIANTS[name]))
+        for name in ("as it is", "both")
+    ]
+
+
+def on_paper(found: dict[str, Measured]) -> Row:
+    """10⁹ starts on 1000 GPUs: what each part of the machinery has to carry.
+
+    An orbit makes the mean steps of the measured ones; an evaluation takes 10 ms; latents have 32 numbers in float32.
+    """
+    starts, workers, latent = 10**9, WORKERS[-1], 32
+    times, measured = times_of(found[BILLION], FOUNDATION), found[BILLION]
+    mean = float(np.mean(measured.steps))
+    wide = torch.zeros(1, latent, dtype=torch.float64)
+    blank = Ledger.blank(1, wide)
+    columns = [*vars(blank).values(), *vars(blank.ends).values()]
+    ledger = sum(column.nbytes for column in columns if isinstance(column, Tensor))
+    _, byte, row_bytes = sending(latent)
+    settle = times.joined + times.ended
+    rounds = mean / DEFAULT.rounds.steps + 1  # in which an orbit takes part, as its steps and one more end it
+    return {
+        "starts": starts,
+        "workers": workers,
+        "latent": latent,
+        "steps": mean,
+        "evaluations": starts * mean,
+        "days": starts * mean * FOUNDATION / workers / 86_400,
+        "ledger_bytes": ledger,
+        "ledger_gb": starts * ledger / 1e9,
+        "row_bytes": row_bytes,
+        "traffic_tb": starts * rounds * row_bytes / 1e12,
+        "traffic_hours": starts * rounds * row_bytes * NETWORK / 3600,
+        "packing_hours": starts * rounds * row_bytes * byte / 3600,
+        "coordinator_us": 1e6 * settle,
+        "coordinator_hours": starts * settle / 3600,
+        "result_bytes": 4 * latent + 49,
+        "result_gb": starts * (4 * latent + 49) / 1e9,
+        "shard": STARTS,
+        "shards": starts // STARTS,
+        "shard_ledger_gb": STARTS * ledger / 1e9,
+        "shard_sample": DEFAULT.statistics.recorded + sample_size(DEFAULT.max_wrong),
+    }
+
+
 def _numbers(seen: Outcome) -> Row:
     there = seen.seconds * seen.workers
     return {
@@ -176,7 +229,10 @@ def processes() -> list[Row]:
         seconds = alone
         if workers > 1:
             with using(Processes(workers)) as engine:
-                list(engine.map(pow, list(range(2 * workers)), 2))  # all are there
+                list(engine.map(pow, list(range(2 * workers)), 2))  # all are there …
+                sx.find_attractors(
+                    field, starts[:WARM], sx.Protocol(max_steps=2, capture=False)
+                )  # … and have the model
                 begin = time.perf_counter()
                 again = sx.find_attractors(field, starts, rules)
                 seconds = time.perf_counter() - begin
@@ -286,6 +342,8 @@ def main() -> None:
         "times": {key: asdict(times_of(found[key])) for key in MODELS},
         "validation": one_process(found) + sleeping,
         "rows": rows(options.quick, found),
+        "larger": [] if options.quick else larger(found),
+        "on_paper": on_paper(found),
     }
     options.out.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

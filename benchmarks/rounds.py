@@ -21,6 +21,7 @@ class Round:
         carried: rows of the round before, in the model's precision.
         confirmed: rows in float64.
         steps: that a row may make.
+        passes: steps that the longest row of each part made, of all parts in the model's precision together.
         evaluations: of the rows in the model's precision …
         fine_evaluations: … and of those in float64.
         step_seconds: to follow the parts of the rows in the model's precision …
@@ -34,6 +35,7 @@ class Round:
     carried: int = 0
     confirmed: int = 0
     steps: int = 0
+    passes: int = 0
     evaluations: int = 0
     fine_evaluations: int = 0
     step_seconds: float = 0.0
@@ -69,7 +71,9 @@ def traced(clock: Callable[[], float] = time.process_time) -> Iterator[Trace]:
         one.joining_seconds = seconds - one.step_seconds - one.fine_seconds
 
     def timed_follow(part: parts.Part, fields: Any, head: parts.Round) -> parts.Followed:
+        begun = part.rows.t.clone()
         found, seconds = timed(lambda: follow(part, fields, head))
+        made = (found.ends.steps - begun)[found.ended]
         one = trace.rounds[-1]
         if part.fine:
             one.fine_evaluations, one.fine_seconds = (
@@ -77,6 +81,7 @@ def traced(clock: Callable[[], float] = time.process_time) -> Iterator[Trace]:
                 one.fine_seconds + seconds,
             )
         else:
+            one.passes += head.steps if len(found.paused) else int(made.max()) + 1
             one.evaluations, one.step_seconds = one.evaluations + found.evaluations, one.step_seconds + seconds
         return found
 

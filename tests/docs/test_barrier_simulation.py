@@ -97,7 +97,7 @@ def test_lost_workers_cost_time_and_no_orbit(simulation, times):
 def test_times_are_found_again_in_rounds_that_were_made_from_them(simulation, script):
     rounds = script("benchmarks/rounds")
     made = [
-        rounds.Round(fresh=rows, steps=64, evaluations=rows * mean, step_seconds=1e-4 * rows * mean + 1e-3 * 64 * -(-rows // simulation.grain_of_the_search(rows)),
+        rounds.Round(fresh=rows, steps=64, passes=64 * -(-rows // simulation.grain_of_the_search(rows)), evaluations=rows * mean, step_seconds=1e-4 * rows * mean + 1e-3 * 64 * -(-rows // simulation.grain_of_the_search(rows)),
                      joining_seconds=2e-5 * rows, settle_seconds=0.01 + 3e-4 * ended, ended=ended)
         for rows, mean, ended in ((32, 40, 3), (128, 30, 60), (640, 20, 500), (3200, 25, 1000), (16_000, 12, 12_000))
     ]  # fmt: skip
