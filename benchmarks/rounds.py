@@ -8,22 +8,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from separatrix.limitsets import _parts as parts
 from separatrix.limitsets._search import Search
 
 
 @dataclass
 class Round:
-    """One round. Seconds are processor time.
+    """One round. Seconds are processor time of this process, or what another clock tells.
 
     Attributes:
         fresh: starts that were admitted.
         carried: rows of the round before, in the model's precision.
         confirmed: rows in float64.
         steps: that a row may make.
+        passes: steps that the longest row of each part made, of all parts in the model's precision together.
         evaluations: of the rows in the model's precision …
         fine_evaluations: … and of those in float64.
-        step_seconds: to follow the rows in the model's precision …
-        fine_seconds: … and those in float64.
+        step_seconds: to follow the parts of the rows in the model's precision …
+        fine_seconds: … and of those in float64.
+        joining_seconds: to cut the rows into parts and to put them together again.
         settle_seconds: from there to the next round.
         ended: orbits that ended, of both kinds.
     """
@@ -32,10 +35,12 @@ class Round:
     carried: int = 0
     confirmed: int = 0
     steps: int = 0
+    passes: int = 0
     evaluations: int = 0
     fine_evaluations: int = 0
     step_seconds: float = 0.0
     fine_seconds: float = 0.0
+    joining_seconds: float = 0.0
     settle_seconds: float = 0.0
     ended: int = 0
 
@@ -48,36 +53,43 @@ class Trace:
 
 
 @contextmanager
-def traced() -> Iterator[Trace]:
-    """Write down every round of every search in the block."""
+def traced(clock: Callable[[], float] = time.process_time) -> Iterator[Trace]:
+    """Write down every round of every search in the block; parts that other processes follow are not seen."""
     trace = Trace()
-    step, advance, settle = Search._step, Search._advance, Search._settle
+    step, follow, settle = Search._step, parts.follow, Search._settle
+
+    def timed(function: Callable[[], Any]) -> tuple[Any, float]:
+        begin = clock()
+        result = function()
+        return result, clock() - begin
 
     def timed_step(search: Search) -> None:
-        trace.rounds.append(Round(search.fresh, len(search.native), len(search.claimants)))
-        step(search)
-        trace.rounds[-1].steps, trace.rounds[-1].ended = search.round, len(search.ended)
+        one = Round(search.fresh, len(search.native), len(search.claimants))
+        trace.rounds.append(one)
+        _, seconds = timed(lambda: step(search))
+        one.steps, one.ended = search.round, len(search.ended)
+        one.joining_seconds = seconds - one.step_seconds - one.fine_seconds
 
-    def timed_advance(search: Search, latent: Any, *further: Any) -> Any:
-        one, before = trace.rounds[-1], search.evaluations
-        result, seconds = _timed(lambda: advance(search, latent, *further))
-        kind = "fine_" if latent is search.fine and latent is not search.transit else ""
-        setattr(one, f"{kind}evaluations", getattr(one, f"{kind}evaluations") + search.evaluations - before)
-        name = f"{kind or 'step_'}seconds"
-        setattr(one, name, getattr(one, name) + seconds)
-        return result
+    def timed_follow(part: parts.Part, fields: Any, head: parts.Round) -> parts.Followed:
+        begun = part.rows.t.clone()
+        found, seconds = timed(lambda: follow(part, fields, head))
+        made = (found.ends.steps - begun)[found.ended]
+        one = trace.rounds[-1]
+        if part.fine:
+            one.fine_evaluations, one.fine_seconds = (
+                one.fine_evaluations + found.evaluations,
+                one.fine_seconds + seconds,
+            )
+        else:
+            one.passes += head.steps if len(found.paused) else int(made.max()) + 1
+            one.evaluations, one.step_seconds = one.evaluations + found.evaluations, one.step_seconds + seconds
+        return found
 
     def timed_settle(search: Search) -> None:
-        trace.rounds[-1].settle_seconds = _timed(lambda: settle(search))[1]
+        _, trace.rounds[-1].settle_seconds = timed(lambda: settle(search))
 
-    Search._step, Search._advance, Search._settle = timed_step, timed_advance, timed_settle  # type: ignore[method-assign]
+    Search._step, parts.follow, Search._settle = timed_step, timed_follow, timed_settle  # type: ignore[method-assign]
     try:
         yield trace
     finally:
-        Search._step, Search._advance, Search._settle = step, advance, settle  # type: ignore[method-assign]
-
-
-def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
-    begin = time.process_time()
-    result = function()
-    return result, time.process_time() - begin
+        Search._step, parts.follow, Search._settle = step, follow, settle  # type: ignore[method-assign]

@@ -63,3 +63,11 @@ def _first(folder: str, name: str) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def of_two(part: bytes, first: bytes, second: bytes) -> bytes:
+    return part + first + second
+
+
+def failing_bytes(part: bytes, folder: bytes) -> bytes:
+    return str(failing(int(part), folder.decode())).encode()

@@ -21,7 +21,8 @@ from separatrix.cli._group import OneSentenceCommand, OneSentenceGroup
 from separatrix.cli._ood import ood
 from separatrix.cli._options import Traceback
 from separatrix.cli._probe import probe
-from separatrix.cli._runs import report, runs
+from separatrix.cli._runs import report
+from separatrix.cli._runs_group import runs
 from separatrix.cli._train_decoder import train_decoder
 
 # Typer makes a line of every paragraph of an epilog.
@@ -64,6 +65,7 @@ def separatrix(
         print(ctx.get_help())
 
 
-for _command in (demo, attractors, audit, probe, drift, film, diff, doctor, train_decoder, explore, report, runs, copy):
+for _command in (demo, attractors, audit, probe, drift, film, diff, doctor, train_decoder, explore, report, copy):
     app.command(cls=OneSentenceCommand)(with_shared_options(_command))
 app.add_typer(ood)
+app.add_typer(runs)

@@ -162,7 +162,7 @@ def attractors(
     known = None if train is None else load_images(train, size=pixels, scale=scale)
     unseen = None if held_out is None else load_images(held_out, size=pixels, scale=scale)
     terminal.show(header(field, source, protocol.value, rules))
-    with warnings.catch_warnings(), compute.everything():
+    with warnings.catch_warnings(), compute.everything(place):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the table of statuses says it, with the reasons
         found = run_attractors(
             field,

@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import NoFigures
-from separatrix.cli._place import RUNS
-from separatrix.cli._tables import table
 from separatrix.cli._terminal import Terminal
-from separatrix.words import duration
 
 
 class Format(StrEnum):
@@ -60,42 +56,4 @@ def report(
     else:
         terminal.line(view.as_markdown())
     terminal.document({**view.summary, "folder": str(run), "report": page and str(page), "exit_code": int(ExitCode.OK)})
-    return ExitCode.OK
-
-
-def runs(
-    ctx: typer.Context,
-    place: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Where runs lie, or one run.")
-    ] = RUNS,
-) -> ExitCode:  # fmt: skip
-    """List runs with their state, recipe, model and age, the newest first.
-
-    A run that was stopped goes on when the command that began it is given again.
-    """
-    terminal: Terminal = ctx.obj
-    from separatrix.runs import listed
-
-    entries = list(listed(place))
-    if not entries:
-        terminal.show(Text(f"There are no runs in {place}."))
-    else:
-        rows = [
-            (str(each.folder), each.state, each.recipe, each.model, str(each.stages), f"{duration(each.age)} ago")
-            for each in entries
-        ]
-        terminal.show(table(("run", "state", "recipe", "model", "stages", "last stored"), rows, words=(0, 1, 2, 3)))
-    if terminal.quiet:
-        for each in entries:
-            terminal.line(f"{each.folder}\t{each.state}")
-    terminal.document(
-        {
-            "runs": [
-                {"folder": str(each.folder), "state": each.state, "recipe": each.recipe, "model": each.model,
-                 "stages": each.stages, "age_seconds": each.age}
-                for each in entries
-            ],
-            "exit_code": int(ExitCode.OK),
-        }
-    )  # fmt: skip
     return ExitCode.OK

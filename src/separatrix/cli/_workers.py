@@ -14,6 +14,7 @@ from separatrix.cli._parsing import usage_error
 
 if TYPE_CHECKING:
     from separatrix.engines import Engine
+    from separatrix.storage import Reservation
 
 _PANEL = "Who computes"
 
@@ -24,6 +25,7 @@ class EngineName(StrEnum):
     HERE = "here"
     PROCESSES = "processes"
     RAY = "ray"
+    FOLDER = "folder"
 
 
 Workers = Annotated[
@@ -35,7 +37,8 @@ Workers = Annotated[
 Name = Annotated[
     EngineName | None,
     typer.Option("--engine", rich_help_panel=_PANEL,
-                 help="Who computes: this process, processes of this machine, or a Ray cluster. No number depends on it."),
+                 help="Who computes: this process, processes of this machine, a Ray cluster, or all who give the command runs work with the folder of "
+                      "this run. No number depends on it."),
 ]  # fmt: skip
 Address = Annotated[
     str | None,
@@ -84,12 +87,14 @@ class Computing:
                 raise usage_error(ctx, option, "it is for Ray; give --engine ray too.")
         if name is EngineName.HERE and (workers or 1) > 1:
             raise usage_error(ctx, "--workers", "--engine here is this process alone; give one of them.")
+        if name is EngineName.FOLDER and workers is not None:
+            raise usage_error(ctx, "--workers", "whoever gives the command runs work is one; leave it out.")
         return cls(workers, name, address, gpus)
 
     @contextmanager
-    def everything(self) -> Iterator[None]:
-        """Let everything in the block be computed so."""
-        engine = self._engine()
+    def everything(self, run: Reservation | None = None) -> Iterator[None]:
+        """Let everything in the block be computed so, and be a part of this run."""
+        engine = self._engine(run)
         if engine is None:
             yield
             return
@@ -98,11 +103,21 @@ class Computing:
         with using(engine):
             yield
 
-    def _engine(self) -> Engine | None:
+    def _engine(self, run: Reservation | None) -> Engine | None:
         if self.name is EngineName.HERE:
             return None
-        from separatrix.engines import Processes, Ray
+        from separatrix.engines import Processes, Ray, SharedFolder
+        from separatrix.errors import InputError
+        from separatrix.runs import place_of_work
 
+        if self.name is EngineName.FOLDER:
+            if run is None:
+                raise InputError("This command cannot be shared by a folder; choose another --engine.")
+            if run.overwrite and run.target.exists():
+                raise InputError(
+                    f"Workers could take the earlier run in {run} for this one; remove it first, instead of --overwrite."
+                )
+            return SharedFolder(place_of_work(run.target))
         if self.name is EngineName.RAY:
             return Ray(self.address, self.workers, gpus=self.gpus or 0)
         return Processes(self.workers or 2)

@@ -79,22 +79,36 @@ class Keeping:
 
     def _kept(self, name: str) -> bytes | None:
         try:
-            content = self.place.read(name)
+            return unsealed(name, self.place.read(name))
         except (FileNotFoundError, FileError):
             return None
-        return content[_DIGEST:] if content[:_DIGEST] == _sealed(name, content[_DIGEST:]) else None
 
     def _keep(self, name: str, content: bytes) -> None:
         """Store a part. If that cannot be done there is one warning, and the computation goes on."""
         if not self._writable:
             return
         try:
-            self.place.write(name, _sealed(name, content) + content)
+            self.place.write(name, seal(name, content))
         except FileError as error:
             self._writable = False
             words = f"Parts of the computation could not be stored ({error}); it goes on without."
             warnings.warn(words, CheckpointWarning, stacklevel=2)
 
 
-def _sealed(name: str, content: bytes) -> bytes:
+def seal(name: str, content: bytes) -> bytes:
+    """Return what is stored of a part under its name.
+
+    >>> unsealed("part", seal("part", b"content")), unsealed("other", seal("part", b"content"))
+    (b'content', None)
+    """
+    return _digest(name, content) + content
+
+
+def unsealed(name: str, stored: bytes) -> bytes | None:
+    """Return the content of what is stored under this name; None if it is damaged, or of another part."""
+    content = stored[_DIGEST:]
+    return content if stored[:_DIGEST] == _digest(name, content) else None
+
+
+def _digest(name: str, content: bytes) -> bytes:
     return hashlib.sha256(name.encode() + content).digest()

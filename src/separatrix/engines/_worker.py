@@ -7,7 +7,7 @@ import pickle
 import platform
 import signal
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -39,12 +39,12 @@ class Shared:
         self._held: OrderedDict[Any, Any] = OrderedDict()
 
     def compute(self, task: Callable[..., Any], part: Any, places: list[Any]) -> Result | Failure:
-        """Return what becomes of a part; whatever its task raises is the coordinator's to judge."""
+        """Return what becomes of a part."""
         try:
-            return Result(task(part, *[self._at(place) for place in places]))
-        except BaseException as error:
-            known = error if isinstance(error, SeparatrixError) else None
-            return Failure(f"{type(error).__name__}: {first_line(error)}", known)
+            shared = [self._at(place) for place in places]
+        except Exception as error:
+            return _failed(error)
+        return computed(task, part, shared)
 
     def _at(self, place: Any) -> Any:
         if place not in self._held:
@@ -53,6 +53,19 @@ class Shared:
                 self._held.popitem(last=False)
         self._held.move_to_end(place)
         return self._held[place]
+
+
+def computed(task: Callable[..., Any], part: Any, shared: Sequence[Any]) -> Result | Failure:
+    """Return what becomes of a part; whatever its task raises is the coordinator's to judge, but for Ctrl-C."""
+    try:
+        return Result(task(part, *shared))
+    except (Exception, SystemExit) as error:
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> Failure:
+    known = error if isinstance(error, SeparatrixError) else None
+    return Failure(f"{type(error).__name__}: {first_line(error)}", known)
 
 
 def work(connection: Connection, threads: int) -> None:

@@ -1,5 +1,6 @@
 """The latent field f(z) = encode(decode(z)): its evaluation and derivatives, the contract it must keep, and the model as a guest."""
 
+from separatrix.field._answers import alike, all_alike, answers
 from separatrix.field._check import require_self_map
 from separatrix.field._contract import Examined, examined
 from separatrix.field._field import LatentField, check
@@ -16,6 +17,9 @@ __all__ = [
     "LatentField",
     "Raised",
     "RecordedField",
+    "alike",
+    "all_alike",
+    "answers",
     "check",
     "evaluated",
     "examined",

@@ -8,6 +8,7 @@ from separatrix.limitsets._forecast import Estimate, Forecast, forecast
 from separatrix.limitsets._grid_search import GridSearch, grid_search
 from separatrix.limitsets._join import join_searches
 from separatrix.limitsets._motion import Motion, motion
+from separatrix.limitsets._parts import TASKS, Fields
 from separatrix.limitsets._same_sets import same_sets
 from separatrix.limitsets._sensitivity import Sensitivity, SensitivityRow, sensitivity
 from separatrix.limitsets._sets import Kind, LimitSets
@@ -15,9 +16,11 @@ from separatrix.limitsets._spectrum import Spectrum, spectrum_matrix_free, spect
 from separatrix.limitsets._triviality import Triviality, triviality
 
 __all__ = [
+    "TASKS",
     "Basins",
     "CaptureAudit",
     "Estimate",
+    "Fields",
     "Forecast",
     "GridSearch",
     "Kind",

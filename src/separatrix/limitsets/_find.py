@@ -9,13 +9,12 @@ from functools import partial
 from importlib.metadata import version
 from shutil import rmtree
 
-import torch
 from torch import Tensor
 
-from separatrix.engines import Engine, Keeping, current
-from separatrix.errors import FieldError, OutOfMemoryError
+from separatrix.engines import Engine, Keeping, SharedFolder, current
 from separatrix.field import LatentField, require_self_map
 from separatrix.limitsets._assemble import assemble_unpolished
+from separatrix.limitsets._parts import finest
 from separatrix.limitsets._search import Search
 from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._triviality import triviality
@@ -85,7 +84,7 @@ def find_attractors(
     field = field.with_batch_size(batch_size)
     first, further = (partial(source.block, field, 0, min(count, len(source))) for count in (_EXAMINED, _TRIED))
     require_self_map(field, first(), further)
-    fine, notes = _finest(field)
+    fine, notes = finest(field)
     transit = fine if protocol.precision == "float64" else field
     with _stored_in(checkpoint, field, source, protocol) as place:
         if protocol.polish:
@@ -110,7 +109,7 @@ def find_attractors(
 def _keeping(engine: Engine | None, checkpoint: PathLike | None) -> Engine | Keeping | None:
     """The engine; beside a checkpoint, one that keeps the parts of the rounds since."""
     engine = engine or current()
-    if engine is None or checkpoint is None:
+    if engine is None or checkpoint is None or isinstance(engine, SharedFolder):  # which keeps parts itself
         return engine
     return Keeping(engine, place_of(f"{os.fspath(checkpoint)}{_PARTS}"))
 
@@ -131,11 +130,3 @@ def _stored_in(
     image = field.examine(source.block(field, 0, min(_ASKED, len(source)))).image
     assert image is not None  # it was evaluated there before
     return Checkpoint.at(path, belongs_to, image)
-
-
-def _finest(field: LatentField) -> tuple[LatentField, tuple[str, ...]]:
-    """A float64 copy, or the field itself and a sentence about what that means."""
-    try:
-        return field.to(dtype=torch.float64), ()
-    except (FieldError, OutOfMemoryError) as error:
-        return field, (f"Polished only in {field.dtype}: {error}",)

@@ -16,7 +16,6 @@ from separatrix.limitsets._ledger import Ledger
 from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._statistical import sample_size
 from separatrix.limitsets._trial import Trial, trial
-from separatrix.orbits import Status
 from separatrix.orbits._pool import Rows
 from separatrix.protocol import DEFAULT, Protocol, Statistics
 from separatrix.starts import Starts, as_starts
@@ -29,6 +28,7 @@ _PACE_ERROR = 0.25  # … and of the seconds of one
 _WORKERS = (1, 2, 10, 100, 1000)
 _SLOWER = 1.5  # a model that is this many times slower at the end of the trial slows down
 _NAMING = 1.05  # what moves for ever is named at a twentieth of the evaluations at most
+_WITH_GRADIENTS = 2.5  # memory of a pass that keeps what derivatives need, and of the scratch of its kernels, in units of one that does not
 _FINISHING = 128  # bytes per start that are alive for a while when the result is put together
 
 
@@ -163,15 +163,12 @@ def forecast(
     require_self_map(field, few)
     seen = trial(field, source, rules, seconds, clock)
     most = _NAMING * len(source) * (rules.max_steps + 1)
-    open_rows = (seen.limits.labels < 0) & (seen.limits.orbits.steps >= seen.max_steps)
-    steps = seen.limits.orbits.steps.to(torch.float64) + 1
-    likely = steps.where(~open_rows, _to_rest(seen, rules))
-    evaluations, sets, sampled = _evaluations(seen, rules, len(source), likely)
-    if bool(open_rows.any()) and seen.max_steps < rules.max_steps:
+    evaluations, sets, sampled = _evaluations(seen, rules, len(source), seen.steps)
+    if bool(seen.open.any()):
         # How long they would have gone on nobody knows: between what they made and all that they may.
-        least, _, _ = _evaluations(seen, rules, len(source), steps)
-        largest, _, _ = _evaluations(seen, rules, len(source), steps.where(~open_rows, rules.max_steps + 1.0))
-        evaluations = Estimate(evaluations.expected, least.low, largest.high)
+        least, _, _ = _evaluations(seen, rules, len(source), seen.made)
+        whole, _, _ = _evaluations(seen, rules, len(source), seen.steps.where(~seen.open, rules.max_steps + 1.0))
+        evaluations = Estimate(evaluations.expected, least.low, whole.high)
     top = most + sets * seen.limits.cost.total  # no trial takes more for one set than for all of its own
     evaluations = Estimate(*(min(one, top) for one in (evaluations.expected, evaluations.low, evaluations.high)))
     spent, serial = _seconds(seen, rules, len(source), evaluations, sampled)
@@ -184,8 +181,8 @@ def forecast(
         sets=sets,
         sampled=sampled,
         **_bytes(field, few, len(source), sets, sampled, seen.limits, rules, here),
-        looked=len(steps),
-        open=float(open_rows.double().mean()),
+        looked=len(seen.steps),
+        open=float(seen.open.double().mean()),
         slowdown=seen.slowdown,
         cost=seen.evaluations,
         spent=seen.spent,
@@ -193,18 +190,6 @@ def forecast(
 
 
 # -- evaluations -----------------------------------------------------------------------------------------------------------
-
-
-def _to_rest(seen: Trial, rules: Protocol) -> Tensor:
-    """``(n,)`` evaluations of orbits that the trial left: what their last rate says, their whole budget where it says nothing."""
-    orbits = seen.limits.orbits
-    error = orbits.residual / (1 - orbits.rate)
-    further = (error / (rules.tolerance * orbits.spread)).log().clamp(min=0.0) / -orbits.rate.log()
-    whole = float(rules.max_steps + 1)
-    if seen.max_steps == rules.max_steps:
-        return torch.full_like(further, whole)
-    reaches = (orbits.status == int(Status.BUDGET)) & further.isfinite()  # of all others no rate says when
-    return (orbits.steps + 1 + further).clamp(max=whole).where(reaches, whole)
 
 
 def _evaluations(seen: Trial, rules: Protocol, count: int, steps: Tensor) -> tuple[Estimate, float, int]:
@@ -302,10 +287,19 @@ def _bytes(
     )  # Jacobian, norm, its root
     weights = sum(p.numel() * 8 for module in field.modules for p in module.parameters())  # the copy in float64
     single = (memory_per_orbit(field, few) or 0) * (8 // field.dtype.itemsize) if len(few) > 1 else 0
-    worker = here + weights + single * field.batches.size + int(sets * (of_set + dense))
+    batch = single * field.batches.size
+    worker = here + weights + 2 * batch + int(sets * (of_set + dense))
+    polished = min(sets * field.latent_dim**2, float(rules.polishing.numbers_together)) * 4 * 8 if dense else 0.0
     library = rules.statistics.points * 2048 * 8 if sampled else 0
     return {
-        "coordinator": int(worker + count * (ledger + _FINISHING) + 2 * under_way * row + library),
+        "coordinator": int(
+            worker
+            + (_WITH_GRADIENTS - 2) * batch
+            + polished
+            + count * (ledger + _FINISHING)
+            + 2 * under_way * row
+            + library
+        ),
         "worker": int(worker),
         "result": int(count * (_size(limits.orbits) + _size(limits.labels)) / len(limits.labels) + sets * of_set),
         "checkpoint": int(count * ledger + under_way * row + sets * (of_set + dense)),

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from separatrix.engines import Engine, Keeping
-from separatrix.field import LatentField, Raised
+from separatrix.engines import Engine, Keeping, SharedFolder
+from separatrix.errors import FieldError, OutOfMemoryError
+from separatrix.field import LatentField, Raised, all_alike, answers
 from separatrix.limitsets._capture import Capture, Frozen
 from separatrix.limitsets._records import Records
 from separatrix.limitsets._regions import StepNorms, TrappingRegions
@@ -114,6 +116,52 @@ def cut(rows: Rows, field: LatentField) -> Iterator[tuple[Tensor, Rows]]:
         yield part.orbit, replace(part, orbit=torch.arange(len(part), device=part.orbit.device))
 
 
+class Fields(tuple[LatentField, LatentField]):
+    """The model as a search uses it: in its own precision, and in float64."""
+
+    @cached_property
+    def _model(self) -> dict[str, Any]:
+        native, fine = self
+        described = native.describe()
+        return {
+            **{name: described[name] for name in ("latent_shape", "dtype", "device", "fingerprint")},
+            "fine": str(fine.dtype).removeprefix("torch."),
+            "answers": answers(native),
+        }
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All on which the bits of a part depend, JSON-ready: the model, by what it computes, and the rows that go through it at once.
+
+        Cost: 6 map evaluations and 6 decodings, once.
+        """
+        sizes = [[each.batches.asked, each.batches.usual, each.batches.fits] for each in self]
+        return {"model": self._model, "sizes": sizes}
+
+    @classmethod
+    def like(cls, identity: Any, field: LatentField) -> Fields | None:
+        """The same of a field, as some other process has it; None if that has another model."""
+        fine, _ = finest(field)
+        for native in (field, fine):
+            own = cls((native, fine))
+            wanted = dict(identity["model"])
+            if all_alike(own._model["answers"], wanted.pop("answers")) and wanted == {
+                name: value for name, value in own._model.items() if name != "answers"
+            }:
+                for each, sizes in zip(own, identity["sizes"], strict=True):
+                    each.batches.asked, each.batches.usual, each.batches.fits = sizes
+                return own
+        return None
+
+
+def finest(field: LatentField) -> tuple[LatentField, tuple[str, ...]]:
+    """A float64 copy, or the field itself and a sentence about what that means."""
+    try:
+        return field.to(dtype=torch.float64), ()
+    except (FieldError, OutOfMemoryError) as error:
+        return field, (f"Polished only in {field.dtype}: {error}",)
+
+
 class Crew:
     """Has the parts of a round followed: here, or by an engine.
 
@@ -122,7 +170,7 @@ class Crew:
         engine: None for this process, without the detour by bytes.
     """
 
-    def __init__(self, fields: tuple[LatentField, LatentField], engine: Engine | Keeping | None = None) -> None:
+    def __init__(self, fields: Fields, engine: Engine | Keeping | None = None) -> None:
         self._fields, self._engine = fields, engine
 
     def follow(self, parts: list[Part], head: Round) -> Iterator[Followed]:
@@ -141,7 +189,7 @@ class Crew:
 
     def forget(self) -> None:
         """Parts that were kept are not needed any more."""
-        if isinstance(self._engine, Keeping):
+        if isinstance(self._engine, (Keeping, SharedFolder)):
             self._engine.forget()
 
 
@@ -219,3 +267,6 @@ _SENT = (
     ClosedCurve, Columns, Followed, Frozen, Guess, Judge, Library, OrbitState, Part, Protocol, Raised, Records, Round, Rows, StepNorms, TrappingRegions,
     *GROUPS.values(),
 )  # fmt: skip
+
+TASKS = (follow_bytes,)
+"""What workers may be asked for who are not sent the code (`separatrix.engines.SharedFolder`)."""

@@ -36,7 +36,7 @@ from separatrix.limitsets._claims import settle_claims
 from separatrix.limitsets._curves import CurveSearch
 from separatrix.limitsets._ledger import MOVING, Claims, Ledger
 from separatrix.limitsets._motion import LEAST_STEPS, motion
-from separatrix.limitsets._parts import Crew, Followed, Part, Round, cut
+from separatrix.limitsets._parts import Crew, Fields, Followed, Part, Round, cut
 from separatrix.limitsets._records import Records
 from separatrix.limitsets._regions import StepNorms
 from separatrix.limitsets._sets import Kind, LimitSets
@@ -87,7 +87,7 @@ class Search:
     ) -> None:
         self.transit, self.fine, self.protocol = transit, fine, protocol
         self.progress, self.checkpoint = progress, checkpoint
-        self.crew = Crew((transit, fine), engine)
+        self.crew = Crew(Fields((transit, fine)), engine)
 
     def run(self, source: Starts) -> LimitSets:
         """Go from starts to limit sets."""

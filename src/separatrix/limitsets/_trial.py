@@ -24,7 +24,7 @@ from separatrix.limitsets._find import find_attractors
 from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._statistical import Library, pays, sample_size
 from separatrix.numerics.counter_random import SELECTION, uniform
-from separatrix.orbits import run_orbits
+from separatrix.orbits import Status, run_orbits
 from separatrix.orbits._glance import GLANCE_STARTS, glance
 from separatrix.orbits._looks import steps_between
 from separatrix.orbits._pool import width_for
@@ -59,7 +59,9 @@ class Trial:
 
     Attributes:
         limits: its result.
-        max_steps: budget of its orbits; that of the protocol, unless it would have taken too long.
+        steps: ``(n,)`` float64, evaluations of each orbit. Those that reached nothing in time have what their last rate says, or the whole budget.
+        made: ``(n,)`` float64, the same, with no more than they made.
+        open: ``(n,)`` bool, it reached nothing, however long it was followed.
         first: its orbits that went first, before anything was known.
         followed: those that came later and were followed to a certain capture, or to their end.
         guessed: those that earlier orbits could end; none in a search that guesses nothing.
@@ -72,7 +74,9 @@ class Trial:
     """
 
     limits: LimitSets
-    max_steps: int
+    steps: Tensor
+    made: Tensor
+    open: Tensor
     first: Tensor
     followed: Tensor
     guessed: Tensor
@@ -109,20 +113,22 @@ def trial(field: LatentField, source: Starts, protocol: Protocol, seconds: float
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         limits, spent = _timed(field, clock, lambda: find_attractors(field, points(z), rules))
+    left = seconds - (clock() - begin)
+    lengths, followed = _followed_on(field, limits, protocol, before, max(left, 0.0))
     after, again = _pace(field, made, len(source), small, clock, times=1)
-    first, followed, guessed = _roles(rules, len(z), field.latent_dim)
+    first, certain, guessed = _roles(rules, len(z), field.latent_dim)
     return Trial(
         limits=limits,
-        max_steps=steps,
+        **lengths,
         first=first,
-        followed=followed,
+        followed=certain,
         guessed=guessed,
         seconds=spent,
         before=before,
         after=after,
         look=_look(z, clock) if len(guessed) else 0.0,
         draw=drawn / block,
-        evaluations=2 * seen.evaluations + timed + again + limits.cost.total,
+        evaluations=2 * seen.evaluations + timed + again + limits.cost.total + followed,
         spent=clock() - begin,
     )
 
@@ -134,6 +140,46 @@ def _wanted(count: int) -> int:
     [10, 50, 1024, 1024]
     """
     return min(count, max(_FEWEST, min(_MOST, count // _SHARE)))
+
+
+def _followed_on(
+    field: LatentField, limits: LimitSets, protocol: Protocol, pace: Pace, seconds: float
+) -> tuple[dict[str, Tensor], float]:
+    """Follow what reached nothing for as many steps as there are ``seconds``, without the others; return the lengths of all orbits and what that cost."""
+    orbits = limits.orbits
+    made = orbits.steps.to(torch.float64) + 1
+    lengths, rows = made.clone(), (limits.labels < 0).nonzero().squeeze(1)
+    rows = rows[orbits.steps[rows] >= limits.protocol.max_steps]
+    is_open, cost, whole = torch.zeros_like(made, dtype=torch.bool), 0.0, float(protocol.max_steps + 1)
+    is_open[rows] = True
+    if not len(rows):
+        return {"steps": lengths, "made": made, "open": is_open}, cost
+    lengths[rows] = whole
+    begun, affordable = limits.protocol.max_steps, int(seconds / (pace.small + pace.row * len(rows)))
+    further = min(protocol.max_steps - begun, affordable)
+    if begun == protocol.max_steps:
+        return {"steps": lengths, "made": made, "open": is_open}, cost
+    ends = orbits
+    if further >= begun:  # fewer say no more than those that were made
+        ends = run_orbits(
+            field,
+            points(orbits.points[rows].to(field.dtype)),
+            replace(protocol, max_steps=further, probe_steps=min(further, protocol.probe_steps)),
+            spread=limits.spread,
+        )
+        cost, made[rows] = ends.cost.total, begun + ends.steps.to(torch.float64) + 1
+        is_open[rows] = ~ends.reached
+    else:
+        ends = replace(
+            orbits, **{name: getattr(orbits, name)[rows] for name in ("steps", "residual", "rate", "status")}
+        )
+    error = ends.residual / (1 - ends.rate)
+    missing = (error / (protocol.tolerance * ends.spread)).log().clamp(min=0.0) / -ends.rate.log()
+    # Of what is no geometric decay no rate says when it ends.
+    told = (ends.status == int(Status.BUDGET)) & missing.isfinite()
+    likely = (made[rows] + missing).clamp(max=whole).where(told, whole)
+    lengths[rows] = likely.where(is_open[rows], made[rows])
+    return {"steps": lengths, "made": made, "open": is_open}, cost
 
 
 def _affordable(pace: Pace, count: int, steps: int, seconds: float) -> tuple[int, int]:

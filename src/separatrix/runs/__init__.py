@@ -14,7 +14,9 @@ from separatrix.runs._plan import Plan
 from separatrix.runs._probe import ProbeRun, probe
 from separatrix.runs._run import OtherPlan, Run, opened, record_of_run, reopened, state_of
 from separatrix.runs._score import ScoredRun, score
+from separatrix.runs._shown import Shown, shown
 from separatrix.runs._starts_table import add_starts, read_starts, write_starts
+from separatrix.runs._work import place_of_work, work
 
 __all__ = [
     "AttractorsRun",
@@ -31,6 +33,7 @@ __all__ = [
     "Run",
     "RunEntry",
     "ScoredRun",
+    "Shown",
     "add_starts",
     "attractors",
     "audit",
@@ -44,12 +47,15 @@ __all__ = [
     "film",
     "listed",
     "opened",
+    "place_of_work",
     "probe",
     "read_starts",
     "record_of_run",
     "reopened",
     "report",
     "score",
+    "shown",
     "state_of",
+    "work",
     "write_starts",
 ]

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import metadata
 from typing import Any
 
-import torch
-
 from separatrix.data import ImageSet
-from separatrix.field import LatentField
-from separatrix.words import jsonable
+from separatrix.field import LatentField, alike, answers
 
-_SCALES = (1.0, 10.0, 100.0)  # of the points at which a model is asked, two at each
-_SHOWN = 8  # coordinates that are kept of what it answers
 _NAMED = 4  # differences that a message names
 _TOLD = "options.words"  # for readers: the same starts may be called otherwise, by another path
 
@@ -52,7 +46,7 @@ class Plan:
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
         """Name what is not as in a stored plan, such as ``model.fingerprint`` or ``options.seed``."""
-        return list(_differences(self.to_dict(), stored))
+        return list(differences(self.to_dict(), stored))
 
 
 def in_words(differences: list[str]) -> str:
@@ -70,16 +64,7 @@ def model_record(field: LatentField) -> dict[str, Any]:
 
     Cost: 6 map evaluations and 6 decodings.
     """
-    points = torch.linspace(-1, 1, 2 * field.latent_dim, dtype=torch.float64).reshape(2, *field.latent_shape)
-    z = torch.cat([scale * points for scale in _SCALES]).to(field.device, field.dtype)
-    if field.examined is None:  # what is no self-map is refused in one sentence
-        field.examine(z[:4]).check.require()
-    rows = [row.detach().flatten(1)[:, :_SHOWN].to("cpu", torch.float64) for row in (field(z), field.decode(z))]
-    allowed = math.sqrt(torch.finfo(field.dtype).eps)  # threads and batches round differently
-    answers = {
-        name: {"rows": jsonable(part.tolist()), "allowed": allowed} for name, part in zip("fD", rows, strict=True)
-    }
-    return {**field.describe(), "answers": answers}
+    return {**field.describe(), "answers": answers(field)}
 
 
 def data_record(**images: ImageSet | None) -> dict[str, Any]:
@@ -89,27 +74,14 @@ def data_record(**images: ImageSet | None) -> dict[str, Any]:
     }
 
 
-def _differences(mine: Any, theirs: Any, prefix: str = "") -> Iterator[str]:
+def differences(mine: Any, theirs: Any, prefix: str = "") -> Iterator[str]:
     if prefix == _TOLD:
         return
     if prefix.rpartition(".")[0].endswith("answers"):
-        if not _alike(mine, theirs):
+        if not alike(mine, theirs):
             yield prefix
     elif isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         for key in dict.fromkeys([*mine, *theirs]):
-            yield from _differences(mine.get(key), theirs.get(key), f"{prefix}.{key}" if prefix else str(key))
+            yield from differences(mine.get(key), theirs.get(key), f"{prefix}.{key}" if prefix else str(key))
     elif mine != theirs:
         yield prefix
-
-
-def _alike(mine: Any, theirs: Any) -> bool:
-    """Are the answers of two models the same but for rounding, each row in units of its largest number?"""
-    try:
-        a, b = (
-            torch.tensor([[math.nan if x is None else x for x in row] for row in each["rows"]])
-            for each in (mine, theirs)
-        )
-        allowed = mine["allowed"] * a.abs().nan_to_num().amax(dim=1, keepdim=True)
-    except (TypeError, KeyError, ValueError, RuntimeError, IndexError):
-        return False
-    return a.shape == b.shape and bool((((a - b).abs() <= allowed) | (a.isnan() & b.isnan())).all())

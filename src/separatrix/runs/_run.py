@@ -19,8 +19,21 @@ from typing import Any, TypeVar, cast
 
 from separatrix.errors import DamageWarning, FileError
 from separatrix.runs._plan import Plan, in_words
-from separatrix.storage import MANIFEST, ROOM, PathLike, Reservation, at_work_on, hold, load_result, save_result, url_of
-from separatrix.storage._manifest import ON_ITS_WAY, UNFINISHED, kind_of, manifest_of, write_whole_file, writer
+from separatrix.runs._status import Status
+from separatrix.storage import (
+    MANIFEST,
+    ROOM,
+    UNFINISHED,
+    PathLike,
+    Reservation,
+    at_work_on,
+    hold,
+    load_result,
+    save_result,
+    url_of,
+)
+from separatrix.storage._manifest import ON_ITS_WAY, kind_of, manifest_of, write_whole_file, writer
+from separatrix.work import watched_by
 
 T = TypeVar("T")
 
@@ -272,7 +285,8 @@ def opened(out: PathLike | None, plan: Plan, *, overwrite: bool = False) -> Iter
             run = _begun(place.another(), plan)
         run.begin()
         try:
-            yield run
+            with watched_by(Status(place)):
+                yield run
         finally:
             run.abandon()
 

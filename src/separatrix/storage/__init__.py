@@ -2,7 +2,7 @@
 
 from separatrix.storage._checkpoint import NO_CHECKPOINT, Checkpoint
 from separatrix.storage._columnar import Columnar
-from separatrix.storage._manifest import CHECKPOINT, DETECTOR, MANIFEST, RESULT, foreign_entries
+from separatrix.storage._manifest import CHECKPOINT, DETECTOR, MANIFEST, RESULT, UNFINISHED, foreign_entries
 from separatrix.storage._numbered import reserve_numbered
 from separatrix.storage._owner import Owner
 from separatrix.storage._place import PathLike, Place, url_of
@@ -13,6 +13,7 @@ from separatrix.storage._reservation import (
     Busy,
     Reservation,
     at_work_on,
+    held_by,
     hold,
     new_file,
     new_folder,
@@ -28,6 +29,7 @@ __all__ = [
     "NO_CHECKPOINT",
     "RESULT",
     "ROOM",
+    "UNFINISHED",
     "Busy",
     "Checkpoint",
     "Columnar",
@@ -40,6 +42,7 @@ __all__ = [
     "fetch",
     "foreign_entries",
     "from_bytes",
+    "held_by",
     "hold",
     "load_result",
     "new_file",

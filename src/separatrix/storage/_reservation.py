@@ -61,6 +61,8 @@ class Reservation(os.PathLike[str]):
     def __fspath__(self) -> str:
         return str(self.asked)
 
+    __str__ = __fspath__
+
     def commit(self) -> None:
         """Put what was built in its place. A process that is killed on the way loses nothing: the next one goes on.
 
@@ -219,6 +221,13 @@ def at_work_on(path: PathLike) -> bool:
     """Is a process that lives writing to that place?"""
     part = _part_of(_followed(Path(path)))
     return part in _held or _at_work(Owner.read(part / _OWNER))
+
+
+def held_by(path: PathLike) -> tuple[Owner | None, Path]:
+    """Return who holds that place, a process that lives, and the folder beside it in which it may put down how far it is."""
+    part = _part_of(_followed(Path(path)))
+    owner = Owner.read(part / _OWNER)
+    return (owner if owner is not None and owner.alive else None), part
 
 
 @contextmanager

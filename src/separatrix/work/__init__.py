@@ -7,7 +7,7 @@ from separatrix.work._lazy import on_demand
 if TYPE_CHECKING:
     from separatrix.work._batches import Batches, out_of_memory, usual_size
     from separatrix.work._memory import available, require_room, resident
-    from separatrix.work._progress import SILENT, Bar, Moment, Progress, Sink, words_of
+    from separatrix.work._progress import SILENT, Bar, Moment, Progress, Sink, watched_by, words_of
     from separatrix.work._stages import AtOnce, Stages
 else:
     __getattr__, __dir__ = on_demand(
@@ -15,7 +15,7 @@ else:
         {
             "_batches": ("Batches", "out_of_memory", "usual_size"),
             "_memory": ("available", "require_room", "resident"),
-            "_progress": ("SILENT", "Bar", "Moment", "Progress", "Sink", "words_of"),
+            "_progress": ("SILENT", "Bar", "Moment", "Progress", "Sink", "watched_by", "words_of"),
             "_stages": ("AtOnce", "Stages"),
         },
     )
@@ -35,5 +35,6 @@ __all__ = [
     "require_room",
     "resident",
     "usual_size",
+    "watched_by",
     "words_of",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol as Interface
 
@@ -71,6 +72,7 @@ class Progress:
     def __init__(self, sink: Sink | None) -> None:
         self._sink = sink
         self._open: list[_Stage] = []
+        self._watching: list[Sink] = []
         self.fraction = 0.0
 
     @classmethod
@@ -88,11 +90,16 @@ class Progress:
         """
         if not self._open:
             self.fraction = 0.0
+        outermost = _under_way.get() is None
+        if outermost:
+            _under_way.set(self)
         self._open.append(_Stage(name, total, worth))
         self._show()
         try:
             yield self
         finally:
+            if outermost:
+                _under_way.set(None)
             ended = self._open.pop()
             if self._open:
                 self._open[-1].done += ended.worth
@@ -113,10 +120,38 @@ class Progress:
         ):
             share = min((stage.done + inner * share) / stage.total, 1.0) if stage.total else 0.0
         self.fraction = max(self.fraction, share)
-        if self._sink is not None:
-            innermost = self._open[-1]
-            names = tuple(stage.name for stage in self._open)
-            self._sink.show(Moment(names, innermost.done, innermost.total, self.fraction))
+        for sink in (self._sink, *self._watching):
+            if sink is not None:
+                innermost = self._open[-1]
+                names = tuple(stage.name for stage in self._open)
+                sink.show(Moment(names, innermost.done, innermost.total, self.fraction))
+
+
+_under_way: ContextVar[Progress | None] = ContextVar("separatrix progress", default=None)
+
+
+@contextmanager
+def watched_by(sink: Sink) -> Iterator[None]:
+    """Show the moments of the work that is under way to this sink too, while the block lasts.
+
+    >>> class Last:
+    ...     def show(self, moment):
+    ...         self.moment = moment
+    >>> progress, last = Progress(sink=None), Last()
+    >>> with progress.stage("orbits", total=4), watched_by(last):
+    ...     progress.advance(1)
+    ...     last.moment.fraction
+    0.25
+    """
+    progress = _under_way.get()
+    if progress is None:
+        yield
+        return
+    progress._watching.append(sink)
+    try:
+        yield
+    finally:
+        progress._watching.remove(sink)
 
 
 SILENT = Progress(sink=None)
