@@ -203,7 +203,7 @@ def page(record: dict[str, Any]) -> str:
             pace = times["1 worker"] / times["2 workers"]
             lines.append(
                 f"| {one['model']} | {one['starts']:,} | {one['evaluations']:,} | {cells} | {pace:.2f} × | "
-                f"{len(one['each']['here'])} | "
+                f"{len(one['each']['1 worker'])} | "
                 f"{'yes' if one['equal'] else 'NO'} | {one['load']:.1f} |"
             )
         lines.append("")
