@@ -80,20 +80,20 @@ def score(
     )
     field = model.load()
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
+    ctx.with_resource(compute.everything())
     try:
-        with compute.everything():
-            found = run_score(
-                known,
-                images,
-                place,
-                fpr=rate,
-                resize=resize,
-                scale=scale,
-                out=page,
-                overwrite=overwrite,
-                figures=not no_figures,
-                progress=terminal.progress,
-            )
+        found = run_score(
+            known,
+            images,
+            place,
+            fpr=rate,
+            resize=resize,
+            scale=scale,
+            out=page,
+            overwrite=overwrite,
+            figures=not no_figures,
+            progress=terminal.progress,
+        )
     except KeyboardInterrupt:
         terminal.warn(f"What was scored is kept beside {out}; the same command goes on from there.")
         raise
