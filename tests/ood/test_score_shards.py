@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -281,7 +282,7 @@ def test_a_server_that_does_not_answer_costs_its_shard_only_for_now(detector, sh
     fsspec.filesystem("s3").rm(f"{bucket}/shards/1.tar")
     from separatrix.storage._buckets import Bucket
 
-    honest, out = Bucket.open, tmp_path / "t.csv"
+    honest, out = Bucket.opened, tmp_path / "t.csv"
 
     class Silent:
         def read(self, *_):
@@ -290,8 +291,13 @@ def test_a_server_that_does_not_answer_costs_its_shard_only_for_now(detector, sh
         def close(self):
             """Nothing to close."""
 
+    @contextmanager
+    def opened(self, name):
+        with honest(self, name) as stream:
+            yield Silent() if name == "0.tar" else stream
+
     with monkeypatch.context() as patch:
-        patch.setattr(Bucket, "open", lambda self, name: Silent() if name == "0.tar" else honest(self, name))
+        patch.setattr(Bucket, "opened", opened)
         with pytest.raises(
             FileError, match=r"0\.tar could not be read \(no answer\); everything else is scored and kept"
         ):

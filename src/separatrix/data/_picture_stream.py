@@ -126,7 +126,7 @@ DARKEST = Level(0, 0)
 
 
 def brighter(one: Level, other: Level) -> Level:
-    """Of two levels the one that is nearer to white."""
+    """Return the one of two levels that is nearer to white."""
     return max(one, other, key=lambda level: level.largest / (level.white or 1))
 
 

@@ -1,4 +1,4 @@
-"""Where many pictures come from: folders, shards that hold many each, and lists of both, here or in an object store.
+"""Sources of many pictures are folders, shards that hold many each, and lists of both, here or in an object store.
 
 A *shard* is a tar file as WebDataset writes them, or a Parquet file with a column of pictures. Files are found one after the other and
 opened by whoever reads them, which may be another process.

@@ -1,4 +1,4 @@
-"""What has been scored before the table is complete: beside it a folder with a file per part, whole or not at all, named by the SHA-256 of its content.
+"""Scores are kept before the table is complete: beside it lies a folder with a file per part, whole or not at all, named by the SHA-256 of its content.
 
 What is there and matches its name is done; everything else is scored again. Nothing else needs to be known of a run that was killed.
 """
@@ -74,7 +74,7 @@ class KeptScores:
 
 
 def scored(file: FileScores) -> int:
-    """How many rows of a file have a score."""
+    """Count the rows of a file that have a score."""
     return sum(not math.isnan(score) for score in file.scores)
 
 

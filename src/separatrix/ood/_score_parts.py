@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """How pictures are read; see :class:`Part`."""
+    """The choices by which pictures are cut and read; see :class:`Part`."""
 
     shape: tuple[int, ...]
     resize: bool
@@ -71,7 +71,7 @@ class Cut(NamedTuple):
 def scored_parts(
     detector: Detector, parts: Iterable[Part], *, fitting: bool, progress: Progress
 ) -> Iterator[PartScores]:
-    """What becomes of the parts, in the order in which they are done, by the engine of the block (`separatrix.engines.using`) or here.
+    """Give what becomes of the parts, in the order in which they are done, by the engine of the block (`separatrix.engines.using`) or here.
 
     Args:
         detector: that scores.

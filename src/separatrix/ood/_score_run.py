@@ -35,7 +35,7 @@ Sources = PathLike | Sequence[PathLike]
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRun:
-    """What `score_to_table` did.
+    """The outcome of `score_to_table`.
 
     Attributes:
         table: the file that was written.
@@ -275,7 +275,7 @@ def _items(found: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _quietly_decided(detector: Detector, scores: Tensor, fpr: float | AlarmBudget) -> Decisions:
-    """What there is to warn about was warned about at the start."""
+    """Decide without a warning: what there is to warn about was warned about at the start."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
         return detector.decide_scores(scores, fpr)

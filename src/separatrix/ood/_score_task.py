@@ -33,7 +33,7 @@ _AT_ONCE = 16  # pictures that are asked of an object store at the same time
 
 @dataclass(frozen=True)
 class Part:
-    """What one worker is given.
+    """A part as one worker is given it.
 
     Attributes:
         files: of pictures, or one shard; of an array, one for each of its rows.
@@ -74,7 +74,7 @@ class FileScores(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PartScores:
-    """What became of a part.
+    """The outcome of a part.
 
     Attributes:
         files: their rows; files that could not be read for now are not among them.

@@ -244,7 +244,7 @@ class Bucket(Place):
 
 
 def _time_stamp(info: Mapping[str, Any]) -> int:
-    """When a file was last changed, by one of the names that stores have for it, in nanoseconds; −1 if nobody says.
+    """Return when a file was last changed, by one of the names that stores have for it, in nanoseconds; −1 if nobody says.
 
     >>> _time_stamp({"LastModified": datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)}), _time_stamp({"updated": "1970-01-01T00:00:01Z"}), _time_stamp({})
     (1000000000, 1000000000, -1)
