@@ -133,6 +133,19 @@ def test_one_stray_size_is_named_and_the_rest_is_scored(program, place):
     assert (watched.json["inputs"], watched.json["unscorable"]) == (25, 1)
 
 
+def test_several_sources_and_workers(program, place):
+    """Two processes write the same bytes as one, whatever the order of the folders is."""
+    program(*FIT)
+    (place / "pictures" / "odd").rename(place / "odd")
+    (place / "pictures" / "broken.png").unlink()
+    score = ("ood", "score", "detector", "toy.py:small")
+    assert program(*score, "pictures", "odd", "--out", "one.csv", "--fpr", "0.05").code == 0
+    assert program(*score, "odd", "pictures/", "--out", "two.csv", "--fpr", "0.05", "--workers", "2").code == 0
+    assert (place / "one.csv").read_bytes() == (place / "two.csv").read_bytes()
+    names = [row["file"] for row in rows(place / "one.csv")]
+    assert names == [f"odd/{index}.png" for index in range(5)] + [f"pictures/{index:02d}.png" for index in range(20)]
+
+
 def test_documents(program, place):
     fitted = program(*FIT[:-1], "--json").json
     assert fitted["kind"] == "mahalanobis"

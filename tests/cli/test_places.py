@@ -52,7 +52,7 @@ def place(program, tmp_path, monkeypatch):
         "separatrix.ood._fitting.fit_detector",
         "separatrix.runs._film.copies_in_training",
         "separatrix.models._decoder_training.train_decoder",
-        "separatrix.ood._score_run.stream_scores",
+        "separatrix.ood._score_parts.score_part",
         "separatrix.ood._onnx_detector.export_onnx",
     ):
         monkeypatch.setattr(work, lambda *_, **__: pytest.fail("computed in vain"))

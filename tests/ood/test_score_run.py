@@ -17,7 +17,9 @@ import separatrix as sx
 from killing import killed_at
 from separatrix import ood
 from separatrix.errors import CalibrationWarning, FileError, InputError
+from separatrix.ood import _score_parts as score_parts
 from separatrix.ood import _score_run as score_run
+from separatrix.ood._score_kept import KeptScores
 from separatrix.ood._score_run import score_to_table
 from separatrix.ood._score_table import COLUMNS, Row, parsed_rows, read_rows, write_rows
 
@@ -46,15 +48,27 @@ def folder(tmp_path):
 def counted(monkeypatch):
     """Names that are really scored from here on."""
     scored = []
-    original = score_run.stream_scores
+    original = score_parts.score_part
 
-    def streamed(*arguments, **options):
-        for block, scores in original(*arguments, **options):
-            scored.extend(block.names)
-            yield block, scores
+    def counting(part, detector):
+        found = original(part, detector)
+        scored.extend(name for file in found.files for name in file.names)
+        return found
 
-    monkeypatch.setattr(score_run, "stream_scores", streamed)
+    monkeypatch.setattr(score_parts, "score_part", counting)
     return scored
+
+
+def kept(folder):
+    """Rows that are kept beside a table that is not complete, in their order."""
+    (partial,) = folder.glob("t.csv.partial-*")
+    return sorted(name for file, _ in KeptScores(partial).read().values() for name in file.names)
+
+
+def torn(folder):
+    """The last part is there in half, under its name."""
+    (partial,) = folder.glob("t.csv.partial-*")
+    (partial / ("0" * 64)).write_bytes(b'{"files": [["')
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -106,14 +120,12 @@ def interrupted_at(block, detector, folder, out):
 
 
 def test_an_interrupted_run_goes_on(detector, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(score_run, "_BLOCK", 3)
+    monkeypatch.setattr(score_run, "BLOCK", 3)
     whole = score_to_table(detector, folder, tmp_path / "whole.csv", fpr=0.2)
     interrupted_at(3, detector, folder, tmp_path / "t.csv")
-    (partial,) = tmp_path.glob("t.csv.partial-*")
-    assert [row.file for row in read_rows(partial)] == [f"{i}.png" for i in range(6)]
+    assert kept(tmp_path) == [f"{i}.png" for i in range(6)]
     assert not (tmp_path / "t.csv").exists()
-    with partial.open("a") as stream:
-        stream.write("6.png,0.12")  # torn
+    torn(tmp_path)
     scored = counted(monkeypatch)
     run = score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
     assert scored == ["6.png", "7.png", "8.png", "9.png"]
@@ -124,27 +136,23 @@ def test_an_interrupted_run_goes_on(detector, folder, tmp_path, monkeypatch):
 
 
 def test_a_run_that_is_interrupted_twice_loses_nothing(detector, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(score_run, "_BLOCK", 3)
+    monkeypatch.setattr(score_run, "BLOCK", 3)
     for done in (3, 6, 9):
         interrupted_at(2, detector, folder, tmp_path / "t.csv")
-        (partial,) = tmp_path.glob("t.csv.partial-*")
-        assert [row.file for row in read_rows(partial)] == [f"{i}.png" for i in range(done)]
-        with partial.open("a") as stream:
-            stream.write(f"{done}.png,0.12")  # torn
+        assert kept(tmp_path) == [f"{i}.png" for i in range(done)]
+        torn(tmp_path)
     assert score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2).reused == 9
 
 
 def test_broken_files_are_named_whenever_they_were_met(detector, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(score_run, "_BLOCK", 3)
+    monkeypatch.setattr(score_run, "BLOCK", 3)
     for name in ("1.png", "4.png", "8.png"):
         (folder / name).write_bytes(b"no picture")
         os.utime(folder / name, (1e9, 1e9))
     out = tmp_path / "t.csv"
     for _ in range(2):
         interrupted_at(2, detector, folder, out)
-        (notes,) = tmp_path.glob("t.csv.partial-*.jsonl")
-        with notes.open("a") as stream:
-            stream.write('{"9.png": "to')  # torn
+        torn(tmp_path)
     run = score_to_table(detector, folder, out, fpr=0.2)
     assert run.reused == 6
     assert list(run.broken) == ["1.png", "4.png", "8.png"]
@@ -192,7 +200,7 @@ def test_one_picture_of_another_size_is_unscorable_and_no_more(detector, folder,
 def test_a_picture_of_another_size_survives_an_interruption(detector, folder, tmp_path, monkeypatch):
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "00.png")
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "40.png")
-    monkeypatch.setattr(score_run, "_BLOCK", 2)
+    monkeypatch.setattr(score_run, "BLOCK", 2)
     interrupted_at(3, detector, folder, tmp_path / "t.csv")
     run = score_to_table(detector, folder, tmp_path / "t.csv", fpr=0.2)
     assert run.reused == 4
@@ -201,7 +209,7 @@ def test_a_picture_of_another_size_survives_an_interruption(detector, folder, tm
 
 
 def test_a_file_that_was_repaired_before_an_interruption_is_not_named(detector, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(score_run, "_BLOCK", 1)
+    monkeypatch.setattr(score_run, "BLOCK", 1)
     out = tmp_path / "t.csv"
     good = (folder / "0.png").read_bytes()
     for name in ("0.png", "5.png"):
@@ -213,8 +221,6 @@ def test_a_file_that_was_repaired_before_an_interruption_is_not_named(detector, 
     for name in ("0.png", "9.png"):
         os.utime(folder / name, (late, late))
     interrupted_at(2, detector, folder, out)
-    (partial,) = tmp_path.glob("t.csv.partial-*")
-    os.utime(partial, (late + 10, late + 10))
     run = score_to_table(detector, folder, out, fpr=0.2)
     assert run.reused == 9
     assert list(run.broken) == ["5.png"]
@@ -285,7 +291,7 @@ def test_rows_of_tables_without_sizes_are_scored_again(detector, folder, tmp_pat
 @pytest.mark.parametrize("earlier", [False, True], ids=["first time", "more pictures in an earlier table"])
 def test_wherever_it_is_killed_the_next_call_goes_on(detector, folder, tmp_path, monkeypatch, earlier):
     """At every single step on the disk, also between the table and its record; what was written down is not lost."""
-    monkeypatch.setattr(score_run, "_BLOCK", 4)
+    monkeypatch.setattr(score_run, "BLOCK", 4)
     whole = score_to_table(detector, folder, tmp_path / "whole.csv", fpr=0.2)
     for step in range(200):
         place = tmp_path / f"kill{step}"
@@ -297,7 +303,7 @@ def test_wherever_it_is_killed_the_next_call_goes_on(detector, folder, tmp_path,
             for name in ("7.png", "9.png"):
                 (tmp_path / name).rename(folder / name)
         killed = killed_at(step, lambda place=place: score_to_table(detector, folder, place / "t.csv", fpr=0.2))
-        known = {row.file for path in place.glob("t.csv*.csv") for row in read_rows(path) if path.stat().st_size}
+        known = set(kept(place)) if list(place.glob("t.csv.partial-*")) else set()
         known |= {row.file for row in read_rows(place / "t.csv")} if (place / "t.csv").exists() else set()
         with pytest.MonkeyPatch.context() as patch:
             scored = counted(patch)

@@ -15,6 +15,7 @@ from separatrix.cli._parsing import parsed_size, usage_error
 from separatrix.cli._place import RunOutput, name_of_run
 from separatrix.cli._tables import heading, labelled, number, table
 from separatrix.cli._terminal import Terminal
+from separatrix.cli._workers import Computing
 from separatrix.words import duration
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def audit(
     batch_size: BatchSize = None,
     seed: Seed = 0,
     *,
+    compute: Computing,
     output: RunOutput,
 ) -> ExitCode:  # fmt: skip
     """Does a model give back more of its training images than a budget allows?
@@ -129,6 +131,7 @@ def audit(
     recipe = "audit without data" if data_free else "audit"
     reads = (*model.reads, train, held_out, suspects)
     place = output.reserved(f"audit-{name_of_run(model.spec)}", recipe=recipe, reads=reads)
+    ctx.with_resource(compute.everything())
     field = model.load()
     images = {
         name: None if source is None else load_images(source, size=pixels, scale=scale)

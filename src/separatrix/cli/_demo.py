@@ -13,6 +13,7 @@ from separatrix.cli._options import OUTPUT_PANEL, NoFigures, Overwrite, Seed
 from separatrix.cli._place import reserved
 from separatrix.cli._tables import number, steps, table
 from separatrix.cli._terminal import Terminal
+from separatrix.cli._workers import Computing
 from separatrix.words import percent
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def demo(
     ] = False,
     overwrite: Overwrite = False,
     no_figures: NoFigures = False,
+    *,
+    compute: Computing,
 ) -> ExitCode:
     """Train three small autoencoders on handwritten digits and show what they remember.
 
@@ -60,6 +63,7 @@ def demo(
     from separatrix.runs import demo as run_demo
 
     place = reserved(ctx, out, kind="separatrix demo", run=True, overwrite=overwrite)
+    ctx.with_resource(compute.everything())
     found = run_demo(place, seed=seed, quick=quick, figures=not no_figures, progress=terminal.progress)
     ranges = [_radii(out / model.name) for model in found.models]
     terminal.show(

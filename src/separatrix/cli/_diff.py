@@ -25,6 +25,7 @@ from separatrix.cli._parsing import parsed_settings, parsed_shape, size_of_image
 from separatrix.cli._place import RunOutput, name_of_run
 from separatrix.cli._tables import heading, labelled, number, page_table
 from separatrix.cli._terminal import Terminal
+from separatrix.cli._workers import Computing
 
 if TYPE_CHECKING:
     from separatrix.field import LatentField
@@ -77,6 +78,7 @@ def diff(
     max_steps: Annotated[int | None, typer.Option("--max-steps", min=1, metavar="N", help="Budget per orbit.")] = None,
     seed: Seed = 0,
     *,
+    compute: Computing,
     output: RunOutput,
 ) -> ExitCode:  # fmt: skip
     """Compare two models through their dynamics: checkpoints, a quantised copy, a fine-tune, another seed.
@@ -130,6 +132,7 @@ def diff(
     else:
         source = starting.gaussian(noise or starts, seed=seed)
     terminal.show(labelled((("A", names[0]), ("B", names[1]), ("starts", source.describe()))))
+    ctx.with_resource(compute.everything())
     found = run_diff(
         first,
         second,

@@ -14,6 +14,7 @@ from separatrix.cli._parsing import usage_error
 from separatrix.cli._place import RunOutput
 from separatrix.cli._tables import number, table
 from separatrix.cli._terminal import Terminal
+from separatrix.cli._workers import Computing
 from separatrix.words import percent
 
 _TRAINING, _CHECKPOINTS = "Without a folder: a training", "With a folder: its checkpoints"
@@ -52,6 +53,7 @@ def film(
     ] = 48,
     seed: Seed = 0,
     *,
+    compute: Computing,
     output: RunOutput,
 ) -> ExitCode:  # fmt: skip
     """Show how attractors and basins form while a model is trained: a page with a slider over the epochs.
@@ -82,6 +84,7 @@ def film(
 
     reads = (None if checkpoints is None else str(checkpoints), data, model)
     place = output.reserved("film", recipe="film", reads=reads)
+    ctx.with_resource(compute.everything())
     found = run_film(
         checkpoints,
         data,

@@ -17,6 +17,7 @@ from separatrix.cli._parsing import parsed_size, usage_error
 from separatrix.cli._place import reserved
 from separatrix.cli._tables import heading, labelled, number, table
 from separatrix.cli._terminal import Terminal
+from separatrix.cli._workers import Computing
 
 if TYPE_CHECKING:
     from separatrix.ood import Detector, SelfCheck
@@ -73,6 +74,8 @@ def fit(
     ] = True,
     seed: Seed = 0,
     overwrite: Overwrite = False,
+    *,
+    compute: Computing,
 ) -> ExitCode:  # fmt: skip
     """Fit a detector on images like the training data, and hold half of them out to calibrate it.
 
@@ -102,6 +105,7 @@ def fit(
     field = model.load()
     images = load_images(data, limit=limit, size=pixels, scale=scale)
     held_out = None if calibration is None else load_images(calibration, limit=limit, size=pixels, scale=scale)
+    ctx.with_resource(compute.everything())
     fitted = fit_detector(
         field,
         images,

@@ -145,7 +145,7 @@ def _of_images(
     detector: str, field: LatentField, source: str, resize: bool, scale: float | None
 ) -> Iterator[tuple[str, float]]:
     from separatrix.ood import Detector, load_detector
-    from separatrix.ood._score_run import stream_scores
+    from separatrix.ood._score_stream import stream_scores
 
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
     for block, scores in stream_scores(known, Path(source), resize=resize, scale=scale):

@@ -15,6 +15,7 @@ from separatrix.cli._options import OUTPUT_PANEL, NoFigures, Scale
 from separatrix.cli._place import reserved
 from separatrix.cli._tables import heading, labelled, number
 from separatrix.cli._terminal import Terminal
+from separatrix.cli._workers import Computing
 from separatrix.words import percent
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ def score(
     detector: Folder,
     model: ChosenModel,
     images: Annotated[
-        str,
-        typer.Argument(metavar="IMAGES", show_default=False,
-                       help="A folder of pictures, with folders in it if need be, which is streamed; or .npy, .npz, idx."),
+        list[str],
+        typer.Argument(metavar="IMAGES…", show_default=False,
+                       help="Folders of pictures, with folders in them if need be, and shards (.tar, .parquet, or folders of them), here or at a URL "
+                       "such as s3://bucket/shards; or one .npy, .npz, idx."),
     ],
     out: Annotated[
         Path,
@@ -48,16 +50,20 @@ def score(
         bool, typer.Option("--overwrite", help="Compute everything anew.", rich_help_panel=OUTPUT_PANEL)
     ] = False,
     no_figures: NoFigures = False,
+    *,
+    compute: Computing,
 ) -> ExitCode:  # fmt: skip
     """Score pictures and decide on each: in, out, or unscorable.
 
-    The table has one row per file: file, score, p_value, decision. Rows appear in
-    FILE.partial-… while it runs. After an interruption the same command goes on;
-    after new files arrive it scores only those; with another --fpr it decides anew
-    without scoring. A file that cannot be decoded is unscorable, and named; so is a
-    picture of another size than the detector's, unless all have it or --resize.
+    The table has one row per picture: file, score, p_value, decision. What is scored
+    is kept in FILE.partial-… while it runs. After an interruption the same command
+    goes on; after new files arrive it scores only those; with another --fpr it decides
+    anew without scoring. A file that cannot be decoded is unscorable, and named; so is
+    a picture of another size than the detector's, unless all have it or --resize.
 
     [bold]separatrix ood score detector my_model.py:load photos/ --out scores.csv --fpr 0.01[/bold]
+
+    [bold]separatrix ood score detector my_model.py:load shards/*.tar --out scores.csv --workers 2[/bold]
     """
     terminal: Terminal = ctx.obj
     rate = parsed_rate(ctx, fpr)
@@ -67,13 +73,14 @@ def score(
     from separatrix.runs import score as run_score
 
     require_format(out)
-    reads = (model.spec, *model.given.values(), detector, images)
+    reads = (model.spec, *model.given.values(), detector, *images)
     place = reserved(ctx, out, kind=None, overwrite=True, reads=reads)  # a table of these images is gone on with
     page = report and reserved(
         ctx, report, kind="separatrix ood", overwrite=overwrite, run=True, reads=(*reads, str(out))
     )
     field = model.load()
     known = load_detector(detector, field, kind=Detector)  # type: ignore[type-abstract]
+    ctx.with_resource(compute.everything())
     try:
         found = run_score(
             known,

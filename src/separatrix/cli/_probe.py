@@ -20,6 +20,7 @@ from separatrix.cli._parsing import size_of_images, usage_error
 from separatrix.cli._place import RunOutput, name_of_run
 from separatrix.cli._tables import heading, labelled, page_table
 from separatrix.cli._terminal import Terminal
+from separatrix.cli._workers import Computing
 from separatrix.words import duration
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def probe(
     batch_size: BatchSize = None,
     seed: Seed = 0,
     *,
+    compute: Computing,
     output: RunOutput,
 ) -> ExitCode:  # fmt: skip
     """What is stored in the weights? Noise is iterated, and where it ends is decoded and looked at. No data needed.
@@ -133,6 +135,7 @@ def probe(
         )
     }
     terminal.show(labelled((("model", field.title),)))
+    ctx.with_resource(compute.everything())
     found = run_probe(
         field,
         known["images"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -70,53 +70,121 @@ def stream_pictures(
     Warns:
         DataWarning: at the end, if all pictures were far below white.
     """
-    if len(shape) != 3 or shape[0] not in (1, 3):
-        raise InputError(
-            f"Pictures have 1 or 3 channels and a size, and cannot become {shape_words(shape)}; give an array (.npy)."
-        )
+    require_picture_shape(shape)
     paths = pictures_under(folder, ())
     first = next(paths, None)
     if first is None:
         raise FileError(f"{folder} contains no pictures; check the path.")
     named = ((path.relative_to(folder).as_posix(), path) for path in chain((first,), paths))
-    chosen = ((name, path) for name, path in named if wanted(name, path))
-    brightest = Level(0, 0)
+    chosen = (Encoded(name, path) for name, path in named if wanted(name, path))
+    brightest = DARKEST
     while part := list(islice(chosen, block)):
-        rows: list[NDArray[np.float32]] = []
-        broken: dict[str, str] = {}
-        mistaken: InputError | None = None
-        for name, path in part:
-            try:
-                pixels, level = _read(path, shape, resize, scale)
-                rows.append(pixels)
-                brightest = max(brightest, level, key=lambda level: level.largest / (level.white or 1))
-                fitting = True
-            except (FileError, InputError) as error:
-                rows.append(np.full(shape, np.nan, np.float32))
-                broken[name] = str(error)
-                if isinstance(error, InputError):
-                    mistaken = mistaken or error
-        if mistaken is not None and not fitting:
-            raise mistaken
-        names = tuple(name for name, _ in part)
-        yield PictureBlock(names=names, pixels=torch.from_numpy(np.stack(rows)), broken=broken)
-    if scale is None:  # what is dark in a stream may be what the stream is searched for, so it is not refused
-        require_bright([brightest], 1, str(folder), refuse=False)
+        found = decoded_block(part, shape, resize, scale)
+        brightest = brighter(brightest, found.level)
+        fitting |= found.fits
+        if found.mistaken is not None and not fitting:
+            raise found.mistaken
+        yield found.block
+    warn_if_dark(brightest, scale, str(folder))
 
 
-def _read(path: Path, shape: tuple[int, ...], resize: bool, scale: float | None) -> tuple[NDArray[np.float32], Level]:
+@dataclass(frozen=True)
+class Encoded:
+    """A picture before it is decoded.
+
+    Attributes:
+        name: in tables.
+        where: its file; of one in a shard, what stands for it in sentences.
+        content: its bytes, if they are not those of the file.
+        trouble: why there are none.
+    """
+
+    name: str
+    where: Path | str
+    content: bytes | None = None
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class DecodedBlock:
+    """A block, and what was seen on the way.
+
+    Attributes:
+        block: the pictures.
+        level: of the brightest.
+        fits: did one have the size?
+        mistaken: the sentence on the first of another size.
+    """
+
+    block: PictureBlock
+    level: Level
+    fits: bool
+    mistaken: InputError | None
+
+
+DARKEST = Level(0, 0)
+
+
+def brighter(one: Level, other: Level) -> Level:
+    """Return the one of two levels that is nearer to white."""
+    return max(one, other, key=lambda level: level.largest / (level.white or 1))
+
+
+def warn_if_dark(brightest: Level, scale: float | None, where: str) -> None:
+    """Warn if all of a stream is far below white: what is dark there may be what it is searched for, so it is not refused."""
+    if scale is None:
+        require_bright([brightest], 1, where, refuse=False)
+
+
+def require_picture_shape(shape: tuple[int, ...]) -> None:
+    """Refuse a shape that no picture can be brought to."""
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise InputError(
+            f"Pictures have 1 or 3 channels and a size, and cannot become {shape_words(shape)}; give an array (.npy)."
+        )
+
+
+def decoded_block(
+    pictures: Sequence[Encoded], shape: tuple[int, ...], resize: bool, scale: float | None
+) -> DecodedBlock:
+    """Decode some pictures into rows of ``shape``; what is wrong with one becomes its reason."""
+    rows: list[NDArray[np.float32]] = []
+    broken: dict[str, str] = {}
+    brightest, fits, mistaken = DARKEST, False, None
+    for picture in pictures:
+        try:
+            if picture.trouble:
+                raise FileError(picture.trouble)
+            pixels, level = _read(picture, shape, resize, scale)
+            rows.append(pixels)
+            brightest, fits = brighter(brightest, level), True
+        except (FileError, InputError) as error:
+            rows.append(np.full(shape, np.nan, np.float32))
+            broken[picture.name] = str(error)
+            if isinstance(error, InputError):
+                mistaken = mistaken or error
+    names = tuple(picture.name for picture in pictures)
+    return DecodedBlock(
+        PictureBlock(names=names, pixels=torch.from_numpy(np.stack(rows)), broken=broken), brightest, fits, mistaken
+    )
+
+
+def _read(
+    picture: Encoded, shape: tuple[int, ...], resize: bool, scale: float | None
+) -> tuple[NDArray[np.float32], Level]:
     size = (shape[1], shape[2])
+    where, content = picture.where, picture.content
     if not resize:
-        with opened(path) as picture:  # the header tells; but for an orientation that stands behind the pixels
-            _require_size(oriented_size(picture), size, path)
-    found = pixels_of(path, shape[0] == 3, size if resize else None, scale)
-    _require_size(found.pixels.shape[1:], size, path)
-    return found.pixels, found.level
+        with opened(where, content) as found:  # the header tells; but for an orientation that stands behind the pixels
+            _require_size(oriented_size(found), size, where)
+    pixels = pixels_of(where, shape[0] == 3, size if resize else None, scale, content)
+    _require_size(pixels.pixels.shape[1:], size, where)
+    return pixels.pixels, pixels.level
 
 
-def _require_size(found: tuple[int, ...], size: tuple[int, int], path: Path) -> None:
+def _require_size(found: tuple[int, ...], size: tuple[int, int], where: Path | str) -> None:
     if found != size:
         raise InputError(
-            f"The picture {path} is {shape_words(found)} (height×width) where {shape_words(size)} is expected; pass "
+            f"The picture {where} is {shape_words(found)} (height×width) where {shape_words(size)} is expected; pass "
             "resize=True to bring all pictures to that size."
         )

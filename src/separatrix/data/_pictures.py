@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
@@ -87,13 +88,15 @@ def _decode_all(
     return Raw(values=values, names=names, origin={"format": form, **counts}, levels=levels)
 
 
-def pixels_of(path: Path, colour: bool, size: tuple[int, int] | None, scale: float | None) -> Decoded:
-    """The picture in a file.
+def pixels_of(
+    path: Path | str, colour: bool, size: tuple[int, int] | None, scale: float | None, content: bytes | None = None
+) -> Decoded:
+    """The picture in a file, or in the bytes that stand for it.
 
     Raises:
         FileError: it cannot be decoded. InputError: it has values above ``scale``, or is too large.
     """
-    with opened(path) as picture:
+    with opened(path, content) as picture:
         try:
             return decoded(picture, colour, size, scale)
         except InputError as error:
@@ -111,15 +114,15 @@ def _is_animated(picture: Image.Image) -> bool:
         return False
 
 
-def opened(path: Path) -> Image.Image:
-    """The picture, header read, pixels not yet."""
+def opened(path: Path | str, content: bytes | None = None) -> Image.Image:
+    """The picture in a file, or in the bytes that stand for it: header read, pixels not yet."""
     try:
         with warnings.catch_warnings():
             # Pillow refuses more than 179 million pixels, and warns of half as many: the memory decides here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path, formats=FORMATS)
+            return Image.open(path if content is None else BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError as error:
-        if path.suffix.lower() in SUFFIXES:
+        if content is not None or is_picture(str(path)):
             raise unreadable(path, "it is empty, damaged, or not what its name says") from error
         raise FileError(
             f"{path} is not in a format that is read here (.npy, .npz, idx or idx.gz, or a picture: "
@@ -129,13 +132,23 @@ def opened(path: Path) -> Image.Image:
         raise unreadable(path, error) from error
 
 
-def unreadable(path: Path, error: BaseException | str) -> FileError:
+def unreadable(path: Path | str, error: BaseException | str) -> FileError:
     """The sentence for a picture whose pixels cannot be had."""
     return FileError(f"The picture {path} cannot be decoded ({str(error).rstrip('.')}); replace it or take it out.")
 
 
-def pictures_under(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
-    """Pictures in the order of their path parts, found as they are asked for; hidden files are skipped."""
+def is_picture(name: str) -> bool:
+    """Is this the name of a picture? Its content is looked at when it is opened."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def pictures_under(
+    folder: Path, parents: tuple[Path, ...], wanted: Callable[[str], bool] = is_picture
+) -> Iterator[Path]:
+    """Pictures in the order of their path parts, found as they are asked for; hidden files are skipped.
+
+    With ``wanted``, files of other names.
+    """
     real = folder.resolve()
     if real in parents:  # a link back to a folder we are already in
         return
@@ -148,8 +161,8 @@ def pictures_under(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from pictures_under(folder / entry.name, (*parents, real))
-        elif Path(entry.name).suffix.lower() in SUFFIXES:
+            yield from pictures_under(folder / entry.name, (*parents, real), wanted)
+        elif wanted(entry.name):
             yield folder / entry.name
 
 

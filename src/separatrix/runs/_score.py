@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from separatrix.data._sources import canonical
 from separatrix.data._white import require_scale
 from separatrix.field import RecordedField
 from separatrix.ood import AlarmBudget, Detector, score_to_table
 from separatrix.ood._files import identity
-from separatrix.ood._score_run import ScoreRun, pictures_of
+from separatrix.ood._score_run import ScoreRun, Sources
+from separatrix.ood._score_stream import pictures_of
 from separatrix.report._scores import Scored, score_page, scores_picture
 from separatrix.runs._plan import Plan, model_record
 from separatrix.runs._run import RUNNING, Run, opened
@@ -40,7 +42,7 @@ class ScoredRun(Ended):
 
 def score(
     detector: Detector,
-    source: PathLike,
+    source: Sources,
     table: PathLike,
     *,
     fpr: float | AlarmBudget = 0.01,
@@ -73,7 +75,8 @@ def score(
     Cost: that of the detector per new file.
     """
     began = time.perf_counter()
-    options = {"detector": identity(detector), "source": os.path.realpath(source), "scale": require_scale(scale)}
+    sources = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    options = {"detector": identity(detector), "source": canonical(sources), "scale": require_scale(scale)}
     plan = Plan(recipe=RECIPE, model={} if out is None else model_record(detector.field), options=options)
     with Progress.of(progress).stage(RECIPE, 2) as line, opened(out, plan, overwrite=overwrite) as run:
         found = score_to_table(
@@ -81,7 +84,7 @@ def score(
         )
         if run.folder is not None:
             run.record["state"] = RUNNING  # until its page is of these scores
-            run.renew(STAGE, _scored(detector, source, found, resize, scale))
+            run.renew(STAGE, _scored(detector, sources, found, resize, scale))
             write_views(run, score_view, {}, figures=figures, anew=True, progress=line)
         return ScoredRun(
             scores=found,
@@ -111,7 +114,8 @@ def score_view(run: Run, _: Mapping[str, RecordedField]) -> View:
         "broken": found.broken,
         "notes": found.notes,
     }
-    title = Path(run.plan["options"]["source"]).name
+    sources = run.plan["options"]["source"]
+    title = ", ".join(Path(one).name for one in ([sources] if isinstance(sources, str) else sources))
     return View(
         summary=jsonable(summary),
         figures={"scores": lambda _: scores_picture(found)},
@@ -119,7 +123,9 @@ def score_view(run: Run, _: Mapping[str, RecordedField]) -> View:
     )
 
 
-def _scored(detector: Detector, source: PathLike, found: ScoreRun, resize: bool, scale: float | None) -> StoredScores:
+def _scored(
+    detector: Detector, sources: list[PathLike], found: ScoreRun, resize: bool, scale: float | None
+) -> StoredScores:
     decisions = found.decisions
     highest = decisions.scores.nan_to_num(nan=-float("inf")).argsort(descending=True, stable=True)[:_SHOWN]
     shown = highest[decisions.scores[highest].isfinite()]
@@ -133,7 +139,7 @@ def _scored(detector: Detector, source: PathLike, found: ScoreRun, resize: bool,
         calibration=detector.calibrated.cpu(),
         shown=shown,
         names=names,
-        pictures=pictures_of(detector, source, names, resize=resize, scale=scale),
+        pictures=pictures_of(detector, sources, names, resize=resize, scale=scale),
         broken=found.broken,
         kind=detector.kind,
         table=str(found.table),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,6 +38,24 @@ class Bucket(Place):
     def __init__(self, url: str) -> None:
         self.url = url
         self._conditional = False  # was it seen that the store keeps to the condition?
+
+    @classmethod
+    def to_read(cls, url: str) -> Bucket:
+        """The place at a URL of any kind that fsspec knows, for whoever only reads there.
+
+        Raises:
+            InputError: as :meth:`at`, but that the kind need not be an object store.
+        """
+        kind = url.partition("://")[0]
+        if kind in PACKAGES or kind == _IN_MEMORY:
+            return cls.at(url)
+        try:
+            fsspec.get_filesystem_class(kind)
+        except (ImportError, ValueError) as error:
+            raise InputError(
+                f"{kind}:// cannot be read ({first_line(error)}); give a folder or another URL."
+            ) from error
+        return cls(url.rstrip("/"))
 
     @classmethod
     def at(cls, url: str) -> Bucket:
@@ -101,6 +120,18 @@ class Bucket(Place):
     def opened(self, name: str) -> Iterator[BinaryIO]:
         with self._troubles(name), self._store.open(self._key(name), "rb") as stream:
             yield stream
+
+    def stamps(self, name: str = "") -> Iterator[tuple[str, int, int]]:
+        top = self._store._strip_protocol(self.url)
+        try:
+            with self._troubles(name):
+                found = {name: self._store.info(self._key(name))} if name else self._store.find(top, detail=True)
+        except FileNotFoundError as error:
+            raise FileError(f"There is no file {self._key(name)}; check the address.") from error
+        for key, info in found.items():
+            inside = name or key.removeprefix(f"{top}/")
+            if not key.endswith("/"):
+                yield inside, int(info.get("size") or 0), _time_stamp(info)
 
     def write(self, name: str, content: Content) -> None:
         with self._troubles(name, writing=True):
@@ -210,3 +241,23 @@ class Bucket(Place):
             raise FileError(
                 f"{where} cannot be {'written' if writing else 'read'} ({reason}); try again, or choose another place."
             ) from error
+
+
+def _time_stamp(info: Mapping[str, Any]) -> int:
+    """Return when a file was last changed, by one of the names that stores have for it, in nanoseconds; −1 if nobody says.
+
+    >>> _time_stamp({"LastModified": datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)}), _time_stamp({"updated": "1970-01-01T00:00:01Z"}), _time_stamp({})
+    (1000000000, 1000000000, -1)
+    """
+    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        found = info.get(name)
+        if isinstance(found, str):
+            try:
+                found = datetime.fromisoformat(found)
+            except ValueError:
+                continue
+        if isinstance(found, datetime):
+            found = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        if isinstance(found, (int, float)):
+            return round(found * 1e9)
+    return -1

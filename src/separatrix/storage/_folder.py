@@ -50,6 +50,14 @@ class Folder(Place):
         with self._reading(name) as path, path.open("rb") as stream:
             yield stream
 
+    def stamps(self, name: str = "") -> Iterator[tuple[str, int, int]]:
+        for each in [name] if name else self.list():
+            try:
+                found = (self.path / checked(each)).stat()
+            except OSError as error:
+                raise FileError(f"{self.path / each} cannot be read ({error.strerror}); check the path.") from error
+            yield each, found.st_size, found.st_mtime_ns
+
     def write(self, name: str, content: Content) -> None:
         with self._written(name, content) as (built, path):
             os.replace(built, path)

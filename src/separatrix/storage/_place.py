@@ -14,6 +14,7 @@ import errno
 import os
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
@@ -97,6 +98,14 @@ class Place(ABC):
     @abstractmethod
     def remove(self, name: str) -> None:
         """Remove a file; nothing happens if there is none."""
+
+    @abstractmethod
+    def stamps(self, name: str = "") -> Iterator[tuple[str, int, int]]:
+        """Name, size in bytes and time stamp in nanoseconds (−1 where the store has none) of all files here, or of one, in any order.
+
+        Raises:
+            FileError: the place cannot be listed, or there is no such file.
+        """
 
     @abstractmethod
     def put(self, name: str, path: Path) -> None:

@@ -8,8 +8,10 @@ from separatrix.storage._folder import Folder
 from separatrix.storage._place import PathLike, Place, url_of
 
 
-def place_of(where: PathLike | Place) -> Place:
+def place_of(where: PathLike | Place, *, reading: bool = False) -> Place:
     """Return the place at a path or a URL; nothing is made or looked at.
+
+    Who is only ``reading`` may name a URL of any kind that fsspec knows, not only of object stores.
 
     Raises:
         InputError: the URL is of a kind that is not known, names no bucket, or needs a package; the message says which.
@@ -21,4 +23,4 @@ def place_of(where: PathLike | Place) -> Place:
         return Folder(Path(where))
     from separatrix.storage._buckets import Bucket
 
-    return Bucket.at(url)
+    return Bucket.to_read(url) if reading else Bucket.at(url)
