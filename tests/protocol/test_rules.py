@@ -242,7 +242,7 @@ LEFT = {
         "limitsets/_capture_auditor.py: _NUMBERS_AT_ONCE",
         "limitsets/_claims.py: _COMPARED",
         "limitsets/_fixed_points.py: _BATCH",
-        "limitsets/_parts.py: _PARTS _FEWEST _MOST",
+        "limitsets/_parts.py: _PARTS _FEWEST _MOST TASKS",
         "limitsets/_regions.py: _MANY _ROWS_PER_PRODUCT _COLUMNS _NUMBERS_GATHERED _NUMBERS_AT_ONCE",
         "limitsets/_statistical.py: _ROWS",
     ),
@@ -269,7 +269,7 @@ LEFT = {
     ),
     "what a search will cost, which is said before it begins": (
         "orbits/_glance.py: GLANCE_STARTS GLANCE_STEPS",
-        "limitsets/_forecast.py: _LEVEL _ERROR _PACE_ERROR _WORKERS _SLOWER _NAMING _FINISHING",
+        "limitsets/_forecast.py: _LEVEL _ERROR _PACE_ERROR _WORKERS _SLOWER _NAMING _FINISHING _WITH_GRADIENTS",
         "limitsets/_trial.py: _SHARE _FEWEST _MOST _FEWEST_STEPS _PILOT_SHARE _LIBRARY_SHARE _SAMPLE_SHARE _INSTANT _PHASES _DRAWN _TIMED "
         "_TIMED_ROWS _LOOKED",
     ),

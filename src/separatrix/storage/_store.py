@@ -35,7 +35,7 @@ from separatrix.words import Statement, Tone
 FORMAT = 1
 _TENSORS, _JSON = "tensors.safetensors", "result.json"
 _AGAIN = "the result is damaged, compute it again"
-_LAST_ROOM = "separatrix.runs"  # by its name: nothing here imports it
+_LAST_ROOMS = "separatrix.runs", "separatrix.explorer"  # by their names: nothing here imports them
 _NAMED = 3  # results in a folder of them that a message names
 
 Result = Any
@@ -165,8 +165,9 @@ def _loaded(folder: Path) -> Result:
             f"{folder} was not written by this version of separatrix (format {FORMAT}); upgrade and try again."
         )
     kind = _KINDS.get(str(record.get("type")))
-    if kind is None:  # announced by a room that nobody has used yet: the last of them imports all the others
-        import_module(_LAST_ROOM)
+    if kind is None:  # announced by a room that nobody has used yet: the last of them import all the others
+        for room in _LAST_ROOMS:
+            import_module(room)
         kind = _KINDS.get(str(record.get("type")))
     if kind is None:
         raise FileError(f"{folder} holds a {record.get('type')!r}, which this version cannot read; upgrade separatrix.")
