@@ -24,7 +24,7 @@ class Book(Generic[P, W]):
         parts: numbered from 0; the next is taken when somebody is free for it.
 
     >>> book = Book("ab")
-    >>> book.give(book.following(), "a worker"), book.give(book.following(), "another")
+    >>> _ = book.give(book.following(), "a worker"), book.give(book.following(), "another")
     >>> list(book.heard("another", Failure("it was killed"))), list(book.heard("a worker", Result("A")))
     ([], [(0, 'A')])
     >>> book.following()

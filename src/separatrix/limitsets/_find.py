@@ -72,6 +72,7 @@ def find_attractors(
     Cost: the orbits' own map evaluations up to their capture, one Jacobian and some ten evaluations per candidate set; all
     counted in ``LimitSets.cost``.
 
+    >>> import torch
     >>> field = LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,), dtype=torch.float64)
     >>> limits = find_attractors(field, torch.linspace(-1, 1, 10, dtype=torch.float64)[:, None])
     >>> limits
