@@ -14,7 +14,7 @@ from PIL import Image
 from separatrix.data._images import shape_words
 from separatrix.data._layout import resized
 from separatrix.data._white import Level, require_within
-from separatrix.work import require_room
+from separatrix.work import LITTLE, require_room
 
 BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow's decoders raise."""
@@ -75,7 +75,8 @@ def decoded(
     see_through = picture.mode in _SEE_THROUGH or ("transparency" in picture.info and picture.mode not in _DEEP_GREY)
     stored = _STORED * (2 if see_through else 1)
     need = count * (stored + _FLOAT * (3 if colour and not by_channel else 1))
-    require_room(need, f"A picture of {shape_words(own)} pixels", "make it smaller first")
+    if need > LITTLE:
+        require_room(need, f"A picture of {shape_words(own)} pixels", "make it smaller first")
     orientation = orientation_of(picture)
     picture.load()  # Pillow may apply it now, or learn of it from what stands behind the pixels
     method = _UPRIGHT[orientation_of(picture)]

@@ -20,7 +20,7 @@ from separatrix.data._pictures import is_picture
 from separatrix.data._sources import PARQUET, PictureFile, content_beside
 from separatrix.errors import FileError, InputError, SeparatrixError, first_line
 from separatrix.storage import url_of
-from separatrix.work import require_room
+from separatrix.work import LITTLE, require_room
 
 _HEADER = 2**20  # bytes of a long name or of attributes, at most
 _PADDING = 2**24  # zeros after the end of an archive, at most
@@ -129,7 +129,8 @@ def _member(archive: tarfile.TarFile, entry: tarfile.TarInfo, name: str, where: 
     if not entry.isreg():
         return Encoded(name, where, trouble=f"{where} is no file but a link or a device, which is not followed.")
     try:
-        require_room(entry.size, where, "take it out of the shard")
+        if entry.size > LITTLE:
+            require_room(entry.size, where, "take it out of the shard")
     except InputError as error:
         return Encoded(name, where, trouble=str(error))
     content = archive.extractfile(entry)

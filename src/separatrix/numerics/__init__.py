@@ -24,7 +24,7 @@ from separatrix.numerics._metrics import (
     fpr95_id_kept,
     fpr95_ood_caught,
 )
-from separatrix.numerics._neighbours import Distance, Engine, most_similar, nearest_items
+from separatrix.numerics._neighbours import Distance, Engine, NearestItems, joined, most_similar, nearest_items
 from separatrix.numerics._normal_scores import NormalScale, apply_normal_scale, fit_normal_scale
 from separatrix.numerics._omp import CodeStatus, SparseCodes, omp, omp_gram
 from separatrix.numerics._procrustes import Similarity, procrustes, relative
@@ -38,6 +38,7 @@ __all__ = [
     "Distance",
     "Engine",
     "Interval",
+    "NearestItems",
     "Neighbours",
     "NormalScale",
     "PairedTest",
@@ -66,6 +67,7 @@ __all__ = [
     "fpr95_id_kept",
     "fpr95_ood_caught",
     "interval_of",
+    "joined",
     "morans_i",
     "most_similar",
     "nearest",

@@ -7,7 +7,7 @@ equally far the first counts as nearer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -105,6 +105,19 @@ def nearest_items(
     found = _measured_candidates(queries, items, close.index, k, distance)
     # The last candidate's bound is one for all items that are no candidates.
     return _settled(queries, items, found, close.distance[:, -1], distance) if kept < len(items) else found
+
+
+def joined(k: int, parts: Sequence[tuple[int, NearestItems]]) -> NearestItems:
+    """Return the k nearest of all items from those of parts of them: of each part where it begins and its own nearest, in the order of the items.
+
+    >>> one = NearestItems(torch.tensor([[1, 0]]), torch.tensor([[0.5, 2.0]]).double())
+    >>> joined(2, [(0, one), (2, one)]).index.tolist()
+    [[1, 3]]
+    """
+    index = torch.cat([found.index + first for first, found in parts], dim=1)
+    distance = torch.cat([found.distance for _, found in parts], dim=1)
+    order = distance.sort(dim=1, stable=True).indices[:, :k]
+    return NearestItems(index.gather(1, order), distance.gather(1, order))
 
 
 def _settled(queries: Tensor, items: Tensor, found: NearestItems, bound: Tensor, distance: Distance) -> NearestItems:

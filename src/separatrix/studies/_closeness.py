@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.numerics import Distance, Engine, nearest_items
+from separatrix.numerics import Distance, Engine
 from separatrix.numerics._duplicates import NEIGHBOURS, chords
 from separatrix.storage import storable
+from separatrix.studies._neighbours import nearest_in_bank
 from separatrix.words import one_line
 
 
@@ -52,7 +53,7 @@ def closeness(
         nothing = torch.empty(0, dtype=torch.float64)
         return Closeness(nothing, torch.empty(0, dtype=torch.int64), nothing)
     skipped = int(themselves)
-    found = nearest_items(images, train, min(1 + skipped + NEIGHBOURS, len(train)), distance, engine=engine)
+    found = nearest_in_bank(images, train, min(1 + skipped + NEIGHBOURS, len(train)), distance, engine=engine)
     index, apart = found.index[:, skipped:], found.distance[:, skipped:]
     if not apart.shape[1]:
         raise InputError("A single training image cannot be compared with others; give more.")

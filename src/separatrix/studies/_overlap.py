@@ -18,7 +18,7 @@ from torch import Tensor
 
 from separatrix.data import ImageSet, ImageSource, tensor_of
 from separatrix.errors import InputError
-from separatrix.numerics import Distance, Engine, nearest_items
+from separatrix.numerics import Distance, Engine
 from separatrix.numerics._duplicates import (
     CLOSE,
     NEAR,
@@ -30,6 +30,7 @@ from separatrix.numerics._duplicates import (
 )
 from separatrix.storage import storable
 from separatrix.studies._closeness import Closeness, closeness
+from separatrix.studies._neighbours import nearest_in_bank
 from separatrix.studies._resemblance_words import EXACT
 from separatrix.words import Tabular, counted
 
@@ -302,7 +303,7 @@ def _measured(
     found = found._replace(nearest=chosen[found.nearest])
     if not len(variants) or not len(images):
         return found
-    other = nearest_items(images, known[variants], 1, distance, engine=engine)
+    other = nearest_in_bank(images, known[variants], 1, distance, engine=engine)
     before = 1 - found.coefficient if distance == "cosine" else -found.coefficient
     now = torch.minimum(before, other.distance[:, 0])
     shorter = (now < before) & (stands_for[variants[other.index[:, 0]]] == found.nearest)

@@ -6,7 +6,7 @@ from separatrix.work._lazy import on_demand
 
 if TYPE_CHECKING:
     from separatrix.work._batches import Batches, out_of_memory, usual_size
-    from separatrix.work._memory import available, require_room, resident
+    from separatrix.work._memory import LITTLE, available, require_room, resident
     from separatrix.work._progress import SILENT, Bar, Moment, Progress, Sink, watched_by, words_of
     from separatrix.work._stages import AtOnce, Stages
 else:
@@ -14,13 +14,14 @@ else:
         __name__,
         {
             "_batches": ("Batches", "out_of_memory", "usual_size"),
-            "_memory": ("available", "require_room", "resident"),
+            "_memory": ("LITTLE", "available", "require_room", "resident"),
             "_progress": ("SILENT", "Bar", "Moment", "Progress", "Sink", "watched_by", "words_of"),
             "_stages": ("AtOnce", "Stages"),
         },
     )
 
 __all__ = [
+    "LITTLE",
     "SILENT",
     "AtOnce",
     "Bar",

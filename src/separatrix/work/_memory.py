@@ -11,6 +11,9 @@ from separatrix.errors import InputError
 SHARE = 0.5
 """Of the available memory, at most, for one thing: what is computed from it needs room too."""
 
+LITTLE = 2**20
+"""Bytes for which one of very many things need not ask: asking takes longer than decoding a small picture."""
+
 _GROUPS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 
 
