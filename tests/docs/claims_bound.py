@@ -224,6 +224,15 @@ def taef2() -> Sequence[Any]:
     )
 
 
+def language() -> Sequence[Any]:
+    """Sequences at rest, trained and untrained."""
+    record = result("reproduce/language_orbits")
+    fresh = [model for name, model in record["models"].items() if name != "trained"]
+    sequences = record["sequences"]
+    at_rest = record["models"]["trained"]["at_rest"]
+    return at_rest, sequences, record["steps"], sum(one["at_rest"] for one in fresh), sequences * len(fresh)
+
+
 CLAIMS = [
     Bound("falls from the data outwards in {} of {} models and is below 1 far away in {}; of {} runs with other bottlenecks it falls in {}, and is below 1 "
           "far away in {} (all but those of CIFAR-10 with k ≥ 16). About 1 on the data is not reproduced: there it is {:.2f} to {:.2f}, "
@@ -262,6 +271,8 @@ CLAIMS = [
     Bound("from {:.2f} to {:.2f} in {} steps; at every step 95 % of the orbits have ‖z‖ of at most {:.1f}); but the residuals do not shrink to 0 (at "
           "step {} they are {:.3f} to {:.3f} of the norm on {} orbits), {} of {} orbits settle, and twins "
           "{} apart, relative to their norm, are {:.2f} apart after 100 steps", taef2),
+    Bound("for the language model TinyStories 260K ({} of {} sequences at rest after {} steps; untrained {} of {})", language),
+    Bound("Burgess VAEs, TAEF2 and TinyStories 260K", reason="a name"),
     Bound("ICLR 2026 (arXiv:2505.22785)", reason="the paper"),
     Bound("‖J‖₂ is about 1 on them", reason=PAPER),
     Bound("(Pearson near 0.99, k = 2)", reason=PAPER),

@@ -9,6 +9,7 @@ import pytest
 from bound import Bound, prose, result, unbound
 from claims_bound import CLAIMS
 from memorization_bound import MEMORIZATION
+from models_bound import DRIFT, MODELS
 from ood_bound import OOD, best_other, choice, recommended, unseen
 from probing_bound import PROBING
 
@@ -77,6 +78,8 @@ SINGLE: list[tuple[str, Bound]] = [
         ),
     ),
     *(("docs/memorization.md", bound) for bound in MEMORIZATION),
+    *(("docs/models.md", bound) for bound in MODELS),
+    *(("docs/drift.md", bound) for bound in DRIFT),
     ("README.md", Bound("side by side with the loops, {}Adam and scipy", rivals)),
     (
         "docs/design.md",

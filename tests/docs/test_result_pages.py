@@ -25,6 +25,13 @@ def written(module: ModuleType, record: Any, *more: Any) -> str:
     return next(folder.glob("*.md")).read_text(encoding="utf-8")
 
 
+def drifted(module: ModuleType, record: dict[str, Any]) -> str:
+    """The page, whose findings are those of its cells."""
+    assert module.findings(record) == record["findings"]
+    made: str = module.page(record)
+    return made
+
+
 # script (without .py), page and numbers (stem under its results), how its function is called
 PAGES: list[tuple[str, str, Page]] = [
     ("benchmarks/audit", "audit", lambda m, r: m.table(r)),
@@ -42,14 +49,17 @@ PAGES: list[tuple[str, str, Page]] = [
     ("benchmarks/trapping", "trapping", lambda m, r: m.markdown(rows(m, r["rules"], "Counts"), r["systems"])),
     ("reproduce/burgess", "burgess", lambda m, r: m.table(r)),
     ("reproduce/contraction_page", "contraction", lambda m, r: written(m, r, len(r["runs"]))),
+    ("reproduce/drift_page", "drift", drifted),
     ("reproduce/foundation_orbits", "foundation_orbits", lambda m, r: m.table(r)),
     ("reproduce/initialisation", "initialisation", lambda m, r: m.table(r)),
+    ("reproduce/language_orbits", "language_orbits", lambda m, r: m.table(r)),
     ("reproduce/memorization_page", "memorization", lambda m, r: written(m, r)),
     ("reproduce/model_families", "model_families", lambda m, r: m.table(r)),
     ("reproduce/ood", "ood", lambda m, r: m.page(r)),
     ("reproduce/probing_page", "probing", lambda m, r: m.page(r)),
     ("reproduce/training_dynamics", "training_dynamics_mnist", lambda m, r: m.page(r)),
     ("reproduce/training_dynamics", "training_dynamics_fashion_mnist", lambda m, r: m.page(r)),
+    ("reproduce/vaelight", "vaelight", lambda m, r: m.table(r)),
 ]
 
 
