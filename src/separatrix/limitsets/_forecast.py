@@ -166,7 +166,7 @@ def forecast(
     evaluations, sets, sampled = _evaluations(seen, rules, len(source), seen.steps)
     if bool(seen.open.any()):
         # How long they would have gone on nobody knows: between what they made and all that they may.
-        least, _, _ = _evaluations(seen, rules, len(source), seen.made)
+        least, _, _ = _evaluations(seen, rules, len(source), seen.limits.orbits.steps.to(torch.float64) + 1)
         whole, _, _ = _evaluations(seen, rules, len(source), seen.steps.where(~seen.open, rules.max_steps + 1.0))
         evaluations = Estimate(evaluations.expected, least.low, whole.high)
     top = most + sets * seen.limits.cost.total  # no trial takes more for one set than for all of its own

@@ -60,7 +60,6 @@ class Trial:
     Attributes:
         limits: its result.
         steps: ``(n,)`` float64, evaluations of each orbit. Those that reached nothing in time have what their last rate says, or the whole budget.
-        made: ``(n,)`` float64, the same, with no more than they made.
         open: ``(n,)`` bool, it reached nothing, however long it was followed.
         first: its orbits that went first, before anything was known.
         followed: those that came later and were followed to a certain capture, or to their end.
@@ -75,7 +74,6 @@ class Trial:
 
     limits: LimitSets
     steps: Tensor
-    made: Tensor
     open: Tensor
     first: Tensor
     followed: Tensor
@@ -110,16 +108,20 @@ def trial(field: LatentField, source: Starts, protocol: Protocol, seconds: float
     count, steps = _affordable(before, _wanted(len(source)), protocol.max_steps, seconds)
     z = _drawn(field, source, count)
     rules = _rules(protocol, len(source), field.latent_dim, count, steps)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        limits, spent = _timed(field, clock, lambda: find_attractors(field, points(z), rules))
-    left = seconds - (clock() - begin)
-    lengths, followed = _followed_on(field, limits, protocol, before, max(left, 0.0))
+    limits, spent = _timed(field, clock, lambda: _searched(field, z, rules))
+    work, left = limits.cost.total, seconds - (clock() - begin)
+    # What was still on its way is searched for longer where there is time for all of that once more and for what it may take alone.
+    further = int((left - spent) / (small + before.row * max(int(_open(limits).sum()), 1)))
+    if bool(_open(limits).any()) and further >= steps < protocol.max_steps:
+        rules = replace(rules, max_steps=min(protocol.max_steps, steps + further))
+        limits, spent = _timed(field, clock, lambda: _searched(field, z, rules))
+        work += limits.cost.total
     after, again = _pace(field, made, len(source), small, clock, times=1)
     first, certain, guessed = _roles(rules, len(z), field.latent_dim)
     return Trial(
         limits=limits,
-        **lengths,
+        steps=_lengths(limits, protocol),
+        open=_open(limits),
         first=first,
         followed=certain,
         guessed=guessed,
@@ -128,7 +130,7 @@ def trial(field: LatentField, source: Starts, protocol: Protocol, seconds: float
         after=after,
         look=_look(z, clock) if len(guessed) else 0.0,
         draw=drawn / block,
-        evaluations=2 * seen.evaluations + timed + again + limits.cost.total + followed,
+        evaluations=2 * seen.evaluations + timed + again + work,
         spent=clock() - begin,
     )
 
@@ -142,44 +144,26 @@ def _wanted(count: int) -> int:
     return min(count, max(_FEWEST, min(_MOST, count // _SHARE)))
 
 
-def _followed_on(
-    field: LatentField, limits: LimitSets, protocol: Protocol, pace: Pace, seconds: float
-) -> tuple[dict[str, Tensor], float]:
-    """Follow what reached nothing for as many steps as there are ``seconds``, without the others; return the lengths of all orbits and what that cost."""
-    orbits = limits.orbits
+def _searched(field: LatentField, z: Tensor, rules: Protocol) -> LimitSets:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return find_attractors(field, points(z), rules)
+
+
+def _open(limits: LimitSets) -> Tensor:
+    """Return which orbits reached nothing and made all steps that they were allowed."""
+    return (limits.labels < 0) & (limits.orbits.steps >= limits.protocol.max_steps)
+
+
+def _lengths(limits: LimitSets, protocol: Protocol) -> Tensor:
+    """Return the evaluations of each orbit; of an open one what its last rate says, its whole budget where that says nothing."""
+    orbits, whole = limits.orbits, float(protocol.max_steps + 1)
     made = orbits.steps.to(torch.float64) + 1
-    lengths, rows = made.clone(), (limits.labels < 0).nonzero().squeeze(1)
-    rows = rows[orbits.steps[rows] >= limits.protocol.max_steps]
-    is_open, cost, whole = torch.zeros_like(made, dtype=torch.bool), 0.0, float(protocol.max_steps + 1)
-    is_open[rows] = True
-    if not len(rows):
-        return {"steps": lengths, "made": made, "open": is_open}, cost
-    lengths[rows] = whole
-    begun, affordable = limits.protocol.max_steps, int(seconds / (pace.small + pace.row * len(rows)))
-    further = min(protocol.max_steps - begun, affordable)
-    if begun == protocol.max_steps:
-        return {"steps": lengths, "made": made, "open": is_open}, cost
-    ends = orbits
-    if further >= begun:  # fewer say no more than those that were made
-        ends = run_orbits(
-            field,
-            points(orbits.points[rows].to(field.dtype)),
-            replace(protocol, max_steps=further, probe_steps=min(further, protocol.probe_steps)),
-            spread=limits.spread,
-        )
-        cost, made[rows] = ends.cost.total, begun + ends.steps.to(torch.float64) + 1
-        is_open[rows] = ~ends.reached
-    else:
-        ends = replace(
-            orbits, **{name: getattr(orbits, name)[rows] for name in ("steps", "residual", "rate", "status")}
-        )
-    error = ends.residual / (1 - ends.rate)
-    missing = (error / (protocol.tolerance * ends.spread)).log().clamp(min=0.0) / -ends.rate.log()
+    error = orbits.residual / (1 - orbits.rate)
+    missing = (error / (protocol.tolerance * orbits.spread)).log().clamp(min=0.0) / -orbits.rate.log()
+    told = (orbits.status == int(Status.BUDGET)) & missing.isfinite() & (limits.protocol.max_steps < protocol.max_steps)
     # Of what is no geometric decay no rate says when it ends.
-    told = (ends.status == int(Status.BUDGET)) & missing.isfinite()
-    likely = (made[rows] + missing).clamp(max=whole).where(told, whole)
-    lengths[rows] = likely.where(is_open[rows], made[rows])
-    return {"steps": lengths, "made": made, "open": is_open}, cost
+    return (made + missing).clamp(max=whole).where(told, whole).where(_open(limits), made)
 
 
 def _affordable(pace: Pace, count: int, steps: int, seconds: float) -> tuple[int, int]:
