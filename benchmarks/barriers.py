@@ -48,15 +48,20 @@ VALIDATED = (
     ("late fork:1000", "late fork:30000"),
 )  # fitted to the first, compared with the second
 SLEEP, SLEEPERS, SLEEPING_WORKERS, WARM = 400e-6, 3000, (1, 2, 4), 2100
+CERTAIN = DEFAULT.statistics.recorded + sample_size(DEFAULT.max_wrong)  # orbits before a search guesses
 BILLION = "demo:10000"  # whose steps the calculation for 10⁹ starts takes
 Row = dict[str, Any]
 
 
 def steps_of(found: Measured, count: int, seed: int = 0) -> Steps:
-    """So many orbits with the steps of the measured ones."""
+    """So many orbits with the steps of the measured ones, in the order of their admission."""
     share = np.random.default_rng(seed).random(count)
-    known = np.array(found.steps)
-    return known[(share * len(known)).astype(int)]
+    first, later = (np.array(known) for known in (found.steps, found.guessed or found.steps))
+    certain = min(count, CERTAIN)
+    drawn = [
+        known[(part * len(known)).astype(int)] for known, part in ((first, share[:certain]), (later, share[certain:]))
+    ]
+    return np.concatenate(drawn)
 
 
 def sending(latent: int) -> tuple[float, float, int]:
@@ -135,7 +140,7 @@ def on_paper(found: dict[str, Measured]) -> Row:
     """
     starts, workers, latent = 10**9, WORKERS[-1], 32
     times, measured = times_of(found[BILLION], FOUNDATION), found[BILLION]
-    mean = float(np.mean(measured.steps))
+    mean = float(np.mean(measured.guessed))
     wide = torch.zeros(1, latent, dtype=torch.float64)
     blank = Ledger.blank(1, wide)
     columns = [*vars(blank).values(), *vars(blank.ends).values()]
@@ -163,7 +168,7 @@ def on_paper(found: dict[str, Measured]) -> Row:
         "shard": STARTS,
         "shards": starts // STARTS,
         "shard_ledger_gb": STARTS * ledger / 1e9,
-        "shard_sample": DEFAULT.statistics.recorded + sample_size(DEFAULT.max_wrong),
+        "shard_sample": CERTAIN,
     }
 
 

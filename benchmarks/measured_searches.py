@@ -31,6 +31,7 @@ from torch import Tensor
 
 import separatrix as sx
 from separatrix.limitsets._assemble import versions
+from separatrix.limitsets._statistical import StatisticalCapture, pays, sample_size
 from separatrix.models import load_burgess_vae
 from separatrix.runs import _demo as demo
 from separatrix.testing import oracles
@@ -132,7 +133,8 @@ class Measured:
         disk: bytes of the stored result.
         sampled: starts that ended by what earlier ones did.
         unsettled: starts that reached no limit set.
-        steps: quantiles of the steps of the orbits, from the least to the largest.
+        steps: quantiles of the steps of the orbits, from the least to the largest; in a search that guesses, of those before it does …
+        guessed: … and of all later ones.
         rounds: of each, the numbers of a `Round`.
     """
 
@@ -148,6 +150,7 @@ class Measured:
     sampled: int
     unsettled: int
     steps: list[int]
+    guessed: list[int]
     rounds: list[list[float]]
 
     def trace(self) -> list[Round]:
@@ -165,8 +168,11 @@ def measured(name: str, count: int, data: Path) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         sx.save_result(limits, Path(folder) / "limits")
         disk = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-    steps = limits.orbits.steps.sort().values
-    rank = torch.linspace(0, len(steps) - 1, min(QUANTILES + 1, len(steps))).round().long()
+    rules, admitted = limits.protocol, torch.arange(count)
+    if pays(count, field.latent_dim, rules.max_wrong, rules.statistics):
+        admitted = StatisticalCapture(count, torch.device("cpu"), rules.max_wrong, rules.statistics).order.cpu()
+    certain = rules.statistics.recorded + sample_size(rules.max_wrong) if bool((admitted.diff() < 0).any()) else count
+    steps = limits.orbits.steps.cpu()[admitted]
     names = [one.name for one in fields(Round)]
     return Measured(
         model=name,
@@ -180,9 +186,15 @@ def measured(name: str, count: int, data: Path) -> Measured:
         disk=disk,
         sampled=int((limits.orbits.status == int(sx.Status.SAMPLED)).sum()),
         unsettled=int((limits.labels < 0).sum()),
-        steps=steps[rank].tolist(),
+        steps=_quantiles(steps[:certain]),
+        guessed=_quantiles(steps[certain:]),
         rounds=[[round(getattr(one, key), 5) for key in names] for one in trace.rounds],
     )
+
+
+def _quantiles(steps: Tensor) -> list[int]:
+    rank = torch.linspace(0, len(steps) - 1, min(QUANTILES + 1, len(steps))).round().long()
+    return steps.sort().values[rank].tolist()
 
 
 def on_file(folder: Path) -> dict[str, Measured]:

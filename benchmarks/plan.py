@@ -144,20 +144,25 @@ def main() -> None:
             subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
         )
         print(each, plans[each]["sentence"], flush=True)
-        rows = [(compared(plans[key], found[key]), plans[key], _numbers(found[key])) for key in found if key in plans]
-        record = {
-            "machine": f"{processor()}, {os.cpu_count()} cores, shared with other work",
-            "versions": versions(),
-            "summary": summary([row for row, _, _ in rows], found),
-            "rows": rows,
-        }
-        file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        (options.out / "plan.md").write_text(page(record), encoding="utf-8")
+        _write(options.out, plans, found)
+    _write(options.out, plans, found)
+
+
+def _write(folder: Path, plans: dict[str, dict[str, Any]], found: dict[str, measured.Measured]) -> None:
+    rows = [(compared(plans[key], found[key]), plans[key], _numbers(found[key])) for key in found if key in plans]
+    record = {
+        "machine": f"{processor()}, {os.cpu_count()} cores, shared with other work",
+        "versions": versions(),
+        "summary": summary([row for row, _, _ in rows], found),
+        "rows": rows,
+    }
+    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (folder / "plan.md").write_text(page(record), encoding="utf-8")
 
 
 def _numbers(found: measured.Measured) -> dict[str, Any]:
-    """A measured search without its orbits and rounds, which are in measured_searches.json."""
-    return {key: value for key, value in vars(found).items() if key not in ("steps", "rounds")}
+    """Return a measured search without its orbits and rounds, which are in measured_searches.json."""
+    return {key: value for key, value in vars(found).items() if key not in ("steps", "guessed", "rounds")}
 
 
 if __name__ == "__main__":

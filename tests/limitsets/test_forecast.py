@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -36,6 +37,12 @@ class Clock:
         return sx.LatentField.from_map(step, (dim,), dtype=DTYPE)
 
 
+def slow_passage(count):
+    """z ↦ z + z³(1 − z): P(T > t) ~ t^−1/2, up to the budget."""
+    field = sx.LatentField.from_map(lambda z: z + z.pow(3) * (1 - z), (1,), dtype=DTYPE)
+    return SimpleNamespace(field=field, starts=sx.starts.box(count, 0, 1, seed=0).block(field, 0, count))
+
+
 def measured(field, starts, protocol=None):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -48,6 +55,7 @@ def measured(field, starts, protocol=None):
         pytest.param(lambda: oracles.hopfield(count=1000), id="attractors"),
         pytest.param(lambda: oracles.late_fork(count=400), id="late fork"),
         pytest.param(lambda: oracles.newton_cube_roots(count=2000), id="fractal basins"),
+        pytest.param(lambda: slow_passage(600), id="heavy tail"),
         pytest.param(lambda: oracles.invariant_curve(count=160), id="closed curve"),
     ],
 )

@@ -16,6 +16,7 @@ from separatrix.limitsets._ledger import Ledger
 from separatrix.limitsets._sets import LimitSets
 from separatrix.limitsets._statistical import sample_size
 from separatrix.limitsets._trial import Trial, trial
+from separatrix.numerics._tails import mean_with_tail
 from separatrix.orbits._pool import Rows
 from separatrix.protocol import DEFAULT, Protocol, Statistics
 from separatrix.starts import Starts, as_starts
@@ -202,11 +203,14 @@ def _evaluations(seen: Trial, rules: Protocol, count: int, steps: Tensor) -> tup
     known, sets = len(seen.limits), _sets(seen.limits.labels, count)
     beside = max(seen.limits.cost.total - float((seen.limits.orbits.steps + 1).sum()), 0.0) / max(known, 1)
     parts = [(float(certain), followed)] + ([(float(guessed), steps[seen.guessed])] if guessed else [])
-    orbits = sum(many * float(of.mean()) for many, of in parts)
+    means = [mean_with_tail(of, rules.max_steps + 1) for _, of in parts]
+    orbits, at_most = (
+        sum(many * mean[which] for (many, _), mean in zip(parts, means, strict=True)) for which in (0, 1)
+    )
     error = math.sqrt(sum((many * float(of.std()) / math.sqrt(len(of))) ** 2 for many, of in parts if len(of) > 1))
     expected = orbits + min(rules.rounds.pilot, count) * max(float(extra), 0.0) + sets * beside
     factor = math.exp(_LEVEL * math.hypot(error / max(orbits, 1.0), _ERROR))
-    return Estimate(expected, expected / factor, expected * factor), sets, guessed
+    return Estimate(expected, expected / factor, max(expected * factor, expected + at_most - orbits)), sets, guessed
 
 
 def _sets(labels: Tensor, count: int) -> float:
