@@ -73,6 +73,7 @@ class Cluster:
         lost: workers lost per worker and hour; each part that is lost is given again.
         again: seconds until a lost worker is replaced.
         reissue: a part that takes so many times the median is given to an idle worker as well; 0: never.
+        restart: seconds until a worker is back that still computed what somebody else was quicker with when the round ended: it is ended then.
         overlap: the coordinator settles one half of the rows while the other is followed.
     """
 
@@ -83,6 +84,7 @@ class Cluster:
     lost: float = 0.01
     again: float = 60.0
     reissue: float = 3.0
+    restart: float = 5.0
     overlap: bool = False
 
 
@@ -176,6 +178,7 @@ def simulated(
     outcome, admitted, length, fine_rows = Outcome(cluster.workers), 0, rules.steps, 0
     outcome.work = float(steps.sum()) * times.row
     last = 0.0  # seconds of the coordinator alone in the round before
+    away = 0  # workers that are started again
     while admitted < len(steps) or len(left):
         if admitted == ends[0] and not len(left) and len(ends) > 1:
             ends.pop(0)
@@ -195,7 +198,7 @@ def simulated(
             many = np.full(-(-fine_rows // grain(fine_rows)), grain(fine_rows))
             many[-1] -= int(many.sum()) - fine_rows
             lengths = np.append(lengths, many * rules.steps * times.fine_row)
-        stepped, computed = _round(lengths, cluster, draw)
+        stepped, computed, away = _round(lengths, cluster, draw, away)
         left = rows[rows > length] - length
         ended = len(rows) - len(left)
         fine_rows = round(ended * times.fine / rules.steps)
@@ -218,13 +221,19 @@ def simulated(
     return outcome
 
 
-def _round(lengths: NDArray[np.float64], cluster: Cluster, draw: np.random.Generator) -> tuple[float, float]:
-    """Seconds until the last part is there, and those that workers computed."""
+def _round(
+    lengths: NDArray[np.float64], cluster: Cluster, draw: np.random.Generator, away: int
+) -> tuple[float, float, int]:
+    """Return the seconds until the last part is there, those that workers computed, and how many of them must start again."""
     taken = lengths * np.exp(cluster.jitter * draw.standard_normal(len(lengths)))
     taken[draw.random(len(lengths)) < cluster.slow] *= cluster.times
     lost = draw.random(len(lengths)) < 1 - np.exp(-cluster.lost * taken / 3600)
-    free = [0.0] * min(cluster.workers, len(lengths))  # those beyond have nothing to do, unless a part is given again
-    idle = cluster.workers - len(free)
+    if len(lengths) == 1:  # the coordinator follows it itself, because nobody else would have anything to do
+        return float(taken[0]), float(taken[0]), 0
+    at_once = max(cluster.workers - away, 0)
+    free = [0.0] * min(at_once, len(lengths)) + [cluster.restart] * min(away, max(len(lengths) - at_once, 0))
+    heapq.heapify(free)
+    idle = at_once - len(free)  # those beyond have nothing to do, unless a part is given again
     computed, running = 0.0, []
     for part, seconds in enumerate(taken):
         at = heapq.heappop(free)
@@ -237,17 +246,19 @@ def _round(lengths: NDArray[np.float64], cluster: Cluster, draw: np.random.Gener
         running.append((at, end))
         heapq.heappush(free, end)
     median = float(np.median(taken))
-    ends = []
+    ends, longer = [], []
     for (begun, end), usual in zip(running, lengths, strict=True):
         spare = idle > 0 or min(free) < end
         if cluster.reissue and spare and end - begun > cluster.reissue * median:
             again = max(begun + cluster.reissue * median, 0.0 if idle > 0 else min(free)) + usual
             computed += min(end, again) - begun + max(0.0, min(end, again) - (again - usual))
             ends.append(min(end, again))
+            longer.append(max(end, again))
         else:
             computed += end - begun
             ends.append(end)
-    return max(ends), computed
+    over = max(ends)
+    return over, computed, min(sum(end > over for end in longer), cluster.workers)
 
 
 def without_accidents(cluster: Cluster) -> Cluster:

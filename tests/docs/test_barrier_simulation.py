@@ -86,6 +86,15 @@ def test_slow_parts_given_again_cost_less_than_waited_for(simulation, times):
     assert luckier.seconds < given_again.seconds < waited_for.seconds
 
 
+def test_a_worker_that_is_ended_is_missed_in_the_next_round(simulation, times):
+    """Of eight parts of a round one takes twenty times as long and is given again; whoever has the other copy is ended with the round."""
+    steps = np.full(40_000, 20)
+    unlucky = simulation.Cluster(8, jitter=0.0, slow=0.05, times=20.0, lost=0.0, restart=0.0)
+    kept = simulation.simulated(steps, times, unlucky, guessed=False)
+    ended = simulation.simulated(steps, times, replace(unlucky, restart=1000.0), guessed=False)
+    assert ended.seconds > kept.seconds
+
+
 def test_lost_workers_cost_time_and_no_orbit(simulation, times):
     steps = np.full(20_000, 50)
     safe = simulation.simulated(steps, times, perfect(simulation, 4), guessed=False)
