@@ -2,7 +2,7 @@
 
     nice python benchmarks/soak.py [--kills here=70 folder=70 processes=20 ray=10] [--seconds 1800] [--out benchmarks/results]
 
-Each recipe is run once undisturbed in this process. Then it is computed by each engine, and at random moments something is killed (SIGKILL): the process that
+Each recipe is run once undisturbed in one process. Then it is computed by each engine, and at random moments something is killed (SIGKILL): the process that
 coordinates, one of its workers, or a Ray node with all that runs on it. Who was killed is started again with the same command, in the same folder, until a run comes
 to its end; then all files are compared with the undisturbed ones. That is repeated until a case has had its kills. What is drawn follows from
 the case and the number of the run. The numbers are written after every run, and the same command goes on with them. Writes soak.json and soak.md.
@@ -119,6 +119,18 @@ cluster.shutdown()
         self._process.communicate()
 
 
+def compute(make: Callable[[Path], Any], engine: str, out: Path, nodes: Nodes | None) -> None:
+    """Make a run with one of the engines."""
+    made: dict[str, Callable[[], Any]] = {
+        "here": Here,
+        "folder": lambda: SharedFolder(runs.place_of_work(out)),
+        "processes": lambda: Processes(WORKERS),
+        "ray": lambda: Ray(nodes.address if nodes else None, WORKERS),
+    }
+    with using(made[engine]()):
+        make(out)
+
+
 class Life:
     """One run that is disturbed: its coordinator, its helpers, and what of them is killed."""
 
@@ -135,14 +147,7 @@ class Life:
         return _forked(self._compute)
 
     def _compute(self) -> None:
-        made: dict[str, Callable[[], Any]] = {
-            "here": Here,
-            "folder": lambda: SharedFolder(runs.place_of_work(self.out)),
-            "processes": lambda: Processes(WORKERS),
-            "ray": lambda: Ray(self.nodes.address if self.nodes else None, WORKERS),
-        }
-        with using(made[self.engine]()):
-            self.make(self.out)
+        compute(self.make, self.engine, self.out, self.nodes)
 
     def _help(self, number: int) -> int:
         model = self.model
@@ -187,7 +192,7 @@ class Life:
 
     def until_it_ends(self, draw: random.Random, seconds: float) -> None:
         """Kill now and then, and start again what has failed, until the run has come to its end."""
-        moment = time.monotonic() + draw.uniform(0.02, 0.6) * seconds
+        moment = time.monotonic() + draw.uniform(0.02, 1.2) * seconds
         while (code := _ended(self.coordinator)) != 0:
             if code is not None:  # a part was lost three times: the sentence says to give the same command again
                 self.coordinator = self._begin()
@@ -195,30 +200,46 @@ class Life:
                 name, kill = draw.choice(list(self.targets().items()))
                 if kill():
                     self.kills[name] = self.kills.get(name, 0) + 1
-                moment = time.monotonic() + draw.uniform(0.02, 0.6) * seconds
+                moment = time.monotonic() + draw.uniform(0.02, 1.2) * seconds
             time.sleep(0.002)
         for helper in self.helpers:
             os.waitpid(helper, 0)
 
 
 def disturbed(
-    recipe: Recipe, engine: str, number: int, name: str, whole: dict[str, bytes], seconds: float, nodes: Nodes | None
+    recipe: Recipe, engine: str, number: int, name: str, wanted: dict[str, bytes], seconds: float, nodes: Nodes | None
 ) -> dict[str, Any]:
     """One run to its end, and whether it is as it should be."""
     with tempfile.TemporaryDirectory() as place:
         life = Life(recipe, engine, Path(place) / "run", nodes)
         life.until_it_ends(random.Random(f"{name}/{engine}/{number}"), seconds)
-        return {"kills": life.kills, "begun": life.begun, "equal": contents(Path(place) / "run") == whole}
+        return {"kills": life.kills, "begun": life.begun, "equal": contents(Path(place) / "run") == wanted}
 
 
-def soak(kills: dict[str, int], seconds: float, out: Path) -> None:
+def whole(make: Callable[[Path], Any]) -> dict[str, bytes]:
+    """What a run writes if nothing is killed. It is made in this process, which has imported then what its forks need."""
+    with tempfile.TemporaryDirectory() as place:
+        compute(make, "here", Path(place) / "run", None)
+        return contents(Path(place) / "run")
+
+
+def undisturbed(make: Callable[[Path], Any], engine: str, nodes: Nodes | None = None) -> tuple[dict[str, bytes], float]:
+    """What it writes by this engine if nothing is killed, and the seconds that it takes; by a process of its own, as when it is disturbed."""
+    with tempfile.TemporaryDirectory() as place:
+        begun = time.monotonic()
+        if os.waitpid(_forked(lambda: compute(make, engine, Path(place) / "run", nodes)), 0)[1]:
+            raise SystemExit("A run has failed although nothing was killed.")
+        return contents(Path(place) / "run"), time.monotonic() - begun
+
+
+def soak(kills: dict[str, int], seconds: float, out: Path, only: str = "") -> None:
     """All cases, one run of each after the other, until all have had their kills or the time is up."""
     end = time.monotonic() + seconds
     record = _known(out)
     rows: dict[str, dict[str, Any]] = {f"{row['recipe']}/{row['engine']}": row for row in record["rows"]}
-    every = recipes()
-    with tempfile.TemporaryDirectory() as place:
-        undisturbed = {name: _undisturbed(make, Path(place) / name) for name, (make, _) in every.items()}
+    every = {name: recipe for name, recipe in recipes().items() if only in name}
+    wholes: dict[str, dict[str, bytes]] = {}
+    paces: dict[str, float] = {}
     cases = [(name, engine) for engine in kills for name in every]
     nodes: Nodes | None = None
     try:
@@ -235,11 +256,15 @@ def soak(kills: dict[str, int], seconds: float, out: Path) -> None:
                     break
                 if engine == "ray" and nodes is None:
                     nodes = Nodes()
-                whole, took = undisturbed[name]
-                pace = max(took, 5.0) if engine in ("processes", "ray") else took  # their workers take seconds to start
-                found = disturbed(
-                    every[name], engine, row["runs"], name, whole, pace, nodes if engine == "ray" else None
-                )
+                there = nodes if engine == "ray" else None
+                if name not in wholes:
+                    wholes[name] = whole(every[name][0])
+                if f"{name}/{engine}" not in paces:
+                    written, paces[f"{name}/{engine}"] = undisturbed(every[name][0], engine, there)
+                    if written != wholes[name]:
+                        raise SystemExit(f"{name} by {engine} writes other bytes, although nothing was killed.")
+                pace = paces[f"{name}/{engine}"]
+                found = disturbed(every[name], engine, row["runs"], name, wholes[name], pace, there)
                 row["runs"] += 1
                 row["begun"] += found["begun"]
                 row["equal"] += found["equal"]
@@ -282,13 +307,6 @@ def page(record: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def _undisturbed(make: Callable[[Path], Any], out: Path) -> tuple[dict[str, bytes], float]:
-    begun = time.monotonic()
-    with using(Here()):
-        make(out)
-    return contents(out), time.monotonic() - begun
 
 
 def _known(out: Path) -> dict[str, Any]:
@@ -357,6 +375,7 @@ def main() -> None:
     """Read the arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", nargs="*", default=[f"{name}={count}" for name, count in KILLS.items()])
+    parser.add_argument("--only", default="", help="Recipes with this in their names.")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
@@ -364,7 +383,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     _parts._FEWEST, _checkpoint._TIMES = 8, 0
     kills = {name: int(count) for name, _, count in (each.partition("=") for each in arguments.kills)}
-    soak(kills, arguments.seconds, arguments.out)
+    soak(kills, arguments.seconds, arguments.out, arguments.only)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -103,6 +104,16 @@ def test_who_stops_listening_waits_for_nobody(two, tmp_path):
     next(parts)
     parts.close()
     assert dict(two.map(tasks.doubled, [b"a"])) == {0: b"aa"}
+
+
+def test_a_worker_that_nobody_waits_for_any_more_ends_without_a_word():
+    """Whoever started it was killed before it could say who it is."""
+    ours, theirs = socket.socketpair()
+    ours.close()
+    with theirs:
+        script = f"from separatrix.engines._worker import main; main({theirs.fileno()}, 1)"
+        answer = subprocess.run([sys.executable, "-c", script], pass_fds=[theirs.fileno()], capture_output=True)
+    assert (answer.returncode, answer.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("end", ["close", "kill"])

@@ -8,6 +8,7 @@ import platform
 import signal
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -73,17 +74,11 @@ def work(connection: Connection, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever gives the parts decides
     torch.set_num_threads(threads)
     shared = Shared(lambda path: Path(path).read_bytes())
-    connection.send_bytes(pickle.dumps(versions()))
-    while True:
-        try:
+    with suppress(EOFError, ConnectionError):  # whoever gave the parts is gone
+        connection.send_bytes(pickle.dumps(versions()))
+        while True:
             task, part, paths = pickle.loads(connection.recv_bytes())
-        except (EOFError, ConnectionError):
-            return
-        answer = shared.compute(task, part, paths)
-        try:
-            connection.send_bytes(sent(answer))
-        except (BrokenPipeError, ConnectionError):
-            return
+            connection.send_bytes(sent(shared.compute(task, part, paths)))
 
 
 def main(descriptor: int, threads: int) -> None:
