@@ -45,6 +45,7 @@ PAGES: list[tuple[str, str, Page]] = [
     ("benchmarks/real_models", "real_models", lambda m, r: m.markdown(rows(m, r["rows"]), r["machine"])),
     ("benchmarks/score_shards", "score_shards", lambda m, r: m.page(r)),
     ("benchmarks/search_size", "search_size", lambda m, r: m.markdown(r)),
+    ("benchmarks/soak", "soak", lambda m, r: m.page(r)),
     ("benchmarks/statistical", "statistical", lambda m, r: m.page(r)),
     ("benchmarks/trapping", "trapping", lambda m, r: m.markdown(rows(m, r["rules"], "Counts"), r["systems"])),
     ("reproduce/burgess", "burgess", lambda m, r: m.table(r)),
