@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,16 @@ from types import ModuleType
 
 import pytest
 from bound import ROOT
+
+# The readings of results, by their name alone: their folder would bring scripts with it that have the names of others.
+_place = ROOT / "reproduce/readings"
+_spec = importlib.util.spec_from_file_location(
+    "readings", _place / "__init__.py", submodule_search_locations=[str(_place)]
+)
+assert _spec is not None
+assert _spec.loader is not None
+sys.modules["readings"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(sys.modules["readings"])
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 from bound import Bound, result, span
-from claims_bound import dictionaries, verdicts
+from readings.probing import dictionaries, verdicts
 from scipy.stats import spearmanr
 
 ITERATED, ONCE, BASIS = "iterated noise", "f applied once", "random orthonormal basis"
@@ -33,7 +33,9 @@ def against_one_step() -> Sequence[Any]:
 
 
 def of_the_wins() -> Sequence[Any]:
-    wins, _, worse, _, level, better, images, _, after, _, as_good = dictionaries()
+    latent, image = (dictionaries().numbers[space] for space in ("latent", "image"))
+    wins, worse, level, better = (latent[key] for key in ("wins", "once_better", "once_level", "once_worse"))
+    images, after, as_good = (image[key] for key in ("wins", "once_better", "once_level"))
     return wins, worse, level, better, images, after, as_good
 
 

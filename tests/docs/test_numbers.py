@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from bound import Bound, prose, result, unbound
-from claims_bound import CLAIMS
 from memorization_bound import MEMORIZATION
 from models_bound import DRIFT, MODELS
 from ood_bound import OOD, best_other, choice, recommended, unseen
@@ -62,7 +61,6 @@ def decoding_of_shards() -> Sequence[Any]:
 
 # page, from the heading, to the heading, its phrases
 PAGES: list[tuple[str, str, str, list[Bound]]] = [
-    ("docs/claims.md", "", "", CLAIMS),
     ("docs/ood.md", "## What was measured", "## How the typicality detector was chosen", OOD),
     ("docs/probing.md", "## When it works, and when not", "## What this does not show", PROBING),
 ]
