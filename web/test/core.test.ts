@@ -115,16 +115,27 @@ describe("what moves for the eye", () => {
 
 describe("addresses", () => {
   const look = { layer: "basins", streamlines: false, particles: true } as const;
+  const view = { motion: "flow", plane: { kind: "sets", of: [4, 0, 2] }, look, chosen: 3, radius: 0.25, filter: "cycle 2", sort: [2, true] } as const;
+  it("bring back the whole view, and long starts bit for bit", () => {
+    const z = Float32Array.from({ length: 300 }, (_, i) => Math.sin(i) / 3);
+    const again = address.read(address.write({ ...view, z }), 300, 5, { ...look, layer: "speed" });
+    expect(again).toEqual({ ...view, z });
+  });
+  it("of planes that are not there show the library's", () => {
+    for (const said of ["sets.0.1.9", "sets.0.1.1", "coordinates.0", "coordinates.0.7", "pca.x", "nonsense"])
+      expect(address.read(`#plane=${said}`, 5, 5, look).plane).toEqual({ kind: "own" });
+    expect(address.read("#plane=coordinates.0.1", 2, 5, look).plane).toEqual({ kind: "own" });
+  });
   it("bring back a start bit for bit", () => {
     const z = Float32Array.from([0.1, -123456.789]);
-    const again = address.read(address.write({ z, look }), 2, { ...look, layer: "speed" });
+    const again = address.read(address.write({ ...view, z, look }), 2, 1, { ...look, layer: "speed" });
     expect(Array.from(again.z!)).toEqual(Array.from(z));
     expect(again.look).toEqual(look);
   });
   it("of another latent space, or of nonsense, are not taken", () => {
-    expect(address.read("#z=1,2,3", 2, look).z).toBeUndefined();
-    expect(address.read("#z=1,x", 2, look).z).toBeUndefined();
-    expect(address.read("#layer=%00&z=", 2, look).look).toEqual(look);
+    expect(address.read("#z=1,2,3", 2, 1, look).z).toBeUndefined();
+    expect(address.read("#z=1,x", 2, 1, look).z).toBeUndefined();
+    expect(address.read("#layer=%00&z=", 2, 1, look).look).toEqual(look);
   });
 });
 

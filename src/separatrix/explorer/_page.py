@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import zlib
 from functools import cache
 from importlib import resources
@@ -56,6 +57,7 @@ def explorer_page(scene: Scene) -> str:
         model=_payload(constants, {}) if model else "",
         stills=(still_speed(scene), still_basins(scene)),
         code=_code(about),
+        sliced=math.prod(about["latent_shape"]) > 2,
     )
 
 

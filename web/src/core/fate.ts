@@ -2,6 +2,7 @@
  * What can be said of an orbit from where it is. A page decides nothing that the library did not: limit sets, their stability and the tolerance
  * are those of the search. An orbit has arrived when it is as near to a set as the search's own tolerance asks, and does not leave at once.
  */
+import { FLOW_STEP, type Motion } from "./orbit";
 import { distance } from "./plane";
 import type { Scene, SetRow } from "./scene";
 
@@ -43,25 +44,30 @@ export class Fates {
   }
 
   /** Of an orbit at z after t steps, the last of which had this length. */
-  of(z: Float32Array, t: number, step: number): Fate {
+  of(z: Float32Array, t: number, step: number, motion: Motion = "cascade"): Fate {
     if (!z.every(Number.isFinite)) return { kind: "left" };
     const { set, distance: d } = this.nearest(z);
     if (set >= 0) {
       const row = this.scene.about.sets[set]!;
+      // What moves under f is no limit of the flow, which stands still at fixed points alone.
+      if (motion === "flow" && row.moving) return this.going(t, set, d);
       const sampled = row.moving && row.kind.startsWith("c") && row.period === 0;
       // Near a saddle an orbit is slow and goes on: only what attracts is a place to arrive at before it rests.
       if (row.stable === 1 && d <= (sampled ? OF_SAMPLES * this.scene.about.spread : this.reach) && (row.moving || step <= this.reach))
         return { kind: "arrived", set, distance: d };
     }
     if (step <= STILL * Math.max(this.size, Math.hypot(...z))) return set >= 0 && d <= this.reach ? { kind: "arrived", set, distance: d } : { kind: "rests", near: set, distance: d };
-    if (t >= this.scene.about.max_steps) return { kind: "budget" };
-    return { kind: "moving", near: set, distance: d };
+    return this.going(t, set, d);
   }
 
-  words(fate: Fate, t: number): string {
+  private going(t: number, near: number, d: number): Fate {
+    return t >= this.scene.about.max_steps ? { kind: "budget" } : { kind: "moving", near, distance: d };
+  }
+
+  words(fate: Fate, t: number, motion: Motion = "cascade"): string {
     const unit = (d: number) => `${scientific(d / this.scene.about.spread)} spreads`;
     const row = (set: number) => this.scene.about.sets[set];
-    const steps = t === 1 ? "1 step" : `${t.toLocaleString("en")} steps`;
+    const steps = motion === "flow" ? `a time of ${(FLOW_STEP * t).toFixed(1)}` : t === 1 ? "1 step" : `${t.toLocaleString("en")} steps`;
     switch (fate.kind) {
       case "arrived":
         return `After ${steps} it has arrived at ${set_words(row(fate.set)!)}: it is ${unit(fate.distance)} away.`;

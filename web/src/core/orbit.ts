@@ -1,7 +1,13 @@
 /** One orbit, as far as it was followed: z₀, f(z₀), f²(z₀), … in the full latent space. */
-import type { Backend } from "../backend/backend";
+import type { Backend, Next } from "../backend/backend";
 import { type Fate, Fates } from "./fate";
 import { distance } from "./plane";
+
+/** The cascade z, f(z), f(f(z)) …, or the flow dz/dt = f(z) − z, of which the cascade is the Euler step of length 1. */
+export type Motion = "cascade" | "flow";
+
+/** Length of the Euler steps in which the flow is followed. */
+export const FLOW_STEP = 0.1;
 
 export interface Point {
   /** Number of steps from the start. */
@@ -17,7 +23,7 @@ const [MOST_AT_ONCE, LONGEST] = [64, 40];
 
 export class Orbit {
   readonly points: Point[];
-  /** ‖z_{t+1} − z_t‖ per step, from every point but the last. */
+  /** ‖z_{t+1} − z_t‖ per step, from every point but the last; of the flow ‖f(z) − z‖, its speed. */
   readonly residuals: number[] = [];
   fate: Fate;
   private portion = 1;
@@ -27,9 +33,10 @@ export class Orbit {
     start: Float32Array,
     private readonly backend: Backend,
     private readonly fates: Fates,
+    readonly motion: Motion = "cascade",
   ) {
     this.points = [{ t: 0, z: start }];
-    this.fate = fates.of(start, 0, Infinity);
+    this.fate = fates.of(start, 0, Infinity, motion);
   }
 
   get last(): Point {
@@ -49,19 +56,30 @@ export class Orbit {
     if (this.done) return false;
     const { z, t } = this.last;
     const began = performance.now();
-    const more = await this.backend.step(z, this.portion);
+    const more = this.motion === "flow" ? await this.flow(z, this.portion) : await this.backend.step(z, this.portion);
     if (this.stopped) return false;
     const each = (performance.now() - began) / this.portion;
     this.portion = Math.max(1, Math.min(2 * this.portion, MOST_AT_ONCE, Math.floor(LONGEST / each)));
     for (const next of more) {
-      const length = distance(next.z, this.last.z) / Math.max(1, t + next.advanced - this.last.t);
+      const length = distance(next.z, this.last.z) / (this.motion === "flow" ? FLOW_STEP : Math.max(1, t + next.advanced - this.last.t));
       this.residuals.push(length);
       this.points.push({ t: t + next.advanced, z: next.z });
-      this.fate = this.fates.of(next.z, this.last.t, length);
+      this.fate = this.fates.of(next.z, this.last.t, length, this.motion);
       if (this.done) break;
     }
     if (more.length === 0) this.fate = this.backend.ending?.(z) ?? { kind: "budget" };
     return !this.done;
+  }
+
+  private async flow(z: Float32Array, times: number): Promise<Next[]> {
+    const made: Next[] = [];
+    for (let i = 1; i <= times && !this.stopped; i++) {
+      const f = await this.backend.field(z);
+      if (f === undefined) break;
+      z = z.map((value, j) => value + FLOW_STEP * (f[j]! - value));
+      made.push({ advanced: i, z });
+    }
+    return made;
   }
 
   /** Follow it to its end. */

@@ -38,6 +38,7 @@ export interface About {
   spread: number;
   tolerance: number;
   max_steps: number;
+  protocol: { merge: string; merge_tolerance: number };
   range: [number, number];
   image: [number, number, number] | null;
   noun: string;
@@ -50,6 +51,7 @@ export interface About {
 
 export class Scene {
   readonly k: number;
+  private traces: Float32Array[][] | undefined;
 
   constructor(
     readonly about: About,
@@ -63,6 +65,26 @@ export class Scene {
     return new Scene(JSON.parse(metadata["scene"]!) as About, tensors);
   }
 
+  /** Every known point of every limit set. */
+  get points(): Float32Array[] {
+    return this.about.sets.flatMap((_, set) => this.trace(set));
+  }
+
+  /** The known points of one limit set. */
+  trace(set: number): Float32Array[] {
+    this.traces ??= this.grouped();
+    return this.traces[set]!;
+  }
+
+  private grouped(): Float32Array[][] {
+    const made: Float32Array[][] = this.about.sets.map(() => []);
+    if (this.has("set_owner")) {
+      const z = this.floats("set_z");
+      this.ints("set_owner").forEach((set, i) => made[set]!.push(z.subarray(i * this.k, (i + 1) * this.k)));
+    }
+    return made;
+  }
+
   has(name: string): boolean {
     return (this.tensors.get(name)?.data.length ?? 0) > 0;
   }
@@ -73,6 +95,14 @@ export class Scene {
 
   ints(name: string): Int32Array {
     return this.read(name).data as Int32Array;
+  }
+
+  /** The bytes (h, w, c) of one picture of an array of pictures. */
+  bytes(name: string, index: number): ArrayLike<number> | undefined {
+    if (!this.has(name)) return undefined;
+    const { data, shape } = this.read(name);
+    const size = shape.slice(1).reduce((a, b) => a * b, 1);
+    return Array.from({ length: size }, (_, i) => Number(data[index * size + i]));
   }
 
   /** The picture of number `index` in an array of pictures (n, h, w, c) of bytes. */

@@ -22,3 +22,10 @@ export function show(canvas: HTMLCanvasElement, pixels: ImageData | undefined): 
   if (canvas.width !== pixels.width || canvas.height !== pixels.height) [canvas.width, canvas.height] = [pixels.width, pixels.height];
   canvas.getContext("2d")!.putImageData(pixels, 0, 0);
 }
+
+/** An element of a drawing. */
+export function svg(tag: string, attributes: Readonly<Record<string, string>>): SVGElement {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}

@@ -1,7 +1,7 @@
 /** One orbit as a reader follows it: its picture now, a film strip, the residual of every step, and what became of it in words. */
 import type { Backend } from "../backend/backend";
 import { type Fates, scientific, set_words } from "../core/fate";
-import type { Orbit } from "../core/orbit";
+import { FLOW_STEP, type Orbit } from "../core/orbit";
 import { type Scene, toPicture } from "../core/scene";
 import { element, make, show } from "./dom";
 
@@ -23,6 +23,7 @@ export class Journey {
   private readonly play = element<HTMLButtonElement>("play");
   private said = "";
   private stale = false;
+  private filmed: Orbit | undefined;
 
   constructor(
     private readonly scene: Scene,
@@ -98,12 +99,12 @@ export class Journey {
     this.time.max = String(last);
     this.time.value = String(this.at);
     const point = orbit.points[this.at]!;
-    this.time.setAttribute("aria-valuetext", `step ${point.t}`);
-    element("step").textContent = `step ${point.t.toLocaleString("en")} of ${orbit.last.t.toLocaleString("en")}`;
+    this.time.setAttribute("aria-valuetext", moment(orbit, point.t));
+    element("step").textContent = moment(orbit, point.t, orbit.last.t);
     this.residuals(orbit);
     void this.picture(orbit, this.at);
     this.film(orbit);
-    const words = orbit.done || this.at < last ? this.fates.words(orbit.fate, orbit.last.t) : "It is being followed …";
+    const words = orbit.done || this.at < last ? this.fates.words(orbit.fate, orbit.last.t, orbit.motion) : "It is being followed …";
     if (words !== this.said) this.fate.textContent = this.said = words; // a screen reader hears it once
     const set = orbit.fate.kind === "arrived" || orbit.fate.kind === "known" ? orbit.fate.set : -1;
     show(this.end, set < 0 ? undefined : this.scene.picture("set_images", set));
@@ -133,13 +134,13 @@ export class Journey {
     for (let at = 1; at < last; at *= 2) wanted.push(at);
     if (last > 0) wanted.push(last);
     const key = wanted.join();
-    if (list.dataset["of"] !== key || list.dataset["orbit"] !== String(orbit.points[0]!.z)) {
-      [list.dataset["of"], list.dataset["orbit"]] = [key, String(orbit.points[0]!.z)];
+    if (list.dataset["of"] !== key || this.filmed !== orbit) {
+      [list.dataset["of"], this.filmed] = [key, orbit];
       list.replaceChildren(
         ...wanted.map((at) => {
           const t = orbit.points[at]!.t;
           const canvas = make("canvas", { class: "pixels", width: "1", height: "1" });
-          const said = t ? `${t}×` : "start";
+          const said = t ? (orbit.motion === "flow" ? `t ${(FLOW_STEP * t).toFixed(1)}` : `${t}×`) : "start";
           const button = make("button", { type: "button", "aria-label": `${said}, show this step` }, canvas, make("span", {}, said));
           button.addEventListener("click", () => this.go(at));
           void this.frame(orbit, at).then((found) => (found ? show(canvas, found) : canvas.remove()));
@@ -169,7 +170,13 @@ export class Journey {
     chart.append(mark);
     const unit = this.scene.about.spread;
     element("residual-words").textContent =
-      `Length of each step, in spreads, on a logarithmic axis: from ${scientific(orbit.residuals[0]! / unit)} to ` +
+      `${orbit.motion === "flow" ? "Speed of the flow" : "Length of each step"}, in spreads, on a logarithmic axis: from ${scientific(orbit.residuals[0]! / unit)} to ` +
       `${scientific(orbit.residuals[orbit.residuals.length - 1]! / unit)}; here ${scientific(orbit.residuals[here]! / unit)}.`;
   }
+}
+
+/** Where an orbit is: step 3 of 29, or time 0.3 of 2.9. */
+function moment(orbit: Orbit, ...steps: number[]): string {
+  const flow = orbit.motion === "flow";
+  return `${flow ? "time" : "step"} ${steps.map((t) => (flow ? (FLOW_STEP * t).toFixed(1) : t.toLocaleString("en"))).join(" of ")}`;
 }

@@ -1,12 +1,13 @@
 /** The plane: speed or basins as cells, streamlines, drifting particles, limit sets, the orbit, and where the pointer is. */
 import { mix, parse, readableOn, speedColour } from "../core/colours";
-import { type Extent, Flow, Particles } from "../core/flow";
+import type { Drawn } from "../core/drawing";
+import { type Flow, Particles } from "../core/flow";
 import type { Orbit } from "../core/orbit";
-import type { Plane } from "../core/plane";
 import type { Scene } from "../core/scene";
+import type { Grid, Sheet } from "../core/sheet";
 import { element } from "./dom";
 
-export type Layer = "speed" | "basins";
+export type Layer = "speed" | "basins" | "out";
 
 export interface Look {
   layer: Layer;
@@ -22,44 +23,61 @@ export class PlaneView {
   readonly canvas = element<HTMLCanvasElement>("plane-top");
   private readonly base = element<HTMLCanvasElement>("plane-base");
   private readonly moving = element<HTMLCanvasElement>("plane-moving");
-  private readonly flow: Flow;
-  private readonly particles: Particles;
   private readonly jumped = new Uint8Array(PARTICLES);
-  private readonly extent: Extent;
-  private readonly fast: number;
+  private flow: Flow | undefined;
+  private particles: Particles | undefined;
   private lines: [number, number][][] | undefined;
-  private readonly marks: { set: number; x: number; y: number }[] = [];
+  private marks: { set: number; x: number; y: number }[] = [];
+  private cells: ImageData | undefined;
+  private fast = 1;
+  sheet!: Sheet;
   look: Look = { layer: "speed", streamlines: true, particles: true };
   cursor: [number, number] | undefined;
   orbit: Orbit | undefined;
   at = 0;
   chosen = -1;
+  /** Per set, the first of those with which it counts as one; undefined: each is its own. */
+  joined: Int32Array | undefined;
 
   constructor(
     private readonly scene: Scene,
-    private readonly plane: Plane,
+    sheet: Sheet,
   ) {
-    this.extent = scene.about.plane.extent;
-    this.flow = new Flow(scene.floats("velocity"), scene.about.field_side, this.extent);
-    this.particles = new Particles(this.flow, PARTICLES);
-    const speed = Float32Array.from(scene.floats("speed")).sort();
-    this.fast = speed[Math.floor(speed.length * 0.9)] || 1;
-    if (scene.has("set_owner")) {
-      const xy = scene.floats("set_xy");
-      scene.ints("set_owner").forEach((set, i) => this.marks.push({ set, x: xy[2 * i]!, y: xy[2 * i + 1]! }));
-    }
+    this.show(sheet);
     new ResizeObserver(() => this.resize()).observe(this.canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.drawBase());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
+  }
+
+  /** Show another plane. */
+  show(sheet: Sheet): void {
+    this.sheet = sheet;
+    this.marks = this.scene.about.sets.flatMap((_, set) => this.scene.trace(set).map((z) => {
+      const [x, y] = sheet.plane.coordinates(z);
+      return { set, x, y };
+    }));
+    [this.lines, this.cursor] = [undefined, undefined];
+    this.renew();
+  }
+
+  /** More nodes are known. */
+  renew(): void {
+    this.cells = undefined;
+    this.fast = this.sheet.fast;
+    const flow = this.sheet.flow();
+    if (flow?.side === this.flow?.side && flow?.extent === this.flow?.extent) return;
+    this.flow = flow;
+    this.particles = flow && new Particles(flow, PARTICLES);
+    this.lines = undefined;
   }
 
   /** From CSS pixels in the canvas to the plane. */
   toPlane(px: number, py: number): [number, number] {
-    const [left, right, bottom, top] = this.extent;
+    const [left, right, bottom, top] = this.sheet.extent;
     return [left + (px / this.canvas.clientWidth) * (right - left), top - (py / this.canvas.clientHeight) * (top - bottom)];
   }
 
   private toPixel(x: number, y: number): [number, number] {
-    const [left, right, bottom, top] = this.extent;
+    const [left, right, bottom, top] = this.sheet.extent;
     return [((x - left) / (right - left)) * this.canvas.width, ((top - y) / (top - bottom)) * this.canvas.height];
   }
 
@@ -73,22 +91,16 @@ export class PlaneView {
     return -1;
   }
 
-  /** The set to which the nearest computed start goes; undefined outside, −1 for none. */
+  /** The set to which the nearest computed start goes; undefined where none was computed, −1 for none. */
   basinAt(x: number, y: number): number | undefined {
-    if (!this.flow.inside(x, y)) return undefined;
-    const [h, w] = this.scene.about.grid;
-    const [left, right, bottom, top] = this.extent;
-    const [i, j] = [Math.round(((y - bottom) / (top - bottom)) * (h - 1)), Math.round(((x - left) / (right - left)) * (w - 1))];
-    return this.scene.ints("basin")[i * w + j]!;
+    const n = this.sheet.basins.at(this.sheet.extent, x, y);
+    return n < 0 ? undefined : this.sheet.basin[n]!;
   }
 
   /** The share of the nearest arrow's squared length that points out of the plane; undefined where the plane is all there is. */
   outOfPlane(x: number, y: number): number | undefined {
-    if (!this.scene.has("off_plane") || !this.flow.inside(x, y)) return undefined;
-    const n = this.scene.about.field_side;
-    const [left, right, bottom, top] = this.extent;
-    const [i, j] = [Math.round(((y - bottom) / (top - bottom)) * (n - 1)), Math.round(((x - left) / (right - left)) * (n - 1))];
-    return this.scene.floats("off_plane")[i * n + j]!;
+    const n = this.sheet.field.at(this.sheet.extent, x, y);
+    return n < 0 ? undefined : this.sheet.out?.[n];
   }
 
   resize(): void {
@@ -100,18 +112,24 @@ export class PlaneView {
     this.drawBase();
   }
 
+  /** The same nodes in other colours. */
+  redraw(): void {
+    this.cells = undefined;
+    this.drawBase();
+  }
+
   drawBase(): void {
     const { width, height } = this.base;
     const to = this.base.getContext("2d")!;
     to.imageSmoothingEnabled = false;
     to.clearRect(0, 0, width, height);
-    const cells = this.look.layer === "speed" ? this.speedCells() : this.basinCells();
+    const cells = (this.cells ??= this.look.layer === "speed" ? this.speedCells() : this.look.layer === "out" ? this.outCells() : this.basinCells());
     // Each node lies in the middle of its cell, so the outermost cells reach over the edge by half.
     const [dx, dy] = [width / (cells.width - 1), height / (cells.height - 1)];
     to.drawImage(bitmap(cells), -dx / 2, -dy / 2, width + dx, height + dy);
     if (this.look.streamlines && this.lines) {
       const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-      to.strokeStyle = this.look.layer === "speed" ? "rgba(255,255,255,.38)" : dark ? "rgba(255,255,255,.3)" : "rgba(16,28,46,.34)";
+      to.strokeStyle = this.look.layer !== "basins" ? "rgba(255,255,255,.38)" : dark ? "rgba(255,255,255,.3)" : "rgba(16,28,46,.34)";
       to.fillStyle = to.strokeStyle;
       to.lineWidth = width / 560;
       for (const line of this.lines) this.streamline(to, line);
@@ -119,9 +137,14 @@ export class PlaneView {
     this.draw();
   }
 
+  /** Could there be streamlines that were not looked for yet? */
+  get streamless(): boolean {
+    return this.flow !== undefined && this.lines === undefined;
+  }
+
   /** Streamlines take longer than all the rest together; the page is usable before they are there. */
   findStreamlines(): void {
-    this.lines ??= this.flow.streamlines();
+    this.lines ??= this.flow?.streamlines();
     this.drawBase();
   }
 
@@ -140,24 +163,29 @@ export class PlaneView {
   }
 
   private speedCells(): ImageData {
-    const n = this.scene.about.field_side;
-    const speed = this.scene.floats("speed");
-    return filled(n, n, (i, j) => speedColour(Math.sqrt(speed[i * n + j]! / this.fast)));
+    const { speed, field } = this.sheet;
+    return filled(field, (n) => speedColour(Math.sqrt(speed[n]! / this.fast)));
+  }
+
+  /** Dark: arrows lie in the plane; pale: they point out of it. */
+  private outCells(): ImageData {
+    const { out, field } = this.sheet;
+    return filled(field, (n) => speedColour(out?.[n] ?? 0));
   }
 
   private basinCells(): ImageData {
-    const [h, w] = this.scene.about.grid;
-    const [basin, steps] = [this.scene.ints("basin"), this.scene.ints("basin_steps")];
+    const { basin, steps, basins } = this.sheet;
     const logs = Float32Array.from(steps, Math.log1p);
-    const sorted = logs.filter((_, i) => basin[i]! >= 0).sort();
+    const sorted = logs.filter((_, i) => basins.known[i]! && basin[i]! >= 0).sort();
     const [low, high] = [0.02, 0.98].map((share) => sorted[Math.round(share * (sorted.length - 1))] ?? 0) as [number, number];
     const depth = (n: number) => (high > low ? Math.min(1, Math.max(0, (logs[n]! - low) / (high - low))) : 0.5);
     const paper = parse(matchMedia("(prefers-color-scheme: dark)").matches ? "#11161c" : "#ffffff");
-    return filled(h, w, (i, j) => {
-      const set = basin[i * w + j]!;
-      if (set < 0) return parse("#8a929a");
-      return mix(parse(this.scene.about.sets[set]!.hue), paper, PALEST * (1 - depth(i * w + j)));
-    });
+    return filled(basins, (n) => (basin[n]! < 0 ? parse("#8a929a") : mix(parse(this.hue(basin[n]!)), paper, PALEST * (1 - depth(n)))));
+  }
+
+  /** The colour of a set, or of the set with which a merge radius joins it. */
+  hue(set: number): string {
+    return this.scene.about.sets[this.joined?.[set] ?? set]!.hue;
   }
 
   /** What changes: limit sets, orbit, cursor. */
@@ -178,13 +206,13 @@ export class PlaneView {
       to.beginPath();
       if (row.stable === 1 || !first) to.arc(x, y, radius, 0, 2 * Math.PI);
       else to.rect(x - radius * 0.85, y - radius * 0.85, radius * 1.7, radius * 1.7); // what does not attract is square
-      to.fillStyle = row.hue;
+      to.fillStyle = this.hue(mark.set);
       to.fill();
       to.lineWidth = unit * (mark.set === this.chosen ? 3 : 1.5);
       to.strokeStyle = "#ffffff";
       to.stroke();
       if (!first || !few) continue;
-      to.fillStyle = readableOn(row.hue);
+      to.fillStyle = readableOn(this.hue(mark.set));
       to.font = `700 ${11 * unit}px system-ui, sans-serif`;
       to.textAlign = "center";
       to.textBaseline = "middle";
@@ -205,9 +233,41 @@ export class PlaneView {
     }
   }
 
+  /** The plane and all that lies on it, for a file. */
+  drawn(): Drawn {
+    const { sheet, scene, look } = this;
+    this.cells ?? this.drawBase();
+    const few = scene.about.sets.length <= LETTERED;
+    const seen = new Set<number>();
+    return {
+      title: scene.about.title,
+      words: sheet.words,
+      extent: sheet.extent,
+      labels: sheet.labels,
+      cells: this.cells!,
+      lines: (look.streamlines && this.lines) || [],
+      lineColour: look.layer === "basins" ? "rgba(16,28,46,.34)" : "rgba(255,255,255,.38)",
+      marks: this.marks.map(({ set, x, y }) => {
+        const row = scene.about.sets[set]!;
+        const first = !seen.has(set);
+        seen.add(set);
+        return { x, y, name: row.name, hue: this.hue(set), round: row.stable === 1 || !first, large: first && few };
+      }),
+      orbit: this.orbit?.points.slice(0, this.at + 1).map(({ z }) => sheet.plane.coordinates(z)) ?? [],
+    };
+  }
+
+  png(): Promise<Blob> {
+    const made = document.createElement("canvas");
+    [made.width, made.height] = [this.base.width, this.base.height];
+    const to = made.getContext("2d")!;
+    for (const layer of [this.base, this.canvas]) to.drawImage(layer, 0, 0);
+    return new Promise((resolve, reject) => made.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The browser makes no PNG."))), "image/png"));
+  }
+
   private drawOrbit(to: CanvasRenderingContext2D, unit: number): void {
     if (!this.orbit) return;
-    const pixels = this.orbit.points.slice(0, this.at + 1).map(({ z }) => this.toPixel(...this.plane.coordinates(z)));
+    const pixels = this.orbit.points.slice(0, this.at + 1).map(({ z }) => this.toPixel(...this.sheet.plane.coordinates(z)));
     for (const [style, lineWidth] of [["rgba(255,255,255,.95)", 4.5], ["#c2185b", 2]] as const) {
       to.strokeStyle = style;
       to.lineWidth = lineWidth * unit;
@@ -229,12 +289,12 @@ export class PlaneView {
   drift(): void {
     const to = this.moving.getContext("2d")!;
     const { width, height } = this.moving;
-    if (!this.look.particles) return void to.clearRect(0, 0, width, height);
+    if (!this.look.particles || !this.particles) return void to.clearRect(0, 0, width, height);
     to.globalCompositeOperation = "destination-in";
     to.fillStyle = "rgba(0,0,0,.9)";
     to.fillRect(0, 0, width, height);
     to.globalCompositeOperation = "source-over";
-    to.strokeStyle = this.look.layer === "speed" ? "rgba(255,238,190,.8)" : matchMedia("(prefers-color-scheme: dark)").matches ? "rgba(255,255,255,.75)" : "rgba(16,28,46,.6)";
+    to.strokeStyle = this.look.layer !== "basins" ? "rgba(255,238,190,.8)" : matchMedia("(prefers-color-scheme: dark)").matches ? "rgba(255,255,255,.75)" : "rgba(16,28,46,.6)";
     to.lineWidth = width / 430;
     const before = this.particles.xy.slice();
     this.particles.drift(0.03, 2e-3 * this.fast, this.jumped);
@@ -254,11 +314,15 @@ function dot(to: CanvasRenderingContext2D, x: number, y: number, radius: number)
   to.fill();
 }
 
-/** Cells, the first row at the bottom. */
-function filled(h: number, w: number, colour: (row: number, column: number) => readonly [number, number, number]): ImageData {
+/** Cells, the first row of nodes at the bottom; where nothing is known yet they are transparent. */
+function filled(grid: Grid, colour: (node: number) => readonly [number, number, number]): ImageData {
+  const { h, w } = grid;
   const made = new ImageData(w, h);
   for (let i = 0; i < h; i++)
-    for (let j = 0; j < w; j++) made.data.set([...colour(i, j), 255], 4 * ((h - 1 - i) * w + j));
+    for (let j = 0; j < w; j++) {
+      const node = grid.nearest(i, j);
+      if (node >= 0) made.data.set([...colour(node), 255], 4 * ((h - 1 - i) * w + j));
+    }
   return made;
 }
 

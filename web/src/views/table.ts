@@ -24,8 +24,9 @@ export const percent = (share: number) => {
 };
 
 export class SetTable {
-  private order: number[] = [];
-  private sorted: { column: number; down: boolean } | undefined;
+  /** The sets as they stand in the table. */
+  order: number[] = [];
+  sorted: readonly [column: number, down: boolean] | undefined;
   private readonly columns: Column[];
   private readonly box = element("sets-box");
   private readonly body = element<HTMLTableSectionElement>("sets-body");
@@ -36,6 +37,7 @@ export class SetTable {
   constructor(
     private readonly scene: Scene,
     private readonly choose: (set: number) => void,
+    private readonly changed: () => void,
   ) {
     const measure = scene.about.nulls?.measure ?? "cosine";
     this.columns = [
@@ -51,11 +53,17 @@ export class SetTable {
     head.replaceChildren(
       ...this.columns.map((column, i) => {
         const button = make("button", { type: "button", title: column.note }, column.head);
-        button.addEventListener("click", () => this.sortBy(i));
+        button.addEventListener("click", () => {
+          this.sortBy(i, this.sorted?.[0] === i ? !this.sorted[1] : i > 0 && i !== 6);
+          this.changed();
+        });
         return make("th", { scope: "col", "aria-sort": "none", class: `c${i}` }, button);
       }),
     );
-    this.filter.addEventListener("input", () => this.arrange());
+    this.filter.addEventListener("input", () => {
+      this.arrange();
+      this.changed();
+    });
     this.box.addEventListener("scroll", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(this.box);
     element("sets").setAttribute("aria-rowcount", String(scene.about.sets.length + 1));
@@ -74,9 +82,19 @@ export class SetTable {
     this.draw();
   }
 
-  private sortBy(column: number): void {
-    const down = this.sorted?.column === column ? !this.sorted.down : column > 0 && column !== 6;
-    this.sorted = { column, down };
+  get filtered(): string {
+    return this.filter.value;
+  }
+
+  /** As an address remembers it. */
+  restore(filter: string, sort: readonly [column: number, down: boolean] | undefined): void {
+    this.filter.value = filter;
+    if (sort && sort[0] < this.columns.length) this.sortBy(...sort);
+    else this.arrange();
+  }
+
+  private sortBy(column: number, down: boolean): void {
+    this.sorted = [column, down];
     element("sets-head").querySelectorAll("th").forEach((head, i) => head.setAttribute("aria-sort", i === column ? (down ? "descending" : "ascending") : "none"));
     this.arrange();
   }
@@ -87,7 +105,7 @@ export class SetTable {
     const said = (row: SetRow) => `${row.name} ${row.kind} ${row.stable === 1 ? "attracts" : row.stable === 0 ? "unstable" : "unknown"} ${row.nearest?.called ?? ""}`.toLowerCase();
     this.order = rows.map((_, i) => i).filter((i) => words.every((word) => said(rows[i]!).includes(word)));
     if (this.sorted) {
-      const { column, down } = this.sorted;
+      const [column, down] = this.sorted;
       const value = this.columns[column]!.value;
       this.order.sort((a, b) => {
         const [x, y] = [value(rows[a]!), value(rows[b]!)];

@@ -1,0 +1,122 @@
+/** The living page at work: what a reader does with the plane, the orbit, the pictures and the table, and what the address remembers of it. */
+import type { Backend } from "./backend/backend";
+import * as address from "./core/address";
+import { Fates, set_words } from "./core/fate";
+import { type Motion, Orbit } from "./core/orbit";
+import { type Scene, toPicture } from "./core/scene";
+import type { Sheet } from "./core/sheet";
+import { PlaneChooser } from "./views/chooser";
+import { ToleranceDial } from "./views/dial";
+import { element, show } from "./views/dom";
+import { Journey } from "./views/journey";
+import { planeInput } from "./views/pointer";
+import type { PlaneView } from "./views/plane";
+import { Saving } from "./views/saving";
+import { Starts } from "./views/starts";
+import { percent, SetTable } from "./views/table";
+
+export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: PlaneView, remembered: address.Remembered): void {
+  element("backend").textContent = backend.words;
+  const fates = new Fates(scene);
+  let motion: Motion = remembered.motion;
+  let ready = false;
+  const seen = (): address.Remembered => {
+    const z = journey.orbit?.points[0]?.z;
+    return {
+      ...(z ? { z } : {}),
+      ...(dial.radius === undefined ? {} : { radius: dial.radius }),
+      ...(table.sorted ? { sort: table.sorted } : {}),
+      motion, plane: chooser.choice, look: view.look, chosen: view.chosen, filter: table.filtered,
+    };
+  };
+  const remember = () => {
+    if (!ready) return;
+    history.replaceState(null, "", address.write(seen()));
+    saving.say();
+  };
+  const journey = new Journey(scene, backend, fates, () => {
+    [view.orbit, view.at] = [journey.orbit, journey.at];
+    view.draw();
+  });
+  const choose = (set: number, scroll: boolean) => {
+    view.chosen = set;
+    view.draw();
+    table.select(set, scroll);
+    show(element<HTMLCanvasElement>("here"), set < 0 ? undefined : scene.picture("set_images", set));
+    if (set >= 0) element("here-words").textContent = set_words(scene.about.sets[set]!);
+    remember();
+  };
+  const start = (z: Float32Array, play: boolean) => {
+    const orbit = new Orbit(backend.snap(z), backend, fates, motion);
+    const done = journey.follow(orbit, play).then(() => remember());
+    return { orbit, done };
+  };
+  const table = new SetTable(scene, (set) => choose(set, false), remember);
+  const chooser = new PlaneChooser(scene, backend, fates, view, own, remember);
+  const dial = new ToleranceDial(scene, view, remember);
+  const starts = new Starts(scene, backend, fates, (z) => start(z, true));
+  const saving = new Saving(scene, view, seen, () => journey.orbit, () => table.order);
+
+  // Hover: at most one picture is being decoded; the last place that was asked for comes next.
+  let wanted: [number, number] | undefined;
+  let busy = false;
+  const hover = async (x: number, y: number) => {
+    wanted = [x, y];
+    if (busy) return;
+    busy = true;
+    while (wanted) {
+      const [px, py] = wanted;
+      wanted = undefined;
+      const z = backend.snap(view.sheet.plane.lift(px, py));
+      const decoded = scene.about.image ? await backend.decode(z) : undefined;
+      const picture = decoded instanceof Float32Array ? toPicture(decoded, scene.about.image!, scene.about.range) : decoded;
+      show(element<HTMLCanvasElement>("here"), picture);
+      const basin = view.basinAt(px, py);
+      const out = view.outOfPlane(px, py);
+      const row = basin === undefined || basin < 0 ? undefined : scene.about.sets[basin];
+      element("here-words").textContent = `(${px.toFixed(2)}, ${py.toFixed(2)})${row ? `; the computed start nearest to it goes to ${row.name}` : ""}${out === undefined ? "" : `; ${percent(out)} of the arrow points out of the plane`}`;
+    }
+    busy = false;
+  };
+  planeInput(view, journey, { start: (x, y, play) => start(view.sheet.plane.lift(x, y), play), hover, choose: (set) => choose(set, true) });
+
+  for (const name of ["streamlines", "particles"] as const) {
+    const box = element<HTMLInputElement>(name);
+    box.checked = view.look[name];
+    box.addEventListener("change", () => {
+      view.look[name] = box.checked;
+      view.drawBase();
+      remember();
+    });
+  }
+  for (const radio of document.querySelectorAll<HTMLInputElement>("input[name=motion]")) {
+    radio.checked = radio.value === motion;
+    radio.disabled = !backend.anywhere;
+    radio.addEventListener("change", () => {
+      motion = radio.value as Motion;
+      const z = journey.orbit?.points[0]?.z;
+      if (z) start(z, true);
+      remember();
+    });
+  }
+
+  let before = performance.now();
+  const frame = (now: number) => {
+    const seconds = Math.min(0.1, (now - before) / 1000);
+    before = now;
+    journey.tick(seconds);
+    view.drift();
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+  if (remembered.plane.kind !== "own") chooser.set(remembered.plane);
+  if (remembered.radius !== undefined) dial.set(remembered.radius);
+  table.restore(remembered.filter, remembered.sort);
+  if (remembered.chosen >= 0) choose(remembered.chosen, true);
+  if (remembered.z) start(remembered.z, false);
+  ready = true;
+  Object.assign(window, { separatrix: { scene, plane: own.plane, backend, start, journey, view, chooser, dial, starts, table, saving } }); // for the browser tests and benchmarks
+  document.documentElement.dataset["separatrix"] = "ready";
+  performance.mark("separatrix-ready");
+  setTimeout(() => view.findStreamlines());
+}
