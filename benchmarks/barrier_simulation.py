@@ -7,7 +7,6 @@ times from measured rounds. It knows no dynamics: an orbit is a number of steps.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,21 +14,10 @@ from numpy.typing import NDArray
 from rounds import Round
 from scipy.optimize import nnls
 
-from separatrix.limitsets._parts import _FEWEST, _MOST, _PARTS
 from separatrix.limitsets._statistical import sample_size
 from separatrix.protocol import DEFAULT, Rounds
 
 Steps = NDArray[np.int64]
-Grain = Callable[[int], int]
-
-
-def grain_of_the_search(rows: int) -> int:
-    """Return the rows of a part, as `separatrix.limitsets._parts.cut` has it.
-
-    >>> [grain_of_the_search(rows) for rows in (100, 10_000, 16_384, 10**6)]
-    [512, 625, 1024, 2048]
-    """
-    return max(_FEWEST, min(_MOST, -(-rows // _PARTS)))
 
 
 @dataclass(frozen=True)
@@ -119,15 +107,6 @@ class Outcome:
         return self.work / (self.seconds * self.workers)
 
 
-def small_parts(rows: int) -> int:
-    """Return the rows of a part where a thousand workers are to have two of them each, but never less than 32 nor more than 2048.
-
-    >>> [small_parts(rows) for rows in (100, 16_384, 10**6, 10**8)]
-    [32, 32, 500, 2048]
-    """
-    return max(32, min(_MOST, -(-rows // 2000)))
-
-
 def fitted(rounds: list[Round], sent: float, byte: float, row_bytes: int) -> Times:
     """Times from measured rounds, by least squares with coefficients that are not negative."""
 
@@ -155,8 +134,6 @@ def simulated(
     cluster: Cluster,
     *,
     rules: Rounds | None = None,
-    most: int | None = None,
-    grain: Grain = grain_of_the_search,
     guessed: bool | None = None,
     seed: int = 0,
 ) -> Outcome:
@@ -164,12 +141,9 @@ def simulated(
 
     Args:
         rules: of the rounds.
-        most: orbits under way at once; that of the rules if not given.
-        grain: rows of a part, of those in a round.
         guessed: the search has a library and a sample first, as it has from ten thousand starts on.
     """
     rules, draw = rules or DEFAULT.rounds, np.random.default_rng(seed)
-    most = rules.most_under_way if most is None else most
     recorded = DEFAULT.statistics.recorded
     sample = recorded + sample_size(DEFAULT.max_wrong)
     guessed = len(steps) >= DEFAULT.statistics.worth * sample if guessed is None else guessed
@@ -185,17 +159,18 @@ def simulated(
         fresh = 0
         if admitted < len(steps) and (not admitted or len(left) <= rules.unsettled * admitted):
             wanted = rules.growth * admitted if admitted else rules.pilot
-            fresh = max(0, min(wanted, most - len(left), ends[0] - admitted))
+            fresh = max(0, min(wanted, rules.most_under_way - len(left), ends[0] - admitted))
         if not fresh and admitted == len(steps):
             length = min(2 * length, rules.longest)
         rows = np.concatenate([left, steps[admitted : admitted + fresh]])
         admitted += fresh
-        size = grain(len(rows))
+        size = rules.rows_in_a_part(len(rows))
         firsts = np.arange(0, len(rows), size)
         made = np.minimum(rows, length)
         lengths = times.row * np.add.reduceat(made, firsts) + times.step * np.maximum.reduceat(made, firsts)
         if fine_rows:  # each makes the steps of one round
-            many = np.full(-(-fine_rows // grain(fine_rows)), grain(fine_rows))
+            size = rules.rows_in_a_part(fine_rows)
+            many = np.full(-(-fine_rows // size), size)
             many[-1] -= int(many.sum()) - fine_rows
             lengths = np.append(lengths, many * rules.steps * times.fine_row)
         stepped, computed, away = _round(lengths, cluster, draw, away)

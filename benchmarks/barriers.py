@@ -21,7 +21,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from barrier_simulation import Cluster, Outcome, Steps, Times, fitted, simulated, small_parts, without_accidents
+from barrier_simulation import Cluster, Outcome, Steps, Times, fitted, simulated, without_accidents
 from measured_searches import Measured, on_file
 from omp import processor
 from rounds import traced
@@ -44,7 +44,8 @@ NETWORK = 1 / 1.25e9  # seconds per byte at 10 Gbit/s
 FOUNDATION = 10e-3  # seconds of an evaluation of a model that takes a GPU
 WIDE = 2**20  # orbits under way at once, in the wide rounds
 VALIDATED = (
-    ("conv2:10000", "conv2:30000"),
+    ("conv2:1000", "conv2:10000"),
+    ("demo:1000", "demo:10000"),
     ("late fork:1000", "late fork:30000"),
 )  # fitted to the first, compared with the second
 SLEEP, SLEEPERS, SLEEPING_WORKERS, WARM = 400e-6, 3000, (1, 2, 4), 2100
@@ -93,11 +94,12 @@ def times_of(found: Measured, evaluation: float | None = None) -> Times:
 
 # -- what is compared ------------------------------------------------------------------------------------------------------
 
-BEST = {"most": WIDE, "grain": small_parts}
+NARROW = {"parts": 2000, "least_in_a_part": 32}  # a thousand workers have two parts each
+BEST = {"rules": replace(DEFAULT.rounds, most_under_way=WIDE, **NARROW)}
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
-    "1,048,576 orbits under way at once": {"most": WIDE},
-    "parts from 32 rows on": {"grain": small_parts},
+    "1,048,576 orbits under way at once": {"rules": replace(DEFAULT.rounds, most_under_way=WIDE)},
+    "parts from 32 rows on": {"rules": replace(DEFAULT.rounds, **NARROW)},
     "both": BEST,
     "both, slow parts given again after 1.5 times the median": {**BEST, "cluster": {"reissue": 1.5}},
     "both, slow parts never given again": {**BEST, "cluster": {"reissue": 0.0}},
@@ -308,8 +310,8 @@ def figure(record: Row, path: Path) -> None:
         for number, model in enumerate(dict.fromkeys(row["model"] for row in record["rows"])):
             for style, name in (
                 ("--", "as it is"),
-                ("-", "wide rounds"),
-                (":", "wide rounds, settling beside the steps"),
+                ("-", "both"),
+                (":", "both, settling beside the steps"),
             ):
                 line = [
                     row for row in record["rows"]
@@ -323,7 +325,8 @@ def figure(record: Row, path: Path) -> None:
         axis.set(xscale="log", xlabel="workers", ylim=(0, 1), title=f"evaluation: {evaluation}")
     axes[0].set_ylabel("efficiency")
     axes[0].plot([], [], "k--", label="as it is")
-    axes[0].plot([], [], "k:", label="nothing goes wrong")
+    axes[0].plot([], [], "k-", label="--parts 2000 --under-way 1048576")
+    axes[0].plot([], [], "k:", label="both, settling beside the steps")
     axes[0].legend(fontsize=7, frameon=False)
     drawn.tight_layout()
     drawn.savefig(path, dpi=110)

@@ -35,6 +35,7 @@ from separatrix.engines import Engine, Here, Processes
 from separatrix.limitsets import _parts as parts
 from separatrix.limitsets._assemble import versions
 from separatrix.limitsets._search import Search
+from separatrix.protocol import Rounds
 from separatrix.starts import box
 
 MODELS = ("conv32", "conv128", "fc", "VAE_mnist")
@@ -67,10 +68,12 @@ def engine_of(name: str) -> Engine:
     return {"here": Here(), "1 worker": Processes(1), "2 workers": Processes(2)}[name]
 
 
-def searched(field: sx.LatentField, starts: sx.starts.Starts, engine: Engine | None) -> tuple[sx.LimitSets, float]:
+def searched(
+    field: sx.LatentField, starts: sx.starts.Starts, engine: Engine | None, rules: sx.Protocol | None = None
+) -> tuple[sx.LimitSets, float]:
     """The limit sets and the seconds by the clock."""
     begun = time.perf_counter()
-    return sx.find_attractors(field, starts, engine=engine), time.perf_counter() - begun
+    return sx.find_attractors(field, starts, rules or sx.Protocol(), engine=engine), time.perf_counter() - begun
 
 
 def speed(name: str, count: int, data: Path, engines: list[str], rounds: int) -> dict[str, Any]:
@@ -106,16 +109,16 @@ def overhead(name: str, count: int, data: Path, rounds: int) -> dict[str, Any]:
     field, std = field_of(name, data)
     starts = sx.starts.gaussian(count, seed=0, std=std)
     sx.find_attractors(field, starts[:500])
-    few, found = parts._FEWEST, {"one pool": [], "parts": [], "one worker": []}  # type: ignore[var-annotated]
+    found: dict[str, list[float]] = {"one pool": [], "parts": [], "one worker": []}
+    whole = sx.Protocol(rounds=Rounds(least_in_a_part=2**30))
     for _ in range(rounds):
         for way, times in found.items():
-            parts._FEWEST = 2**30 if way == "one pool" else few
             own, others = time.process_time(), children()
             if way == "one worker":
                 with Processes(1) as engine:
                     searched(field, starts, engine)
             else:
-                searched(field, starts, None)
+                searched(field, starts, None, whole if way == "one pool" else None)
             times.append(time.process_time() - own + children() - others)
     return {"model": name, "starts": count, "seconds": {way: statistics.median(times) for way, times in found.items()}}
 

@@ -33,7 +33,7 @@ from kills import IMAGES, contents, field
 import separatrix as sx
 from separatrix import runs
 from separatrix.engines import Here, Processes, Ray, SharedFolder, using
-from separatrix.limitsets import _parts
+from separatrix.protocol import Rounds
 from separatrix.storage import _checkpoint
 
 PAGE, NUMBERS = "soak.md", "soak.json"
@@ -371,6 +371,11 @@ def _children(pid: int) -> list[int]:
     return [each for each in _processes() if _parent(each) == pid]
 
 
+def _eight(_rules: Rounds, _rows: int) -> int:
+    """Rows of a part, so that a round of a small search has parts."""
+    return 8
+
+
 def main() -> None:
     """Read the arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -381,7 +386,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    _parts._FEWEST, _checkpoint._TIMES = 8, 0
+    Rounds.rows_in_a_part = _eight  # type: ignore[method-assign]
+    _checkpoint._TIMES = 0
     kills = {name: int(count) for name, _, count in (each.partition("=") for each in arguments.kills)}
     soak(kills, arguments.seconds, arguments.out, arguments.only)
 

@@ -237,6 +237,11 @@ class TestOptions:
         assert (
             changed.items() >= {"max_steps": 77, "tolerance": 1e-3, "precision": "float64", "merge": "distance"}.items()
         )
+        assert rules("--parts", "20", "--under-way", "64")["rounds"] == {
+            "most_under_way": 64,
+            "parts": 20,
+            "least_in_a_part": 32,
+        }
 
     def test_sensitivity_counts_by_other_rules_too(self, program):
         without = program("attractors", "toy.py:wells", "--noise", "40", "--json").json

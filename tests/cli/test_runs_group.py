@@ -24,9 +24,10 @@ import time
 from pathlib import Path
 import torch
 import separatrix as sx
-from separatrix.limitsets import _parts
+from separatrix.protocol import Rounds
 from separatrix.runs import _status
-_parts._FEWEST, _status._EVERY = 24, 0.0
+Rounds.rows_in_a_part = lambda self, rows: 24
+_status._EVERY = 0.0
 
 def held():
     scale = torch.tensor(2.0)
@@ -53,7 +54,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "toys.py").write_text(TOY)
     monkeypatch.chdir(tmp_path)
     for name, value in (
-        ("limitsets._parts._FEWEST", 24),
+        ("protocol.Rounds.rows_in_a_part", lambda self, rows: 24),
         ("runs._status._EVERY", 0.0),
         ("engines._worker.version", version),
     ):

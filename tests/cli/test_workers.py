@@ -11,7 +11,7 @@ from separatrix import engines
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.engines._sending import sent
 from separatrix.errors import InputError
-from separatrix.limitsets import _parts
+from separatrix.protocol import Rounds
 
 NOISE = ("--noise", "80", "--no-figures")
 COMMANDS = {
@@ -53,7 +53,7 @@ def files(folder):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_run_has_the_same_bytes_whoever_computes(program, digits, tmp_path, monkeypatch, name):
     np.save(tmp_path / "train.npy", np.random.default_rng(0).integers(0, 256, (400, 4, 4)).astype(np.uint8))
-    monkeypatch.setattr(_parts, "_FEWEST", 16)  # so that a round of a small search has parts
+    monkeypatch.setattr(Rounds, "rows_in_a_part", lambda self, rows: 16)  # so that a round of a small search has parts
     command = [word.format(digits=digits) for word in COMMANDS[name]]
     written, parts = {}, {}
     for workers in ("1", "2"):
@@ -70,7 +70,7 @@ def test_a_run_has_the_same_bytes_whoever_computes(program, digits, tmp_path, mo
 
 
 def test_two_processes(program, tmp_path, monkeypatch):
-    monkeypatch.setattr(_parts, "_FEWEST", 16)
+    monkeypatch.setattr(Rounds, "rows_in_a_part", lambda self, rows: 16)
     for workers in ("1", "2"):
         assert program("probe", "toy.py:wells", *NOISE, "--out", "run", "--workers", workers).code == 0
         (tmp_path / "run").rename(tmp_path / workers)

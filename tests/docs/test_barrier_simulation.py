@@ -11,7 +11,8 @@ import pytest
 
 from separatrix.protocol import DEFAULT
 
-ALL_AT_ONCE = {"rules": replace(DEFAULT.rounds, pilot=4096), "guessed": False}
+AT_ONCE = replace(DEFAULT.rounds, pilot=4096)
+ALL_AT_ONCE = {"rules": AT_ONCE, "guessed": False}
 Script = Callable[[str], ModuleType]
 
 
@@ -43,7 +44,7 @@ def test_parts_are_shared_and_the_longest_is_waited_for(simulation, times):
     steps = np.ones(1024, dtype=int)
     steps[:256] = 64
     cluster = perfect(simulation, 2, reissue=0.0)
-    seen = simulation.simulated(steps, times, cluster, grain=lambda _: 256, **ALL_AT_ONCE)
+    seen = simulation.simulated(steps, times, cluster, rules=replace(AT_ONCE, least_in_a_part=256), guessed=False)
     assert seen.seconds == pytest.approx(256 * 64 * 1e-3)
     assert (seen.rounds, seen.parts) == (1, 4)
     assert seen.computed == pytest.approx(256 * 67e-3)
@@ -52,7 +53,9 @@ def test_parts_are_shared_and_the_longest_is_waited_for(simulation, times):
 
 def test_rounds_have_barriers(simulation, times):
     """Two orbits of 65 and 129 steps in parts of their own: rounds of 128 and 256 steps, and the first waits in the second."""
-    seen = simulation.simulated(np.array([65, 129]), times, perfect(simulation, 2), grain=lambda _: 1, **ALL_AT_ONCE)
+    seen = simulation.simulated(
+        np.array([65, 129]), times, perfect(simulation, 2), rules=replace(AT_ONCE, least_in_a_part=1), guessed=False
+    )
     assert seen.rounds == 2
     assert seen.seconds == pytest.approx(129e-3)
 
@@ -63,7 +66,8 @@ def test_no_more_workers_have_work_than_there_are_parts(simulation, times):
         simulation.simulated(steps, times, perfect(simulation, workers), guessed=False) for workers in (16, 1000)
     )
     assert many.seconds == pytest.approx(few.seconds, rel=0.02)
-    wide = simulation.simulated(steps, times, perfect(simulation, 1000), most=2**20, guessed=False)
+    rules = replace(DEFAULT.rounds, most_under_way=2**20)
+    wide = simulation.simulated(steps, times, perfect(simulation, 1000), rules=rules, guessed=False)
     assert wide.seconds < few.seconds / 1.5
 
 
@@ -106,7 +110,7 @@ def test_lost_workers_cost_time_and_no_orbit(simulation, times):
 def test_times_are_found_again_in_rounds_that_were_made_from_them(simulation, script):
     rounds = script("benchmarks/rounds")
     made = [
-        rounds.Round(fresh=rows, steps=64, passes=64 * -(-rows // simulation.grain_of_the_search(rows)), evaluations=rows * mean, step_seconds=1e-4 * rows * mean + 1e-3 * 64 * -(-rows // simulation.grain_of_the_search(rows)),
+        rounds.Round(fresh=rows, steps=64, passes=64 * -(-rows // DEFAULT.rounds.rows_in_a_part(rows)), evaluations=rows * mean, step_seconds=1e-4 * rows * mean + 1e-3 * 64 * -(-rows // DEFAULT.rounds.rows_in_a_part(rows)),
                      joining_seconds=2e-5 * rows, settle_seconds=0.01 + 3e-4 * ended, ended=ended)
         for rows, mean, ended in ((32, 40, 3), (128, 30, 60), (640, 20, 500), (3200, 25, 1000), (16_000, 12, 12_000))
     ]  # fmt: skip

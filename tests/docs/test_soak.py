@@ -17,7 +17,7 @@ def test_what_is_killed_ends_in_the_same_bytes(
     script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, recipe: str, engine: str
 ) -> None:
     soak = script("benchmarks/soak")
-    monkeypatch.setattr("separatrix.limitsets._parts._FEWEST", 8)
+    monkeypatch.setattr("separatrix.protocol.Rounds.rows_in_a_part", lambda self, rows: 8)
     monkeypatch.setattr("separatrix.storage._checkpoint._TIMES", 0)
     assert torch.get_num_threads() == 1, "which a fork leaves as it is"
     make = soak.recipes()[recipe]

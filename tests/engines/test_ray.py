@@ -55,7 +55,7 @@ def test_the_same_as_here_by_two_actors_that_stay(two):
 
 
 def test_a_search_has_the_same_bits(two, monkeypatch):
-    monkeypatch.setattr("separatrix.limitsets._parts._FEWEST", 24)
+    monkeypatch.setattr("separatrix.protocol.Rounds.rows_in_a_part", lambda self, rows: 24)
     field = sx.LatentField.from_map(lambda z: (2 * z).tanh(), latent_shape=2)
     here, there = (sx.find_attractors(field, sx.starts.gaussian(400, seed=0), engine=each) for each in (Here(), two))
     assert here.points.equal(there.points)

@@ -11,7 +11,7 @@ import separatrix as sx
 from separatrix.engines import Processes
 from separatrix.errors import FieldError, ModelWarning
 from separatrix.field import Raised, evaluated
-from separatrix.limitsets import _parts as parts
+from separatrix.protocol import Rounds
 
 quiet = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
 
@@ -88,7 +88,9 @@ def test_a_search_goes_on_without_them(first_is_bad, monkeypatch):
     same = found.points[found.labels[~bad]] - whole.points[whole.labels[~bad]]
     assert float(same.abs().max()) < 1e-9
     assert f"for {int(bad.sum())} inputs (ValueError: too far out), which count as NONFINITE" in found.notes[-1]
-    monkeypatch.setattr(parts, "_FEWEST", 20)  # parts of which all rows are bad, which only the search can tell
+    monkeypatch.setattr(
+        Rounds, "rows_in_a_part", lambda self, rows: 20
+    )  # parts of which all rows are bad, which only the search can tell
     with Processes(2) as two:
         cut = sx.find_attractors(sx.LatentField.from_map(picky, latent_shape=2), z, engine=two)
     assert torch.equal(cut.labels, found.labels)

@@ -18,6 +18,7 @@ import separatrix as sx
 from separatrix.engines import Processes
 from separatrix.limitsets import _parts as parts
 from separatrix.limitsets._capture import Frozen
+from separatrix.protocol import Rounds
 from separatrix.storage import from_bytes, save_result, to_bytes
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
@@ -51,7 +52,7 @@ every = pytest.mark.parametrize("make", SEARCHES.values(), ids=SEARCHES)
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(parts, "_FEWEST", 24)
+    monkeypatch.setattr(Rounds, "rows_in_a_part", lambda self, rows: 24)
     monkeypatch.setattr("separatrix.storage._checkpoint._TIMES", 0)
 
 
@@ -104,7 +105,7 @@ def test_most_rounds_have_parts(monkeypatch):
 @every
 def test_how_rows_are_cut_changes_no_label(make, monkeypatch):
     cut = sx.find_attractors(*make())
-    monkeypatch.setattr(parts, "_FEWEST", 2**20)
+    monkeypatch.setattr(Rounds, "rows_in_a_part", lambda self, rows: 2**20)
     whole = sx.find_attractors(*make())
     assert torch.equal(cut.labels, whole.labels)
     assert cut.orbits.cost.map == pytest.approx(whole.orbits.cost.map, rel=1e-2)
@@ -174,7 +175,7 @@ def test_kill_9_at_random_moments_ends_in_the_same_bits(tmp_path):
     """The coordinator and its workers, for real."""
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1); import test_parts as t\n"
-        "import separatrix as sx; from separatrix.limitsets import _parts as parts; parts._FEWEST = 24\n"
+        "import separatrix as sx; from separatrix.protocol import Rounds; Rounds.rows_in_a_part = lambda self, rows: 24\n"
         "with sx.engines.Processes(2) as two:\n"
         "    found = sx.find_attractors(*t.sampled(), engine=two, checkpoint=sys.argv[2] + '/state')\n"
         "    sx.save_result(found, sys.argv[2] + '/limits')\n"

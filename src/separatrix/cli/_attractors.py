@@ -28,10 +28,11 @@ from separatrix.cli._workers import Computing
 
 if TYPE_CHECKING:
     from separatrix.field import LatentField
-    from separatrix.protocol import Protocol
+    from separatrix.protocol import Protocol, Rounds
     from separatrix.starts import Starts
 
 _RULES, _TRAINING = "The rules of the count", "What the model was trained on"
+_IN_A_PART = 32  # rows at least, where parts were asked for
 
 
 class Preset(StrEnum):
@@ -104,6 +105,17 @@ def attractors(
         typer.Option("--sensitivity", rich_help_panel=_RULES,
                      help="Also count by other thresholds, to see how much the number depends on them."),
     ] = False,
+    parts: Annotated[
+        int | None,
+        typer.Option("--parts", min=1, metavar="N", rich_help_panel=_RULES, show_default="16",
+                     help="Cut a round into so many parts, of 32 to 2048 orbits each; twice the workers of a cluster is a good number. "
+                          "Without it no part has fewer than 512. No label depends on it."),
+    ] = None,
+    under_way: Annotated[
+        int | None,
+        typer.Option("--under-way", min=1, metavar="N", rich_help_panel=_RULES, show_default="16384",
+                     help="Orbits that are followed at the same time, at most: a cluster wants more."),
+    ] = None,
     plan_only: Annotated[
         bool,
         typer.Option("--plan-only",
@@ -149,6 +161,7 @@ def attractors(
     reads = (*model.reads, data, train, held_out)
     place = None if plan_only else output.reserved(name_of_run(model.spec), recipe="attractors", reads=reads)
     rules = _rules(protocol, max_steps, tolerance, precision)
+    rules = replace(rules, rounds=_rounds(rules.rounds, parts, under_way))
     field = model.load()
     if data is not None:
         source = starting.encoded(load_images(data, limit=starts or STARTS, size=pixels, scale=scale))
@@ -196,6 +209,13 @@ def _plan(terminal: Terminal, field: LatentField, source: Starts, rules: Protoco
     terminal.line(f"{expected.sentence[:1].upper()}{expected.sentence[1:]}.")
     terminal.document({**expected.to_dict(), "exit_code": int(ExitCode.OK)})
     return ExitCode.OK
+
+
+def _rounds(rounds: Rounds, parts: int | None, under_way: int | None) -> Rounds:
+    """Many workers are busy if there are many parts, and many orbits under way."""
+    if parts is not None:
+        rounds = replace(rounds, parts=parts, least_in_a_part=_IN_A_PART)
+    return rounds if under_way is None else replace(rounds, most_under_way=under_way)
 
 
 def _rules(preset: Preset, max_steps: int | None, tolerance: float | None, precision: Precision) -> Protocol:

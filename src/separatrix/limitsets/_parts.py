@@ -29,13 +29,8 @@ from separatrix.orbits import Observer, Status
 from separatrix.orbits._judge import Judge, OrbitState
 from separatrix.orbits._looks import steps_between
 from separatrix.orbits._pool import Columns, Rows, advance, width_for
-from separatrix.protocol import GROUPS, Protocol
+from separatrix.protocol import GROUPS, Protocol, Rounds
 from separatrix.storage import from_bytes, to_bytes
-
-# These move no count: what becomes of a row follows from that row. In smaller parts the judge takes longer per row, in larger ones fewer workers
-# have something to do.
-_PARTS = 16
-_FEWEST, _MOST = 512, 2048
 
 
 @dataclass(frozen=True)
@@ -103,12 +98,12 @@ class Followed:
     raised: Raised
 
 
-def cut(rows: Rows, field: LatentField) -> Iterator[tuple[Tensor, Rows]]:
+def cut(rows: Rows, field: LatentField, rules: Rounds) -> Iterator[tuple[Tensor, Rows]]:
     """The rows in parts, each numbered from 0, and their numbers in the search.
 
     An accelerator gets as many at once as are judged together, because it is one worker and likes full batches.
     """
-    size = max(_FEWEST, min(_MOST, -(-len(rows) // _PARTS)))
+    size = rules.rows_in_a_part(len(rows))
     if steps_between(field.device) > 1:
         size = max(size, width_for(field))
     for first in range(0, len(rows), size):

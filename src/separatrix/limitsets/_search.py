@@ -214,10 +214,10 @@ class Search:
         """All rows of this round: those that go on, and those that begin."""
         index, z = self.queue.take(self.fresh)
         rows = self.native.joined(Rows.fresh(index, z, self.protocol)) if len(index) else self.native
-        for orbit, part in cut(rows, self.transit):
+        for orbit, part in cut(rows, self.transit, self.protocol.rounds):
             guess = None if self.statistical is None else self.statistical.guess(orbit, part.z)
             yield Part(False, orbit, part, self.ledger.followed[orbit], self.watch.records.part(orbit), guess)
-        for orbit, part in cut(self.claimants, self.fine):
+        for orbit, part in cut(self.claimants, self.fine, self.protocol.rounds):
             yield Part(True, orbit, part, self.ledger.followed[orbit])
 
     def _ended(self, followed: Followed) -> Tensor:

@@ -101,6 +101,10 @@ class Rounds(Rules):
         longest: steps of a round at most; after the last start was admitted each has twice as many as the one before.
         most_under_way: orbits under way at once …
         numbers_under_way: … unless their latents are so large that this many numbers are fewer.
+        parts: that the orbits of a round are cut into …
+        least_in_a_part: … unless each had fewer rows than this …
+        most_in_a_part: … or more. In smaller parts the judge takes longer per row, in larger ones fewer workers have something to do;
+            no label depends on them, and the last bits of a point may.
     """
 
     pilot: int = 32
@@ -110,6 +114,17 @@ class Rounds(Rules):
     longest: int = 256
     most_under_way: int = 16_384
     numbers_under_way: int = 2**23
+    parts: int = 16
+    least_in_a_part: int = 512
+    most_in_a_part: int = 2048
+
+    def rows_in_a_part(self, rows: int) -> int:
+        """A round of so many rows is cut into parts of so many.
+
+        >>> [Rounds().rows_in_a_part(rows) for rows in (100, 10_000, 16_384, 10**6)]
+        [512, 625, 1024, 2048]
+        """
+        return max(self.least_in_a_part, min(self.most_in_a_part, -(-rows // self.parts)))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
