@@ -7,7 +7,7 @@ READY := $(VENV)/.installed
 CORE := $(VENV)/.core
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
-.PHONY: demo test lint types doctest web clean
+.PHONY: demo test reproduce lint types doctest web clean
 
 # The demo needs the library alone, the tests also every extra.
 $(CORE): pyproject.toml constraints.txt
@@ -26,6 +26,10 @@ demo: $(CORE)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# Half an hour of a CPU; `make reproduce MORE=--full` for everything, which wants a GPU. Data and weights: $SEPARATRIX_DATA.
+reproduce: $(READY)
+	$(BIN)/python reproduce $(MORE)
 
 lint: $(READY)
 	$(BIN)/ruff check .

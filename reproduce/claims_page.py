@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from readings import ROOT, Reading, result
+from readings import ROOT, Reading, file_of, result
 
 HERE = Path(__file__).parent
 SAID = {"reproduced": "reproduced", "conditional": "conditional", "not": "not reproduced", "not run": "not run"}
@@ -70,7 +70,7 @@ class Claim:
 
     @property
     def was_run(self) -> bool:
-        return all((ROOT / f"{path.replace('/', '/results/')}.json").exists() for path in self.results)
+        return all(file_of(path).exists() for path in self.results)
 
     @cached_property
     def read(self) -> Reading:

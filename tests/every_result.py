@@ -152,6 +152,7 @@ MADE: dict[str, Callable[[], Any]] = {
     "MemorizationAudit": audit,
     "MonitorReport": lambda: sx.ood.StreamMonitor(0.05, calibration=99).count(alarms=1, inputs=9),
     "Motion": motion,
+    "NearestItems": lambda: numerics.nearest_items(torch.eye(3), torch.eye(3)),
     "Neighbours": lambda: numerics.nearest(torch.zeros(3, 2), torch.ones(2, 2)),
     "NoiseOnly": lambda: (
         sx.memorization(
@@ -173,6 +174,7 @@ MADE: dict[str, Callable[[], Any]] = {
     "Remedies": lambda: studies.drift_remedies(memory(), HELD_OUT, drifted()),
     "Resemblance": lambda: sx.resemblance(memory(), limits(), TRAIN, HELD_OUT),
     "SafeTrips": lambda: drifted().safe,
+    "ScoreCheck": lambda: sx.score_check(plane(), sx.starts.gaussian(100, seed=0), rotations=19),
     "SelfCheck": lambda: sx.self_check(memory(), HELD_OUT),
     "Sensitivity": lambda: sx.sensitivity(plane(), sx.starts.box(64, -1, 1, seed=0)),
     "Similarity": lambda: numerics.procrustes(_noise(9, 2), _noise(9, 2)),

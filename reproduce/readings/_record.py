@@ -49,14 +49,33 @@ class Share:
         self.low, self.high = float(low), float(high)
 
     def __format__(self, how: str) -> str:
-        return f"{self.count} of {self.of} (95 %: {100 * self.low:.0f} to {100 * self.high:.0f} %)"
+        low, high = (
+            f"{100 * end:.0f}" if end == 0 or end >= 0.01 else f"{100 * end:.1g}" for end in (self.low, self.high)
+        )
+        return f"{self.count:,} of {self.of:,} (95 %: {low} to {high} %)"
+
+
+_fresh: list[Path] = []
+
+
+def look_in(folder: Path) -> None:
+    """From now on read what recipes of ``reproduce`` wrote into that folder."""
+    _fresh[:] = [folder]
+    result.cache_clear()
+
+
+def file_of(path: str) -> Path:
+    """Where the numbers of ``reproduce/probing`` or ``benchmarks/ood`` are."""
+    folder, stem = path.split("/")
+    if _fresh and folder == "reproduce":
+        return _fresh[0] / f"{stem}.json"
+    return ROOT / folder / "results" / f"{stem}.json"
 
 
 @cache
 def result(path: str) -> Any:
-    """The committed numbers of ``reproduce/probing`` or ``benchmarks/ood``, as they are on disk."""
-    folder, stem = path.split("/")
-    return json.loads((ROOT / folder / "results" / f"{stem}.json").read_text(encoding="utf-8"))
+    """The numbers of ``reproduce/probing`` or ``benchmarks/ood``, the committed ones if nothing else was said."""
+    return json.loads(file_of(path).read_text(encoding="utf-8"))
 
 
 def span(values: Iterable[float]) -> tuple[float, float]:

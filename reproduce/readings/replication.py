@@ -68,3 +68,41 @@ def simple_inputs() -> Reading:
 
 
 NOISE = "uniform noise"
+
+
+def parts(kind: str) -> list[dict[str, float]]:
+    found = result("reproduce/replication")["parts"]
+    return [part for name, part in found.items() if name.startswith(f"{kind}, ")]
+
+
+def stop_rule() -> Reading:
+    found = result("reproduce/replication")["parts"]["stop rule"]
+    far, honest = found["stopped"] > 0.1, found["called"] == 0
+    return Reading(REPRODUCED if far and honest else NOT, found)
+
+
+def cosine() -> Reading:
+    draws = parts("cosine")
+    more = [one["distance"] / one["cosine"] for one in draws]
+    numbers = {key: Mean([one[key] for one in draws], 0) for key in ("cosine", "distance", "polished")}
+    return Reading(REPRODUCED if min(more) >= 10 else CONDITIONAL if min(more) > 1 else NOT, numbers)
+
+
+def closed_curve() -> Reading:
+    draws = parts("closed curve")
+    shares = [100 * one["trained"] / one["encodings"] for one in draws]
+    share = Mean(shares, 0, 100)
+    told = share.low <= 38 <= share.high or all(abs(one - 38) <= 10 for one in shares)
+    numbers = {
+        "share": share,
+        "fresh": f"{sum(one['fresh'] for one in draws):.0f} of {sum(one['encodings'] for one in draws):.0f}",
+    }
+    return Reading(REPRODUCED if told else CONDITIONAL if min(shares) > 0 else NOT, numbers)
+
+
+def levels() -> Reading:
+    draws = parts("levels")
+    unseen, noise = (Mean([one[key] for one in draws], 0, 1) for key in ("unseen", "noise"))
+    told = abs(unseen.value - 0.86) <= 0.02 and abs(noise.value - 0.52) <= 0.02
+    above = all(one["unseen"] > one["noise"] for one in draws)
+    return Reading(REPRODUCED if told else CONDITIONAL if above else NOT, {"unseen": unseen, "noise": noise})

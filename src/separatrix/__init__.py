@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         rate_law,
         resemblance,
         save_result,
+        score_check,
         training_film,
     )
 else:
@@ -77,6 +78,7 @@ else:
                 "rate_law",
                 "resemblance",
                 "save_result",
+                "score_check",
                 "training_film",
             ),
         },
@@ -129,6 +131,7 @@ __all__ = [
     "rate_law",
     "resemblance",
     "save_result",
+    "score_check",
     "self_check",
     "sensitivity",
     "starts",

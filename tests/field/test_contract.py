@@ -155,6 +155,7 @@ DOORS = {
     "fit_detector": lambda field: fit_detector(field, X, "knn", check=False),
     "self_check": lambda field: ood.self_check(field, X),
     "rate_law": lambda field: sx.rate_law(field, honest_limits(), Z),
+    "score_check": lambda field: sx.score_check(field, X),
     "memorization": lambda field: sx.memorization(field, honest_limits(), X),
     "audit": lambda field: sx.audit_memorization(field, X[:20], X[20:], sample=8, noise=8),
     "probe": lambda field: sx.probe(field, honest_limits(), X),

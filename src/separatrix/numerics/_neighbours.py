@@ -16,6 +16,7 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.numerics._distances import product_error
+from separatrix.words import one_line
 
 _ELEMENTS_AT_ONCE = 2**22  # float64 entries of one block of items, and of one block of the table
 _CANDIDATES = 16  # beyond k that faiss is asked for, so that rounding rarely matters
@@ -43,6 +44,8 @@ class NearestItems:
 
     index: Tensor
     distance: Tensor
+
+    __repr__ = one_line
 
 
 def most_similar(queries: Tensor, items: Tensor) -> MostSimilar:

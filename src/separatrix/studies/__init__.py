@@ -64,6 +64,7 @@ from separatrix.studies._probing import (
 )
 from separatrix.studies._rate_law import Law, RateLaw, rate_law
 from separatrix.studies._resemblance import Resemblance, resemblance
+from separatrix.studies._score_check import ScoreCheck, Uphill, score_check
 from separatrix.studies._training_film import TrainingFilm, training_film
 
 __all__ = [
@@ -106,10 +107,12 @@ __all__ = [
     "Rot",
     "Rounding",
     "SafeTrips",
+    "ScoreCheck",
     "Shift",
     "Steadiness",
     "Tiles",
     "TrainingFilm",
+    "Uphill",
     "View",
     "appearance",
     "audit_memorization",
@@ -135,6 +138,7 @@ __all__ = [
     "resemblance",
     "safe_trips",
     "save_result",
+    "score_check",
     "spectrum_by_differences",
     "training_film",
 ]
