@@ -70,7 +70,8 @@ class Claim:
 
     @property
     def was_run(self) -> bool:
-        return all(file_of(path).exists() for path in self.results)
+        """To its end: the page of a result is what a recipe writes last."""
+        return all(file_of(path).with_suffix(".md").exists() for path in self.results)
 
     @cached_property
     def read(self) -> Reading:
