@@ -57,6 +57,15 @@ def slow_at_first(part: int, folder: str) -> int:
     return part
 
 
+def endless_there(part: int, node: str) -> int:
+    """No part ends on this node of a Ray cluster."""
+    import ray
+
+    if ray.get_runtime_context().get_node_id() == node:
+        time.sleep(3600)
+    return part
+
+
 def _first(folder: str, name: str) -> bool:
     try:
         Path(folder, name).touch(exist_ok=False)

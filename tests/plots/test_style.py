@@ -9,7 +9,7 @@ from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 
 from separatrix.plots import spectrum
-from separatrix.plots._style import HUES, INK, PAPER, colour, readable_on
+from separatrix.plots._style import HUES, ON_LIGHT, PAPER, colour, readable_on
 
 
 def _luminance(value: str) -> float:
@@ -43,7 +43,7 @@ def test_letters_can_be_read_on_every_hue():
         light, dark = sorted((_luminance(colour(rank)), _luminance(readable_on(colour(rank)))), reverse=True)
         assert (light + 0.05) / (dark + 0.05) > 3, rank
     assert readable_on("#000000") == PAPER
-    assert readable_on("#ffffff") == INK
+    assert readable_on("#ffffff") == ON_LIGHT
 
 
 def test_figures_leave_pyplot_and_the_users_settings_alone(product_limits):

@@ -52,7 +52,7 @@ def test_one_card_per_attractor_with_its_numbers(results, figures):
     for place, card in enumerate(cards):
         assert f"cosine {float(found.coefficient[place]):.3f}" in card.lines[0]
         assert f"p = {float(found.p_value[place]):.2g}" in card.lines[1]
-        assert card.headline == f"{100 * float(limits.fractions[place]):.0f} % of starts from a box"
+        assert card.headline == f"{100 * float(limits.fractions[place]):.0f} %"
         assert bool(card.badge) == bool(found.significant[place])
 
 
@@ -145,7 +145,8 @@ def test_a_chapter_on_all_searches_together_counts_the_same_everywhere(results):
     chapter = chapter_of(given, figures_of(given, resolution=8))
     cards = blocks(chapter, Cards)[0].cards
     assert [card.name for card in cards] == ["A", "B", "C", "D"]
-    assert all(card.headline.endswith(" % of all starts") for card in cards)
+    assert all(card.headline.endswith(" %") for card in cards)
+    assert "shares of all starts" in blocks(chapter, Cards)[0].caption
     assert len(study) == len(blocks(chapter, Table)[0].rows) == 4
     assert counts_in_words(given.limits).startswith("4 attractors")
 

@@ -17,9 +17,11 @@ from separatrix.plots._probe_sheets import probe_atoms, probe_reconstructions
 from separatrix.plots._score_histograms import score_histograms
 from separatrix.plots._spectrum import spectrum
 from separatrix.plots._steps import steps_histogram
+from separatrix.plots._style import INKS
 from separatrix.plots._training_frames import training_frames
 
 __all__ = [
+    "INKS",
     "Plane",
     "attractor_gallery",
     "basin_map",

@@ -35,7 +35,7 @@ def basin_overlap(found: Comparison, *, title: str | None = None) -> Figure:
         for (row, column), share in np.ndenumerate(shares):
             if share > 0:
                 hue = PAPER if share > 0.6 * shares.max() else INK
-                axes.text(column, row, percent(share), ha="center", va="center", fontsize=8, color=hue)
+                axes.text(column, row, percent(share), ha="center", va="center", fontsize=8.5, color=hue)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel("attractor of B")

@@ -81,7 +81,7 @@ def basin_shares(results: Mapping[str, LimitSets] | LimitSets, *, title: str | N
                 (5, 0),
                 textcoords="offset points",
                 va="center",
-                fontsize=8,
+                fontsize=8.5,
                 color=MUTED,
             )
     axes.set_yticks([row * step + (len(results) - 1) / 2 for row in range(len(shown))], shown)

@@ -45,11 +45,11 @@ def contact_sheet(found: Appearance, *, title: str | None = None) -> Figure:
         place_picture(axes, pixels[place], x, y, edge, width=1.4, gid=f"{word}:{place}")
         if found.what == "attractors":
             share = percent(int(found.hits[place]) / max(total, 1))
-            axes.text(x + 0.5, y + 1.06, share, fontsize=6.5, color=MUTED, ha="center", va="top")
+            axes.text(x + 0.5, y + 1.06, share, fontsize=8.5, color=MUTED, ha="center", va="top")
     more = f"; the first {shown}" if shown < len(found) else ""
     marked = ", coloured: closer to a suspect than held-out images are" if any(called) else ""
     below = "; below: share of the starts at an attractor" if found.what == "attractors" else ""
     figure.supxlabel(
-        f"dark frame: neighbouring pixels agree{marked}{below}{more}", x=0.012, ha="left", fontsize=8, color=MUTED
+        f"dark frame: neighbouring pixels agree{marked}{below}{more}", x=0.012, ha="left", fontsize=8.5, color=MUTED
     )
     return figure

@@ -120,7 +120,7 @@ def drift_pictures(found: Drift, *, title: str | None = None) -> Figure:
         axes.text(_LABEL + 1.05 * place + 0.5, 0.18, words, ha="center", va="center", fontsize=8.5, color=INK)
     for row, pictures in enumerate(found.pictures):
         axes.text(
-            _LABEL - 0.12, 0.8 + 1.05 * row, found.names[row][:22], ha="right", va="center", fontsize=8, color=MUTED
+            _LABEL - 0.12, 0.8 + 1.05 * row, found.names[row][:22], ha="right", va="center", fontsize=8.5, color=MUTED
         )
         for place, pixels in enumerate(to_rgb(pictures[columns], (0.0, 255.0))):
             place_picture(axes, pixels, _LABEL + 1.05 * place, 0.3 + 1.05 * row, FAINT, width=0.6)
@@ -147,7 +147,7 @@ def drift_pattern_pictures(found: Patterns, *, title: str | None = None) -> Figu
             if known:
                 place_picture(axes, pixels, _LABEL + 1.1 * place, 1.35 * row, FAINT, width=0.6)
             words_here = said if known else "not found"
-            axes.text(_LABEL + 1.1 * place + 0.5, 1.35 * row + 1.14, words_here, ha="center", va="center", fontsize=8)
+            axes.text(_LABEL + 1.1 * place + 0.5, 1.35 * row + 1.14, words_here, ha="center", va="center", fontsize=8.5)
     return figure
 
 
@@ -168,7 +168,7 @@ def drift_ways(found: Remedies, *, title: str | None = None) -> Figure:
         place_picture(axes, to_rgb(picture[None], (0.0, 255.0))[0], x, y, FAINT, width=0.6)
         said = f"\n{decibels[name]:.1f} dB" if name in decibels else ""
         words = "\n".join(wrap(name, 26)) + said
-        axes.text(x, y + 1.03, words, ha="left", va="top", fontsize=7.5, color=INK, linespacing=1.2)
+        axes.text(x, y + 1.03, words, ha="left", va="top", fontsize=8.5, color=INK, linespacing=1.2)
     return figure
 
 

@@ -48,7 +48,7 @@ def disc(axes: Axes, x: float, y: float, name: Name, *, known: bool = True, size
     )  # fmt: skip
     axes.text(
         x, y, name.label, color=readable_on(face) if known else edge, ha="center", va="center_baseline",
-        fontsize=size * (0.62 if len(name.label) == 1 else 0.46), fontweight="bold", zorder=7,
+        fontsize=max(8.5, size * (0.62 if len(name.label) == 1 else 0.46)), fontweight="bold", zorder=7,
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def picture_column(
             color=hue,
             fontsize=11,
         )
-        side.text(0.5, _PITCH * row + 1.1, shares[index], ha="center", va="top", fontsize=7.5, color=MUTED)
+        side.text(0.5, _PITCH * row + 1.1, shares[index], ha="center", va="top", fontsize=8.5, color=MUTED)
     return main
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from separatrix.limitsets import LimitSets
 from separatrix.plots._marks import disc
 from separatrix.plots._naming import names_of
-from separatrix.plots._style import INK, MUTED, UNRESOLVED, new_figure, styled
+from separatrix.plots._style import MUTED, new_figure, styled
 from separatrix.studies import Resemblance
 
 _BINS = 64
@@ -35,7 +35,7 @@ def null_levels(
     """Best cosine to any training image: attractors as discs above what unseen images and noise reach.
 
     The axis is logarithmic in 1 − cosine, because what tells a copy from a likeness happens close to 1. A
-    disc above the middle of the dark hill is no closer than many unseen images are; one above its right tail or to
+    disc above the middle of the stronger hill is no closer than many unseen images are; one above its right tail or to
     the right of it is closer than most of them.
 
     Args:
@@ -54,9 +54,10 @@ def null_levels(
     figure = new_figure(2.7 + 0.26 * top, title or f"Closer to the {noun}s than unseen images are?")
     axes = figure.subplots()
     bins = np.linspace(low, high, _BINS + 1)
-    _hill(axes, result.noise, bins, "#e4e8eb", _PIXEL_NOISE)
+    _hill(axes, result.noise, bins, 0.18, _PIXEL_NOISE)
     if len(result.held_out):
-        _hill(axes, result.held_out, bins, UNRESOLVED, "unseen images")
+        _hill(axes, result.held_out, bins, 0.45, "unseen images")
+    axes.legend(loc="upper right", reverse=True)
     for index, place, row in zip(result.sets.tolist(), places, rows, strict=True):
         disc(axes, float(place), 1.14 + _ROW * row, names[index], size=13)
     axes.set(xlim=(low, high), ylim=(0, 1.24 + _ROW * top), yticks=[])
@@ -77,16 +78,12 @@ def axis_position(cosine: Tensor) -> NDArray[np.float64]:
     return position
 
 
-def _hill(axes: Axes, scores: Tensor, bins: NDArray[np.float64], face: str, word: str) -> None:
-    """A histogram scaled to height 1, named at its median."""
+def _hill(axes: Axes, scores: Tensor, bins: NDArray[np.float64], strength: float, word: str) -> None:
+    """A histogram scaled to height 1, whose median is in the legend."""
     counts, _ = np.histogram(axis_position(scores), bins)
-    axes.stairs(counts / max(counts.max(), 1), bins, fill=True, color=face, gid=f"null:{word}")
-    middle = scores.quantile(0.5)
-    lower = word == _PIXEL_NOISE
-    label, level = (word.replace(" ", "\n"), "") if lower else (word, "median ")  # narrow: the hills stand close
-    axes.annotate(
-        f"{label}\n{level}{float(middle):.3f}", (float(axis_position(middle)), 0.06),
-        ha="center", va="bottom", fontsize=8.5, color=MUTED if lower else INK, linespacing=1.3,
+    axes.stairs(
+        counts / max(counts.max(), 1), bins, fill=True, color=MUTED, alpha=strength, linewidth=0, gid=f"null:{word}",
+        label=f"{word}, median {float(scores.quantile(0.5)):.3f}",
     )  # fmt: skip
 
 

@@ -117,8 +117,11 @@ def field_portrait(
             f"Hidden: {percent(hidden)} of the velocity (mean ‖v_out‖²/‖v‖²) points out of it."
         )
     # Anchored at the top: the room that equal units leave is below, not between the titles, and is cut off.
-    bar = figure.colorbar(image, ax=axes, shrink=0.7, aspect=30, pad=0.02, anchor=(0.0, 1.0), panchor="N")
+    bar = figure.colorbar(
+        image, ax=axes, shrink=0.7, aspect=30, pad=0.02, anchor=(0.0, 1.0), panchor="N", format="{x:g}"
+    )
     bar.set_label(f"speed ‖f(z) − z‖ of one round trip, at {resolution} × {resolution} points")
+    bar.ax.yaxis.set_minor_formatter("{x:g}")
     bar.outline.set_visible(False)
     _cut_below(figure)
     return figure

@@ -93,7 +93,7 @@ def _errors(axes: Axes, found: Probe, space: Space, colours: dict[str, str]) -> 
         axes.axhline(float(found.floor.mean()), color=MUTED, linewidth=0.9, linestyle=":", gid="floor")
         axes.annotate(
             "D(E(x))", (0.01, float(found.floor.mean())), xycoords=("axes fraction", "data"), va="top",
-            xytext=(0, -2), textcoords="offset points", fontsize=8, color=MUTED,
+            xytext=(0, -2), textcoords="offset points", fontsize=8.5, color=MUTED,
         )  # fmt: skip
     axes.set_title(_TITLES[space])
     axes.set_ylim(bottom=0)
@@ -123,7 +123,7 @@ def _gains(axes: Axes, found: Probe, space: Space, colours: dict[str, str]) -> N
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+.0f} %" if value else "0"))
     axes.grid(axis="y", color=FAINT, linewidth=0.6)
     axes.annotate(
-        "above 0: iterating is better", (0.01, 0.97), xycoords="axes fraction", va="top", fontsize=8, color=MUTED
+        "above 0: iterating is better", (0.01, 0.97), xycoords="axes fraction", va="top", fontsize=8.5, color=MUTED
     )
 
 

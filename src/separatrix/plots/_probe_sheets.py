@@ -98,9 +98,9 @@ def _page(heading: str, across: float, down: float) -> tuple[Figure, Axes]:
 
 
 def _row_name(axes: Axes, y: float, name: str, more: str, colour: str) -> None:
-    axes.text(_LABEL - 0.2, y + (0.38 if more else 0.5), name, color=colour, fontsize=8, ha="right", va="center")
+    axes.text(_LABEL - 0.2, y + (0.38 if more else 0.5), name, color=colour, fontsize=8.5, ha="right", va="center")
     if more:
-        axes.text(_LABEL - 0.2, y + 0.72, more, color=MUTED, fontsize=7, ha="right", va="center")
+        axes.text(_LABEL - 0.2, y + 0.72, more, color=MUTED, fontsize=8.5, ha="right", va="center")
 
 
 def _sentence(heading: str) -> Figure:

@@ -41,7 +41,7 @@ def score_histograms(
         left.stairs(counts / max(len(values), 1), edges, color=hue, fill=filled, label=name, gid=f"scores:{name}")
     if np.isfinite(threshold):
         left.axvline(min(threshold, float(edges[-1])), color=HUES[1], linewidth=1.2, gid="threshold")
-        left.annotate("called →", (min(threshold, float(edges[-1])), 0.97), xycoords=("data", "axes fraction"), fontsize=8,
+        left.annotate("called →", (min(threshold, float(edges[-1])), 0.97), xycoords=("data", "axes fraction"), fontsize=8.5,
                       color=HUES[1], va="top", ha="left", xytext=(3, 0), textcoords="offset points")  # fmt: skip
     left.set_xlabel("score")
     left.set_ylabel("share")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
@@ -47,11 +48,13 @@ def spectrum(limits: LimitSets, *, like: LimitSets | None = None, title: str | N
 
 
 def _circle(axes: Axes) -> None:
-    axes.add_patch(Circle((0, 0), 1, facecolor="#f3f6f8", edgecolor=MUTED, linewidth=1.1, zorder=0, gid="unit circle"))
+    axes.add_patch(
+        Circle((0, 0), 1, facecolor=to_rgba(MUTED, 0.09), edgecolor=MUTED, linewidth=1.1, zorder=0, gid="unit circle")
+    )
     axes.axhline(0, color=FAINT, linewidth=0.8, zorder=1)
     axes.axvline(0, color=FAINT, linewidth=0.8, zorder=1)
     axes.annotate(
-        "attracting inside", (0, -1), (0, 6), textcoords="offset points", ha="center", fontsize=8, color=MUTED
+        "attracting inside", (0, -1), (0, 6), textcoords="offset points", ha="center", fontsize=8.5, color=MUTED
     )
 
 

@@ -29,6 +29,10 @@ MUTED = "#66727e"
 FAINT = "#d5dbe0"
 PAPER = "#ffffff"
 UNRESOLVED = "#c4cad0"
+ON_LIGHT = "#1f2a37"  # ink on a light hue, which stays dark where the page is dark
+
+INKS = {INK: "ink", MUTED: "muted", FAINT: "line"}
+"""Colours that follow those of a page, by their names there."""
 
 # Nine hues that stay apart for the common forms of colour blindness (after Paul Tol's "muted" scheme), in an
 # order in which neighbours differ in lightness too.
@@ -142,7 +146,7 @@ def readable_on(background: str) -> str:
     """Ink or white, whichever can be read on a background colour (relative luminance of WCAG 2)."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(background)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return INK if luminance > 0.30 else PAPER
+    return ON_LIGHT if luminance > 0.30 else PAPER
 
 
 def new_figure(height: float, title: str) -> Figure:

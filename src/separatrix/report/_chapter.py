@@ -47,7 +47,7 @@ INTRODUCTION = (
     "stored: single "
     "training images, or prototypes of its own.",
 )
-_MOST_CARDS = 48
+_FEWEST_CARDS, _PIXELS = 48, 4_000_000  # numbers in the images of all cards, but for so many
 LIBRARIES = ("scipy", "scikit-learn", "matplotlib")
 """On which numbers and figures rest, beside those that `versions` names by itself."""
 
@@ -165,10 +165,13 @@ def attractor_cards(
     """
     limits = results.limits
     every = (limits.stable == 1).nonzero().squeeze(1).tolist() if order is None else list(order)
-    shown = every[:_MOST_CARDS]
-    if not shown:
+    if not every:
         return [Prose(("No attractor was found.",))]
-    images = decoded_pictures(results.latent_field, limits.points[shown])
+    images = decoded_pictures(results.latent_field, limits.points[every[:1]])
+    room = 1 if images is None else max(_FEWEST_CARDS, _PIXELS // images[0].numel())
+    shown = every[:room]
+    if images is not None and len(shown) > 1:
+        images = decoded_pictures(results.latent_field, limits.points[shown])
     if images is None:
         return [
             Prose(
@@ -201,7 +204,7 @@ def attractor_cards(
                 None
                 if nearest is None
                 else Tile.of(nearest[place], f"The {results.noun} nearest to attractor {name.label}"),
-                f"{percent(float(limits.fractions[index]))} of {whose}",
+                percent(float(limits.fractions[index])),
                 lines,
                 badge,
                 results.noun,
@@ -209,7 +212,9 @@ def attractor_cards(
                 quiet=badge == uncalled,
             )
         )
-    more = f" The first {len(shown)} of {len(every)} are shown." if len(every) > len(shown) else ""
+    more = f" Percentages are shares of {whose}."
+    if len(every) > len(shown):
+        more += f" The first {len(shown)} of {len(every)} are shown; all are in the table below."
     return [
         Cards(
             tuple(cards),
@@ -217,7 +222,7 @@ def attractor_cards(
             f"the next ten, 0 for a copy and near 1 for a mean; exact copy: below {EXACT:g}. Alone: of a lower ratio. p: how often an "
             f"unseen image is as close, or as alone, whichever is more often.{more}"
             if nearest is not None
-            else more,
+            else more.strip(),
         )
     ]
 

@@ -186,7 +186,7 @@ def _nulls(results: ModelResults) -> Picture:
             f"{float(found.coefficient.min()):.3f} to {float(found.coefficient.max()):.3f}{level}."
         ),
         caption=(
-            f"Dark hill: how close images that the model has never seen come to a {results.noun}. A disc above the middle of it is "
+            f"The stronger hill: how close images that the model has never seen come to a {results.noun}. A disc above the middle of it is "
             f"no closer than many of those. A disc above its right tail, or right of it, is closer than most; it counts as "
             f"evidence only if it is closer than {most_unseen(found.alpha)} of them and, by as much, closer to that image than to the next ones."
         ),

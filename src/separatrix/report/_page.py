@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from separatrix.report._svg import inline_svg
 from separatrix.words import Statement
 
 _DPI = 125
@@ -50,6 +51,7 @@ class Picture:
         alt: what a reader who cannot see it must know.
         caption: below it.
         width: in CSS pixels at which it is sharp on a screen of double density.
+        svg: the same as an element of a page, which shows it in the place of the image; empty for a photograph.
     """
 
     block: ClassVar[str] = "picture"
@@ -57,6 +59,7 @@ class Picture:
     alt: str
     caption: str
     width: int
+    svg: str = ""
 
     @property
     def suffix(self) -> str:
@@ -69,7 +72,7 @@ class Picture:
         buffer = io.BytesIO()
         # Without the Software entry the bytes depend on the figure alone.
         figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
-        return cls(buffer.getvalue(), alt, caption, round(figure.get_figwidth() * 100))
+        return cls(buffer.getvalue(), alt, caption, round(figure.get_figwidth() * 100), inline_svg(figure, alt))
 
 
 @dataclass(frozen=True)
