@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -28,7 +29,7 @@ def inline_svg(figure: Figure, name: str) -> str:
     '<svg class="drawn" role="img" aria-label="Nothing &lt; something" width="200" viewB'
     """
     buffer = io.StringIO()
-    rules = {"svg.fonttype": "none", "svg.hashsalt": name, "savefig.facecolor": "none"}
+    rules: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": name, "savefig.facecolor": "none"}
     with matplotlib.rc_context(rules):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     drawn = buffer.getvalue()
