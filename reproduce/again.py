@@ -49,11 +49,11 @@ class Recipe:
 
 RECIPES = (
     Recipe("theory", ("theory",), 1.0, whole=True),
-    Recipe("fields", ("fields",), 2.0, whole=True),
-    Recipe("score_on_data", ("score_on_data",), 0.5, whole=True),
-    Recipe("closed_loops", ("closed_loops",), 4.0, whole=True),
-    Recipe("replication", ("replication",), 4.0, whole=True),
-    Recipe("boundaries", ("boundaries",), 4.0, whole=True),
+    Recipe("fields", ("fields",), 1.5, whole=True),
+    Recipe("score_on_data", ("score_on_data",), 1.5, whole=True),
+    Recipe("closed_loops", ("closed_loops",), 6.0, whole=True),
+    Recipe("replication", ("replication",), 2.5, whole=True),
+    Recipe("boundaries", ("boundaries",), 8.0, whole=True),
     Recipe("initialisation", ("initialisation",), 1.0, "--scale small --size 64 --samples 200 --seeds 3", "--seeds 10", needs_data=False),
     Recipe("memorization", ("memorization",), 5.0, "--only memory size --seeds 1", "--full --seeds 3"),
     Recipe("training_dynamics", ("training_dynamics_mnist",), 2.5, "--data mnist --seeds 1", "--data mnist --seeds 3"),

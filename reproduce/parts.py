@@ -31,7 +31,7 @@ class Parts:
             began = time.process_time()
             parts[name] = rounded(function())
             self.record["seconds"][name] = round(time.process_time() - began, 1)
-            self.file.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
+            self.file.write_text(json.dumps(self.record) + "\n", encoding="utf-8")
             print(f"{self.file.stem}: {name}, {self.record['seconds'][name]:.0f} s", flush=True)
         made: dict[str, Any] = parts[name]
         return made

@@ -27,5 +27,6 @@ def exponent() -> Reading:
         "high": high,
         "networks": len(judged),
         "within": within,
+        "most": max(one["changed_at_least"] for one in networks.values()),
     }
     return Reading(NOT if not better else REPRODUCED if within == len(judged) and usable else CONDITIONAL, numbers)
