@@ -72,13 +72,14 @@ def browser() -> Iterator[Any]:
 class Visit:
     """A page as a reader has it: opened from the disk, offline; what it complains of and asks for is kept."""
 
-    def __init__(self, browser: Any, path: Path, *, fragment: str = "", **options: Any) -> None:
+    def __init__(self, browser: Any, path: Path | str, *, fragment: str = "", **options: Any) -> None:
         options = {
+            "offline": True,
             "viewport": {"width": 1280, "height": 900},
             "reduced_motion": "reduce",
             **options,
         }  # particles cost time
-        self.context = browser.new_context(offline=True, **options)
+        self.context = browser.new_context(**options)
         self.page = self.context.new_page()
         self.complaints: list[str] = []
         self.requests: list[str] = []
@@ -87,7 +88,8 @@ class Visit:
         )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda asked: self.requests.append(asked.url))
-        self.page.goto(path.as_uri() + fragment)
+        self.home = "file:" if isinstance(path, Path) else path
+        self.page.goto((path.as_uri() if isinstance(path, Path) else path) + fragment)
         if options.get("java_script_enabled", True):
             self.page.wait_for_selector("html[data-separatrix=ready]", timeout=60_000)
 
@@ -101,7 +103,7 @@ class Visit:
 
     def outside(self) -> list[str]:
         """Requests to anything but this file and what it made itself."""
-        return [url for url in self.requests if not url.startswith(("file:", "blob:", "data:"))]
+        return [url for url in self.requests if not url.startswith((self.home, "blob:", "data:"))]
 
     def orbits(self, starts: list[list[float]]) -> list[dict[str, Any]]:
         """Orbits as the page follows them, one after the other: their points and what became of them."""

@@ -2,7 +2,9 @@
 import "./explorer.css";
 import type { Backend } from "./backend/backend";
 import { InPage } from "./backend/inpage";
+import { Live } from "./backend/live";
 import { Precomputed } from "./backend/precomputed";
+import { port, socket } from "./backend/wires";
 import * as address from "./core/address";
 import type { Plane } from "./core/plane";
 import { Scene } from "./core/scene";
@@ -20,6 +22,13 @@ async function inflated(id: string): Promise<Uint8Array | undefined> {
 
 async function opened(scene: Scene, plane: Plane): Promise<Backend> {
   try {
+    const live = document.getElementById("separatrix-live")?.textContent;
+    if (live) {
+      const { largest } = JSON.parse(live) as { largest: number };
+      const framed = parent !== window; // in a notebook
+      const words = `Orbits are computed by the model itself, ${framed ? "in the kernel of this notebook; if none begins, run the cell again" : "in the process that serves this page"}.`;
+      return await Live.open(scene.k, largest, words, framed ? port : socket);
+    }
     if (scene.about.graph === null) throw new Error(scene.about.why_no_model);
     const archive = await inflated("separatrix-model");
     if (archive === undefined) throw new Error("The page holds no model.");

@@ -31,7 +31,7 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
   };
   const remember = () => {
     if (!ready) return;
-    history.replaceState(null, "", address.write(seen()));
+    if (parent === window) history.replaceState(null, "", address.write(seen()));
     saving.say();
   };
   const journey = new Journey(scene, backend, fates, () => {

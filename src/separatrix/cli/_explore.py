@@ -17,13 +17,17 @@ from separatrix.cli._place import reserved
 from separatrix.cli._tables import heading, labelled
 from separatrix.cli._terminal import Terminal
 
+SERVED = "Without -o: the page is served"
+
 
 def explore(
     ctx: typer.Context,
     model: ChosenModel,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The .html file to write.", rich_help_panel=OUTPUT_PANEL)
-    ] = Path("explorer.html"),
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", rich_help_panel=OUTPUT_PANEL,
+                     help="Write one .html file and end; without it the page is served."),
+    ] = None,
     of: Annotated[
         str | None,
         typer.Option("--of", metavar="MODEL", help="Where MODEL is the folder of a run: the model that it is of."),
@@ -39,24 +43,42 @@ def explore(
     without_model: Annotated[
         bool,
         typer.Option("--without-model", rich_help_panel=OUTPUT_PANEL,
-                     help="Leave the model out: the page plays orbits that were computed beforehand."),
+                     help="Leave the model out of the file: the page plays orbits that were computed beforehand."),
+    ] = False,
+    port: Annotated[
+        int,
+        typer.Option("--port", min=0, max=65535, metavar="N", rich_help_panel=SERVED, help="Of this machine; any free one if not given."),
+    ] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", rich_help_panel=SERVED, help="Print the address, and open nothing.")
     ] = False,
     seed: Seed = 0,
     overwrite: OverwriteFile = False,
 ) -> ExitCode:  # fmt: skip
-    """Write a living page: click anywhere in the latent space and watch where the network takes you.
+    """Open a living page: click anywhere in the latent space and watch where the network takes you.
 
-    One HTML file with the model inside, which works from a disk, offline. MODEL may
-    also be the folder of a finished run, whose search is then not repeated.
+    The page is served to this machine alone, and the model answers from here, any
+    model at its full size. It ends with its last page, or with Ctrl-C. The last
+    line is its address: who knows it may ask the model.
 
-    [bold]separatrix explore my_model.py:load --data images/ -o page.html[/bold]
+    With -o it is one HTML file with the model inside, which works from a disk,
+    offline. MODEL may also be the folder of a finished run, whose search is then
+    not repeated.
+
+    [bold]separatrix explore my_model.py:load --data images/[/bold]
     [bold]separatrix explore runs/my_model-1 --of my_model.py:load -o page.html[/bold]
     """
     terminal: Terminal = ctx.obj
-    if out.suffix not in (".html", ".htm"):
+    if out is not None and out.suffix not in (".html", ".htm"):
         raise usage_error(ctx, "--out", f"{out.name!r} must end in .html.")
-    if out.exists() and not overwrite:
+    if out is not None and out.exists() and not overwrite:
         raise usage_error(ctx, "--out", f"{out} exists; give another name, or --overwrite.")
+    if out is None and without_model:
+        raise usage_error(ctx, "--without-model", "it is about a file; give -o FILE.")
+    if out is not None and (port or no_browser):
+        raise usage_error(
+            ctx, "--port" if port else "--no-browser", "a file is not served; leave it out, or leave -o out."
+        )
     is_run = (Path(model.spec) / "manifest.json").is_file()
     if of is not None and not is_run:
         raise usage_error(
@@ -69,26 +91,37 @@ def explore(
 
     from separatrix import starts as starting
     from separatrix.data import load_images
-    from separatrix.runs import explore as explore_model
-    from separatrix.runs import explore_run
+    from separatrix.explorer import require_server, serve
+    from separatrix.runs import living, living_run
 
-    place = reserved(ctx, out, kind=None, overwrite=overwrite, reads=(*model.reads, of, data))
-    inside, line = not without_model, terminal.progress
+    place = None if out is None else reserved(ctx, out, kind=None, overwrite=overwrite, reads=(*model.reads, of, data))
+    if place is None:
+        require_server()
+    inside, live, line = not without_model, place is None, terminal.progress
     if is_run:
         load = None if of is None else replace(model, spec=of).load
-        found = explore_run(model.spec, load, out=place, origin=of or "", model=inside, progress=line)
+        page = living_run(model.spec, load, origin=of or "", model=inside, live=live, progress=line)
     else:
         field = model.load()
         images = None if data is None else load_images(data, limit=starts or STARTS, size=pixels, scale=scale)
         source = starting.gaussian(starts or STARTS, seed=seed) if images is None else starting.encoded(images)
-        found = explore_model(field, source, out=place, images=images, origin=model.spec, model=inside, progress=line)
-    about = found.scene.about
-    entries = [
-        ("limit sets", f"{len(about['sets']):,}; {about['fates']}"),
-        ("model", "inside, tested against Python" if about["graph"] else f"not inside. {about['why_no_model']}"),
-        ("size", f"{found.size / 1e6:.2f} MB"),
-    ]
-    terminal.show(heading("The living page"), labelled(entries), Text(""))
+        page = living(field, source, images=images, origin=model.spec, model=inside, live=live, progress=line)
+    about = page.scene.about
+    sets = ("limit sets", f"{len(about['sets']):,}; {about['fates']}")
+    record = {"limit_sets": len(about["sets"]), "exit_code": int(ExitCode.OK)}
+    if place is None:
+
+        def ready(url: str) -> None:
+            terminal.show(heading("The living page"), labelled([sets, ("model", "here, asked by the page")]), Text(""))
+            terminal.line(url)
+            terminal.document({"url": url, **record})
+
+        serve(page.scene, page.field, port=port, browser=not no_browser, ready=ready)
+        return ExitCode.OK
+    found = page.written(place)
+    where = "inside, tested against Python" if about["graph"] else f"not inside. {about['why_no_model']}"
+    written = ("size", f"{found.size / 1e6:.2f} MB")
+    terminal.show(heading("The living page"), labelled([sets, ("model", where), written]), Text(""))
     terminal.line(str(out))
     terminal.document(
         {
@@ -96,8 +129,7 @@ def explore(
             "bytes": found.size,
             "model_inside": about["graph"] is not None,
             "why_no_model": about["why_no_model"] or None,
-            "limit_sets": len(about["sets"]),
-            "exit_code": int(ExitCode.OK),
+            **record,
         }
     )
     return ExitCode.OK

@@ -45,6 +45,7 @@ class Terminal:
     warnings: list[str] = field(default_factory=list)
     stdout: TextIO | None = None
     _kept: dict[str, Any] = field(default_factory=dict)
+    _told: bool = False  # the one document
 
     @classmethod
     def for_arguments(cls, arguments: Sequence[str]) -> Terminal:
@@ -67,13 +68,14 @@ class Terminal:
     def line(self, text: str) -> None:
         """The one line that stays with ``--quiet``, unbroken and unstyled, for people and for pipes."""
         if not self.json:
-            print(text, file=self.stdout)
+            print(text, file=self.stdout, flush=True)
 
     def document(self, record: Mapping[str, Any]) -> None:
         """The JSON document, if it was asked for; `NaN` in it is an error, because JSON has none."""
         if self.json:
             text = json.dumps({**record, "warnings": self.warnings}, ensure_ascii=False, allow_nan=False, indent=2)
-            print(text, file=self.stdout)
+            print(text, file=self.stdout, flush=True)
+            self._told = True
 
     def run(self, found: Ended, code: ExitCode, last: str | None = None) -> None:
         """Print where a run is, its page as the last line or ``last`` after it, and the document of all its numbers."""
@@ -103,7 +105,7 @@ class Terminal:
         words = in_command_line_words(sentence)
         if self.traceback:
             traceback.print_exception(error)
-        if self.json:
+        if self.json and not self._told:
             outcome = {"error": words, "kind": type(error).__name__, "exit_code": int(code), "warnings": self.warnings}
             record = {**outcome, **self._kept}
             with suppress(OSError):  # stdout itself may be what failed; the sentence still goes to stderr

@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import zlib
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -25,8 +26,13 @@ _ROWS = 200  # of the table that readers without scripts have
 _HALF = 64  # numbers from which on it is worth a look whether half of the bytes hold them exactly
 
 
-def explorer_page(scene: Scene) -> str:
+def explorer_page(scene: Scene, *, live: Mapping[str, Any] | None = None, sockets: Sequence[str] = ()) -> str:
     """The HTML text of a living page. No request leaves it, and the model in it has passed its test against Python.
+
+    Args:
+        scene: what it shows.
+        live: what the page must know to ask a model elsewhere (`separatrix.explorer.serve`, `widget`), in place of one inside.
+        sockets: the only addresses that it may speak to then.
 
     >>> import separatrix as sx
     >>> from separatrix.explorer import scene_of
@@ -41,7 +47,7 @@ def explorer_page(scene: Scene) -> str:
     """
     about = scene.about
     model = _in_the_model(about)
-    constants = {name: _packed(tensor) for name, tensor in scene.arrays.items() if name in model}
+    constants = {name: _packed(tensor) for name, tensor in scene.arrays.items() if name in model and live is None}
     others = {name: tensor for name, tensor in scene.arrays.items() if name not in model}
     template = environment("separatrix.explorer").get_template("explorer.html.j2")
     return template.render(
@@ -54,7 +60,9 @@ def explorer_page(scene: Scene) -> str:
         own_style=_asset("explorer.css"),
         script=_asset("explorer.js"),
         scene=_payload(others, {"scene": scene.text}),
-        model=_payload(constants, {}) if model else "",
+        model=_payload(constants, {}) if constants else "",
+        live=live,
+        sockets=sockets,
         stills=(still_speed(scene), still_basins(scene)),
         code=_code(about),
         sliced=math.prod(about["latent_shape"]) > 2,

@@ -64,6 +64,7 @@ def scene_of(
     field_side: int = FIELD_SIDE,
     basin_side: int = BASIN_SIDE,
     model: bool = True,
+    live: bool = False,
     progress: bool | Progress = False,
 ) -> Scene:
     """Evaluate the field where a page shows it, and put the model in.
@@ -75,6 +76,7 @@ def scene_of(
         examples: images by name from which a reader may start; the inputs of the results if not given.
         field_side, basin_side: points a side at which the field is evaluated, and from which orbits are followed.
         model: put the model into the page, where it can be; without it the page shows orbits that were computed beforehand.
+        live: the page will ask a model elsewhere (`separatrix.explorer.serve`, `separatrix.explorer.widget`), so none is put in.
         progress: show a progress bar, or move the one that is there.
 
     Raises:
@@ -103,12 +105,15 @@ def scene_of(
         }
         if field.latent_dim > 2:
             arrays["off_plane"] = plane.off_plane(velocity).float()
-        halves, why_not = _model(field, limits) if model else (None, "The page was asked to hold no model.")
+        halves, why_not = None, "The page was asked to hold no model."
+        if model and not live:
+            halves, why_not = _model(field, limits)
         decoded = field.decode(limits.points[:1].to(field.device, field.dtype)) if len(limits) else torch.zeros(0)
         pictures = are_pictures(tuple(decoded.shape[1:]))
         named = dict(results.inputs if examples is None else examples)
-        shown = _examples(field, named) if halves is not None and pictures else {}
-        arrays |= shown | nodes_of(field, plane, extent, catalogue, inside=halves is not None, progress=line)
+        anywhere = live or halves is not None
+        shown = _examples(field, named) if anywhere and pictures else {}
+        arrays |= shown | nodes_of(field, plane, extent, catalogue, inside=anywhere, progress=line)
         graphs: dict[str, Any] = {}
         if halves is not None:
             decode, encode = halves

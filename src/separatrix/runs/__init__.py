@@ -8,7 +8,7 @@ from separatrix.runs._data_free import DataFreeRun, audit_without_data
 from separatrix.runs._demo import DemoResult, demo
 from separatrix.runs._diff import DiffRun, diff
 from separatrix.runs._drift import DriftRun, drift
-from separatrix.runs._explore import Explored, explore, explore_run
+from separatrix.runs._explore import Explored, Living, explore, explore_run, living, living_run
 from separatrix.runs._film import FilmRun, film
 from separatrix.runs._plan import Plan
 from separatrix.runs._probe import ProbeRun, probe
@@ -27,6 +27,7 @@ __all__ = [
     "DriftRun",
     "Explored",
     "FilmRun",
+    "Living",
     "OtherPlan",
     "Plan",
     "ProbeRun",
@@ -46,6 +47,8 @@ __all__ = [
     "explore_run",
     "film",
     "listed",
+    "living",
+    "living_run",
     "opened",
     "place_of_work",
     "probe",

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from separatrix import starts
-from separatrix.errors import ConvergenceWarning
+from separatrix.errors import ConvergenceWarning, FileError
 from separatrix.explorer import Scene, explorer_page, scene_of
 from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import LimitSets, find_attractors, grid_search, join_searches, sensitivity
@@ -207,6 +208,18 @@ def demo_scene(run: Run) -> Scene:
     """Read what the living page of the first model shows."""
     scene: Scene = run.load(_SCENE)
     return scene
+
+
+def demo_field(run: Run) -> LatentField:
+    """Read the first model, of which the living page is."""
+    plan = _work(run.plan["options"]["quick"])[1][0]
+
+    def gone(path: Path) -> None:
+        raise FileError(f"The model {path.name} of this demo is gone or was edited; run separatrix demo again.")
+
+    weights = run.file(f"{plan.name}/model.safetensors", gone)
+    assert weights is not None
+    return load_model(weights).eval().field(plan.title)
 
 
 def _scene(run: Run, plan: _Plan, digits: _Digits, field: LatentField, side: int, progress: Progress) -> Scene:

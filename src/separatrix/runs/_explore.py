@@ -1,4 +1,4 @@
-"""Living pages: of a model, of a run and its model, or of a run that holds its model."""
+"""Living pages: of a model, of a run and its model, or of a run that holds its model; as a file, or behind a server of this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from separatrix.report import ModelResults
 from separatrix.runs._attractors import RECIPE as ATTRACTORS
 from separatrix.runs._attractors import attractors_results
 from separatrix.runs._demo import RECIPE as DEMO
-from separatrix.runs._demo import demo_scene
+from separatrix.runs._demo import demo_field, demo_scene
 from separatrix.runs._plan import Plan, in_words, model_record
 from separatrix.runs._run import reopened
 from separatrix.starts import Starts
@@ -42,6 +42,30 @@ class Explored:
     size: int
 
 
+@dataclass(frozen=True, eq=False)
+class Living:
+    """A living page before it is a file, and the field that can answer it.
+
+    Attributes:
+        scene: what it shows.
+        field: the model's.
+    """
+
+    scene: Scene
+    field: LatentField
+
+    def written(self, out: PathLike) -> Explored:
+        """Write it as one file.
+
+        Raises:
+            FileError: it cannot be written.
+        """
+        text = explorer_page(self.scene).encode("utf-8")
+        with new_file(out) as path:
+            path.write_bytes(text)
+        return Explored(self.scene, len(text))
+
+
 def explore(
     field: LatentField,
     starts: Starts,
@@ -58,13 +82,39 @@ def explore(
         field: the latent field.
         starts: where orbits begin.
         out: the file.
-        images: a few images from which a reader may start, as `load_images` takes them.
-        origin: what `separatrix.load` takes to give this model, for the lines of Python in the page.
-        model: put the model into the page where that is possible.
-        progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
+        images, origin, model, progress: as in `living`.
 
     Raises:
         FileError: the file cannot be written.
+        InputError: the latent space has one dimension.
+
+    Cost: that of `find_attractors` and of `separatrix.explorer.scene_of`.
+    """
+    return living(field, starts, images=images, origin=origin, model=model, progress=progress).written(out)
+
+
+def living(
+    field: LatentField,
+    starts: Starts,
+    *,
+    images: Any = None,
+    origin: str = "",
+    model: bool = True,
+    live: bool = False,
+    progress: bool | Progress = False,
+) -> Living:
+    """Find the attractors of a field from these starts, for a living page of them.
+
+    Args:
+        field: the latent field.
+        starts: where orbits begin.
+        images: a few images from which a reader may start, as `load_images` takes them.
+        origin: what `separatrix.load` takes to give this model, for the lines of Python in the page.
+        model: put the model into the page where that is possible.
+        live: the page is to be served (`separatrix.explorer.serve`), and holds no model.
+        progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
+
+    Raises:
         InputError: the latent space has one dimension.
 
     Cost: that of `find_attractors` and of `separatrix.explorer.scene_of`.
@@ -79,7 +129,7 @@ def explore(
         searches={title_of(limits.provenance["starts"]["kind"]): limits},
         inputs=named,
     )
-    return _written(scene_of(results, origin=origin, model=model, progress=line), out)
+    return Living(scene_of(results, origin=origin, model=model, live=live, progress=line), field)
 
 
 def explore_run(
@@ -94,10 +144,34 @@ def explore_run(
     """Write a living page of a finished run, whose search is not repeated.
 
     Args:
+        folder, load: as in `living_run`.
+        out: the file.
+        origin, model, progress: as in `living`.
+
+    Raises:
+        FileError: no finished run of these kinds is there.
+        InputError: the model is needed, or it is another one.
+
+    Cost: that of `separatrix.explorer.scene_of`.
+    """
+    return living_run(folder, load, origin=origin, model=model, progress=progress).written(out)
+
+
+def living_run(
+    folder: PathLike,
+    load: Callable[[], LatentField] | None = None,
+    *,
+    origin: str = "",
+    model: bool = True,
+    live: bool = False,
+    progress: bool | Progress = False,
+) -> Living:
+    """Read a finished run, for a living page of it. The search is not repeated.
+
+    Args:
         folder: of the run: of ``attractors``, or of the demo, which holds its models.
         load: gives the model that the run is of, where the run does not hold it.
-        out: the file.
-        origin, model, progress: as in `explore`.
+        origin, model, live, progress: as in `living`.
 
     Raises:
         FileError: no finished run of these kinds is there.
@@ -110,7 +184,7 @@ def explore_run(
         if not run.finished:
             raise FileError(f"The run in {folder} was stopped; run the same command again, it goes on where it was.")
         if recipe == DEMO:
-            return _written(demo_scene(run), out)
+            return Living(demo_scene(run), demo_field(run))
         if recipe != ATTRACTORS:
             raise FileError(
                 f"{folder} is a run of {recipe}, of which there is no living page; give one of separatrix attractors."
@@ -132,14 +206,7 @@ def explore_run(
                 f"The run in {folder} is of another model (it differs in {in_words(different)}); give the one that it is of."
             )
         results = attractors_results(run, RecordedField(field))
-        return _written(scene_of(results, origin=origin, model=model, progress=progress), out)
-
-
-def _written(scene: Scene, out: PathLike) -> Explored:
-    text = explorer_page(scene).encode("utf-8")
-    with new_file(out) as path:
-        path.write_bytes(text)
-    return Explored(scene, len(text))
+        return Living(scene_of(results, origin=origin, model=model, live=live, progress=progress), field)
 
 
 def _named(images: Any) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ export type Fate =
   | { kind: "rests"; near: number; distance: number }
   | { kind: "known"; set: number; steps: number }
   | { kind: "left" }
+  | { kind: "lost"; why: string }
   | { kind: "budget" };
 
 /** Sets known by samples of their points (closed curves, chaos) are reached within a share of the spread, as in the library. */
@@ -77,6 +78,8 @@ export class Fates {
         return `Followed in Python, it goes to ${set_words(row(fate.set)!)} in ${fate.steps.toLocaleString("en")} steps.`;
       case "left":
         return `After ${steps} its numbers have left every bound.`;
+      case "lost":
+        return `Followed for ${steps}. ${fate.why}`;
       case "budget":
         return `After ${steps}, the whole budget of the search, it is still moving.`;
       case "moving":

@@ -27,7 +27,7 @@ export class Orbit {
   readonly residuals: number[] = [];
   fate: Fate;
   private portion = 1;
-  private stopped = false;
+  private readonly stop = new AbortController();
 
   constructor(
     start: Float32Array,
@@ -47,8 +47,12 @@ export class Orbit {
     return this.stopped || this.fate.kind !== "moving";
   }
 
+  private get stopped(): boolean {
+    return this.stop.signal.aborted;
+  }
+
   cancel(): void {
-    this.stopped = true;
+    this.stop.abort();
   }
 
   /** Ask for the next points; false if there are none. */
@@ -56,7 +60,7 @@ export class Orbit {
     if (this.done) return false;
     const { z, t } = this.last;
     const began = performance.now();
-    const more = this.motion === "flow" ? await this.flow(z, this.portion) : await this.backend.step(z, this.portion);
+    const more = this.motion === "flow" ? await this.flow(z, this.portion) : await this.backend.step(z, this.portion, this.stop.signal);
     if (this.stopped) return false;
     const each = (performance.now() - began) / this.portion;
     this.portion = Math.max(1, Math.min(2 * this.portion, MOST_AT_ONCE, Math.floor(LONGEST / each)));
@@ -74,7 +78,7 @@ export class Orbit {
   private async flow(z: Float32Array, times: number): Promise<Next[]> {
     const made: Next[] = [];
     for (let i = 1; i <= times && !this.stopped; i++) {
-      const f = await this.backend.field(z);
+      const f = await this.backend.field(z, { signal: this.stop.signal });
       if (f === undefined) break;
       z = z.map((value, j) => value + FLOW_STEP * (f[j]! - value));
       made.push({ advanced: i, z });
