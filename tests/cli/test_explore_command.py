@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
 import pytest
 
 from separatrix.cli._exit_codes import ExitCode
@@ -19,13 +26,13 @@ def test_a_page_of_a_model(program):
 
 def test_a_page_of_a_run_needs_its_model_and_no_other(program):
     assert program("attractors", "toy.py:wells", "--noise", "64", "--no-figures", "--out", "run").code == ExitCode.OK
-    alone = program("explore", "run")
+    alone = program("explore", "run", "-o", "page.html")
     assert alone.code == ExitCode.BAD_INPUT
     assert "in the command line --of MODEL" in alone.sentence
-    other = program("explore", "run", "--of", "toy.py:small")
+    other = program("explore", "run", "--of", "toy.py:small", "-o", "page.html")
     assert other.code == ExitCode.BAD_INPUT
     assert "is of another model (it differs in model.name" in other.sentence
-    right = program("explore", "run", "--of", "toy.py:wells", "--json")
+    right = program("explore", "run", "--of", "toy.py:wells", "-o", "page.html", "--json")
     assert right.json["limit_sets"] >= 4
     assert right.json["model_inside"] is True
     assert right.json["bytes"] > 10_000
@@ -36,6 +43,9 @@ def test_a_page_of_a_run_needs_its_model_and_no_other(program):
     [
         (["toy.py:wells", "-o", "page.txt"], "'page.txt' must end in .html"),
         (["toy.py:wells", "--of", "toy.py:small"], "toy.py:wells is no run; give the model alone"),
+        (["toy.py:wells", "--without-model"], "it is about a file; give -o FILE"),
+        (["toy.py:wells", "-o", "page.html", "--port", "80"], "a file is not served"),
+        (["toy.py:wells", "-o", "page.html", "--no-browser"], "a file is not served"),
     ],
 )
 def test_what_is_asked_wrongly(program, arguments, words):
@@ -49,3 +59,42 @@ def test_a_run_has_its_starts(program):
     answer = program("explore", "run", "--of", "toy.py:wells", "--starts", "3")
     assert answer.code == ExitCode.USAGE
     assert "a run has its starts already" in answer.sentence
+
+
+def test_a_taken_port_is_one_sentence_before_anything_is_computed(program):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        answer = program("explore", "no_such_file.py:wells", "--no-browser", "--port", str(port))
+    assert answer.code == ExitCode.BAD_INPUT
+    assert f"Port {port} of this machine cannot be used" in answer.sentence
+
+
+def test_without_the_server_s_packages_it_says_what_to_install(program, monkeypatch):
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    answer = program("explore", "toy.py:wells", "--no-browser")
+    assert answer.code == ExitCode.BAD_INPUT
+    assert "pip install 'separatrix[live]'" in answer.sentence
+
+
+@pytest.mark.parametrize("how", [[], ["--json"]])
+def test_it_serves_until_it_is_interrupted(program, tmp_path, how):
+    """The address is the last line, or in the document; what follows is a sentence on stderr, and the code of all interruptions."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "separatrix", "explore", "toy.py:wells", "--starts", "16", "--no-browser", *how],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if line == "}\n" or line.startswith("http://"):
+            break
+    url = json.loads("".join(said))["url"] if how else said[-1].strip()
+    with urllib.request.urlopen(url) as page:
+        assert b"separatrix-live" in page.read()
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (ExitCode.INTERRUPTED, "")
+    assert errors.startswith("error: Interrupted")
+    assert "Traceback" not in errors

@@ -96,7 +96,7 @@ def explore(
 
     place = None if out is None else reserved(ctx, out, kind=None, overwrite=overwrite, reads=(*model.reads, of, data))
     if place is None:
-        require_server()
+        require_server(port)
     inside, live, line = not without_model, place is None, terminal.progress
     if is_run:
         load = None if of is None else replace(model, spec=of).load

@@ -25,6 +25,7 @@ VERSION = 1
 PATIENCE = 0.04  # seconds that a part of an answer takes, unless one row alone takes longer
 _LARGEST = 2**20  # bytes of a frame, or as many as _ROWS images or latents take
 _ROWS = 8
+_FIRST = 64  # rows of the first part
 
 
 class Ask(IntEnum):
@@ -156,14 +157,14 @@ class Answers:
             Ask.FIELD: lambda rows: self.field(self._latents(rows)),
         }[question.what]
         fits = max(1, (self.largest - _HEAD.size) // (4 * self._made[question.what]))
-        done = 0
+        done, each = 0, self._seconds.get(question.what, PATIENCE)
+        size = _FIRST
         while done < len(question.rows):
-            known = self._seconds.get(question.what)
-            size = 1 if known is None else max(1, min(fits, int(PATIENCE / max(known, 1e-7))))
+            size = max(1, min(size, fits, int(PATIENCE / max(each, 1e-7))))
             began = time.perf_counter()
             made = function(question.rows[done : done + size])
-            self._seconds[question.what] = (time.perf_counter() - began) / len(made)
-            done += len(made)
+            each = self._seconds[question.what] = (time.perf_counter() - began) / len(made)
+            done, size = done + len(made), 4 * size  # what was quick may not be so everywhere
             yield _frame(question, Part.LAST if done == len(question.rows) else Part.MORE, made)
 
     def _latents(self, rows: Tensor) -> Tensor:

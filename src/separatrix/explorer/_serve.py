@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from separatrix.errors import InputError
+from separatrix.explorer._port import listening
 from separatrix.explorer._scene import Scene
 from separatrix.field import LatentField
 
@@ -60,11 +61,11 @@ def serve(
     server.run(opened)
 
 
-def require_server() -> None:
-    """Refuse where the packages of a server are missing, before anything long is begun.
+def require_server(port: int = 0) -> None:
+    """Refuse where a server could not run, before anything long is begun.
 
     Raises:
-        InputError: they are.
+        InputError: the port is taken, or a package is missing.
     """
     try:
         import starlette  # noqa: F401
@@ -74,3 +75,4 @@ def require_server() -> None:
         raise InputError(
             f"A live page needs {error.name}, which is not installed; pip install 'separatrix[live]', or write a file, which needs nothing."
         ) from error
+    listening(port).close()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,14 +24,13 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from separatrix.errors import InputError
 from separatrix.explorer._answers import Answers, Ask, BadQuestion, Question
 from separatrix.explorer._page import explorer_page
+from separatrix.explorer._port import ADDRESS, listening
 from separatrix.explorer._scene import Scene
 from separatrix.field import LatentField
 
-_ADDRESS = "127.0.0.1"
-_HOSTS = ("127.0.0.1", "localhost")  # on any port: it may have been forwarded to another one
+_HOSTS = (ADDRESS, "localhost")  # on any port: it may have been forwarded to another one
 _CLIENTS = 16  # pages at once
 _WAITING = 64  # questions of one client
 _RATE = 2000  # messages a second that are read from one client
@@ -66,10 +64,10 @@ class LiveServer:
     """
 
     def __init__(self, scene: Scene, field: LatentField, *, port: int = 0, grace: float = _GRACE) -> None:
-        self._socket = _listening(port)
+        self._socket = listening(port)
         self._port = self._socket.getsockname()[1]
         self._token = secrets.token_urlsafe(24)
-        self.url = f"http://{_ADDRESS}:{self._port}/{self._token}/"
+        self.url = f"http://{ADDRESS}:{self._port}/{self._token}/"
         self._answers = Answers(field)
         self._page = explorer_page(
             scene,
@@ -259,15 +257,3 @@ class _Guard:
             and (origin == f"http://{host}" if scope["type"] == "websocket" or origin is not None else True)
             and secrets.compare_digest(known[0].encode(), self._token.encode())
         )
-
-
-def _listening(port: int) -> socket.socket:
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        made.bind((_ADDRESS, port))
-    except OSError as error:
-        made.close()
-        raise InputError(
-            f"Port {port} of this machine cannot be used ({error.strerror}); give another, or none."
-        ) from error
-    return made

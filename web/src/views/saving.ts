@@ -26,6 +26,7 @@ export class Saving {
       else this.said.textContent = "No orbit was followed yet.";
     });
     act("save-table", () => this.save("limit-sets.csv", new Blob([tableCsv(scene, this.order())], { type: "text/csv" })));
+    element("copy-link").hidden = parent !== window; // the output of a cell has no address
     act("copy-link", () => void this.copy(location.href, "The address of this view"));
     act("copy-python", () => void this.copy(this.python(), "The lines of Python"));
     this.say();
