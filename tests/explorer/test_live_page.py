@@ -91,3 +91,26 @@ def test_it_ends_with_its_last_page_and_survives_a_killed_one(visit, live_scene,
         second.context.close()
         server.thread.join(20)
         assert not server.thread.is_alive()
+
+
+def test_the_field_of_a_slow_model_is_computed_while_somebody_looks(visit, demo_field, demo_limits, monkeypatch):
+    """Coarse to fine, by the page; a click is answered meanwhile."""
+    monkeypatch.setattr("separatrix.explorer._scene._SOON", 0.0)
+    results = ModelResults(title="Slow", subtitle="", latent_field=demo_field, searches={"digits": demo_limits})
+    scene = scene_of(results, live=True)
+    assert "speed" not in scene.arrays
+    with running(scene, demo_field) as server:
+        opened = visit(server.url, offline=False)
+        assert opened.orbits([[0.5, 0.5]])[0]["fate"]["kind"] == "arrived"
+        opened.until("separatrix.view.sheet.field.count === 57 * 57")
+        opened.page.click("input[value=basins]")
+        opened.until("separatrix.view.sheet.basins.count > 100")
+        opened.page.click("#plane-stop")
+        opened.page.click("input[value=speed]")
+        _, right, _, top = scene.about["plane"]["extent"]
+        found = opened.page.evaluate("Array.from(separatrix.view.sheet.velocity.slice(-2))")
+        corner = torch.tensor([[right, top]])
+        axes, origin = scene.arrays["axes_z"], scene.arrays["origin_z"].reshape(1, -1)
+        velocity = demo_field.velocity(origin + corner @ axes) @ axes.T
+        assert torch.allclose(torch.tensor(found), velocity[0], rtol=1e-3, atol=1e-4)
+        assert opened.complaints == []

@@ -58,7 +58,13 @@ class Page:
 
     def __init__(self, server, **options) -> None:
         parts = urlsplit(server.url)
-        options = {"origin": f"http://{parts.netloc}", "max_size": None, "compression": None, "close_timeout": 1, **options}
+        options = {
+            "origin": f"http://{parts.netloc}",
+            "max_size": None,
+            "compression": None,
+            "close_timeout": 1,
+            **options,
+        }
         self.socket = client.connect(f"ws://{parts.netloc}{parts.path}socket", **options)
 
     def send(self, number: int, what: int, rows: torch.Tensor | None = None, times: int = 0) -> None:

@@ -109,7 +109,7 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
     requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);
-  if (remembered.plane.kind !== "own") chooser.set(remembered.plane);
+  if (remembered.plane.kind !== "own" || !scene.has("speed")) chooser.set(remembered.plane);
   if (remembered.radius !== undefined) dial.set(remembered.radius);
   table.restore(remembered.filter, remembered.sort);
   if (remembered.chosen >= 0) choose(remembered.chosen, true);

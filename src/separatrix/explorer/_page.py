@@ -63,7 +63,7 @@ def explorer_page(scene: Scene, *, live: Mapping[str, Any] | None = None, socket
         model=_payload(constants, {}) if constants else "",
         live=live,
         sockets=sockets,
-        stills=(still_speed(scene), still_basins(scene)),
+        stills=(still_speed(scene), still_basins(scene)) if "speed" in scene.arrays else (),
         code=_code(about),
         sliced=math.prod(about["latent_shape"]) > 2,
     )

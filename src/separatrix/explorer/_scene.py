@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from separatrix.explorer._nodes import nodes_of, search_from
 from separatrix.explorer._sets import Catalogue, catalogue_of
 from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import GridSearch, LimitSets
+from separatrix.limitsets._grid_search import Extent
 from separatrix.plots import Plane
 from separatrix.plots._pictures import are_pictures
 from separatrix.report import ModelResults
@@ -31,6 +33,12 @@ GOLDEN = 8  # starts in the page whose images are known; it compares itself with
 AGREEMENT = 1e-4  # largest relative difference from Python
 FIELD_SIDE = 56  # arrows a side
 BASIN_SIDE = 44
+_FIELD_NODES, _BASIN_NODES = (
+    57,
+    41,
+)  # a side, where the page computes them: 8n + 1, so that coarse grids are part of fine ones
+_SOON = 10.0  # seconds of evaluations before a page is served
+_PILOT = 8
 _EXAMPLES = 24
 _EXAMPLE_NUMBERS = 2**16  # of all example images together
 
@@ -76,7 +84,8 @@ def scene_of(
         examples: images by name from which a reader may start; the inputs of the results if not given.
         field_side, basin_side: points a side at which the field is evaluated, and from which orbits are followed.
         model: put the model into the page, where it can be; without it the page shows orbits that were computed beforehand.
-        live: the page will ask a model elsewhere (`separatrix.explorer.serve`, `separatrix.explorer.widget`), so none is put in.
+        live: the page will ask a model elsewhere (`separatrix.explorer.serve`, `separatrix.explorer.widget`), so none is put in. Where evaluating the
+            field beforehand would take long, the page does it, coarse to fine.
         progress: show a progress bar, or move the one that is there.
 
     Raises:
@@ -90,21 +99,24 @@ def scene_of(
     dots = results.train.dots if isinstance(results.train, ChosenImages) else None
     plane = plane or Plane.of(limits, dots)
     with Progress.of(progress).stage("a living page", 4) as line:
-        grid = results.grid or _grid(field, plane, limits, basin_side, line)
-        extent = grid.extent
-        _, velocity = plane.velocity(field, extent, field_side, progress=line)
+        later = live and not _soon(
+            field, limits, field_side**2 + (0 if results.grid else _mean_steps(limits) * basin_side**2)
+        )
+        extent = results.grid.extent if results.grid else _extent(field, plane, limits)
+        if later:  # as the page computes all other planes; the search itself is all that is known of basins
+            grid, field_side = (
+                GridSearch(limits=limits, shape=(_BASIN_NODES, _BASIN_NODES), extent=extent),
+                _FIELD_NODES,
+            )
+        else:
+            grid = results.grid or _grid(field, plane, extent, basin_side, line)
         catalogue = catalogue_of(results, grid)
         arrays: dict[str, Tensor] = {
             "origin_z": plane.origin.float(),
             "axes_z": plane.axes.float(),
-            "velocity": (velocity @ plane.axes.T).float(),
-            "speed": velocity.norm(dim=1).float(),
-            "basin": catalogue.of_grid[grid.limits.labels].to(torch.int32),
-            "basin_steps": grid.limits.orbits.steps.to(torch.int32),
+            **({} if later else _nodes(field, plane, grid, catalogue, field_side, line)),
             **_sets(catalogue, plane),
         }
-        if field.latent_dim > 2:
-            arrays["off_plane"] = plane.off_plane(velocity).float()
         halves, why_not = None, "The page was asked to hold no model."
         if model and not live:
             halves, why_not = _model(field, limits)
@@ -113,7 +125,9 @@ def scene_of(
         named = dict(results.inputs if examples is None else examples)
         anywhere = live or halves is not None
         shown = _examples(field, named) if anywhere and pictures else {}
-        arrays |= shown | nodes_of(field, plane, extent, catalogue, inside=anywhere, progress=line)
+        arrays |= shown
+        if not live:
+            arrays |= nodes_of(field, plane, extent, catalogue, inside=anywhere, progress=line)
         graphs: dict[str, Any] = {}
         if halves is not None:
             decode, encode = halves
@@ -154,9 +168,41 @@ def scene_of(
     )
 
 
-def _grid(field: LatentField, plane: Plane, limits: LimitSets, side: int, line: Progress) -> GridSearch:
+def _soon(field: LatentField, limits: LimitSets, evaluations: float) -> bool:
+    """Could the field be evaluated so often before somebody who waits for a page has lost patience?"""
+    z = limits.orbits.points[:_PILOT].to(field.device, field.dtype)
+    began = time.perf_counter()
+    field(z)
+    return (time.perf_counter() - began) / max(len(z), 1) * evaluations <= _SOON
+
+
+def _mean_steps(limits: LimitSets) -> float:
+    return float(limits.orbits.steps.double().mean()) if len(limits.orbits.steps) else 0.0
+
+
+def _extent(field: LatentField, plane: Plane, limits: LimitSets) -> Extent:
+    return plane.extent(limits, limits.orbits.points if field.latent_dim > 2 else None)
+
+
+def _nodes(
+    field: LatentField, plane: Plane, grid: GridSearch, catalogue: Catalogue, side: int, line: Progress
+) -> dict[str, Tensor]:
+    """The field and the basins at the nodes of two grids."""
+    _, velocity = plane.velocity(field, grid.extent, side, progress=line)
+    arrays = {
+        "velocity": (velocity @ plane.axes.T).float(),
+        "speed": velocity.norm(dim=1).float(),
+        "basin": catalogue.of_grid[grid.limits.labels].to(torch.int32),
+        "basin_steps": grid.limits.orbits.steps.to(torch.int32),
+    }
+    if field.latent_dim > 2:
+        arrays["off_plane"] = plane.off_plane(velocity).float()
+    return arrays
+
+
+def _grid(field: LatentField, plane: Plane, extent: Extent, side: int, line: Progress) -> GridSearch:
     """Follow each point of a grid in the plane to its end, by the rules of maps of basins."""
-    left, right, bottom, top = extent = plane.extent(limits, limits.orbits.points if field.latent_dim > 2 else None)
+    left, right, bottom, top = extent
     across, along = (
         torch.linspace(left, right, side, dtype=torch.float64),
         torch.linspace(bottom, top, side, dtype=torch.float64),

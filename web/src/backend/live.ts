@@ -33,6 +33,7 @@ export class Live implements Backend {
   /** Why the last question had no answer. */
   private why = "";
   private wire: Wire | undefined;
+  private opening: Promise<void> | undefined;
   private readonly asked = new Map<number, Question>();
   private waiting: Question[] = [];
   private last = 0;
@@ -110,9 +111,11 @@ export class Live implements Backend {
   private async hand(): Promise<void> {
     if (this.wire === undefined) {
       try {
-        await this.connect();
+        await (this.opening ??= this.connect());
       } catch (error) {
         return this.lost((error as Error).message);
+      } finally {
+        this.opening = undefined;
       }
     }
     while (this.asked.size < AT_ONCE && this.waiting.length && this.wire !== undefined) {
@@ -140,7 +143,7 @@ export class Live implements Backend {
   private finish(question: Question, answer: Float32Array | undefined): void {
     this.asked.delete(question.number);
     question.done(answer);
-    void this.hand();
+    queueMicrotask(() => void this.hand()); // who cancels many is to have cancelled all before more are sent
   }
 
   private cancel(number: number): void {

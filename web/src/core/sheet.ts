@@ -79,11 +79,11 @@ export class Sheet {
     this.steps = own ? own.ints("basin_steps") : new Int32Array(h * w);
   }
 
-  /** The plane that Python chose, with all its nodes. */
+  /** The plane that Python chose, with all its nodes; without them where that would have taken long, and the page computes them. */
   static own(scene: Scene): Sheet {
     const { extent, labels, description } = scene.about.plane;
     const plane = new Plane(scene.floats("origin_z"), scene.floats("axes_z"), scene.k);
-    return new Sheet(plane, extent, labels, description, scene.about.field_side, scene.about.grid, scene);
+    return new Sheet(plane, extent, labels, description, scene.about.field_side, scene.about.grid, scene.has("speed") ? scene : undefined);
   }
 
   /** Put f(z) of one node in. */

@@ -89,7 +89,7 @@ export class PlaneChooser {
 
   private compute(): void {
     const { sheet } = this.view;
-    if (sheet === this.own) return this.drawn(true);
+    if (sheet === this.own && this.scene.has("speed")) return this.drawn(true);
     for (const survey of this.surveys) survey.cancel();
     const survey = new Survey(sheet, this.backend, (finished) => this.drawn(finished));
     this.surveys = [survey];
@@ -141,7 +141,7 @@ export class PlaneChooser {
     const parts: string[] = [];
     if (sheet.words) parts.push(`A slice of ${this.scene.about.latent_shape.join(" × ")} dimensions: ${sheet.words}. Marks and orbits are projected onto it; orbits run in all dimensions.`);
     if (sheet.typicalOut !== undefined && sheet.field.count) parts.push(`Half of the arrows point out of it with more than ${percent(sheet.typicalOut)} of their squared length.`);
-    if (sheet !== this.own) {
+    if (sheet !== this.own || !this.scene.has("speed")) {
       const grid = look.layer === "basins" ? sheet.basins : sheet.field;
       parts.push(`Computed in this page at ${grid.count.toLocaleString("en")} of ${(grid.h * grid.w).toLocaleString("en")} points.`);
     } else if (this.scene.k > 2 && !this.backend.anywhere) parts.push("Without the model the page has this plane alone.");
