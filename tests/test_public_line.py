@@ -14,7 +14,7 @@ import pytest
 import separatrix as sx
 
 ROOT = Path(sx.__file__).parent
-ROOMS = "data engines errors field limitsets models monitoring numerics ood orbits plots runs starts studies testing".split()  # noqa: SIM905
+ROOMS = "data engines errors explorer field limitsets models monitoring numerics ood orbits plots runs starts studies testing".split()  # noqa: SIM905
 ON_DEMAND = ["separatrix", "separatrix.monitoring", "separatrix.ood", "separatrix.work"]
 SLOW = {"jinja2", "matplotlib", "msgspec", "pandas", "rich", "sklearn", "typer"} | {
     f"scipy.{part}" for part in ("linalg", "ndimage", "optimize", "sparse", "spatial", "special", "stats")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import struct
 import threading
 import time
@@ -65,7 +66,8 @@ class Page:
             "close_timeout": 1,
             **options,
         }
-        self.socket = client.connect(f"ws://{parts.netloc}{parts.path}socket", **options)
+        self._opened = client.connect(f"ws://{parts.netloc}{parts.path}socket", **options)
+        self.socket = self._opened.__enter__()
 
     def send(self, number: int, what: int, rows: torch.Tensor | None = None, times: int = 0) -> None:
         numbers = b"" if rows is None else rows.contiguous().numpy().tobytes()
@@ -96,7 +98,7 @@ class Page:
         return self
 
     def __exit__(self, *_) -> None:
-        self.socket.close()
+        self._opened.__exit__(None, None, None)
 
 
 Z = torch.tensor([[0.3, -0.2, 1.0]])
@@ -201,11 +203,11 @@ def test_a_socket_is_for_whom_names_this_machine_and_knows_the_token(server):
         f"ws://{parts.netloc}/socket",
         f"ws://{parts.netloc}{parts.path}other",
     ):
-        with pytest.raises(InvalidStatus, match="404"):
-            client.connect(url, origin=f"http://{parts.netloc}")
+        with pytest.raises(InvalidStatus, match="404"), client.connect(url, origin=f"http://{parts.netloc}"):
+            pass
     # A name that was made to point to this machine: the browser sends it as host and as origin.
-    with pytest.raises(InvalidStatus, match="404"):
-        Page(server, origin="http://evil.example", additional_headers={"Host": "evil.example"})
+    with socket.create_connection((parts.hostname, parts.port)) as raw, pytest.raises(InvalidStatus, match="404"):
+        client.connect(f"ws://evil.example{parts.path}socket", sock=raw, origin="http://evil.example").__enter__()
 
 
 def test_hostile_messages_are_answered_and_the_server_lives(server, monkeypatch):
@@ -230,7 +232,7 @@ def test_hostile_messages_are_answered_and_the_server_lives(server, monkeypatch)
             read.start()
         with suppress(ConnectionClosed):
             page.socket.send(message)
-    page.socket.close()
+    page.__exit__()
     read.join(30)
     assert 1009 in codes  # the message was too big
     assert refused > 500
@@ -275,7 +277,7 @@ def test_too_many_questions_and_too_many_pages(server):
     with pytest.raises(InvalidStatus, match="403"):
         deque(one_more() for _ in range(40))  # a page that was closed a moment ago may count for a moment more
     for each in opened:
-        each.socket.close()
+        each.__exit__()
     assert 8 <= len(opened) <= 16
 
 

@@ -24,7 +24,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from separatrix.explorer._answers import Answers, Ask, BadQuestion, Question
+from separatrix.explorer._answers import Answers, Ask, BadQuestion, Part, Question
 from separatrix.explorer._page import explorer_page
 from separatrix.explorer._port import ADDRESS, listening
 from separatrix.explorer._scene import Scene
@@ -78,7 +78,7 @@ class LiveServer:
         self._turn = asyncio.Lock()  # first come, first served
         self._model = ThreadPoolExecutor(1, thread_name_prefix="separatrix-model")
         application = Starlette(routes=[
-            Route("/{token}/", self._shown, methods=["GET"]), WebSocketRoute("/{token}/socket", self._conversed)
+            Route("/{token}/", self._shown), WebSocketRoute("/{token}/socket", self._conversed)
         ])  # fmt: skip
         application.router.redirect_slashes = False
         self._server = uvicorn.Server(uvicorn.Config(
@@ -145,11 +145,12 @@ class LiveServer:
         await at.accept()
         self._clients += 1
         client = _Client(at, self._answers)
-        answering = asyncio.create_task(self._answering(client))
+        tasks = [asyncio.create_task(each) for each in (client.listen(), self._answering(client))]
         try:
-            await client.listen()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            answering.cancel()
+            for task in tasks:
+                task.cancel()
             self._clients -= 1
             self._left = time.monotonic()
 
@@ -158,10 +159,10 @@ class LiveServer:
         while True:
             job = await client.next()
             async with self._turn:
-                part = await asyncio.get_running_loop().run_in_executor(self._model, next, job.parts, None)
-            if part is None:
-                client.forget(job.question.number)
-            elif client.wants(job):
+                part = await asyncio.get_running_loop().run_in_executor(self._model, next, job.parts)
+            if client.wants(job):
+                if part[4] != Part.MORE:
+                    client.done(job)
                 await client.send(part)
 
 
@@ -201,7 +202,7 @@ class _Client:
 
     def _take(self, question: Question) -> None:
         if question.what is Ask.CANCEL:
-            self.forget(question.number)
+            self._jobs = [job for job in self._jobs if job.question.number != question.number]
             return
         waiting = sum(job.question.rows.nbytes for job in self._jobs)
         if len(self._jobs) >= _WAITING or waiting > _BUFFERED * self._answers.largest:
@@ -220,9 +221,9 @@ class _Client:
         """Does it still wait for this answer?"""
         return job in self._jobs
 
-    def forget(self, number: int) -> None:
-        """Nobody waits for the answer to this question any more."""
-        self._jobs = [job for job in self._jobs if job.question.number != number]
+    def done(self, job: _Job) -> None:
+        """It was answered."""
+        self._jobs.remove(job)
 
     async def send(self, part: bytes) -> bool:
         """Send it; False where nobody reads any more."""
@@ -250,10 +251,10 @@ class _Guard:
     def _admits(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        known = scope["path"].split("/")[1:2] or [""]
+        path = f"/{self._token}/{'socket' if scope['type'] == 'websocket' else ''}"
         return (
             len(headers.getlist("host")) == 1
             and host.rpartition(":")[0] in _HOSTS
             and (origin == f"http://{host}" if scope["type"] == "websocket" or origin is not None else True)
-            and secrets.compare_digest(known[0].encode(), self._token.encode())
+            and secrets.compare_digest(scope["path"].encode(), path.encode())
         )
