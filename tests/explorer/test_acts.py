@@ -241,6 +241,30 @@ def test_the_dial_says_how_far_the_count_holds(visit, demo_folder):
     opened.until("!location.hash.includes('radius=')")
 
 
+def test_another_model_follows_the_same_picture(visit, demo_folder, tmp_path):
+    """The page beside itself: the other orbit begins with the picture of the first, which is one step on."""
+    opened = visit(demo_folder / "explorer.html")
+    page = opened.page
+    page.set_input_files("#beside-file", demo_folder / "explorer.html")
+    opened.until("document.querySelector('#beside-words').textContent.includes('both models follow it')")
+    page.locator("#plane-top").click(position={"x": 300, "y": 120})
+    opened.until("document.querySelector('#beside-words').textContent.includes('has arrived at attractor')")
+    ours, theirs = (
+        torch.tensor(page.evaluate(f"separatrix.{whose}.orbit.points.map(p => Array.from(p.z))"))
+        for whose in ("journey", "beside")
+    )
+    count = min(len(ours) - 1, len(theirs))
+    assert torch.allclose(ours[1 : count + 1], theirs[:count], rtol=1e-5, atol=1e-6)
+    page.locator("#examples button").first.click()
+    opened.until(
+        "separatrix.journey.orbit?.done && separatrix.beside.orbit?.done && Math.abs(separatrix.journey.orbit.points[0].z[0] - separatrix.beside.orbit.points[0].z[0]) < 1e-6"
+    )
+    (tmp_path / "other.html").write_text("<p>nothing</p>", encoding="utf-8")
+    page.set_input_files("#beside-file", tmp_path / "other.html")
+    opened.until("document.querySelector('#beside-words').textContent.includes('it is no living page')")
+    assert opened.complaints == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_where_all_is_opened(visit, sliced_page, demo_folder, scheme):
     if not AXE.is_file():

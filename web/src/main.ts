@@ -6,19 +6,12 @@ import { Live } from "./backend/live";
 import { Precomputed } from "./backend/precomputed";
 import { port, socket } from "./backend/wires";
 import * as address from "./core/address";
+import { inflated } from "./core/archive";
 import type { Plane } from "./core/plane";
 import { Scene } from "./core/scene";
 import { Sheet } from "./core/sheet";
 import { livingPage } from "./page";
 import { PlaneView } from "./views/plane";
-
-async function inflated(id: string): Promise<Uint8Array | undefined> {
-  const text = document.getElementById(id)?.textContent?.trim();
-  if (!text) return undefined;
-  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
 
 async function opened(scene: Scene, plane: Plane): Promise<Backend> {
   try {
@@ -30,7 +23,7 @@ async function opened(scene: Scene, plane: Plane): Promise<Backend> {
       return await Live.open(scene.k, largest, words, framed ? port : socket);
     }
     if (scene.about.graph === null) throw new Error(scene.about.why_no_model);
-    const archive = await inflated("separatrix-model");
+    const archive = await inflated(document, "separatrix-model");
     if (archive === undefined) throw new Error("The page holds no model.");
     return await InPage.open(scene, archive);
   } catch (error) {
@@ -39,7 +32,7 @@ async function opened(scene: Scene, plane: Plane): Promise<Backend> {
 }
 
 async function begin(): Promise<void> {
-  const bytes = await inflated("separatrix-scene");
+  const bytes = await inflated(document, "separatrix-scene");
   if (bytes === undefined) return;
   const scene = Scene.parse(bytes);
   const own = Sheet.own(scene);

@@ -5,6 +5,7 @@ import { Fates, set_words } from "./core/fate";
 import { type Motion, Orbit } from "./core/orbit";
 import { type Scene, toPicture } from "./core/scene";
 import type { Sheet } from "./core/sheet";
+import { Beside } from "./views/beside";
 import { PlaneChooser } from "./views/chooser";
 import { ToleranceDial } from "./views/dial";
 import { element, show } from "./views/dom";
@@ -46,15 +47,17 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
     if (set >= 0) element("here-words").textContent = set_words(scene.about.sets[set]!);
     remember();
   };
-  const start = (z: Float32Array, play: boolean) => {
+  const start = (z: Float32Array, play: boolean, picture?: Float32Array) => {
     const orbit = new Orbit(backend.snap(z), backend, fates, motion);
     const done = journey.follow(orbit, play).then(() => remember());
+    void beside.follow(orbit, picture);
     return { orbit, done };
   };
   const table = new SetTable(scene, (set) => choose(set, false), remember);
   const chooser = new PlaneChooser(scene, backend, fates, view, own, remember);
   const dial = new ToleranceDial(scene, view, remember);
-  const starts = new Starts(scene, backend, fates, (z) => start(z, true));
+  const starts = new Starts(scene, backend, fates, (z, picture) => start(z, true, picture), (page) => beside.open(page));
+  const beside = new Beside(scene, backend, journey);
   const saving = new Saving(scene, view, seen, () => journey.orbit, () => table.order);
 
   // Hover: at most one picture is being decoded; the last place that was asked for comes next.
@@ -106,6 +109,7 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
     before = now;
     journey.tick(seconds);
     view.drift();
+    beside.tick();
     requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);
@@ -115,7 +119,7 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
   if (remembered.chosen >= 0) choose(remembered.chosen, true);
   if (remembered.z) start(remembered.z, false);
   ready = true;
-  Object.assign(window, { separatrix: { scene, plane: own.plane, backend, start, journey, view, chooser, dial, starts, table, saving } }); // for the browser tests and benchmarks
+  Object.assign(window, { separatrix: { scene, plane: own.plane, backend, start, journey, view, chooser, dial, starts, table, saving, beside } }); // for the browser tests and benchmarks
   document.documentElement.dataset["separatrix"] = "ready";
   performance.mark("separatrix-ready");
   setTimeout(() => view.findStreamlines());

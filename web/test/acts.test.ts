@@ -127,6 +127,31 @@ describe("the flow", () => {
   });
 });
 
+describe("an orbit on a closed curve", () => {
+  it("has arrived, and goes round for as long as it is asked", async () => {
+    const turn = (z: Float32Array) => {
+      const [r, a] = [Math.hypot(z[0]!, z[1]!), Math.atan2(z[1]!, z[0]!) + 0.1];
+      return f32(((1 + r) / 2) * Math.cos(a), ((1 + r) / 2) * Math.sin(a), 0);
+    };
+    const circle = Array.from({ length: 256 }, (_, i) => [Math.cos(i / 40.7), Math.sin(i / 40.7), 0]).flat();
+    const curve = new Scene({ ...scene.about, sets: [{ ...row("A"), kind: "closed curve", moving: true, period: 0 }] }, new Map<string, Tensor>([
+      ["set_z", { data: f32(...circle), shape: [256, 3] }], ["set_owner", { data: new Int32Array(256), shape: [256] }],
+    ]));
+    const turning: Backend = { ...backend, step: (z, times) => Promise.resolve(Array.from({ length: times }, (_, i) => ({ advanced: i + 1, z: (z = turn(z)) }))) };
+    const fates = new Fates(curve);
+    const orbit = new Orbit(f32(3, 0, 0), turning, fates);
+    await orbit.finish();
+    expect(orbit.fate).toMatchObject({ kind: "arrived", set: 0 });
+    expect(orbit.points.length).toBeGreaterThan(orbit.arrived! + 200);
+    const [before, t] = [orbit.points.length, orbit.last.t];
+    await orbit.further();
+    expect(orbit.points.length).toBeGreaterThan(before);
+    expect(orbit.last.t).toBeGreaterThan(t);
+    expect(fates.words(orbit.fate, orbit.arrived!)).toContain("attracting closed curve A: it is");
+    expect(fates.words(orbit.fate, orbit.arrived!)).toContain("goes round on it for ever");
+  });
+});
+
 describe("merge radii", () => {
   it("count by single linkage, exactly", async () => {
     const points = [0, 1, 3, 30].map((x) => [f32(x, 0)]);

@@ -61,6 +61,11 @@ export class Fates {
     return this.going(t, set, d);
   }
 
+  /** Has it arrived at a set on which it goes on moving? */
+  moves(fate: Fate): boolean {
+    return fate.kind === "arrived" && this.scene.about.sets[fate.set]!.moving;
+  }
+
   private going(t: number, near: number, d: number): Fate {
     return t >= this.scene.about.max_steps ? { kind: "budget" } : { kind: "moving", near, distance: d };
   }
@@ -71,7 +76,7 @@ export class Fates {
     const steps = motion === "flow" ? `a time of ${(FLOW_STEP * t).toFixed(1)}` : t === 1 ? "1 step" : `${t.toLocaleString("en")} steps`;
     switch (fate.kind) {
       case "arrived":
-        return `After ${steps} it has arrived at ${set_words(row(fate.set)!)}: it is ${unit(fate.distance)} away.`;
+        return `After ${steps} it has arrived at ${set_words(row(fate.set)!)}: it is ${unit(fate.distance)} away${row(fate.set)!.moving ? ", and goes round on it for ever" : ""}.`;
       case "rests":
         return `After ${steps} its steps are no longer than rounding, and no known limit set is there${fate.near >= 0 ? `: ${row(fate.near)!.name} is ${unit(fate.distance)} away` : ""}.`;
       case "known":

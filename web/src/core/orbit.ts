@@ -21,12 +21,18 @@ export interface Point {
  */
 const [MOST_AT_ONCE, LONGEST] = [64, 40];
 
+/** Steps that an orbit is followed beyond its arrival at a set that moves: once around most of them; while it plays there are always more. */
+export const AROUND = 200;
+
 export class Orbit {
   readonly points: Point[];
   /** ‖z_{t+1} − z_t‖ per step, from every point but the last; of the flow ‖f(z) − z‖, its speed. */
   readonly residuals: number[] = [];
   fate: Fate;
+  /** Number of the point at which it arrived at a set that moves, as cycles and closed curves do; from there on it goes round. */
+  arrived: number | undefined;
   private portion = 1;
+  private over = false;
   private readonly stop = new AbortController();
 
   constructor(
@@ -37,6 +43,7 @@ export class Orbit {
   ) {
     this.points = [{ t: 0, z: start }];
     this.fate = fates.of(start, 0, Infinity, motion);
+    if (fates.moves(this.fate)) this.arrived = 0;
   }
 
   get last(): Point {
@@ -44,7 +51,7 @@ export class Orbit {
   }
 
   get done(): boolean {
-    return this.stopped || this.fate.kind !== "moving";
+    return this.over || this.stopped || (this.arrived !== undefined ? this.points.length > this.arrived + AROUND : this.fate.kind !== "moving");
   }
 
   private get stopped(): boolean {
@@ -57,7 +64,11 @@ export class Orbit {
 
   /** Ask for the next points; false if there are none. */
   async advance(): Promise<boolean> {
-    if (this.done) return false;
+    return !this.done && this.further();
+  }
+
+  /** More points, also of one that goes round on what it arrived at. */
+  async further(): Promise<boolean> {
     const { z, t } = this.last;
     const began = performance.now();
     const more = this.motion === "flow" ? await this.flow(z, this.portion) : await this.backend.step(z, this.portion, this.stop.signal);
@@ -68,10 +79,15 @@ export class Orbit {
       const length = distance(next.z, this.last.z) / (this.motion === "flow" ? FLOW_STEP : Math.max(1, t + next.advanced - this.last.t));
       this.residuals.push(length);
       this.points.push({ t: t + next.advanced, z: next.z });
+      if (this.arrived !== undefined) continue;
       this.fate = this.fates.of(next.z, this.last.t, length, this.motion);
-      if (this.done) break;
+      if (this.fates.moves(this.fate)) this.arrived = this.points.length - 1;
+      else if (this.done) break;
     }
-    if (more.length === 0) this.fate = this.backend.ending?.(z) ?? { kind: "budget" };
+    if (more.length === 0) {
+      this.over = true;
+      if (this.arrived === undefined) this.fate = this.backend.ending?.(z) ?? { kind: "budget" };
+    }
     return !this.done;
   }
 

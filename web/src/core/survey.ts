@@ -8,7 +8,7 @@ const PORTION = 40; // milliseconds
 const LONGEST = 2000; // steps of one orbit of the map of basins
 
 export class Survey {
-  private cancelled = false;
+  private readonly stop = new AbortController();
   private each = PORTION;
 
   constructor(
@@ -18,7 +18,11 @@ export class Survey {
   ) {}
 
   cancel(): void {
-    this.cancelled = true;
+    this.stop.abort();
+  }
+
+  private get cancelled(): boolean {
+    return this.stop.signal.aborted;
   }
 
   /** f at every node of the field. */
@@ -28,7 +32,7 @@ export class Survey {
     await this.each_portion(sheet.field, async (nodes) => {
       const z = new Float32Array(nodes.length * k);
       nodes.forEach((n, i) => z.set(sheet.plane.lift(...sheet.field.place(sheet.extent, n)), i * k));
-      const f = await backend.field(z);
+      const f = await backend.field(z, { signal: this.stop.signal });
       if (f === undefined) return this.cancel();
       nodes.forEach((n, i) => sheet.set(n, z.subarray(i * k, (i + 1) * k), f.subarray(i * k, (i + 1) * k)));
     });
@@ -40,7 +44,7 @@ export class Survey {
     await this.each_portion(sheet.basins, async (nodes) => {
       for (const n of nodes) {
         const orbit = new Orbit(sheet.plane.lift(...sheet.basins.place(sheet.extent, n)), backend, fates);
-        while (!this.cancelled && orbit.last.t < LONGEST && (await orbit.advance()));
+        while (!this.cancelled && orbit.fate.kind === "moving" && orbit.last.t < LONGEST && (await orbit.advance()));
         if (this.cancelled) return;
         sheet.basin[n] = orbit.fate.kind === "arrived" ? orbit.fate.set : -1;
         sheet.steps[n] = orbit.last.t;

@@ -1,12 +1,15 @@
 /** One orbit as a reader follows it: its picture now, a film strip, the residual of every step, and what became of it in words. */
 import type { Backend } from "../backend/backend";
 import { type Fates, scientific, set_words } from "../core/fate";
-import { FLOW_STEP, type Orbit } from "../core/orbit";
+import { AROUND, FLOW_STEP, type Orbit } from "../core/orbit";
 import { type Scene, toPicture } from "../core/scene";
 import { element, make, show } from "./dom";
 
 const SECONDS = 4; // that the whole of an orbit takes
+const CORNERS = 1200; // of the line of residuals
 const SLOWEST = 5; // steps per second
+const ROUND = 24; // steps per second on what goes round …
+const LONGEST = 20_000; // … up to so many
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Journey {
@@ -23,6 +26,7 @@ export class Journey {
   private readonly play = element<HTMLButtonElement>("play");
   private said = "";
   private stale = false;
+  private asking = false;
   private filmed: Orbit | undefined;
 
   constructor(
@@ -75,11 +79,24 @@ export class Journey {
   private move(seconds: number): void {
     if (!this.playing || !this.orbit) return;
     const last = this.orbit.points.length - 1;
-    this.place = Math.min(last, this.place + seconds * Math.max(SLOWEST, last / SECONDS));
-    if (this.place >= last && this.orbit.done) this.setPlaying(false);
+    const { arrived } = this.orbit;
+    const round = arrived !== undefined && this.place >= arrived;
+    this.place = Math.min(last, this.place + seconds * (round ? ROUND : Math.max(SLOWEST, (arrived ?? last) / SECONDS)));
+    if (this.place >= last && this.orbit.done) {
+      if (arrived === undefined || last > LONGEST) this.setPlaying(false);
+      else void this.goOn(this.orbit);
+    }
     if (Math.floor(this.place) === this.at && this.playing) return;
     this.at = Math.floor(this.place);
     this.update();
+  }
+
+  /** What goes round has no end while it plays. */
+  private async goOn(orbit: Orbit): Promise<void> {
+    if (this.asking) return;
+    this.asking = true;
+    await orbit.further().finally(() => (this.asking = false));
+    if (this.orbit === orbit) this.update();
   }
 
   private setPlaying(playing: boolean): void {
@@ -104,7 +121,7 @@ export class Journey {
     this.residuals(orbit);
     void this.picture(orbit, this.at);
     this.film(orbit);
-    const words = orbit.done || this.at < last ? this.fates.words(orbit.fate, orbit.last.t, orbit.motion) : "It is being followed …";
+    const words = orbit.done || this.at < last ? this.fates.words(orbit.fate, orbit.points[orbit.arrived ?? last]!.t, orbit.motion) : "It is being followed …";
     if (words !== this.said) this.fate.textContent = this.said = words; // a screen reader hears it once
     const set = orbit.fate.kind === "arrived" || orbit.fate.kind === "known" ? orbit.fate.set : -1;
     show(this.end, set < 0 ? undefined : this.scene.picture("set_images", set));
@@ -126,13 +143,15 @@ export class Journey {
     return made;
   }
 
-  /** Frames at 0, 1, 2, 4, 8 … and at the end. */
+  /** Frames at 0, 1, 2, 4, 8 … and at the end; four more of what goes round. */
   private film(orbit: Orbit): void {
     const list = element<HTMLOListElement>("film");
-    const last = orbit.points.length - 1;
+    const { arrived } = orbit;
+    const last = arrived ?? orbit.points.length - 1;
     const wanted = [0];
     for (let at = 1; at < last; at *= 2) wanted.push(at);
     if (last > 0) wanted.push(last);
+    if (arrived !== undefined) for (let i = 1; i <= 4; i++) if (arrived + (i * AROUND) / 4 < orbit.points.length) wanted.push(arrived + (i * AROUND) / 4);
     const key = wanted.join();
     if (list.dataset["of"] !== key || this.filmed !== orbit) {
       [list.dataset["of"], this.filmed] = [key, orbit];
@@ -157,12 +176,13 @@ export class Journey {
     const values = orbit.residuals.filter((value) => value > 0 && Number.isFinite(value));
     chart.replaceChildren();
     if (!values.length) return;
-    const [high, low] = [Math.log10(Math.max(...values)), Math.log10(Math.min(...values))];
+    const [high, low] = [Math.log10(values.reduce((a, b) => Math.max(a, b))), Math.log10(values.reduce((a, b) => Math.min(a, b)))];
     const height = Math.max(high - low, 1e-9);
     const x = (i: number) => 4 + (312 * i) / Math.max(1, orbit.residuals.length - 1);
     const y = (value: number) => 6 + (78 * (high - Math.log10(Math.max(value, 10 ** low)))) / height;
     const line = document.createElementNS(SVG, "polyline");
-    line.setAttribute("points", orbit.residuals.map((value, i) => `${x(i).toFixed(1)},${y(value).toFixed(1)}`).join(" "));
+    const every = Math.ceil(orbit.residuals.length / CORNERS);
+    line.setAttribute("points", orbit.residuals.flatMap((value, i) => (i % every ? [] : [`${x(i).toFixed(1)},${y(value).toFixed(1)}`])).join(" "));
     chart.append(line);
     const here = Math.min(this.at, orbit.residuals.length - 1);
     const mark = document.createElementNS(SVG, "circle");

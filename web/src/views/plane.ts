@@ -17,12 +17,13 @@ export interface Look {
 
 const PARTICLES = 1400;
 const PALEST = 0.55; // how far towards the paper the fastest starts are shaded, as in separatrix.plots
+const LINKS = 4000; // steps of an orbit that are drawn
 const LETTERED = 40; // sets; more are dots
 
 export class PlaneView {
-  readonly canvas = element<HTMLCanvasElement>("plane-top");
-  private readonly base = element<HTMLCanvasElement>("plane-base");
-  private readonly moving = element<HTMLCanvasElement>("plane-moving");
+  readonly canvas: HTMLCanvasElement;
+  private readonly base: HTMLCanvasElement;
+  private readonly moving: HTMLCanvasElement;
   private readonly jumped = new Uint8Array(PARTICLES);
   private flow: Flow | undefined;
   private particles: Particles | undefined;
@@ -42,7 +43,10 @@ export class PlaneView {
   constructor(
     private readonly scene: Scene,
     sheet: Sheet,
+    /** What the names of its three canvases begin with. */
+    prefix = "",
   ) {
+    [this.base, this.moving, this.canvas] = ["base", "moving", "top"].map((layer) => element<HTMLCanvasElement>(`${prefix}plane-${layer}`)) as [HTMLCanvasElement, HTMLCanvasElement, HTMLCanvasElement];
     this.show(sheet);
     new ResizeObserver(() => this.resize()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
@@ -267,7 +271,7 @@ export class PlaneView {
 
   private drawOrbit(to: CanvasRenderingContext2D, unit: number): void {
     if (!this.orbit) return;
-    const pixels = this.orbit.points.slice(0, this.at + 1).map(({ z }) => this.toPixel(...this.sheet.plane.coordinates(z)));
+    const pixels = this.orbit.points.slice(Math.max(0, this.at - LINKS), this.at + 1).map(({ z }) => this.toPixel(...this.sheet.plane.coordinates(z)));
     for (const [style, lineWidth] of [["rgba(255,255,255,.95)", 4.5], ["#c2185b", 2]] as const) {
       to.strokeStyle = style;
       to.lineWidth = lineWidth * unit;

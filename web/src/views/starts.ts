@@ -26,7 +26,8 @@ export class Starts {
     private readonly scene: Scene,
     private readonly backend: Backend,
     private readonly fates: Fates,
-    private readonly begin: (z: Float32Array) => void,
+    private readonly begin: (z: Float32Array, picture: Float32Array) => void,
+    private readonly page: (file: File) => void,
   ) {
     if (!scene.about.image || !backend.anywhere) return;
     const size = this.shape[0] * this.shape[1] * this.shape[2];
@@ -52,7 +53,8 @@ export class Starts {
       event.preventDefault();
       box.removeAttribute("data-over");
       const dropped = event.dataTransfer?.files[0];
-      if (dropped) void this.open(dropped);
+      if (dropped && /\.html?$/.test(dropped.name)) this.page(dropped);
+      else if (dropped) void this.open(dropped);
     });
     for (const select of this.selects) select.addEventListener("change", () => this.between());
     this.share.addEventListener("input", () => void this.fromBlend());
@@ -79,7 +81,7 @@ export class Starts {
       const z = await this.backend.encode(blended(pair[0].x, pair[1].x, share));
       if (z === undefined) throw new Error("The model gives no latent for a picture.");
       const orbit = new Orbit(z, this.backend, this.fates);
-      while (this.blend === blend && orbit.last.t < LONGEST && (await orbit.advance()));
+      while (this.blend === blend && orbit.fate.kind === "moving" && orbit.last.t < LONGEST && (await orbit.advance()));
       return orbit.fate;
     }, () => this.drawBlend(blend, pair));
     this.blend = blend;
@@ -118,7 +120,7 @@ export class Starts {
   private async start({ name, x }: Picture): Promise<void> {
     const z = await this.backend.encode(x);
     this.said.textContent = z ? `The orbit starts from ${name}, as the model reads it.` : "The model gives no latent for a picture.";
-    if (z) this.begin(z);
+    if (z) this.begin(z, x);
   }
 
   /** A file, cut to the middle and resized by the browser. */
