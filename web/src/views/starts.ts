@@ -32,9 +32,10 @@ export class Starts {
     if (!scene.about.image || !backend.anywhere) return;
     const size = this.shape[0] * this.shape[1] * this.shape[2];
     if (scene.has("example_x")) scene.about.examples.forEach((name, i) => this.add({ name, x: scene.floats("example_x").slice(i * size, (i + 1) * size) }));
-    scene.about.sets.slice(0, NEAREST).forEach(({ name, nearest }, set) => {
+    scene.about.sets.slice(0, NEAREST).forEach(({ nearest }, set) => {
       const bytes = nearest && scene.bytes("near_images", set);
-      if (bytes) this.add({ name: `${[scene.about.noun, nearest.which].join(" ").trim()}, nearest to ${name}`, x: fromBytes(bytes, this.shape[0], this.range) });
+      const name = `${scene.about.noun} ${nearest?.which ?? ""}`.trim();
+      if (bytes && !this.pictures.some((picture) => picture.name === name)) this.add({ name, x: fromBytes(bytes, this.shape[0], this.range) });
     });
     const pad = drawingPad(this.shape, (pixels) => this.take({ name: "drawing", x: fromPixels(pixels, this.shape[0], this.range) }));
     element("start-noise").addEventListener("click", () => this.take({ name: `noise ${++this.seed}`, x: noise(this.seed, size, this.range) }));
@@ -156,7 +157,7 @@ export class Starts {
     });
     show(this.strip, made);
     const name = (set: number) => (set < 0 ? "no known set" : this.scene.about.sets[set]!.name);
-    const digits = (share: number) => (100 * share).toFixed(3);
+    const digits = (share: number) => (100 * share).toFixed(4);
     const flips = blend.flips.map(({ below, above, from, to }) => `from ${name(from)} to ${name(to)} between ${digits(below)} and ${digits(above)} %`);
     const done = blend.sets.filter((set) => set !== undefined).length;
     element("blend-words").textContent =
