@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -47,8 +48,10 @@ def nodes_of(
     starts = plane.lift(xy).to(field.device, field.dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the page says which orbits do not end
-        walked = iterate(field, starts, GRID_RULES, observers=[Snapshots(TIMES)], progress=progress)
-    ends = search_from(field, starts, progress)
+        walked = iterate(
+            field, starts, replace(GRID_RULES, max_steps=TIMES[-1]), observers=[Snapshots(TIMES)], progress=progress
+        )
+    ends = search_from(field, starts, catalogue.searches[0].protocol.max_steps, progress)
     known = torch.cat((catalogue.numbers_of(ends), torch.tensor([-1])))
     path = walked.observed["snapshots"].flatten(0, 1)
     arrays = {
@@ -67,8 +70,9 @@ def nodes_of(
     return arrays
 
 
-def search_from(field: LatentField, latents: Tensor, progress: Progress) -> LimitSets:
-    """Follow these points to their ends by the rules of maps of basins."""
+def search_from(field: LatentField, latents: Tensor, budget: int, progress: Progress) -> LimitSets:
+    """Follow these points to their ends by the rules of maps of basins, and no farther than the search of the page went."""
+    rules = replace(GRID_RULES, max_steps=min(GRID_RULES.max_steps, budget))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the map shows it
-        return find_attractors(field, points(latents), GRID_RULES, progress=progress)
+        return find_attractors(field, points(latents), rules, progress=progress)

@@ -109,7 +109,7 @@ def scene_of(
                 _FIELD_NODES,
             )
         else:
-            grid = results.grid or _grid(field, plane, extent, basin_side, line)
+            grid = results.grid or _grid(field, plane, extent, basin_side, limits.protocol.max_steps, line)
         catalogue = catalogue_of(results, grid)
         arrays: dict[str, Tensor] = {
             "origin_z": plane.origin.float(),
@@ -200,7 +200,7 @@ def _nodes(
     return arrays
 
 
-def _grid(field: LatentField, plane: Plane, extent: Extent, side: int, line: Progress) -> GridSearch:
+def _grid(field: LatentField, plane: Plane, extent: Extent, side: int, budget: int, line: Progress) -> GridSearch:
     """Follow each point of a grid in the plane to its end, by the rules of maps of basins."""
     left, right, bottom, top = extent
     across, along = (
@@ -208,7 +208,7 @@ def _grid(field: LatentField, plane: Plane, extent: Extent, side: int, line: Pro
         torch.linspace(bottom, top, side, dtype=torch.float64),
     )
     cells = torch.stack(torch.meshgrid(across, along, indexing="xy"), dim=-1).reshape(-1, 2)
-    found = search_from(field, plane.lift(cells).to(field.dtype), line)
+    found = search_from(field, plane.lift(cells).to(field.dtype), budget, line)
     return GridSearch(limits=found, shape=(side, side), extent=extent)
 
 
