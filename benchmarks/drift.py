@@ -8,13 +8,18 @@ Both do the same trips with the same rounding; the bare loop measures nothing. N
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from pathlib import Path
+from typing import Any
 
 import skimage.data
 import torch
+from omp import processor
 
 import separatrix as sx
 from separatrix.data import load_images
+from separatrix.limitsets._assemble import versions
 from separatrix.studies import Rounding
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket")
@@ -31,11 +36,12 @@ def pictures(count: int, side: int) -> torch.Tensor:
 
 
 def main() -> None:
-    """Print seconds and their ratio."""
+    """Measure, write, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=24)
     parser.add_argument("--trips", type=int, default=20)
     parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     images = pictures(asked.images, asked.side)
@@ -50,9 +56,28 @@ def main() -> None:
         for _ in range(asked.trips):
             x = (field.reconstruct(x).clamp(0, 1) * 255).round() / 255
         bare += time.process_time() - began
-    print(f"{asked.images} images of {asked.side} px, {asked.trips} trips, edits {Rounding().words}")
-    print(
-        f"bare round trips {bare:.1f} s, sx.drift {measured:.1f} s of processor time: {measured / bare:.3f} times as long"
+    record = {
+        "machine": processor(),
+        "versions": versions(),
+        "images": asked.images,
+        "side": asked.side,
+        "trips": asked.trips,
+        "edits": Rounding().words,
+        "bare": bare,
+        "drift": measured,
+    }
+    asked.out.mkdir(parents=True, exist_ok=True)
+    (asked.out / "drift.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (asked.out / "drift.md").write_text(page(record), encoding="utf-8")
+    print(page(record))
+
+
+def page(record: dict[str, Any]) -> str:
+    """The measurement in a sentence."""
+    return (
+        f"Measured by `python benchmarks/drift.py` ({record['machine']}, one thread, torch {record['versions']['torch']}).\n\n"
+        f"TAEF2, {record['images']} images of {record['side']} px, {record['trips']} trips, {record['edits']} between them: the bare round trips took "
+        f"{record['bare']:.1f} s of processor time, `sx.drift` {record['drift']:.1f} s: {record['drift'] / record['bare']:.3f} times as long.\n"
     )
 
 

@@ -76,8 +76,9 @@ def searched(
     return sx.find_attractors(field, starts, rules or sx.Protocol(), engine=engine), time.perf_counter() - begun
 
 
-def speed(name: str, count: int, data: Path, engines: list[str], rounds: int) -> dict[str, Any]:
+def speed(name: str, count: int, data: Path, engines: list[str], rounds: int, cut: int | None) -> dict[str, Any]:
     """Seconds of one search by each engine."""
+    rules = sx.Protocol(rounds=Rounds(parts=cut, least_in_a_part=32) if cut else Rounds())
     field, std = field_of(name, data)
     starts = sx.starts.gaussian(count, seed=0, std=std)
     found: dict[str, list[float]] = {engine: [] for engine in engines}
@@ -87,13 +88,13 @@ def speed(name: str, count: int, data: Path, engines: list[str], rounds: int) ->
         sx.find_attractors(field, starts[:2000], engine=one)  # processes start, torch loads a part of itself
     for _ in range(rounds):
         for engine in engines:
-            limits, seconds = searched(field, starts, made[engine])
+            limits, seconds = searched(field, starts, made[engine], rules)
             found[engine].append(seconds)
             stored.add(bits(limits))
     for one in made.values():
         one.close()
     return {
-        "model": name,
+        "model": name if cut is None else f"{name}, --parts {cut}",
         "starts": count,
         "sets": len(limits),
         "evaluations": limits.cost.map,
@@ -202,7 +203,7 @@ def page(record: dict[str, Any]) -> str:
         ]
         for one in speeds.values():
             times = one["seconds"]
-            cells = " | ".join(f"{times[engine]:.1f}" for engine in engines)
+            cells = " | ".join(f"{times[engine]:.1f}" if engine in times else "" for engine in engines)
             pace = times["1 worker"] / times["2 workers"]
             lines.append(
                 f"| {one['model']} | {one['starts']:,} | {one['evaluations']:,} | {cells} | {pace:.2f} × | "
@@ -247,6 +248,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=20_000)
     parser.add_argument("--million", type=int, default=1_000_000, help="starts of the coordinator's search")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--parts", type=int, help="as the option of `separatrix attractors`")
     parser.add_argument("--only", nargs="+", default=["speed", "overhead", "coordinator", "rerun"])
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--engines", nargs="+", default=["here", "1 worker", "2 workers"])
@@ -258,7 +260,7 @@ def main() -> None:
         warnings.simplefilter("ignore")
         section, model = options.measure
         made = {
-            "speed": lambda: speed(model, options.starts, options.data, options.engines, options.rounds),
+            "speed": lambda: speed(model, options.starts, options.data, options.engines, options.rounds, options.parts),
             "overhead": lambda: overhead(model, options.starts // 4, options.data, options.rounds),
             "coordinator": lambda: coordinator(options.million),
             "rerun": lambda: rerun(options.starts, options.data, options.rounds),
@@ -276,7 +278,7 @@ def main() -> None:
             done = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
             print(done, flush=True)
             if model:
-                record[section][model] = done
+                record[section][done["model"]] = done
             else:
                 record[section] = done
             options.out.mkdir(parents=True, exist_ok=True)

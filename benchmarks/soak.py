@@ -318,6 +318,7 @@ def _known(out: Path) -> dict[str, Any]:
 
 
 def _write(record: dict[str, Any], out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
     for name, text in ((NUMBERS, json.dumps(record, indent=1) + "\n"), (PAGE, page(record))):
         (out / f".{name}").write_text(text)
         os.replace(out / f".{name}", out / name)

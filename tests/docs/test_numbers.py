@@ -11,6 +11,7 @@ from memorization_bound import MEMORIZATION
 from models_bound import DRIFT, MODELS
 from ood_bound import OOD, best_other, choice, recommended, unseen
 from probing_bound import PROBING
+from scale_bound import SCALE
 
 from separatrix.monitoring import _budget as budget
 from separatrix.protocol import Curves, Rounds
@@ -78,6 +79,7 @@ SINGLE: list[tuple[str, Bound]] = [
     *(("docs/memorization.md", bound) for bound in MEMORIZATION),
     *(("docs/models.md", bound) for bound in MODELS),
     *(("docs/drift.md", bound) for bound in DRIFT),
+    *(("docs/scale.md", bound) for bound in SCALE),
     ("README.md", Bound("side by side with the loops, {}Adam and scipy", rivals)),
     (
         "docs/design.md",

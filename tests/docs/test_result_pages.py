@@ -35,6 +35,7 @@ def drifted(module: ModuleType, record: dict[str, Any]) -> str:
 # script (without .py), page and numbers (stem under its results), how its function is called
 PAGES: list[tuple[str, str, Page]] = [
     ("benchmarks/audit", "audit", lambda m, r: m.table(r)),
+    ("benchmarks/barriers", "barriers", lambda m, r: m.page(r)),
     ("benchmarks/engine_table", "engine", lambda m, r: m.markdown(r)),
     ("benchmarks/engine_large", "engine_large", lambda m, r: m.page(r)),
     ("benchmarks/explorer_engines", "explorer_engines", lambda m, r: m.page(r)),
@@ -42,7 +43,9 @@ PAGES: list[tuple[str, str, Page]] = [
     ("benchmarks/omp", "omp", lambda m, r: m.markdown(rows(m, r["rows"]), r)),
     ("benchmarks/ood_choice", "ood_choice", lambda m, r: m.page(r)),
     ("benchmarks/ood_table", "ood", lambda m, r: m.page(r)),
+    ("benchmarks/plan", "plan", lambda m, r: m.page(r)),
     ("benchmarks/real_models", "real_models", lambda m, r: m.markdown(rows(m, r["rows"]), r["machine"])),
+    ("benchmarks/scale", "scale", lambda m, r: m.page(r)),
     ("benchmarks/score_shards", "score_shards", lambda m, r: m.page(r)),
     ("benchmarks/search_size", "search_size", lambda m, r: m.markdown(r)),
     ("benchmarks/soak", "soak", lambda m, r: m.page(r)),
