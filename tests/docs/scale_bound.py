@@ -136,7 +136,10 @@ SCALE = [
         "a search of {:,} starts on {} took {:.0f} s with one worker and {:.0f} s with two, {:.2f} times as quick; two actors of Ray were {:.2f} times as quick as one worker",
         speeds,
     ),
-    Bound("Parts cost {:.1f} % more processor time than one pool in a search of {:,} starts, and one worker {:.1f} %, its start included", parts),
+    Bound(
+        "Parts cost {:.1f} % more processor time than one pool in a search of {:,} starts, and one worker {:.1f} %, its start included",
+        parts,
+    ),
     Bound(
         "A coordinator of {:,} starts and {:,} limit sets took {:.0f} MiB, and its longest settling {:.1f} s",
         coordinator,
