@@ -1,9 +1,9 @@
-"""The living page behind its server: how soon a click is answered, and what 100,000 hostile messages do to it.
+"""The living page behind its server: how soon a click is answered, whether its orbits are Python's, and what 100,000 hostile messages do to it.
 
 *A click*: from the pointer going down in Chromium to the end of the frame in which the picture of the new orbit's start is painted, and from asking for one
 step to its point and its decoded picture, over the socket. The model is the k = 2 FashionMNIST autoencoder (or one of the same architecture with random
 weights, where the data are absent), the clicks are at random places. Medians of fifty; the fastest stands beside them, because this machine may have other
-work. *Hostile messages* (`hostile.py`) come over eight sockets at once, beside raw bytes to the port, pings from somebody who reads no answer, and a
+work. *Orbits* from 200 random starts of the plane are followed by the page and by Python, every point compared, and the limit set. *Hostile messages* (`hostile.py`) come over eight sockets at once, beside raw bytes to the port, pings from somebody who reads no answer, and a
 page that goes on clicking. The server is a process of its own; its memory is what the kernel says.
 
     python benchmarks/explorer_live.py
@@ -12,6 +12,7 @@ page that goes on clicking. The server is a process of its own; its memory is wh
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import socket
@@ -26,8 +27,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import torch
 from explorer_engines import CHROMIUM, FLAGS, model
 from hostile import hostile
+from torch import Tensor
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -36,7 +39,8 @@ from separatrix.explorer import scene_of, serve
 from separatrix.explorer._answers import Answers, Ask, Part
 from separatrix.report import ModelResults
 
-CLICKS, MESSAGES, SOCKETS, RAW, BAR = 50, 100_000, 8, 300, 50.0
+CLICKS, ORBITS, MESSAGES, SOCKETS, RAW, BAR = 50, 200, 100_000, 8, 300, 50.0
+_LAST = b"last"  # the number of the question after which everything has been read
 _CLICKED = """() => new Promise(done => {
   const canvas = document.getElementById('now'), to = canvas.getContext('2d'), top = document.getElementById('plane-top');
   let began;
@@ -57,23 +61,37 @@ _STEP = """async () => {
   return times;
 }"""
 
+_ORBITS = """starts => {
+  const {orbit} = separatrix.start(Float32Array.from(starts[0]), false);
+  return Promise.all(starts.map(async z => {
+    const each = new orbit.constructor(Float32Array.from(z), separatrix.backend, separatrix.journey.fates);
+    await each.finish();
+    return [each.points.map(p => Array.from(p.z)), each.fate];
+  }));
+}"""
+
+
+def searched() -> tuple[sx.LatentField, sx.LimitSets]:
+    """The field and its limit sets."""
+    field = model().field("FashionMNIST, k = 2")
+    return field, sx.find_attractors(field, sx.starts.gaussian(128, seed=0, std=5.0))
+
 
 def served() -> None:
     """The server, as a process of its own."""
-    field = model().field("FashionMNIST, k = 2")
-    limits = sx.find_attractors(field, sx.starts.gaussian(128, seed=0, std=5.0))
+    field, limits = searched()
     results = ModelResults(title=field.name, subtitle="", latent_field=field, searches={"noise": limits})
     serve(scene_of(results, live=True), field, browser=False)
 
 
-def clicks(url: str) -> dict[str, dict[str, float]]:
-    """Milliseconds from a click to its first frame, and of a step with its picture."""
+def in_chromium(url: str) -> dict[str, Any]:
+    """Milliseconds from a click to its first frame, and of a step with its picture; and the page's orbits beside Python's."""
     from playwright.sync_api import sync_playwright
 
     draw, found = random.Random(0), []
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page = browser.new_context(viewport={"width": 1280, "height": 1200}).new_page()
         page.goto(url)
         page.wait_for_selector("html[data-separatrix=ready]", timeout=60_000)
         page.wait_for_timeout(1000)
@@ -91,11 +109,32 @@ def clicks(url: str) -> dict[str, dict[str, float]]:
                     break
             page.wait_for_timeout(300)
         steps = page.evaluate(_STEP.replace("COUNT", str(CLICKS)))
+        left, right, bottom, top = page.evaluate("separatrix.scene.about.plane.extent")
+        uniform = torch.rand(ORBITS, 2, generator=torch.Generator().manual_seed(7))
+        starts = torch.tensor([left, bottom]) + uniform * torch.tensor([right - left, top - bottom])
+        orbits = page.evaluate(_ORBITS, starts.tolist())
         browser.close()
+    times = {"click": found, "step": steps}
     return {
-        name: {"median": statistics.median(values), "best": min(values)}
-        for name, values in (("click", found), ("step", steps))
+        **{name: {"median": statistics.median(values), "best": min(values)} for name, values in times.items()},
+        "orbits": compared(starts, orbits),
     }
+
+
+def compared(starts: Tensor, orbits: list[Any]) -> dict[str, float]:
+    """The largest relative difference of a point from Python's, and how many orbits end on Python's limit set."""
+    field, limits = searched()
+    wanted = sx.find_attractors(field, starts)
+    same = sx.limitsets.same_sets(wanted, limits)
+    worst, agree = 0.0, 0
+    for row, (path, fate) in enumerate(orbits):
+        z = starts[row : row + 1]
+        for point in path:
+            worst = max(worst, float((torch.tensor([point]) - z).norm() / z.norm()))
+            z = field(z)
+        end = int(wanted.labels[row])
+        agree += (fate["set"] if fate["kind"] == "arrived" else -1) == (int(same[end]) if end >= 0 else -1)
+    return {"count": len(orbits), "steps": sum(len(path) - 1 for path, _ in orbits), "worst": worst, "same_end": agree}
 
 
 def opened(url: str) -> ClientConnection:
@@ -116,26 +155,32 @@ def flooded(url: str, process: int) -> dict[str, Any]:
         with suppress(ConnectionClosed):
             for frame in at:
                 with lock:
-                    counts["errors" if frame[4] == Part.ERROR else "answers"] += 1
+                    counts["errors" if frame[4] == Part.ERROR else "answers"] += frame[4] != Part.MORE
+                if frame[:4] == _LAST:
+                    at.close()
 
     def one(seed: int) -> None:
-        at = None
+        at = reader = None
         for message in hostile(MESSAGES // SOCKETS, 2, largest, seed=seed, huge=2000):
             while True:
                 try:
                     if at is None:
                         at = opened(url)
-                        threading.Thread(target=read, args=(at,), daemon=True).start()
+                        reader = threading.Thread(target=read, args=(at,), daemon=True)
+                        reader.start()
                     at.send(message)
+                    if len(message) > largest:  # it ends the connection, and what followed would not be read
+                        reader.join(120)
+                        at = None
                     break
                 except (ConnectionClosed, OSError):
                     at = None
-                    with lock:
-                        counts["closed"] += 1
             with lock:
                 counts["sent"] += 1
-        if at is not None:
-            at.close()
+                counts["closed"] += at is None
+        if at is not None and reader is not None:
+            at.send(_LAST + struct.pack("<BBH2f", Ask.STEP, 1, 1, 0.3, 0.4))
+            reader.join(300)
 
     def raw() -> None:
         draw = random.Random(99)
@@ -191,17 +236,19 @@ def _memory(process: int, name: str) -> int:
 
 def page(record: dict[str, Any]) -> str:
     """The tables as they are committed."""
-    click, step, flood = record["click"], record["step"], record["flood"]
+    click, step, orbits, flood = (record[name] for name in ("click", "step", "orbits", "flood"))
     return "\n".join([
         "Measured by `python benchmarks/explorer_live.py`: medians of fifty (best), k = 2, 28×28, Chromium.", "",
         "| | took | bar |", "|---|---|---|",
         f"| a click to its first frame | {click['median']:.0f} ms ({click['best']:.0f}) | ≤ {BAR:.0f} ms |",
         f"| a step with its picture, over the socket | {step['median']:.1f} ms ({step['best']:.1f}) | – |", "",
+        f"Of {orbits['count']} orbits from random starts ({orbits['steps']:,} steps) no point differs from Python's by more than {orbits['worst']:.1e} of its "
+        f"size (bar 1e-4), and {orbits['same_end']} end on Python's limit set.", "",
         f"{flood['sent']:,} hostile messages over {SOCKETS} sockets, {flood['raw']} connections of raw bytes, and somebody who pings and reads nothing:", "",
         "| | |", "|---|---|",
         f"| answered with a sentence | {flood['errors']:,} |",
         f"| answered, because they were questions after all | {flood['answers']:,} |",
-        f"| connections closed, for a message that was too big or no text | {flood['closed']:,} |",
+        f"| connections closed, for a message that was too big | {flood['closed']:,} |",
         f"| a page that goes on asking: median, worst | {flood['page_median_ms']:.0f} ms, {flood['page_worst_ms']:.0f} ms |",
         f"| memory before, most, after | {flood['mb_before']:.0f} MB, {flood['mb_most']:.0f} MB, {flood['mb_after']:.0f} MB |",
         f"| answers correctly afterwards | {'yes' if flood['lives'] else 'no'} |",
@@ -215,12 +262,13 @@ def main() -> None:
     try:
         url = process.stdout.readline().strip()
         idle = opened(url)  # so that it does not end between the two
-        record: dict[str, Any] = clicks(url)
+        record = in_chromium(url)
         print(record, flush=True)
         record["flood"] = flooded(url, process.pid)
         idle.close()
     finally:
         process.terminate()
+        process.wait(30)
     print(page(record))
     to = Path(__file__).parent / "results"
     (to / "explorer_live.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -228,4 +276,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("websockets.client").setLevel(logging.CRITICAL)  # connections are cut on purpose
     served() if sys.argv[1:] == ["serve"] else main()

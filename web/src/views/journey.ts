@@ -6,7 +6,11 @@ import { type Scene, toPicture } from "../core/scene";
 import { element, make, show } from "./dom";
 
 const SECONDS = 4; // that the whole of an orbit takes
+<<<<<<< HEAD
 const CORNERS = 1200; // of the line of residuals
+=======
+const MOMENT = 100; // milliseconds
+>>>>>>> 22c8003 (A click's picture is asked for first and once, and what moves for the eye alone waits for it)
 const SLOWEST = 5; // steps per second
 const ROUND = 24; // steps per second on what goes round …
 const LONGEST = 20_000; // … up to so many
@@ -18,7 +22,7 @@ export class Journey {
   /** The step that is shown; a whole number of points. */
   at = 0;
   private place = 0;
-  private frames = new Map<number, ImageData>();
+  private frames = new Map<number, Promise<ImageData | undefined>>();
   private readonly now = element<HTMLCanvasElement>("now");
   private readonly end = element<HTMLCanvasElement>("end");
   private readonly fate = element("fate");
@@ -26,7 +30,11 @@ export class Journey {
   private readonly play = element<HTMLButtonElement>("play");
   private said = "";
   private stale = false;
+<<<<<<< HEAD
   private asking = false;
+=======
+  private asked = -Infinity;
+>>>>>>> 22c8003 (A click's picture is asked for first and once, and what moves for the eye alone waits for it)
   private filmed: Orbit | undefined;
 
   constructor(
@@ -51,10 +59,18 @@ export class Journey {
     this.place = this.at = 0;
     this.setPlaying(play);
     this.update();
+    // Before any step: it is what is seen first.
+    const asked = (this.asked = performance.now());
+    void this.picture(orbit, 0).finally(() => requestAnimationFrame(() => this.asked === asked && (this.asked = -Infinity)));
     while (this.orbit === orbit && (await orbit.advance())) this.update();
     if (this.orbit !== orbit) return;
     if (!play) this.at = this.place = orbit.points.length - 1;
     this.update();
+  }
+
+  /** A click waits for its first picture: what moves for the eye alone stands still meanwhile, for a moment at most. */
+  get waiting(): boolean {
+    return performance.now() - this.asked < MOMENT;
   }
 
   toggle(): void {
@@ -134,13 +150,17 @@ export class Journey {
     if (this.orbit === orbit && this.at === at && found) show(this.now, found);
   }
 
-  private async frame(orbit: Orbit, at: number): Promise<ImageData | undefined> {
-    const known = this.frames.get(at);
-    if (known || !this.scene.about.image) return known;
-    const decoded = await this.backend.decode(orbit.points[at]!.z);
-    const made = decoded instanceof Float32Array ? toPicture(decoded, this.scene.about.image, this.scene.about.range) : decoded;
-    if (made && this.orbit === orbit) this.frames.set(at, made);
-    return made;
+  /** Each is asked for once, however often it is shown. */
+  private frame(orbit: Orbit, at: number): Promise<ImageData | undefined> {
+    const known = this.frames.get(at) ?? this.decoded(orbit.points[at]!.z);
+    this.frames.set(at, known);
+    return known;
+  }
+
+  private async decoded(z: Float32Array): Promise<ImageData | undefined> {
+    if (!this.scene.about.image) return undefined;
+    const found = await this.backend.decode(z);
+    return found instanceof Float32Array ? toPicture(found, this.scene.about.image, this.scene.about.range) : found;
   }
 
   /** Frames at 0, 1, 2, 4, 8 … and at the end; four more of what goes round. */
