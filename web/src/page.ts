@@ -108,12 +108,8 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
     const seconds = Math.min(0.1, (now - before) / 1000);
     before = now;
     journey.tick(seconds);
-<<<<<<< HEAD
-    view.drift();
-    beside.tick();
-=======
     if (!journey.waiting) view.drift();
->>>>>>> 22c8003 (A click's picture is asked for first and once, and what moves for the eye alone waits for it)
+    beside.tick();
     requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);

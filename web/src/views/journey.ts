@@ -6,11 +6,8 @@ import { type Scene, toPicture } from "../core/scene";
 import { element, make, show } from "./dom";
 
 const SECONDS = 4; // that the whole of an orbit takes
-<<<<<<< HEAD
 const CORNERS = 1200; // of the line of residuals
-=======
 const MOMENT = 100; // milliseconds
->>>>>>> 22c8003 (A click's picture is asked for first and once, and what moves for the eye alone waits for it)
 const SLOWEST = 5; // steps per second
 const ROUND = 24; // steps per second on what goes round …
 const LONGEST = 20_000; // … up to so many
@@ -30,11 +27,8 @@ export class Journey {
   private readonly play = element<HTMLButtonElement>("play");
   private said = "";
   private stale = false;
-<<<<<<< HEAD
   private asking = false;
-=======
-  private asked = -Infinity;
->>>>>>> 22c8003 (A click's picture is asked for first and once, and what moves for the eye alone waits for it)
+  private clicked = -Infinity;
   private filmed: Orbit | undefined;
 
   constructor(
@@ -60,8 +54,8 @@ export class Journey {
     this.setPlaying(play);
     this.update();
     // Before any step: it is what is seen first.
-    const asked = (this.asked = performance.now());
-    void this.picture(orbit, 0).finally(() => requestAnimationFrame(() => this.asked === asked && (this.asked = -Infinity)));
+    const clicked = (this.clicked = performance.now());
+    void this.picture(orbit, 0).finally(() => requestAnimationFrame(() => this.clicked === clicked && (this.clicked = -Infinity)));
     while (this.orbit === orbit && (await orbit.advance())) this.update();
     if (this.orbit !== orbit) return;
     if (!play) this.at = this.place = orbit.points.length - 1;
@@ -70,7 +64,7 @@ export class Journey {
 
   /** A click waits for its first picture: what moves for the eye alone stands still meanwhile, for a moment at most. */
   get waiting(): boolean {
-    return performance.now() - this.asked < MOMENT;
+    return performance.now() - this.clicked < MOMENT;
   }
 
   toggle(): void {
