@@ -39,6 +39,7 @@ ROOMS = [
     "runs",
     "cli",
     "testing",
+    "pytest_plugin",
     "__init__",
     "__main__",
 ]

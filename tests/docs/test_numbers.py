@@ -11,6 +11,7 @@ from memorization_bound import MEMORIZATION
 from models_bound import DRIFT, MODELS
 from ood_bound import OOD, best_other, choice, recommended, unseen
 from probing_bound import PROBING
+from readme_bound import README
 from scale_bound import SCALE
 
 from separatrix.monitoring import _budget as budget
@@ -76,6 +77,7 @@ SINGLE: list[tuple[str, Bound]] = [
             engines,
         ),
     ),
+    *(("README.md", bound) for bound in README),
     *(("docs/memorization.md", bound) for bound in MEMORIZATION),
     *(("docs/models.md", bound) for bound in MODELS),
     *(("docs/drift.md", bound) for bound in DRIFT),

@@ -31,7 +31,6 @@ _EXIT_CODES = "\n\n".join(["Exit codes:", *(f"{int(code):>3}  {code.sentence}" f
 app = typer.Typer(
     name="separatrix",
     cls=OneSentenceGroup,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},

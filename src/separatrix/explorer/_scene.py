@@ -91,7 +91,7 @@ def scene_of(
     Raises:
         InputError: the latent space has one dimension and no plane.
 
-    Cost: ``field_side``² map evaluations, a search from ``basin_side``² starts where the results hold no grid, and two thousand more.
+    Cost: the square of ``field_side`` in map evaluations, a search from the square of ``basin_side`` starts where the results hold no grid, and two thousand more.
     """
     if isinstance(results.latent_field, RecordedField):
         results = replace(results, latent_field=results.latent_field.live)  # asked where nobody asked it before

@@ -46,7 +46,7 @@ class LatentField:
         device: of the latents; by default that of the model's parameters, or the CPU.
         name: how results call this field.
         units: what one unit of the latent space is, where the model leaves a choice (such as a scaling factor).
-        modules: the `nn.Module`s behind the callables, if they cannot be found from them.
+        modules: the modules (`nn.Module`) behind the callables, if they cannot be found from them.
         details: what else was decided when the model was loaded (family, revision, preprocessing); JSON-ready.
 
     Raises:

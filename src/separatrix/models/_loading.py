@@ -41,20 +41,20 @@ def load(
 ) -> LatentField:
     """A latent field from a spec.
 
-    =================================  ===================================================================
-    spec                               meaning
-    =================================  ===================================================================
-    ``package.module:factory``         imported, from the current directory too, and called without arguments
-    ``path/to/file.py:factory``        the same from a file
-    ``model.safetensors``              a model written by :func:`separatrix.models.save_model`
-    ``hf:org/name@revision#subfolder`` a model of the Hugging Face hub, or of its cache
-    ``path/to/folder``                 the same files in a folder: an autoencoder of diffusers, ViTMAE, a vision encoder
-                                       (with ``decoder``), a causal language model, a sparse autoencoder, an ONNX pair
-    ``encoder.onnx``                   an ONNX pair with ``decoder="decoder.onnx"``
-    ``model.pt2``, ``model.pt``        a program, with ``allow_code=True`` only
-    ``taef2``, ``vaelight``,           published models by name
+    ==================================  ===================================================================
+    spec                                meaning
+    ==================================  ===================================================================
+    ``package.module:factory``          imported, from the current directory too, and called without arguments
+    ``path/to/file.py:factory``         the same from a file
+    ``model.safetensors``               a model written by :func:`separatrix.models.save_model`
+    ``hf:org/name@revision#subfolder``  a model of the Hugging Face hub, or of its cache
+    ``path/to/folder``                  the same files in a folder: an autoencoder of diffusers, ViTMAE, a vision encoder
+                                        (with ``decoder``), a causal language model, a sparse autoencoder, an ONNX pair
+    ``encoder.onnx``                    an ONNX pair with ``decoder="decoder.onnx"``
+    ``model.pt2``, ``model.pt``         a program, with ``allow_code=True`` only
+    ``taef2``, ``vaelight``,            published models by name
     ``burgess/VAE_mnist``
-    =================================  ===================================================================
+    ==================================  ===================================================================
 
     A factory returns a LatentField, a pair ``(encode, decode)``, or an `nn.Module` with the methods
     ``encode`` and ``decode`` and the attribute ``latent_shape`` or ``latent_dim``; a distribution stands for its mean, a

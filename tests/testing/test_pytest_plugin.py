@@ -1,0 +1,39 @@
+"""The fixture, as somebody else's tests would use it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+TESTS = """
+import torch
+from separatrix.field import LatentField
+
+
+def test_good(assert_is_latent_field):
+    assert_is_latent_field(LatentField.from_map(torch.tanh, latent_shape=(3,)))
+
+
+def test_module(assert_is_latent_field):
+    from separatrix.models import DenseAutoencoder
+    assert_is_latent_field(DenseAutoencoder((1, 4, 4), 3, hidden=(8,)))
+
+
+def test_bad(assert_is_latent_field):
+    assert_is_latent_field(LatentField.from_map(lambda z: z - z.mean(dim=0), latent_shape=(3,)))
+"""
+
+
+def test_the_fixture_knows_good_fields_from_bad_ones(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(TESTS)
+    found = pytester.runpytest_inprocess("-p", "separatrix.pytest_plugin", "-p", "no:xdist")
+    found.assert_outcomes(passed=2, failed=1)
+    found.stdout.fnmatch_lines(["*the image of a latent depends on the other latents in its batch*"])
+
+
+def test_pytest_finds_it() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["entry-points"]["pytest11"] == {"separatrix": "separatrix.pytest_plugin"}
