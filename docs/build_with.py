@@ -59,9 +59,16 @@ def write_living_page(path: Path) -> None:
 def setup(app: Any) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("builder-inited", lambda app: write_reference(Path(app.srcdir) / "docs" / "reference"))
+    app.connect("source-read", _titled)
     app.connect("autodoc-process-docstring", _bars)
     app.connect("build-finished", _living)
     return {"parallel_read_safe": True}
+
+
+def _titled(_app: Any, name: str, source: list[str]) -> None:
+    """Pages of results that begin with a table get the name of their script as a title."""
+    if "/results/" in name and not source[0].startswith("# "):
+        source[0] = f"# {name.rpartition('/')[2].replace('_', ' ').capitalize()}\n\n{source[0]}"
 
 
 def _bars(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:

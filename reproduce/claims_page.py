@@ -122,7 +122,7 @@ def results_page(found: list[Claim]) -> str:
         "",
         f"{INTRODUCTION.strip()} And claims of others about the same field, each with its source.",
         f"{len(found)} claims: {counts}. Written by `python reproduce/claims_page.py` from the JSON files beside it; each claim is a file of "
-        "[claims/](claims), with the rule of its verdict. Intervals: Student's over seeds, exact (Clopper and Pearson) of shares.",
+        "`reproduce/claims/`, with the rule of its verdict. Intervals: Student's over seeds, exact (Clopper and Pearson) of shares.",
         "*Conditional*: it holds in some of the cases that the rule names. How to run one again, or to overturn it, stands below the table.",
         "",
         "| claim | in the paper | our number | null | verdict |",

@@ -7,10 +7,10 @@ from statistics import geometric_mean
 from typing import Any
 
 from bound import Bound, result
-from claims_bound import dictionaries, inverted, language
 from memorization_bound import clean
-from models_bound import rotting
+from models_bound import language, rotting, taef2
 from ood_bound import known, mean, unseen
+from probing_bound import against_the_basis, of_the_wins
 
 
 def audits() -> Sequence[Any]:
@@ -19,22 +19,19 @@ def audits() -> Sequence[Any]:
 
 
 def scores() -> Sequence[Any]:
-    return *inverted()[:2], mean("typicality", known), mean("typicality", unseen)
+    return [mean(kind, kept) for kind in ("trajectory", "typicality") for kept in (known, unseen)]
 
 
 def wins() -> Sequence[Any]:
-    wins, pairs, worse, *_ = dictionaries()
-    return wins, pairs, worse
+    return *against_the_basis()[:2], of_the_wins()[1]
 
 
 def settled() -> Sequence[Any]:
-    record = result("reproduce/foundation_orbits")
-    at_rest, sequences, *_ = language()
-    return sum(record["reached"].values()), record["starts"] * len(record["groups"]), at_rest, sequences
+    return *taef2()[:2], language()["at_rest"], result("reproduce/language_orbits")["sequences"]
 
 
 def places() -> Sequence[Any]:
-    return [value for value in rotting() if isinstance(value, int)][:2]
+    return rotting()[-3:-1]
 
 
 def fewer() -> Sequence[Any]:

@@ -20,9 +20,9 @@ from separatrix.ood._watch import load_monitor, save_monitor
 from separatrix.work import on_demand
 
 if TYPE_CHECKING:
-    from separatrix.ood._sklearn_face import LatentOutlierDetector
+    from separatrix.ood._sklearn_face import LatentEncoder, LatentOutlierDetector
 else:
-    __getattr__, __dir__ = on_demand(__name__, {"_sklearn_face": ("LatentOutlierDetector",)})
+    __getattr__, __dir__ = on_demand(__name__, {"_sklearn_face": ("LatentEncoder", "LatentOutlierDetector")})
 
 __all__ = [
     "AlarmBudget",
@@ -31,6 +31,7 @@ __all__ = [
     "Detector",
     "Fitted",
     "KNNDetector",
+    "LatentEncoder",
     "LatentOutlierDetector",
     "MahalanobisDetector",
     "MonitorReport",

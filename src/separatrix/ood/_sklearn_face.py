@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from separatrix.data import encode_range
 from separatrix.field import LatentField
 from separatrix.ood._baselines import KNNDetector, MahalanobisDetector, ResidualDetector
 from separatrix.ood._detector import Detector
@@ -130,3 +131,42 @@ class LatentOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc] 
                 f"Rows of {latents.shape[1]} features are no latents of a field with {field.latent_dim} coordinates."
             )
         return latents.reshape(len(latents), *field.latent_shape)
+
+
+class LatentEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Images to rows of latents, so that a Pipeline may begin with pictures.
+
+    Nothing is fitted: the encoder is that of the field.
+
+    Args:
+        field: a `LatentField`.
+        input_shape: shape of one image, where images come as rows; they are taken as they are if not given.
+
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from separatrix.models import DenseAutoencoder
+    >>> field = DenseAutoencoder((1, 4, 4), 2, hidden=(8,)).field()
+    >>> images = np.random.default_rng(0).random((40, 16))
+    >>> judge = make_pipeline(LatentEncoder(field, input_shape=(1, 4, 4)), LatentOutlierDetector(field, detector="knn"))
+    >>> judge.fit(images).predict(images[:2]).shape
+    (2,)
+    """
+
+    def __init__(self, field: LatentField, *, input_shape: tuple[int, ...] | None = None) -> None:
+        self.field = field
+        self.input_shape = input_shape
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002
+        """Look at one image, to see that the encoder takes it; ``y`` is ignored."""
+        images = np.asarray(X)
+        self._n_features_out = self.transform(images[:1]).shape[1]
+        self.n_features_in_ = int(np.prod(images.shape[1:]))
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return latents ``(n, k)`` of images ``(n, …)``."""
+        images = torch.from_numpy(np.array(X, dtype=np.float32))
+        if self.input_shape is not None:
+            images = images.reshape(len(images), *self.input_shape)
+        latents = encode_range(self.field, lambda first, last: images[first:last], 0, len(images))
+        rows: NDArray[np.float64] = latents.flatten(1).double().cpu().numpy()
+        return rows

@@ -6,12 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from enum import IntEnum
-from typing import Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from separatrix.errors import InputError
 from separatrix.words import Tabular
+
+if TYPE_CHECKING:
+    import xarray
 
 _WIDEST = 16  # numbers of one item, of which each becomes a column of the table
 
@@ -20,7 +25,7 @@ class Columnar(Tabular):
     """Mixin for frozen dataclasses whose columns (named in ``_columns``) share their first axis.
 
     Gives `len`, slicing by anything that indexes a tensor, and ``.to()``; all other attributes are carried along. Also
-    ``to_dict()``, ``to_pandas()`` and a table in notebooks, see :class:`~separatrix.words.Tabular`.
+    ``to_dict()``, ``to_pandas()``, ``to_xarray()`` and a table in notebooks, see :class:`~separatrix.words.Tabular`.
     """
 
     _columns: ClassVar[tuple[str, ...]]
@@ -45,6 +50,26 @@ class Columnar(Tabular):
                 flat = column.reshape(len(column), width)
                 shown |= {f"{name}_{i}": flat[:, i].tolist() for i in range(width)}
         return shown
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the columns as a dataset: all share the dimension ``item``, and points keep their own shape.
+
+        Raises:
+            InputError: xarray is not installed.
+        """
+        try:
+            import xarray
+        except ImportError as error:
+            raise InputError(
+                "to_xarray needs xarray, which is not installed; pip install 'separatrix[xarray]', or use to_pandas()."
+            ) from error
+        variables: dict[str, tuple[tuple[str, ...], Any]] = {}
+        for name in (*self._columns, *self._read_off):
+            if (column := getattr(self, name)) is not None:
+                values = column.detach().cpu().numpy() if isinstance(column, Tensor) else np.asarray(column)
+                own = tuple(f"{name}_{axis}" for axis in range(1, values.ndim))
+                variables[name] = (("item", *own), values)
+        return xarray.Dataset(variables, attrs={"type": type(self).__name__})
 
     def __len__(self) -> int:
         return len(getattr(self, self._columns[0]))
