@@ -18,7 +18,7 @@ PAGES = [
         ROOT / "RELEASING.md",
         *sorted(ROOT.glob("docs/**/*.md")),
     )
-    if path.is_file()
+    if path.is_file() and "reference" not in path.parts  # which the site makes of docstrings
 ]
 RUN = {"python", "console"}
 LANGUAGES = RUN | {"text", "sql", "diff", "yaml", "toml", "bibtex", "toctree"}
@@ -42,7 +42,7 @@ class Block(NamedTuple):
     def commands(self) -> Iterator[list[str]]:
         """The command lines of a console block, as words."""
         for line in self.text.replace("\\\n", " ").splitlines():
-            if words := shlex.split(line, comments=True):
+            if words := shlex.split(re.sub(r"(^|\s)#.*", "", line)):
                 yield [name for word in words for name in (sorted(glob(word)) if "*" in word else [word])]
 
 

@@ -69,7 +69,7 @@ def _python() -> None:
     for name in ("my_model.py", "my_vae.py", "build.py", "package/module.py"):
         path = Path(name)
         path.parent.mkdir(exist_ok=True)
-        path.write_text(MODEL.replace("seed=1", f"seed={len(name)}"), encoding="utf-8")
+        path.write_text(MODEL.replace(f"{K}, hidden", "24, hidden") if name == "my_vae.py" else MODEL, encoding="utf-8")
     save_file(network().state_dict(), "w.safetensors")
     for name in ("a.pt", "b.pt", "c.pt"):
         torch.save(network().state_dict(), name)

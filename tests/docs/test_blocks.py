@@ -20,7 +20,9 @@ from typer.testing import CliRunner
 
 import separatrix as sx
 from separatrix.cli._app import app
+from separatrix.models import FAMILIES
 from separatrix.report._drawing import Drawn
+from separatrix.storage import _store
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 SKIPPED = [block for block in BLOCKS if block.skipped]
@@ -43,6 +45,11 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SEPARATRIX_DATA", str(tmp_path))
     monkeypatch.setattr("separatrix.report._drawing.draw", no_figures)
     monkeypatch.setattr("huggingface_hub.snapshot_download", desk.snapshot_download)
+    # What a page adds to the lists of families, detectors and results ends with it.
+    monkeypatch.setattr(_store, "_KINDS", dict(_store._KINDS))
+    monkeypatch.setattr(sx.ood.Detector, "kinds", dict(sx.ood.Detector.kinds))
+    for table in ("_families", "_schemes", "_suffixes", "_names"):
+        monkeypatch.setattr(FAMILIES, table, dict(getattr(FAMILIES, table)))
     return tmp_path
 
 

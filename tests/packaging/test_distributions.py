@@ -20,7 +20,7 @@ import separatrix
 
 ROOT = Path(__file__).parents[2]
 URL = "https://example.org/separatrix"
-BUILD = "import setuptools.build_meta as b, sys; print(b.build_sdist(sys.argv[1])); print(b.build_wheel(sys.argv[1]))"
+BUILD = "import setuptools.build_meta as b, sys; b.build_sdist(sys.argv[1]); b.build_wheel(sys.argv[1])"
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +31,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     shutil.copytree(
         ROOT, copy, ignore=lambda folder, names: set(shutil.ignore_patterns(*aside)(folder, names)) - {".ci"}
     )
-    made = subprocess.run(
+    subprocess.run(
         [sys.executable, "-c", BUILD, str(out)],
         cwd=copy, env={**os.environ, "SEPARATRIX_URL": URL}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    archive, wheel = (out / name for name in made.stdout.split() if name.startswith("separatrix-"))
+    (archive,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
     return {"archive": archive, "wheel": wheel}
 
 
