@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def no_figures(planned: Mapping[str, Any], **_: Any) -> Drawn[Any]:
 
 
 @pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working directory, with a hub that is a folder in it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -46,11 +46,13 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("separatrix.report._drawing.draw", no_figures)
     monkeypatch.setattr("huggingface_hub.snapshot_download", desk.snapshot_download)
     # What a page adds to the lists of families, detectors and results ends with it.
-    monkeypatch.setattr(_store, "_KINDS", dict(_store._KINDS))
     monkeypatch.setattr(sx.ood.Detector, "kinds", dict(sx.ood.Detector.kinds))
     for table in ("_families", "_schemes", "_suffixes", "_names"):
         monkeypatch.setattr(FAMILIES, table, dict(getattr(FAMILIES, table)))
-    return tmp_path
+    yield tmp_path
+    for name, kind in list(_store._KINDS.items()):  # our own are announced once, when their file is first imported
+        if not kind.__module__.startswith("separatrix."):
+            del _store._KINDS[name]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if CODE[page]])

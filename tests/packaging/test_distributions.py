@@ -20,17 +20,21 @@ import separatrix
 
 ROOT = Path(__file__).parents[2]
 URL = "https://example.org/separatrix"
-BUILD = "import setuptools.build_meta as b, sys; b.build_sdist(sys.argv[1]); b.build_wheel(sys.argv[1])"
+BUILD = "import setuptools.build_meta as b, sys; out = sys.argv[1]; b.build_sdist(out); b.build_wheel(out)"
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Both, from a copy of what git would give."""
     copy, out = tmp_path_factory.mktemp("copy") / "checkout", tmp_path_factory.mktemp("dist")
-    aside = ("*.png", "*.json", "node_modules", "__pycache__", "*.egg-info", ".*", "site", "runs", "build", "dist")
-    shutil.copytree(
-        ROOT, copy, ignore=lambda folder, names: set(shutil.ignore_patterns(*aside)(folder, names)) - {".ci"}
-    )
+    everywhere = shutil.ignore_patterns("node_modules", "__pycache__", "*.egg-info", ".*")
+
+    def aside(folder: str, names: list[str]) -> set[str]:
+        """Name what git does not have, and results, which are large."""
+        made = {"site", "runs", "build", "dist", "results"} if Path(folder).parent in (ROOT, ROOT.parent) else set()
+        return (set(everywhere(folder, names)) | made & set(names)) - {".ci"}
+
+    shutil.copytree(ROOT, copy, ignore=aside)
     subprocess.run(
         [sys.executable, "-c", BUILD, str(out)],
         cwd=copy, env={**os.environ, "SEPARATRIX_URL": URL}, capture_output=True, text=True, check=True,
