@@ -96,9 +96,9 @@ def used(browser: Any, path: Path, pictures: Path | None) -> dict[str, Any]:
             page.wait_for_timeout(50)
         return False
 
-    def kept(what: str, **options: Any) -> None:
+    def kept(what: str) -> None:
         if pictures is not None:
-            page.screenshot(path=pictures / f"{path.stem}-{what}.png", **options)
+            page.locator(".explorer").screenshot(path=pictures / f"{path.stem}-{what}.png")
 
     ended = "separatrix.journey.orbit?.done && !document.querySelector('#fate').textContent.startsWith('It ')"
     page.locator("#plane-top").click(position={"x": 180, "y": 140})
@@ -136,7 +136,7 @@ def used(browser: Any, path: Path, pictures: Path | None) -> dict[str, Any]:
     page.set_viewport_size({"width": 390, "height": 900})
     page.emulate_media(color_scheme="dark")
     page.wait_for_timeout(500)
-    kept("phone", full_page=True)
+    kept("phone")
     found["complaints"] = complaints
     context.close()
     return found

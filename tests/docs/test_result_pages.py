@@ -36,6 +36,7 @@ def drifted(module: ModuleType, record: dict[str, Any]) -> str:
 PAGES: list[tuple[str, str, Page]] = [
     ("benchmarks/audit", "audit", lambda m, r: m.table(r)),
     ("benchmarks/barriers", "barriers", lambda m, r: m.page(r)),
+    ("benchmarks/drift", "drift", lambda m, r: m.page(r)),
     ("benchmarks/engine_table", "engine", lambda m, r: m.markdown(r)),
     ("benchmarks/engine_large", "engine_large", lambda m, r: m.page(r)),
     ("benchmarks/explorer_engines", "explorer_engines", lambda m, r: m.page(r)),

@@ -94,3 +94,16 @@ def test_a_line_has_no_plane():
     field = sx.LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(1,))
     with pytest.raises(sx.errors.InputError, match="one dimension has no plane"):
         scene_of(results_of(field, torch.linspace(-1, 1, 8)[:, None]))
+
+
+def test_a_model_in_which_nothing_settles_draws_pictures_all_the_same():
+    torch.manual_seed(0)
+    model = sx.models.ConvAutoencoder((1, 8, 8), 3, base_channels=4).eval()
+    field = model.field()
+    with pytest.warns(sx.errors.ConvergenceWarning):
+        limits = sx.find_attractors(field, torch.randn(4, 3), sx.Protocol(max_steps=1, polish=False))
+    assert len(limits) == 0
+    results = ModelResults(title="", subtitle="", latent_field=field, searches={"noise": limits})
+    about = scene_of(results, field_side=3, basin_side=2).about
+    assert about["image"] == [1, 8, 8]
+    assert about["range"] == [0.0, 1.0]

@@ -12,7 +12,7 @@ from torch import Tensor
 from separatrix.errors import ConvergenceWarning
 from separatrix.explorer._sets import Catalogue, as_bytes
 from separatrix.field import LatentField
-from separatrix.limitsets import LimitSets, find_attractors
+from separatrix.limitsets import Kind, LimitSets, find_attractors
 from separatrix.limitsets._grid_search import GRID_RULES, Extent
 from separatrix.orbits import Snapshots, iterate
 from separatrix.plots import Plane
@@ -51,7 +51,7 @@ def nodes_of(
         walked = iterate(
             field, starts, replace(GRID_RULES, max_steps=TIMES[-1]), observers=[Snapshots(TIMES)], progress=progress
         )
-    ends = search_from(field, starts, catalogue.searches[0].protocol.max_steps, progress)
+    ends = search_from(field, starts, catalogue.searches[0], progress)
     known = torch.cat((catalogue.numbers_of(ends), torch.tensor([-1])))
     path = walked.observed["snapshots"].flatten(0, 1)
     arrays = {
@@ -70,9 +70,13 @@ def nodes_of(
     return arrays
 
 
-def search_from(field: LatentField, latents: Tensor, budget: int, progress: Progress) -> LimitSets:
-    """Follow these points to their ends by the rules of maps of basins, and no farther than the search of the page went."""
-    rules = replace(GRID_RULES, max_steps=min(GRID_RULES.max_steps, budget))
+def search_from(field: LatentField, latents: Tensor, limits: LimitSets, progress: Progress) -> LimitSets:
+    """Follow these points to their ends by the rules of maps of basins, and no farther than the search of the page went.
+
+    Those rules capture nothing, so that shades are even; on a closed curve that takes thirty times the steps, and captures are allowed.
+    """
+    curves = bool((limits.kind == int(Kind.CLOSED_CURVE)).any())
+    rules = replace(GRID_RULES, max_steps=min(GRID_RULES.max_steps, limits.protocol.max_steps), capture=curves)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the map shows it
         return find_attractors(field, points(latents), rules, progress=progress)

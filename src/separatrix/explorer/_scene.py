@@ -22,7 +22,7 @@ from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import GridSearch, LimitSets
 from separatrix.limitsets._grid_search import Extent
 from separatrix.plots import Plane
-from separatrix.plots._pictures import are_pictures
+from separatrix.plots._pictures import are_pictures, value_range
 from separatrix.report import ModelResults
 from separatrix.report._chapter import statement_of
 from separatrix.storage import storable
@@ -109,7 +109,7 @@ def scene_of(
                 _FIELD_NODES,
             )
         else:
-            grid = results.grid or _grid(field, plane, extent, basin_side, limits.protocol.max_steps, line)
+            grid = results.grid or _grid(field, plane, extent, basin_side, limits, line)
         catalogue = catalogue_of(results, grid)
         arrays: dict[str, Tensor] = {
             "origin_z": plane.origin.float(),
@@ -120,7 +120,8 @@ def scene_of(
         halves, why_not = None, "The page was asked to hold no model."
         if model and not live:
             halves, why_not = _model(field, limits)
-        decoded = field.decode(limits.points[:1].to(field.device, field.dtype)) if len(limits) else torch.zeros(0)
+        some = limits.points if len(limits) else limits.orbits.points  # nothing has to settle for pictures to be drawn
+        decoded = field.decode(some[:1].to(field.device, field.dtype)) if len(some) else torch.zeros(0)
         pictures = are_pictures(tuple(decoded.shape[1:]))
         named = dict(results.inputs if examples is None else examples)
         anywhere = live or halves is not None
@@ -148,7 +149,7 @@ def scene_of(
         "spread": limits.spread,
         "tolerance": limits.protocol.tolerance,
         "max_steps": limits.protocol.max_steps,
-        "range": list(catalogue.range),
+        "range": list(catalogue.range if catalogue.rows else value_range(decoded)),
         "image": list(decoded.shape[1:]) if pictures else None,
         "noun": results.noun,
         "examples": list(named)[: len(shown["example_z"])] if shown else [],
@@ -200,7 +201,7 @@ def _nodes(
     return arrays
 
 
-def _grid(field: LatentField, plane: Plane, extent: Extent, side: int, budget: int, line: Progress) -> GridSearch:
+def _grid(field: LatentField, plane: Plane, extent: Extent, side: int, limits: LimitSets, line: Progress) -> GridSearch:
     """Follow each point of a grid in the plane to its end, by the rules of maps of basins."""
     left, right, bottom, top = extent
     across, along = (
@@ -208,7 +209,7 @@ def _grid(field: LatentField, plane: Plane, extent: Extent, side: int, budget: i
         torch.linspace(bottom, top, side, dtype=torch.float64),
     )
     cells = torch.stack(torch.meshgrid(across, along, indexing="xy"), dim=-1).reshape(-1, 2)
-    found = search_from(field, plane.lift(cells).to(field.dtype), budget, line)
+    found = search_from(field, plane.lift(cells).to(field.dtype), limits, line)
     return GridSearch(limits=found, shape=(side, side), extent=extent)
 
 
