@@ -271,7 +271,7 @@ def test_without_data_there_is_a_contact_sheet(audited, tmp_path):
     audited("memory", "--data-free", "--noise", "64", "--out", "free")
     assert (tmp_path / "free" / "contact_sheet.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "free" / "report.html").read_text(encoding="utf-8")
-    assert 'alt="6 decoded attractors, ' in _section(page, "What noise alone reveals")
+    assert 'aria-label="6 decoded attractors, ' in _section(page, "What noise alone reveals")
     pictures = re.findall(r"<figcaption>(.*?)</figcaption>", page) + re.findall(r'alt="(.*?)"', page)
     assert len(pictures) > 6
     assert not any("training image" in words for words in pictures)

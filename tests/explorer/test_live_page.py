@@ -61,8 +61,10 @@ def test_orbits_over_the_server_are_pythons(visit, server, demo_field, demo_limi
     opened = visit(server.url, offline=False)
     assert "in the process that serves this page" in opened.page.inner_text("#backend")
     compared(opened, demo_field, demo_limits, random_starts[:24])  # benchmarks/explorer_live.py compares 200
+    opened.page.evaluate("window.earlier = separatrix.journey.orbit")
     opened.page.locator("#examples button").first.click()
-    opened.until("separatrix.journey.orbit?.done && separatrix.journey.orbit.points.length > 1")
+    another = "separatrix.journey.orbit && separatrix.journey.orbit !== window.earlier"
+    opened.until(f"{another} && separatrix.journey.orbit.done && separatrix.journey.orbit.points.length > 1")
     start = torch.tensor(opened.page.evaluate("Array.from(separatrix.journey.orbit.points[0].z)"))
     assert torch.allclose(start, demo_field.encode(torch.full((1, 1, 8, 8), 0.5))[0], rtol=1e-4, atol=1e-5)
     assert opened.page.evaluate("separatrix.backend.field(new Float32Array(400000)).then(f => f.length)") == 400_000
