@@ -94,7 +94,7 @@ def test_it_serves_until_it_is_interrupted(program, tmp_path, how):
     with urllib.request.urlopen(url) as page:
         assert b"separatrix-live" in page.read()
     process.send_signal(signal.SIGINT)
-    rest, errors = process.communicate(timeout=30)
+    rest, errors = process.communicate()
     assert (process.returncode, rest) == (ExitCode.INTERRUPTED, "")
     assert errors.startswith("error: Interrupted")
     assert "Traceback" not in errors

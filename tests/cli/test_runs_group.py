@@ -88,8 +88,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def parts(folder: Path) -> Path:
+    """Where those who work for an unfinished run meet."""
+    return folder / ".unfinished" / "work"
+
+
 def claims(folder: Path) -> list[Path]:
-    return [path for path in folder.glob(".unfinished/work/claims/*/*") if not path.name.startswith(".")]
+    return [path for path in (parts(folder) / "claims").glob("*/*") if not path.name.startswith(".")]
 
 
 def test_whoever_helps_and_whoever_is_killed_the_folder_is_the_same(there, program):
@@ -182,7 +187,7 @@ def test_a_worker_that_is_told_to_stop_leaves_nothing_behind(stopped, there):
     assert worker.returncode == ExitCode.INTERRUPTED
     assert stderr.startswith("error: Interrupted; ")
     assert not claims(stopped)
-    assert not list(stopped.glob(".unfinished/work/workers/*"))
+    assert not list((parts(stopped) / "workers").glob("*"))
 
 
 def test_the_group_lists_runs_where_nothing_else_is_asked(there, program):

@@ -26,6 +26,7 @@ client = pytest.importorskip("websockets.sync.client", reason="websockets is not
 from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 
 WIDTH = 3
+MANY = 80_000  # rows: of those that take long more than any test waits for, so that nothing depends on the machine's pace
 
 
 def slow_in_the_middle(z: torch.Tensor) -> torch.Tensor:
@@ -74,7 +75,7 @@ class Page:
         self.socket.send(struct.pack("<IBBH", number, what, 1, times) + numbers)
 
     def answer(self) -> tuple[int, int, torch.Tensor | str]:
-        frame = self.socket.recv(timeout=60)
+        frame = self.socket.recv()
         number, part, _, _ = struct.unpack_from("<IBBH", frame)
         return (
             number,
@@ -148,7 +149,7 @@ def test_frames_of_another_version_and_size(field):
 
 def asked(server, path: str | None = None, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
     parts = urlsplit(server.url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    connection = http.client.HTTPConnection(parts.netloc)
     connection.request(
         method,
         parts.path if path is None else path,
@@ -238,9 +239,9 @@ def test_hostile_messages_are_answered_and_the_server_lives(server, monkeypatch)
         for message in messages:
             page.socket.send(message)
         page.send(int.from_bytes(b"last", "little"), Ask.STEP, Z, 1)
-        assert answered.wait(60)
+        answered.wait()
         page.socket.send(bytes(server._answers.largest + 1))  # which is not even read
-        read.join(60)
+        read.join()
         assert page.socket.close_code == 1009
     assert wrong > 1000
     assert refused >= wrong  # some more had to wait for too many others
@@ -250,11 +251,11 @@ def test_hostile_messages_are_answered_and_the_server_lives(server, monkeypatch)
 
 
 def test_a_large_question_keeps_nobody_waiting(server):
-    """A question of 40 s, another of the same page, and a page that reads nothing: each other answer comes meanwhile."""
-    long = torch.full((8000, WIDTH), 77.0)
+    """A question that would take minutes, another of the same page, and a page that reads nothing: each other answer comes meanwhile."""
+    long = torch.full((MANY, WIDTH), 77.0)
     with Page(server) as first, Page(server) as second, Page(server, max_queue=1) as deaf:
         for number in range(8):
-            deaf.send(number, Ask.FIELD, torch.zeros(80_000, WIDTH))
+            deaf.send(number, Ask.FIELD, torch.zeros(MANY, WIDTH))
         first.send(1, Ask.FIELD, long)
         assert first.answer()[:2] == (1, Part.MORE)
         first.send(2, Ask.STEP, Z, 1)
@@ -271,7 +272,7 @@ def test_a_large_question_keeps_nobody_waiting(server):
 
 def test_too_many_questions_and_too_many_pages(server):
     with Page(server) as page:
-        page.send(0, Ask.FIELD, torch.full((4000, WIDTH), 77.0))
+        page.send(0, Ask.FIELD, torch.full((MANY, WIDTH), 77.0))
         for number in range(1, 100):
             page.send(number, Ask.STEP, torch.full((1, WIDTH), 77.0), 9)
         said = [page.answer() for _ in range(99)]
