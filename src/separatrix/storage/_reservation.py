@@ -14,15 +14,15 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from separatrix.errors import FileError
-from separatrix.storage._manifest import foreign_entries, in_words, kind_of, write_manifest
+from separatrix.storage._asked_place import followed, part_of, refuse_source, refuse_what_is_there
+from separatrix.storage._manifest import foreign_entries, kind_of, write_manifest
 from separatrix.storage._owner import Owner
 from separatrix.storage._place import PathLike, url_of
+from separatrix.storage._swap import drop, drop_replaced, listed, put_in_place, settle
 
 ROOM = 2**20
 """Bytes that must be free before a long computation begins; a small report takes as many."""
@@ -52,7 +52,7 @@ class Reservation(os.PathLike[str]):
     def __init__(self, asked: Path, target: Path, overwrite: bool) -> None:
         self.asked, self.target, self.overwrite = asked, target, overwrite
         self.key, self.another = "", None
-        self._part = _part_of(target)
+        self._part = part_of(target)
         self.new = self._part / "new"
 
     key: str
@@ -75,12 +75,12 @@ class Reservation(os.PathLike[str]):
                 _to_disk(Path(place) / file)
         ready = self._part / "ready"
         self.new.rename(ready)
-        entries = len(_listed(ready))
+        entries = len(listed(ready))
         try:
-            elsewhere = _put_in_place(self._part, self.overwrite)
+            elsewhere = put_in_place(self._part, self.overwrite)
         except BaseException:  # also Ctrl-C: between two renames there is nothing at ``target``
             self._give_back()
-            if len(_listed(ready)) == entries:  # else what has begun is finished, now or by the next run
+            if len(listed(ready)) == entries:  # else what has begun is finished, now or by the next run
                 ready.rename(self.new)
             raise
         if elsewhere:
@@ -89,12 +89,12 @@ class Reservation(os.PathLike[str]):
                 "where you want it."
             )
         with suppress(OSError):  # what stays is removed with the reservation
-            _drop_replaced(self._part)
+            drop_replaced(self._part)
 
     def remove(self) -> None:
         """Remove the folder that is there, unless something foreign is in it; in one step, as it came."""
         if self.target.is_dir() and not foreign_entries(self.target):
-            _drop(self.target, self._part)
+            drop(self.target, self._part)
 
     def clear(self) -> None:
         """Take away what is there; it is gone when the reservation ends."""
@@ -103,7 +103,7 @@ class Reservation(os.PathLike[str]):
             self.target.rename(self._part / "old" / self.target.name)
 
     def _give_back(self) -> None:
-        for old in _listed(self._part / "old"):
+        for old in listed(self._part / "old"):
             place = self._part.with_name(old.name)
             if not os.path.lexists(place):
                 try:
@@ -144,10 +144,10 @@ def reserve(
             f"copy it when it is finished: separatrix copy FOLDER {url}."
         )
     asked = Path(path)
-    target = _followed(asked)
-    part = _part_of(target)
+    target = followed(asked)
+    part = part_of(target)
     created = [parent for parent in part.parents if not parent.exists()]
-    _refuse_source(asked, target, reads)
+    refuse_source(asked, target, reads)
     with _one_thread:
         if part in _held:
             raise _busy(part, Owner.here())
@@ -159,7 +159,7 @@ def reserve(
             taken = True
             _require_room(part, room)
             if overwrite or not run or kind_of(target) != kind:
-                _refuse_what_is_there(asked, target, kind, overwrite)
+                refuse_what_is_there(asked, target, kind, overwrite)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _failed(asked, error) from error
@@ -170,7 +170,7 @@ def reserve(
     finally:
         try:
             if taken:
-                _settle(part)
+                settle(part)
         finally:
             _held.discard(part)
         for parent in created:  # innermost first; one that somebody else uses by now is not empty and stays
@@ -219,13 +219,13 @@ def hold(path: PathLike, *, kind: str | None, overwrite: bool, **options: Any) -
 
 def at_work_on(path: PathLike) -> bool:
     """Is a process that lives writing to that place?"""
-    part = _part_of(_followed(Path(path)))
+    part = part_of(followed(Path(path)))
     return part in _held or _at_work(Owner.read(part / _OWNER))
 
 
 def held_by(path: PathLike) -> tuple[Owner | None, Path]:
     """Return who holds that place, a process that lives, and the folder beside it in which it may put down how far it is."""
-    part = _part_of(_followed(Path(path)))
+    part = part_of(followed(Path(path)))
     owner = Owner.read(part / _OWNER)
     return (owner if owner is not None and owner.alive else None), part
 
@@ -295,7 +295,7 @@ def _clear(part: Path, but: Path) -> None:
         raise FileError(f"{part} is in the way and was not made by a run; move it away, or choose another name.")
     if _at_work(owner):
         raise _busy(part, owner)
-    _settle(part)
+    settle(part)
 
 
 def _at_work(owner: Owner | None) -> bool:
@@ -309,120 +309,6 @@ def _busy(part: Path, owner: Owner) -> Busy:
         f"Another run is writing to {place} ({owner}); wait for it or choose another name (if that is no run of separatrix, "
         f"remove {part})."
     )
-
-
-def _settle(part: Path) -> None:
-    """Finish what has begun to be put in place, and remove the rest. What cannot be finished stays for the next run."""
-    with suppress(OSError):
-        if (part / "ready").exists():
-            _put_in_place(part, overwrite=True)
-        _drop_replaced(part)
-        _drop(part, part)  # one step: a half-removed folder would have no owner
-
-
-def _drop_replaced(part: Path) -> None:
-    """Remove what a result has replaced."""
-    for old in _listed(part / "old"):
-        if foreign_entries(old):  # what somebody put there at the last moment
-            _aside(old, part.with_name(old.name))
-        else:
-            _drop(old, part)
-
-
-def _drop(folder: Path, part: Path) -> None:
-    """Remove a folder, which is gone in one step for whoever looks for it."""
-    gone = part.with_name(f"{part.name}-{uuid4().hex[:8]}")
-    folder.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
-
-
-def _put_in_place(part: Path, overwrite: bool) -> list[Path]:
-    """Move what is ready to beside ``part``; returns where those are whose place may not be replaced."""
-    elsewhere = []
-    for entry in _listed(part / "ready"):
-        place = part.with_name(entry.name)
-        replaceable = overwrite and not (place.is_dir() and foreign_entries(place))
-        if os.path.lexists(place) and not replaceable:
-            elsewhere.append(_aside(entry, place))
-            continue
-        if place.is_dir():
-            (part / "old").mkdir(exist_ok=True)
-            place.rename(part / "old" / place.name)
-        entry.rename(place)
-    (part / "ready").rmdir()
-    return elsewhere
-
-
-def _aside(entry: Path, place: Path) -> Path:
-    """Move it to the first free name beside the place."""
-    free = next(
-        path
-        for number in count(2)
-        if not os.path.lexists(path := place.with_name(f"{place.stem}-{number}{place.suffix}"))
-    )
-    entry.rename(free)
-    return free
-
-
-# -- what is found out at once -----------------------------------------------------------------------------------------
-
-
-def _part_of(target: Path) -> Path:
-    place = Path(os.path.abspath(target))
-    if not place.name:
-        raise FileError(f"{target} is no name for what is written; choose a path that ends in one.")
-    return place.with_name(f".{place.name}.part")
-
-
-def _followed(asked: Path) -> Path:
-    """Return where a link leads, else the path itself."""
-    if not asked.is_symlink():
-        return asked
-    target = Path(os.path.realpath(asked))
-    if not target.exists():
-        raise FileError(
-            f"{asked} is a link to {target}, which does not exist; remove the link, or make what it leads to."
-        )
-    return target
-
-
-def _refuse_source(asked: Path, target: Path, reads: Iterable[PathLike | None]) -> None:
-    """Refuse to replace what is read, or a folder that holds it."""
-    real = Path(os.path.realpath(target))
-    for source in reads:
-        if source is None:
-            continue
-        text = os.fspath(source)
-        for name in (text, text.rpartition("#")[0], text.rpartition(":")[0]):  # an array of a file, a function of one
-            place = Path(os.path.realpath(os.path.expanduser(name))) if name else None
-            if place is not None and place.exists() and real in (place, *place.parents):
-                what = "is" if place == real else f"holds {name}, which is"
-                raise FileError(f"{asked} {what} read here; choose another place to write to.")
-
-
-def _refuse_what_is_there(asked: Path, target: Path, kind: str | None, overwrite: bool) -> None:
-    if not os.path.lexists(target):
-        return
-    if kind is None:
-        if target.is_dir():
-            raise FileError(f"{asked} is a folder; choose a name for a file.")
-        if not overwrite:
-            raise FileError(f"{asked} already exists; choose another name, or pass overwrite=True.")
-        return
-    if not overwrite:
-        raise FileError(f"{asked} already exists; choose another folder, or remove it first.")
-    if not target.is_dir():
-        raise FileError(f"{asked} is a file; choose another folder.")
-    foreign, found = foreign_entries(target), kind_of(target)
-    if foreign:
-        raise FileError(
-            f"{asked} is not an earlier run and nothing else (it holds {in_words(foreign)}), so it is not replaced; choose "
-            "another folder."
-        )
-    if found not in (None, kind):
-        raise FileError(
-            f"{asked} is not an earlier run of this kind ({found}), so it is not replaced; choose another folder."
-        )
 
 
 def _require_room(part: Path, room: int) -> None:
@@ -439,14 +325,6 @@ def _require_room(part: Path, room: int) -> None:
 def _to_disk(path: Path) -> None:
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
-
-
-def _listed(folder: Path) -> list[Path]:
-    """Return what is in a folder, in order; nothing if there is none."""
-    try:
-        return sorted(folder / name for name in os.listdir(folder))
-    except FileNotFoundError:
-        return []
 
 
 def _failed(path: Path, error: OSError) -> FileError:
