@@ -90,12 +90,13 @@ def twins(field: sx.LatentField, z: Tensor, steps: int) -> list[float]:
     return apart
 
 
-def draw(record: dict[str, Any], path: Path) -> None:
+def bands(groups: dict[str, Any], title: str, path: Path) -> None:
+    """Draw the four columns of the orbits of two groups: medians and what 5 to 95 % of them do."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 6.4), layout="constrained")
     for axes, name, title in zip(figure.subplots(2, 2).flat, COLUMNS, TITLES, strict=True):
-        for (label, group), colour in zip(record["groups"].items(), ("#3b4ba3", "#d9697a"), strict=True):
+        for (label, group), colour in zip(groups.items(), ("#3b4ba3", "#d9697a"), strict=True):
             band, steps = group[name], range(len(group[name]["median"]))
             axes.plot(steps, band["median"], color=colour, label=label)
             axes.fill_between(steps, band["p5"], band["p95"], color=colour, alpha=0.2, linewidth=0)
@@ -104,7 +105,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
         if name != "norm":
             axes.set_yscale("log")
     figure.axes[0].legend(frameon=False)
-    figure.suptitle(f"{record['model']['name']}: median and 5–95 % of {record['starts']} orbits each")
+    figure.suptitle(title)
     figure.savefig(path, dpi=110)
 
 
@@ -231,7 +232,8 @@ def main() -> None:
     record = rounded(record)  # the page shows what the file says
     (options.out / "foundation_orbits.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
     (options.out / "foundation_orbits.md").write_text(table(record), encoding="utf-8")
-    draw(record, options.out / "foundation_orbits.png")
+    title = f"{record['model']['name']}: median and 5–95 % of {record['starts']} orbits each"
+    bands(record["groups"], title, options.out / "foundation_orbits.png")
     print(table(record))
 
 

@@ -12,6 +12,7 @@ import torch
 from contraction import rounded
 
 from separatrix.limitsets._assemble import versions
+from separatrix.storage import new_file
 
 
 class Parts:
@@ -31,7 +32,8 @@ class Parts:
             began = time.process_time()
             parts[name] = rounded(function())
             self.record["seconds"][name] = round(time.process_time() - began, 1)
-            self.file.write_text(json.dumps(self.record) + "\n", encoding="utf-8")
+            with new_file(self.file) as whole:  # a kill on the way loses no part that was there
+                whole.write_text(json.dumps(self.record) + "\n", encoding="utf-8")
             print(f"{self.file.stem}: {name}, {self.record['seconds'][name]:.0f} s", flush=True)
         made: dict[str, Any] = parts[name]
         return made

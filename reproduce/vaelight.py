@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from foundation_orbits import COLUMNS, SHOWN, TITLES, quantiles, rounded, run, spectra, twins
+from foundation_orbits import COLUMNS, SHOWN, TITLES, bands, quantiles, rounded, run, spectra, twins
 from probing_inputs import LARGE, data
 
 import separatrix as sx
@@ -169,26 +169,6 @@ def _gain(values: list[float]) -> str:
     return f"{share:+.0f} % ({low:+.0f} to {high:+.0f})"
 
 
-def draw(record: dict[str, Any], path: Path) -> None:
-    """The four columns of the orbits."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 6.4), layout="constrained")
-    for axes, name, title in zip(figure.subplots(2, 2).flat, COLUMNS, TITLES, strict=True):
-        for label, colour in zip(GROUPS, ("#3b4ba3", "#d9697a"), strict=True):
-            band = record["orbits"][label][name]
-            steps = range(len(band["median"]))
-            axes.plot(steps, band["median"], color=colour, label=label)
-            axes.fill_between(steps, band["p5"], band["p95"], color=colour, alpha=0.2, linewidth=0)
-        axes.set_title(title, loc="left")
-        axes.set_xlabel("step")
-        if name != "norm":
-            axes.set_yscale("log")
-    figure.axes[0].legend(frameon=False)
-    figure.suptitle(f"{record['name']}: median and 5–95 % of {record['starts']} orbits each")
-    figure.savefig(path, dpi=110)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--starts", type=int, default=16)
@@ -230,7 +210,10 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "vaelight.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
     (options.out / "vaelight.md").write_text(table(record), encoding="utf-8")
-    draw(record, options.out / "vaelight.png")
+    groups = {label: record["orbits"][label] for label in GROUPS}
+    bands(
+        groups, f"{record['name']}: median and 5–95 % of {record['starts']} orbits each", options.out / "vaelight.png"
+    )
     print(table(record))
 
 
