@@ -26,7 +26,9 @@ client = pytest.importorskip("websockets.sync.client", reason="websockets is not
 from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 
 WIDTH = 3
-MANY = 80_000  # rows: of those that take long more than any test waits for, so that nothing depends on the machine's pace
+MANY = (
+    80_000  # rows: of those that take long more than any test waits for, so that nothing depends on the machine's pace
+)
 
 
 def slow_in_the_middle(z: torch.Tensor) -> torch.Tensor:

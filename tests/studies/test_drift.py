@@ -268,3 +268,15 @@ def test_pictures_that_overflow_are_lost_and_nothing_breaks():
         assert found.psnr.isfinite().all()
         assert found.safe.trips == 0
         assert found.to_dict()["rows"][-1]["psnr"] < 10
+
+
+def test_copies_are_no_further_evidence():
+    """Two pictures fifty times each are two pictures: a hundred would promise what two cannot."""
+    x = pictures()[:2]
+    once, often = (drifted(diagonal([0.9] * 4), given, trips=3) for given in (x, x.repeat(50, 1, 1, 1)))
+    assert often.names == once.names
+    assert torch.equal(often.psnr, once.psnr)
+    assert often.badge == once.badge
+    assert often.safe == once.safe
+    assert often.notes == ("98 pictures of 100 equal others before them and were left out.", *once.notes)
+    assert not any("left out" in note for note in once.notes)

@@ -26,6 +26,12 @@ from separatrix.studies import (
 FADING = [0.9] * 4
 
 
+def test_remedies_are_measured_on_different_pictures_too():
+    x = pictures()[[0, 1, 0, 1, 1]]
+    usual = drifted(diagonal(FADING), x, trips=2, edits=(Rounding(),))
+    assert len(drift_remedies(diagonal(FADING), x, usual).usual) == 2
+
+
 def test_keeping_the_latent_costs_what_one_trip_costs():
     x = pictures()
     usual = drifted(diagonal(FADING), x, trips=8, edits=(Rounding(),))

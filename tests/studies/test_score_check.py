@@ -111,6 +111,14 @@ def test_units_do_not_matter_and_results_are_repeated() -> None:
     assert other.width == pytest.approx(1e3 * one.width)
 
 
+def test_copies_are_no_further_evidence() -> None:
+    """Copies would be in both halves, and make the interval narrower than what is known."""
+    once = score_check(field_of(denoised), starts.points(mixture(60)), rotations=19)
+    often = score_check(field_of(denoised), starts.points(mixture(60).repeat(20, 1)), rotations=19)
+    assert (often.low, often.high, often.mean) == (once.low, once.high, once.mean)
+    assert torch.equal(often.points, once.points)
+
+
 def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     found = score_check(field_of(denoised), starts.points(mixture(100)), rotations=19)
     again = load_result(save_result(found, tmp_path / "found"))
@@ -123,7 +131,10 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"data": starts.points(mixture(19))}, "at least 20 different latents"),
-        ({"data": starts.points(torch.zeros(100, 2, dtype=torch.float64))}, "at least 20 different latents"),
+        (
+            {"data": starts.points(torch.zeros(100, 2, dtype=torch.float64))},
+            "at least 20 different latents, and there are 1;",
+        ),
         ({"field": field_of(lambda z: z / 2, 1), "data": starts.gaussian(100)}, "one dimension"),
         ({"width": 0.0}, "positive length"),
         ({"rotations": 0}, "at least one rotation"),

@@ -41,6 +41,15 @@ def first_of_equals(keys: list[bytes]) -> Tensor:
     return torch.tensor([first.setdefault(key, index) for index, key in enumerate(keys)], dtype=torch.int64)
 
 
+def without_equals(items: Tensor) -> Tensor:
+    """Return the indices of the items that equal none before them, in order: a copy is no second observation.
+
+    >>> without_equals(torch.tensor([[1.0], [2.0], [1.0]])).tolist()
+    [0, 1]
+    """
+    return first_of_equals(keys_of(items)).unique()
+
+
 def representatives(items: Tensor, distance: Distance = "cosine", keys: list[bytes] | None = None) -> Tensor:
     """Return for each item the first one that it is a copy of; itself if there is none before it.
 

@@ -29,6 +29,7 @@ from separatrix.data import ImageSource
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.numerics import bootstrap_means, counter_random, interval_of
+from separatrix.numerics._duplicates import without_equals
 from separatrix.starts import Starts, encoded
 from separatrix.storage import Columnar, storable
 from separatrix.words import Statement, Tone
@@ -139,7 +140,7 @@ def score_check(
     Args:
         field: the latent field, of two dimensions or more.
         data: images as `separatrix.starts._starts.encoded` takes them, or latents as `Starts`, of which at most the first ``limit`` are
-            used. A random half of them makes the estimate, the field is asked at the others. Held-out images are the better choice.
+            used, equal ones once. A random half of them makes the estimate, the field is asked at the others. Held-out images are the better choice.
         width: h of the kernel, in latent units; if not given, by the likelihood of each point of the first half under the others.
         limit: of latents.
         rotations: of the null.
@@ -169,12 +170,13 @@ def score_check(
     if rotations < 1:
         raise InputError(f"The null needs at least one rotation, not {rotations}.")
     latents = source.block(field, 0, min(len(source), limit))
+    latents = latents[without_equals(latents).to(latents.device)]  # a copy in the other half would be its own estimate
     order = torch.from_numpy(counter_random.uniform(seed, 0, len(latents), 1)).squeeze(1).argsort().to(latents.device)
     known, asked = (latents[half.sort().values] for half in order.chunk(2)) if len(latents) >= 2 else (latents, latents)
-    heap = known.flatten(1).to("cpu", torch.float64).unique(dim=0)
-    if len(heap) < _FEWEST // 2 or len(asked) < _FEWEST // 2:
+    heap = known.flatten(1).to("cpu", torch.float64)
+    if len(latents) < _FEWEST:
         raise InputError(
-            f"A density needs at least {_FEWEST} different latents, and there are {len(heap) + len(asked):,}; give more data."
+            f"A density needs at least {_FEWEST} different latents, and there are {len(latents):,}; give more data."
         )
     h = _gradient_width(heap) if width is None else float(width)
     z = asked.flatten(1).to("cpu", torch.float64)

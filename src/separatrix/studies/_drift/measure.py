@@ -10,11 +10,13 @@ from torch import Tensor
 from separatrix.data import ImageSet, ImageSource, load_images, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
+from separatrix.numerics._duplicates import without_equals
 from separatrix.studies._drift.edits import USUAL, Edit, Moment, Rounding
 from separatrix.studies._drift.loss import Loss, Originals
 from separatrix.studies._drift.quality import TOO_SMALL_FOR_SSIM, Windowed, psnr_of
 from separatrix.studies._drift.result import Drift, step_error
 from separatrix.studies._drift.trips import after_each_trip, cost_of, require_pictures, require_together, sized
+from separatrix.words import counted
 from separatrix.work import Progress
 
 _VALUES_AT_ONCE = 2**22  # of pictures that are on their way together
@@ -42,7 +44,8 @@ def drift(
 
     Args:
         field: the latent field; of a convolutional model the latent takes the shape that the pictures ask for.
-        images: pictures, grey or RGB: a tensor ``(n, c, h, w)``, an `ImageSet`, or what `load_images` takes.
+        images: pictures, grey or RGB: a tensor ``(n, c, h, w)``, an `ImageSet`, or what `load_images` takes. One that equals another before it is
+            left out, with a note: intervals are over different pictures.
         trips: N, how many.
         edits: what is done between two trips, from the outermost to the innermost (`separatrix.studies.drift_edits`); rounding to 8 bits
             if not given, nothing with ``()``.
@@ -77,6 +80,10 @@ def drift(
     height, width = pixels.shape[-2:]
     field = sized(field, pixels, chosen)
     names = named.names if isinstance(named, ImageSet) else tuple(map(str, range(len(pixels))))
+    different = without_equals(pixels)
+    copies = len(pixels) - len(different)
+    if copies:
+        pixels, names = pixels[different], tuple(names[index] for index in different.tolist())
     even = [round(trip) for trip in torch.linspace(0, trips, min(trips + 1, _FRAMES)).tolist()]
     frames = tuple(sorted({0, *(even if frames is None else frames)} & set(range(trips + 1))))
     size = max(1, _VALUES_AT_ONCE // pixels[0].numel())
@@ -96,7 +103,16 @@ def drift(
         frames=frames,
         values=values,
         bar=bar,
-        notes=() if Windowed(pixels[:1]).known else (TOO_SMALL_FOR_SSIM,),
+        notes=(
+            *(
+                [
+                    f"{counted(copies, 'picture')} of {copies + len(pixels):,} equal others before them and were left out."
+                ]
+                if copies
+                else []
+            ),
+            *(() if Windowed(pixels[:1]).known else (TOO_SMALL_FOR_SSIM,)),
+        ),
         cost=cost_of(len(pixels), trips, chosen, (height, width)),
         provenance={"field": field.describe(), "seed": seed},
         **joined,

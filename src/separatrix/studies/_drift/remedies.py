@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from separatrix.data import ImageSource, load_images
 from separatrix.errors import InputError
 from separatrix.field import LatentField
+from separatrix.numerics._duplicates import without_equals
 from separatrix.storage import storable
 from separatrix.studies._drift.edits import JPEG, Edit, KeepLatent, LatentNoise, PasteBack, Rounding, Shift
 from separatrix.studies._drift.headline import Rot
@@ -171,6 +172,7 @@ def drift_remedies(
     Cost: that of one drift of so many pictures per way.
     """
     known = load_images(images)
+    known = known[without_equals(known.pixels)]
     if known.names != usual.names:
         raise InputError("Remedies are measured on the pictures of the drift; pass the same images.")
     base = usual.first(limit)
