@@ -18,9 +18,8 @@ def listening(port: int) -> socket.socket:
     """
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        if (
-            os.name == "posix"
-        ):  # connections that ended a moment ago are no reason to wait; elsewhere the option means another thing
+        # Connections that ended a moment ago are no reason to wait. Elsewhere the option means another thing.
+        if os.name == "posix":
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((ADDRESS, port))
         made.listen()
