@@ -207,7 +207,7 @@ def test_nothing_depends_on_how_pictures_fall_into_batches(monkeypatch):
     x = pictures()
     options = {"edits": (Shift(2), LatentNoise(0.1), Rounding()), "seed": 3}
     whole = drifted(diagonal([0.9] * 4), x, **options)
-    monkeypatch.setattr("separatrix.studies._drift.measure._VALUES_AT_ONCE", 2 * x[0].numel())
+    monkeypatch.setattr("separatrix.studies._drift.trips._VALUES_AT_ONCE", 2 * x[0].numel())
     parts = drifted(diagonal([0.9] * 4), x, **options)
     assert torch.allclose(whole.psnr, parts.psnr, atol=1e-9)
     assert torch.allclose(whole.where, parts.where)

@@ -154,7 +154,7 @@ def test_a_loss_that_stands_still_does_not_flicker_and_noise_does():
 def test_flicker_does_not_depend_on_batches(monkeypatch):
     frames = pictures(7)
     whole = flicker(diagonal(FADING), frames, trips=2)
-    monkeypatch.setattr("separatrix.studies._drift.video._VALUES_AT_ONCE", 3 * frames[0].numel())
+    monkeypatch.setattr("separatrix.studies._drift.trips._VALUES_AT_ONCE", 3 * frames[0].numel())
     parts = flicker(diagonal(FADING), frames, trips=2)
     for name in ("squared_error", "flicker", "change"):
         assert torch.allclose(getattr(whole, name), getattr(parts, name), rtol=1e-9)

@@ -15,11 +15,17 @@ from separatrix.studies._drift.edits import USUAL, Edit, Moment, Rounding
 from separatrix.studies._drift.loss import Loss, Originals
 from separatrix.studies._drift.quality import TOO_SMALL_FOR_SSIM, Windowed, psnr_of
 from separatrix.studies._drift.result import Drift, step_error
-from separatrix.studies._drift.trips import after_each_trip, cost_of, require_pictures, require_together, sized
+from separatrix.studies._drift.trips import (
+    after_each_trip,
+    cost_of,
+    pictures_at_once,
+    require_pictures,
+    require_together,
+    sized,
+)
 from separatrix.words import counted
 from separatrix.work import Progress
 
-_VALUES_AT_ONCE = 2**22  # of pictures that are on their way together
 _FRAMES = 21
 
 
@@ -86,7 +92,7 @@ def drift(
         pixels, names = pixels[different], tuple(names[index] for index in different.tolist())
     even = [round(trip) for trip in torch.linspace(0, trips, min(trips + 1, _FRAMES)).tolist()]
     frames = tuple(sorted({0, *(even if frames is None else frames)} & set(range(trips + 1))))
-    size = max(1, _VALUES_AT_ONCE // pixels[0].numel())
+    size = pictures_at_once(field, pixels)
     parts = []
     with Progress.of(progress).stage("trips", len(pixels) * trips) as line:
         for first in range(0, len(pixels), size):

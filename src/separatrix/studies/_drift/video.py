@@ -15,11 +15,10 @@ from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.storage import storable
 from separatrix.studies._drift.edits import USUAL, Edit
-from separatrix.studies._drift.trips import after_each_trip, require_pictures, require_together, sized
+from separatrix.studies._drift.trips import after_each_trip, pictures_at_once, require_pictures, require_together, sized
 from separatrix.words import Statement, Tabular, Tone, percent
 from separatrix.work import Progress
 
-_VALUES_AT_ONCE = 2**22
 _MUCH = 0.5  # of the error, from which on a loss is said to flicker
 
 
@@ -118,7 +117,7 @@ def flicker(
     if len(pixels) < 2 or trips < 1:
         raise InputError("Flicker is measured on at least two frames and one trip.")
     field = sized(field, pixels, chosen)
-    size = max(1, _VALUES_AT_ONCE // pixels[0].numel())
+    size = pictures_at_once(field, pixels)
     total = torch.zeros((trips, *pixels.shape[1:]), dtype=torch.float64)
     squares, changed = torch.zeros(trips, dtype=torch.float64), torch.zeros(trips, dtype=torch.float64)
     last: list[Tensor | None] = [None] * trips
