@@ -10,7 +10,9 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import engine_tasks as tasks
 import separatrix as sx
@@ -43,6 +45,31 @@ def two(cluster: Any) -> Iterator[Ray]:
         assert {name: signal.getsignal(name) for name in before} == before, "what a signal does is ours to say"
         assert engine.workers == 2, "as many as there is room for"
         yield engine
+
+
+def test_ray_data_scores_pictures(cluster, tmp_path):
+    """It comes first: the actors of `two` take all of the cluster's room."""
+    from ray.data import ActorPoolStrategy, DataContext, from_numpy
+
+    from separatrix.ood import BatchScorer, ResidualDetector
+
+    def load() -> sx.LatentField:
+        return sx.LatentField.from_map(lambda z: z / 2, latent_shape=(1, 4, 4))
+
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 4, 4), dtype=np.uint8)
+    place = ResidualDetector(load()).fit(torch.rand(200, 1, 4, 4)).save(tmp_path / "detector")
+    ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
+    try:
+        DataContext.get_current().enable_progress_bars = False
+        scored = from_numpy(pixels).map_batches(
+            BatchScorer, fn_constructor_args=(load, place), fn_constructor_kwargs={"column": "data"}, batch_size=16,
+            compute=ActorPoolStrategy(size=1), num_cpus=1,
+        ).to_pandas()  # fmt: skip
+    finally:
+        ray.shutdown()
+    wanted = BatchScorer(load, place)({"image": pixels})
+    assert scored["score"].to_numpy() == pytest.approx(wanted["score"])
+    assert scored["decision"].tolist() == wanted["decision"].tolist()
 
 
 def test_the_same_as_here_by_two_actors_that_stay(two):

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from separatrix.ood._baselines import KNNDetector, MahalanobisDetector, ReconstructionDetector, ResidualDetector
+from separatrix.ood._batch_scorer import BatchScorer
 from separatrix.ood._decisions import AlarmBudget, Decision, Decisions
 from separatrix.ood._detector import Detector
 from separatrix.ood._files import load_detector
@@ -26,6 +27,7 @@ else:
 
 __all__ = [
     "AlarmBudget",
+    "BatchScorer",
     "Decision",
     "Decisions",
     "Detector",

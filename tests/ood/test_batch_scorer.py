@@ -1,0 +1,109 @@
+"""Batches of columns are scored as their pictures are alone."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from separatrix.errors import FileError, InputError
+from separatrix.field import LatentField
+from separatrix.models import DenseAutoencoder
+from separatrix.ood import BatchScorer, Detector, ResidualDetector, load_detector
+
+SHAPE = (1, 6, 6)
+
+
+def model(seed: int = 0) -> DenseAutoencoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return DenseAutoencoder(SHAPE, 2, hidden=(8,))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    seen = torch.rand(300, *SHAPE, generator=torch.Generator().manual_seed(0))
+    return ResidualDetector(LatentField.of(model())).fit(seen).save(tmp_path_factory.mktemp("kept") / "detector")
+
+
+def png(pixels: np.ndarray) -> bytes:
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(written, "PNG")
+    return written.getvalue()
+
+
+PIXELS = np.random.default_rng(1).integers(0, 256, (5, *SHAPE[1:]), dtype=np.uint8)
+
+
+def objects(*values: object) -> np.ndarray:
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        objects(*map(png, PIXELS)),
+        PIXELS,
+        PIXELS[:, None],
+        PIXELS[..., None],
+        (PIXELS / 255).astype(np.float32),
+        list(PIXELS),
+    ],
+    ids=["encoded", "h×w", "c×h×w", "h×w×c", "floats", "list"],
+)
+def test_scores_are_those_of_the_detector(place, column):
+    detector = load_detector(place, LatentField.of(model()), kind=Detector)
+    wanted = detector.decide(torch.from_numpy(PIXELS)[:, None] / 255, 0.05)
+    found = BatchScorer(model, place, fpr=0.05)({"image": column, "label": np.arange(5)})
+    assert list(found) == ["image", "label", "score", "p_value", "decision", "unscorable"]
+    assert found["image"] is column
+    assert found["score"] == pytest.approx(wanted.scores.numpy(), rel=1e-6)
+    assert found["p_value"].tolist() == wanted.p_values.tolist()
+    assert found["decision"].tolist() == [{0: "in", 1: "out"}[value] for value in wanted.decision.tolist()]
+    assert found["unscorable"].tolist() == [""] * 5
+
+
+def test_a_picture_without_a_score_says_why_and_costs_no_other(place):
+    scorer = BatchScorer(model, place)
+    wanted = scorer({"image": PIXELS[:1]})["score"][0]
+    for column in (
+        objects(png(PIXELS[0]), b"no picture", png(PIXELS[0, :4])),
+        objects(PIXELS[0], np.full((6, 6), np.nan), PIXELS[0, :4]),
+    ):
+        found = scorer({"image": column})
+        assert found["score"][0] == pytest.approx(wanted)
+        assert all(map(math.isnan, found["score"][1:]))
+        assert all(map(math.isnan, found["p_value"][1:]))
+        assert found["decision"].tolist()[1:] == ["unscorable"] * 2
+        assert [bool(reason) for reason in found["unscorable"]] == [False, True, True]
+        assert "4" in found["unscorable"][2]
+    resized = BatchScorer(model, place, resize=True)({"image": objects(PIXELS[0, :4], png(PIXELS[1, :4]))[:1]})
+    assert resized["decision"][0] != "unscorable"
+
+
+def test_a_model_that_fails_on_all_is_no_fault_of_the_pictures(place):
+    scorer = BatchScorer(model, place)
+
+    def failing(*_: object) -> torch.Tensor:
+        raise ZeroDivisionError("no memory of anything")
+
+    scorer.detector.score = failing  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError, match="no memory"):
+        scorer({"image": PIXELS})
+
+
+def test_columns_that_are_missing_or_taken(place):
+    scorer = BatchScorer(model, place, column="jpg")
+    with pytest.raises(InputError, match="no column 'jpg', only 'image', 'label'; give column="):
+        scorer({"image": PIXELS, "label": PIXELS})
+    with pytest.raises(InputError, match="a column 'score' already"):
+        scorer({"jpg": PIXELS, "score": np.arange(5)})
+    with pytest.raises(FileError):
+        BatchScorer(lambda: model(1), place)
