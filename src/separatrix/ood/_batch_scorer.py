@@ -64,7 +64,7 @@ class BatchScorer:
         resize: bool = False,
         scale: float | None = None,
     ) -> None:
-        self.detector: Detector = load_detector(detector, LatentField.of(load()), kind=Detector)
+        self.detector = load_detector(detector, LatentField.of(load()), kind=Detector)  # type: ignore[type-abstract]
         self.column, self.fpr, self.resize, self.scale = column, fpr, resize, scale
         self._shape = image_shape(self.detector)
 
