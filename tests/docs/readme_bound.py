@@ -8,7 +8,7 @@ from typing import Any
 
 from bound import Bound, result
 from memorization_bound import clean
-from models_bound import language, rotting, taef2
+from models_bound import language, swapping, taef2
 from ood_bound import known, mean, unseen
 from probing_bound import against_the_basis, of_the_wins
 
@@ -31,7 +31,7 @@ def settled() -> Sequence[Any]:
 
 
 def places() -> Sequence[Any]:
-    return rotting()[-3:-1]
+    return swapping()[:2]
 
 
 def fewer() -> Sequence[Any]:
