@@ -20,6 +20,7 @@ from separatrix.runs import demo
 from separatrix.runs._demo import _PLANS
 
 CHROMIUM = os.environ.get("SEPARATRIX_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
@@ -72,7 +73,9 @@ def browser() -> Iterator[Any]:
 class Visit:
     """A page as a reader has it: opened from the disk, offline; what it complains of and asks for is kept."""
 
-    def __init__(self, browser: Any, path: Path | str, *, fragment: str = "", **options: Any) -> None:
+    def __init__(
+        self, browser: Any, path: Path | str, *, fragment: str = "", awake: bool = True, **options: Any
+    ) -> None:
         options = {
             "offline": True,
             "viewport": {"width": 1280, "height": 900},
@@ -90,7 +93,7 @@ class Visit:
         self.page.on("request", lambda asked: self.requests.append(asked.url))
         self.home = "file:" if isinstance(path, Path) else path
         self.page.goto((path.as_uri() if isinstance(path, Path) else path) + fragment)
-        if options.get("java_script_enabled", True):
+        if awake and options.get("java_script_enabled", True):
             self.page.wait_for_selector("html[data-separatrix=ready]", timeout=60_000)
 
     def until(self, expression: str) -> None:
@@ -100,6 +103,16 @@ class Visit:
                 return
             self.page.wait_for_timeout(10)
         raise AssertionError(f"never true: {expression}")
+
+    def serious(self) -> list[tuple[str, list[str]]]:
+        """What axe-core finds serious or critical on the page, and where."""
+        if not AXE.is_file():
+            pytest.skip("axe-core is not installed: npm ci --prefix web")
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate(
+            "axe.run().then(r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact)))"
+        )
+        return [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found]
 
     def outside(self) -> list[str]:
         """Requests to anything but this file and what it made itself."""

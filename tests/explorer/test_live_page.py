@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from live import running
 import separatrix as sx
 from separatrix.explorer import Scene, scene_of
 from separatrix.report import ModelResults
+
+SCREENSHOTS = os.environ.get("SEPARATRIX_SCREENSHOTS")
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +74,21 @@ def test_orbits_over_the_server_are_pythons(visit, server, demo_field, demo_limi
     assert opened.page.evaluate("separatrix.backend.field(new Float32Array(400000)).then(f => f.length)") == 400_000
     assert opened.complaints == []
     assert opened.outside() == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_everybody_can_use_it_behind_the_server_too(visit, server, scheme, width):
+    opened = visit(server.url, offline=False, color_scheme=scheme, viewport={"width": width, "height": 900})
+    page = opened.page
+    page.focus("#plane-top")
+    for key in ("ArrowRight", "ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    opened.until("separatrix.journey.orbit?.done")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.serious() == []
+    assert opened.complaints == []
+    if SCREENSHOTS:
+        page.screenshot(path=Path(SCREENSHOTS) / f"live-{scheme}-{width}.png", full_page=True)
 
 
 def test_a_page_whose_server_is_gone_says_so_and_stays(visit, live_scene, demo_field):

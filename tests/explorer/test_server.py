@@ -218,6 +218,7 @@ def test_hostile_messages_are_answered_and_the_server_lives(server, monkeypatch)
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
     from hostile import hostile
 
+    monkeypatch.setattr("separatrix.explorer._server._WRONG", 1)  # so that all of them are read soon
     messages = list(hostile(3000, WIDTH, server._answers.largest))
     wrong = 0
     for message in messages:

@@ -22,7 +22,7 @@ from separatrix.cli._options import (
     Size,
 )
 from separatrix.cli._parsing import parsed_box, size_of_images, usage_error
-from separatrix.cli._place import RunOutput, name_of_run
+from separatrix.cli._place import ExploredOutput, name_of_run
 from separatrix.cli._terminal import Terminal
 from separatrix.cli._workers import Computing
 
@@ -125,7 +125,7 @@ def attractors(
     seed: Seed = 0,
     *,
     compute: Computing,
-    output: RunOutput,
+    output: ExploredOutput,
 ) -> ExitCode:  # fmt: skip
     """Find the attractors of a model: where z → encode(decode(z)) ends when it is applied again and again.
 
@@ -188,6 +188,7 @@ def attractors(
             batch_size=batch_size,
             seed=seed,
             figures=output.figures,
+            explorer=output.explorer,
             progress=terminal.progress,
         )
     summary = found.summary

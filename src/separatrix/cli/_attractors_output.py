@@ -77,17 +77,18 @@ def limit_sets(summary: Mapping[str, Any]) -> list[RenderableType]:
     rows = summary["sets"]
     if not rows:
         return [heading("No limit set was found.")]
-    heads = ("set", "kind", "share (95 %)", "hits", "ρ", "‖J‖₂", "residual", "stable", "steps 50 / 95 %")
+    heads = ("set", "kind", "share (95 %)", "hits", "ρ", "‖J‖₂", "stable", "steps")
     parts: list[RenderableType] = [
         heading(_found(len(rows), summary["attractors"])),
         table(heads, [_set_row(row) for row in rows[:_MOST_ROWS]], words=(0, 1)),
     ]
     if len(rows) > _MOST_ROWS:
-        parts.append(Text(f"… and {len(rows) - _MOST_ROWS:,} more, in summary.json", style="dim"))
+        parts.append(Text(f"… and {len(rows) - _MOST_ROWS:,} more, on the page and in summary.json", style="dim"))
     parts.append(
         Text(
             "ρ: the factor per step by which distances to the set change in the long run; below 1 it attracts. ‖J‖₂ < 1 is "
-            "stricter: there the map contracts in every single step.",
+            "stricter: there the map contracts in every single step. Steps: median and 95th percentile. Residuals are in "
+            "summary.json.",
             style="dim",
         )
     )
@@ -112,7 +113,6 @@ def _set_row(row: Mapping[str, Any]) -> Sequence[str]:
         f"{row['hits']:,}",
         number(row["spectral_radius"], ".4f"),
         number(row["spectral_norm"], ".3g"),
-        number(row["residual"], ".0e"),
         _STABLE[row["stable"]],
         steps(row["steps_median"], row["steps_p95"]),
     )

@@ -12,7 +12,7 @@ from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import BatchSize, Scale, Seed
 from separatrix.cli._parsing import parsed_size, usage_error
-from separatrix.cli._place import RunOutput, name_of_run
+from separatrix.cli._place import ExploredOutput, name_of_run
 from separatrix.cli._tables import heading, labelled, number, table
 from separatrix.cli._terminal import Terminal
 from separatrix.cli._workers import Computing
@@ -91,7 +91,7 @@ def audit(
     seed: Seed = 0,
     *,
     compute: Computing,
-    output: RunOutput,
+    output: ExploredOutput,
 ) -> ExitCode:  # fmt: skip
     """Does a model give back more of its training images than a budget allows?
 
@@ -146,6 +146,7 @@ def audit(
         "seed": seed,
         "batch_size": batch_size,
         "figures": output.figures,
+        "explorer": output.explorer,
         "progress": terminal.progress,
     }
     if data_free:

@@ -22,7 +22,7 @@ from separatrix.cli._options import (
     Size,
 )
 from separatrix.cli._parsing import parsed_settings, parsed_shape, size_of_images, usage_error
-from separatrix.cli._place import RunOutput, name_of_run
+from separatrix.cli._place import ExploredOutput, name_of_run
 from separatrix.cli._tables import heading, labelled, number, page_table
 from separatrix.cli._terminal import Terminal
 from separatrix.cli._workers import Computing
@@ -79,7 +79,7 @@ def diff(
     seed: Seed = 0,
     *,
     compute: Computing,
-    output: RunOutput,
+    output: ExploredOutput,
 ) -> ExitCode:  # fmt: skip
     """Compare two models through their dynamics: checkpoints, a quantised copy, a fine-tune, another seed.
 
@@ -146,6 +146,7 @@ def diff(
         overwrite=output.overwrite,
         seed=seed,
         figures=output.figures,
+        explorer=output.explorer,
         progress=terminal.progress,
     )
     terminal.show(*_tables(found.comparison), Text(""), *map(Text, found.comparison.sentences), Text(""))

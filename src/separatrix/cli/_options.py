@@ -105,6 +105,14 @@ NoFigures = Annotated[
         "--no-figures", help="Draw no figures: the numbers come sooner, and say the same.", rich_help_panel=_OUTPUT
     ),
 ]
+NoExplorer = Annotated[
+    bool,
+    typer.Option(
+        "--no-explorer",
+        help="Put no living page, and so not the model itself, into the report.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 OverwriteFile = Annotated[
     bool, typer.Option("--overwrite", help="Replace the file if it is there.", rich_help_panel=_OUTPUT)
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import typer
 
-from separatrix.cli._options import NoFigures, Overwrite, RunFolder
+from separatrix.cli._options import NoExplorer, NoFigures, Overwrite, RunFolder
 from separatrix.cli._workers import OF_THE_ENGINE
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 _OF_THE_OUTPUT = (
-    frozenset({"out", "overwrite", "no_figures", "_json", "_quiet", "_traceback", "batch_size"}) | OF_THE_ENGINE
+    frozenset({"out", "overwrite", "no_figures", "no_explorer", "_json", "_quiet", "_traceback", "batch_size"})
+    | OF_THE_ENGINE
 )
 
 
@@ -73,6 +74,29 @@ class RunOutput:
             return reserved(self._ctx, self.place, kind=kind, overwrite=self.overwrite, run=True, reads=reads)
         key = _key(self._ctx)
         return self._ctx.with_resource(reserve_numbered(RUNS / name, kind=kind, key=key, reads=reads, room=ROOM))
+
+
+@dataclass(frozen=True)
+class ExploredOutput(RunOutput):
+    """The same for runs whose report can hold a living page.
+
+    Attributes:
+        explorer: not ``--no-explorer``.
+    """
+
+    explorer: bool
+
+    @classmethod
+    def of(
+        cls,
+        ctx: typer.Context,
+        out: RunFolder = None,
+        overwrite: Overwrite = False,
+        no_figures: NoFigures = False,
+        no_explorer: NoExplorer = False,
+    ) -> Self:
+        """The bundle of these options, in the order of ``--help``."""
+        return cls(ctx, out, overwrite, not no_figures, not no_explorer)
 
 
 def _key(ctx: typer.Context) -> str:

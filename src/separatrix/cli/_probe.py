@@ -17,7 +17,7 @@ from separatrix.cli._options import (
     Size,
 )
 from separatrix.cli._parsing import size_of_images, usage_error
-from separatrix.cli._place import RunOutput, name_of_run
+from separatrix.cli._place import ExploredOutput, name_of_run
 from separatrix.cli._tables import heading, labelled, page_table
 from separatrix.cli._terminal import Terminal
 from separatrix.cli._workers import Computing
@@ -82,7 +82,7 @@ def probe(
     seed: Seed = 0,
     *,
     compute: Computing,
-    output: RunOutput,
+    output: ExploredOutput,
 ) -> ExitCode:  # fmt: skip
     """What is stored in the weights? Noise is iterated, and where it ends is decoded and looked at. No data needed.
 
@@ -150,6 +150,7 @@ def probe(
         batch_size=batch_size,
         seed=seed,
         figures=output.figures,
+        explorer=output.explorer,
         progress=terminal.progress,
     )
     code = ExitCode.OK if found.reached or steps is not None else ExitCode.NOTHING_FOUND

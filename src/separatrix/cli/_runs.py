@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from separatrix.cli._exit_codes import ExitCode
-from separatrix.cli._options import NoFigures
+from separatrix.cli._options import NoExplorer, NoFigures
 from separatrix.cli._terminal import Terminal
 
 
@@ -27,10 +27,11 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", show_default=False, help="The folder of a finished run.")],
     form: Annotated[
         Format,
-        typer.Option("--format", help="html: the page; json: all numbers; md: the text for a model card, or the summary; "
+        typer.Option("--format", help="html: the page; json: all numbers; md: the text for a model card, or the page without its pictures; "
                             "parquet: orbits.parquet, a row per start."),
     ] = Format.HTML,
     no_figures: NoFigures = False,
+    no_explorer: NoExplorer = False,
 ) -> ExitCode:  # fmt: skip
     """Make the page, the pictures and the tables of a run again, without its model.
 
@@ -45,7 +46,7 @@ def report(
     from separatrix.runs._views import REPORT, SUMMARY, as_json
 
     table_of_starts = add_starts(run) if form is Format.PARQUET else None
-    view = made_again(run, figures=not no_figures, progress=terminal.progress)
+    view = made_again(run, figures=not no_figures, explorer=not no_explorer, progress=terminal.progress)
     page = run / REPORT if view.page is not None else None
     if form is Format.PARQUET:
         terminal.line(str(table_of_starts))

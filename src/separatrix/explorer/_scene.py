@@ -73,6 +73,7 @@ def scene_of(
     basin_side: int = BASIN_SIDE,
     model: bool = True,
     live: bool = False,
+    beforehand: bool = True,
     progress: bool | Progress = False,
 ) -> Scene:
     """Evaluate the field where a page shows it, and put the model in.
@@ -86,12 +87,14 @@ def scene_of(
         model: put the model into the page, where it can be; without it the page shows orbits that were computed beforehand.
         live: the page will ask a model elsewhere (`separatrix.explorer.serve`, `separatrix.explorer.widget`), so none is put in. Where evaluating the
             field beforehand would take long, the page does it, coarse to fine.
+        beforehand: evaluate the field in the plane here. Otherwise the page does it when it is opened, and the search is all that the scene knows of basins.
         progress: show a progress bar, or move the one that is there.
 
     Raises:
         InputError: the latent space has one dimension and no plane.
 
-    Cost: the square of ``field_side`` in map evaluations, a search from the square of ``basin_side`` starts where the results hold no grid, and two thousand more.
+    Cost: the square of ``field_side`` in map evaluations, a search from the square of ``basin_side`` starts where the results hold no grid, and two thousand more; without ``beforehand``
+    eight, and one decoding per limit set.
     """
     if isinstance(results.latent_field, RecordedField):
         results = replace(results, latent_field=results.latent_field.live)  # asked where nobody asked it before
@@ -99,22 +102,17 @@ def scene_of(
     dots = results.train.dots if isinstance(results.train, ChosenImages) else None
     plane = plane or Plane.of(limits, dots)
     with Progress.of(progress).stage("a living page", 4) as line:
-        later = live and not _soon(
-            field, limits, field_side**2 + (0 if results.grid else _mean_steps(limits) * basin_side**2)
-        )
         extent = results.grid.extent if results.grid else _extent(field, plane, limits)
-        if later:  # as the page computes all other planes; the search itself is all that is known of basins
-            grid, field_side = (
-                GridSearch(limits=limits, shape=(_BASIN_NODES, _BASIN_NODES), extent=extent),
-                _FIELD_NODES,
-            )
-        else:
+        searched = 0 if results.grid else _mean_steps(limits) * basin_side**2
+        if beforehand and not (live and not _soon(field, limits, field_side**2 + searched)):
             grid = results.grid or _grid(field, plane, extent, basin_side, limits, line)
-        catalogue = catalogue_of(results, grid)
+        else:
+            grid, field_side = None, _FIELD_NODES
+        catalogue = catalogue_of(results, None if grid is None else grid.limits)
         arrays: dict[str, Tensor] = {
             "origin_z": plane.origin.float(),
             "axes_z": plane.axes.float(),
-            **({} if later else _nodes(field, plane, grid, catalogue, field_side, line)),
+            **({} if grid is None else _nodes(field, plane, grid, catalogue, field_side, line)),
             **_sets(catalogue, plane),
         }
         halves, why_not = None, "The page was asked to hold no model."
@@ -127,7 +125,7 @@ def scene_of(
         anywhere = live or halves is not None
         shown = _examples(field, named) if anywhere and pictures else {}
         arrays |= shown
-        if not live:
+        if beforehand and not live:
             arrays |= nodes_of(field, plane, extent, catalogue, inside=anywhere, progress=line)
         graphs: dict[str, Any] = {}
         if halves is not None:
@@ -142,7 +140,7 @@ def scene_of(
         "latent_shape": list(field.latent_shape),
         "plane": {"labels": list(plane.labels), "description": plane.description, "extent": list(extent)},
         "field_side": field_side,
-        "grid": list(grid.shape),
+        "grid": [_BASIN_NODES] * 2 if grid is None else list(grid.shape),
         "sets": catalogue.rows,
         "fates": limits.fates.sentence,
         "starts": len(limits.labels),

@@ -34,6 +34,7 @@ _HOSTS = (ADDRESS, "localhost")  # on any port: it may have been forwarded to an
 _CLIENTS = 16  # pages at once
 _WAITING = 64  # questions of one client
 _RATE = 2000  # messages a second that are read from one client
+_WRONG = 20  # messages that one counts for which is no question; no page sends any
 _BUFFERED = 4  # times the largest question: bytes that may wait for one client to ask or to read
 _SLOWEST = 30.0  # seconds in which a client must read something, if something waits for it
 _GRACE = 8.0  # seconds without any page, after the last was closed
@@ -197,6 +198,7 @@ class _Client:
             try:
                 self._take(self._answers.read(message.get("bytes") or (message.get("text") or "").encode()))
             except BadQuestion as error:
+                allowed -= _WRONG - 1
                 if not await self.send(self._answers.refusal(error.number, str(error))):
                     return
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from separatrix.field import LatentField
-from separatrix.limitsets import GridSearch, Kind, LimitSets, basins, same_sets
+from separatrix.limitsets import Kind, LimitSets, basins, same_sets
 from separatrix.plots._naming import Name, names_across
 from separatrix.plots._pictures import decoded_pictures, to_rgb, value_range
 from separatrix.plots._style import colour
@@ -26,12 +26,12 @@ class Catalogue:
     Attributes:
         rows: one per set, JSON-ready.
         traces: the points of each.
-        of_grid: from a label of the grid to a number here; its last entry, where a label of −1 points, is −1.
+        of_grid: from a label of the map to a number here; its last entry, where a label of −1 points, is −1.
         images: ``(m, h, w, c)`` bytes; empty where the model makes no pictures.
         nearest_images: of training images, likewise; rows of sets that have none are black.
         range: the values drawn as black and white.
         nulls: what unseen images score; None without them.
-        searches: that of the results, and that of the grid.
+        searches: that of the results, and that of the map of basins where there is one.
     """
 
     rows: list[dict[str, Any]]
@@ -41,30 +41,30 @@ class Catalogue:
     nearest_images: Tensor
     range: tuple[float, float]
     nulls: dict[str, Any] | None
-    searches: tuple[LimitSets, LimitSets]
+    searches: tuple[LimitSets, ...]
 
     def numbers_of(self, found: LimitSets) -> Tensor:
         """``(m,)`` the number that each set of another search has here; −1 for those that are not known."""
-        limits, grid = self.searches
-        here = same_sets(found, limits)
-        return torch.where(here >= 0, here, self.of_grid[same_sets(found, grid)])
+        here = same_sets(found, self.searches[0])
+        for mapped in self.searches[1:]:
+            here = torch.where(here >= 0, here, self.of_grid[same_sets(found, mapped)])
+        return here
 
 
-def catalogue_of(results: ModelResults, grid: GridSearch) -> Catalogue:
-    """One numbering for the sets of a search and of a grid. Cost: one decoding per set."""
-    limits, found = results.limits, grid.limits
-    names, grid_names = names_across((limits, found))
-    known = same_sets(found, limits)
-    fresh = (known < 0).nonzero().flatten()
-    of_grid = known.clone()
-    of_grid[fresh] = torch.arange(len(limits), len(limits) + len(fresh))
-    rows = _rows(limits, names, results) + _rows(found[fresh], [grid_names[i] for i in fresh.tolist()], None)
-    area = torch.bincount(of_grid[found.labels[found.labels >= 0]], minlength=len(rows)).double() / max(
-        len(found.labels), 1
-    )
-    for row, share in zip(rows, area.tolist(), strict=True):
-        row["area"] = share
-    traces = [limits.trace(i) for i in range(len(limits))] + [found.trace(int(i)) for i in fresh]
+def catalogue_of(results: ModelResults, mapped: LimitSets | None) -> Catalogue:
+    """One numbering for the sets of a search and of a map of basins, where there is one. Cost: one decoding per set."""
+    limits = results.limits
+    searches = (limits,) if mapped is None else (limits, mapped)
+    names, *more_names = names_across(searches)
+    rows = _rows(limits, names, results)
+    traces = [limits.trace(i) for i in range(len(limits))]
+    of_grid = torch.zeros(0, dtype=torch.int64)
+    if mapped is not None:
+        of_grid = same_sets(mapped, limits)
+        fresh = (of_grid < 0).nonzero().flatten()
+        of_grid[fresh] = torch.arange(len(limits), len(limits) + len(fresh))
+        rows += _rows(mapped[fresh], [more_names[0][i] for i in fresh.tolist()], None)
+        traces += [mapped.trace(int(i)) for i in fresh]
     images, nearest, shades = _pictures(results, traces)
     nulls = None
     likeness = results.resemblance
@@ -74,9 +74,7 @@ def catalogue_of(results: ModelResults, grid: GridSearch) -> Catalogue:
             "unseen": likeness.sign * float(likeness.held_out.median()),
             "alpha": likeness.alpha,
         }
-    return Catalogue(
-        rows, traces, torch.cat((of_grid, torch.tensor([-1]))), images, nearest, shades, nulls, (limits, found)
-    )
+    return Catalogue(rows, traces, torch.cat((of_grid, torch.tensor([-1]))), images, nearest, shades, nulls, searches)
 
 
 def _rows(

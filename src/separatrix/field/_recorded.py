@@ -76,6 +76,11 @@ class RecordedField(LatentField):
         }
 
     @property
+    def is_live(self) -> bool:
+        """Return whether there is a field to ask for what is not known."""
+        return self._live is not None
+
+    @property
     def live(self) -> LatentField:
         """The field that is asked, for whoever needs more of it than answers.
 

@@ -60,7 +60,7 @@ def difference_page(
         fields: decode the attractors.
         searches: of A and B, with what became of the starts.
         provenance: models, starts, protocol and cost.
-        drawn: the picture ``overlap``, if it was drawn.
+        drawn: the pictures ``overlap``, ``field_a`` and ``field_b``, as far as they were drawn.
     """
     overlap: list[Block] = [drawn["overlap"]] if "overlap" in drawn else []
     fates = tuple(f"{model}: {limits.fates.words}." for model, limits in zip("AB", searches, strict=True))
@@ -70,6 +70,8 @@ def difference_page(
         Section(
             "Attractors of A, and those of B that hold the same inputs", [*_cards(found, fields), pair_table(found)]
         ),
+        Section("The field of A", [drawn["field_a"]] if "field_a" in drawn else []),
+        Section("The field of B", [drawn["field_b"]] if "field_b" in drawn else []),
         Section(
             "Attractors in shared spaces",
             [view_table(found), Bullets(tuple(view.sentence for view in found.views.values()))],
@@ -171,7 +173,7 @@ def _cards(found: Comparison, fields: tuple[LatentField, LatentField]) -> list[B
                 colour(index),
                 Tile.of(mine, f"Attractor A{index}, decoded"),
                 Tile.of(other, f"Attractor B{partner}, decoded") if matched else None,
-                f"{percent(float(found.share[index]))} of the starts",
+                percent(float(found.share[index])),
                 (f"overlap of the basins {float(found.similarity[index]):.2f}",)
                 if matched
                 else ("no basin is left in B",),
@@ -180,7 +182,8 @@ def _cards(found: Comparison, fields: tuple[LatentField, LatentField]) -> list[B
         )
     return [
         Cards(
-            tuple(cards), "Attractors of A, decoded, each beside the attractor of B whose basin is most like its own."
+            tuple(cards),
+            "Attractors of A, decoded, each beside the attractor of B whose basin is most like its own. Percentages are shares of the starts.",
         )
     ]
 

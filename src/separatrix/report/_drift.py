@@ -117,7 +117,6 @@ def drift_page(
         statement.followed_by(advice),
         INTRODUCTION,
         [part for part in sections if part.blocks],
-        scripted=bool(len(found.pictures)),
     )
 
 

@@ -61,12 +61,11 @@ def planned_figures(results: ModelResults, budget: FigureBudget) -> FigurePlan:
 
     Cost, when all are drawn: at most ``budget.portrait + budget.film`` map evaluations, and one decoding per attractor.
     """
-    field, limits = results.latent_field, results.limits
+    limits = results.limits
     plan: FigurePlan = {}
     if results.inputs:
         plan["film"] = lambda line: _film(results, budget.times(len(results.inputs)), line)
-    if field.latent_dim >= 2:
-        plan["field"] = lambda line: _portrait(results, budget.portrait_side, line)
+    plan |= planned_portrait(results, budget)
     found = results.resemblance
     several = len(results.searches) > 1 and results.together is None
     whence = f" that starts from {next(iter(results.searches))} reach" if several else ""
@@ -86,6 +85,13 @@ def planned_figures(results: ModelResults, budget: FigureBudget) -> FigurePlan:
     if bool(limits.eigenvalues.isfinite().any()):
         plan["spectrum"] = lambda _: _spectrum(limits)
     return plan
+
+
+def planned_portrait(results: ModelResults, budget: FigureBudget, name: str = "field") -> FigurePlan:
+    """Say what to call for the portrait of the field; of one latent number there is none. Cost: at most ``budget.portrait``."""
+    if results.latent_field.latent_dim < 2:
+        return {}
+    return {name: lambda line: _portrait(results, budget.portrait_side, line)}
 
 
 def _gallery(results: ModelResults, train: Tensor | ChosenImages, title: str) -> Figure:

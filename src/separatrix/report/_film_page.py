@@ -77,7 +77,6 @@ def film_page(
         film.statement,
         (subtitle,) if subtitle else (),
         [part for part in sections if part.blocks],
-        scripted=True,
     )
 
 

@@ -52,6 +52,8 @@ class Picture:
         caption: below it.
         width: in CSS pixels at which it is sharp on a screen of double density.
         svg: the same as an element of a page, which shows it in the place of the image; empty for a photograph.
+        living: the deflated text of the living page of which it is a still; empty for none.
+        living_words: what is said of that page, or why it is not there.
     """
 
     block: ClassVar[str] = "picture"
@@ -60,6 +62,8 @@ class Picture:
     caption: str
     width: int
     svg: str = ""
+    living: bytes = b""
+    living_words: str = ""
 
     @property
     def suffix(self) -> str:
@@ -221,7 +225,6 @@ class Page:
         opening: sections before the chapters.
         chapters: one per model.
         closing: sections after them, such as provenance.
-        scripted: it has a `Player` or `Trips`; no script runs on any other page.
     """
 
     title: str
@@ -230,4 +233,19 @@ class Page:
     opening: Sequence[Section] = field(default_factory=tuple)
     chapters: Sequence[Chapter] = field(default_factory=tuple)
     closing: Sequence[Section] = field(default_factory=tuple)
-    scripted: bool = False
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """All that stands under any heading, in order."""
+        sections = (*self.opening, *(part for chapter in self.chapters for part in chapter.sections), *self.closing)
+        return tuple(block for section in sections for block in section.blocks)
+
+    @property
+    def living(self) -> bool:
+        """Return whether a reader can wake one of its pictures."""
+        return any(isinstance(block, Picture) and block.living for block in self.blocks)
+
+    @property
+    def scripted(self) -> bool:
+        """Return whether it has anything that moves; no script runs on any other page."""
+        return self.living or any(isinstance(block, Player | Trips) for block in self.blocks)

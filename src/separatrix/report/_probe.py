@@ -55,6 +55,7 @@ def probe_page(
     """
     sections = [
         Section("What noise ends on", [*_seen(seen), *_chosen(drawn, "contact_sheet")]),
+        Section("The field", _chosen(drawn, "field")),
         Section("What became of the starts", [Prose(_fates(found))]),
     ]
     cannot = () if seen is None else seen.cannot
@@ -81,14 +82,14 @@ def probe_page(
     )
 
 
-def probe_figures(field: LatentField, seen: Appearance | None, probed: Probe | None) -> FigurePlan:
+def probe_figures(field: LatentField, starts: int, seen: Appearance | None, probed: Probe | None) -> FigurePlan:
     """Say what to call for every figure, by the name of its file. Cost: one decoding per atom and reconstruction that is shown."""
     plan: FigurePlan = {}
     if seen is not None:
         alt = (
             f"{len(seen):,} decoded {seen.what}, {int(seen.looks_like_an_image.sum()):,} of them framed as image-like."
         )
-        plan["contact_sheet"] = lambda _: Picture.of(contact_sheet(seen), alt=alt)
+        plan["contact_sheet"] = lambda _: Picture.of(contact_sheet(seen, starts=starts), alt=alt)
     if probed is not None:
         plan["curves"] = lambda _: Picture.of(
             probe_curves(probed),

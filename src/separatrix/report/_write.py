@@ -1,4 +1,4 @@
-"""One self-contained HTML file from a page: no script, no request, nothing that is not in the file."""
+"""One self-contained HTML file from a page: no request, nothing that is not in the file, and a script only where something moves."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ def environment(room: str = "separatrix.report") -> Environment:
         keep_trailing_newline=True,
     )
     made.filters["data_uri"] = _data_uri
+    made.filters["base64"] = lambda content: base64.b64encode(content).decode("ascii")
     made.filters["anchor"] = _anchor
     return made
 

@@ -38,12 +38,13 @@ VIEWERS: dict[str, Viewer[Any]] = {
 """What makes the views of a run, by its recipe. A new recipe is entered here."""
 
 
-def report(folder: PathLike, *, figures: bool = True, progress: bool | Progress = False) -> View:
+def report(folder: PathLike, *, figures: bool = True, explorer: bool = True, progress: bool | Progress = False) -> View:
     """Make page, pictures and tables of a run again, from what is stored there; the model is not needed.
 
     Args:
         folder: of a finished run.
         figures: draw them again, as far as the run had them.
+        explorer: put the living page, with the model inside, under the portrait of a field, where the run has it.
         progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
 
     Raises:
@@ -58,7 +59,9 @@ def report(folder: PathLike, *, figures: bool = True, progress: bool | Progress 
         if not run.finished:
             raise FileError(f"The run in {folder} was stopped; run the same command again, it goes on where it was.")
         viewer = VIEWERS[run.plan["recipe"]]
-        view: View = write_views(run, viewer, recorded(run), figures=figures, anew=True, progress=progress)
+        view: View = write_views(
+            run, viewer, recorded(run), figures=figures, explorer=explorer, anew=True, progress=progress
+        )
         return view
 
 

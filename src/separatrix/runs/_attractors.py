@@ -56,6 +56,7 @@ def attractors(
     batch_size: int | None = None,
     seed: int = 0,
     figures: bool = True,
+    explorer: bool = True,
     progress: bool | Progress = False,
 ) -> AttractorsRun:
     """Find the attractors of a field, compare them with its training images, and write a run with a report.
@@ -75,6 +76,7 @@ def attractors(
         batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
         seed: of the noise images that resemblance is compared with.
         figures: draw them. Without them the report has its tables and decoded attractors only.
+        explorer: with the figures, put the living page into the report, with the model inside (`separatrix.explorer`).
         progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
 
     Raises:
@@ -118,7 +120,9 @@ def attractors(
             run.stage("sensitivity", lambda: _counted(field, source, limits.protocol, line))
         if filmed := _filmed(source):
             run.stage("inputs", lambda: filmed)
-        view = write_views(run, attractors_view, recorded(run, model=field), figures=figures, progress=line)
+        view = write_views(
+            run, attractors_view, recorded(run, model=field), figures=figures, explorer=explorer, progress=line
+        )
     return AttractorsRun(limits=limits, summary=view.summary, folder=run.folder, seconds=time.perf_counter() - began)
 
 
@@ -126,7 +130,10 @@ def attractors_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
     """Everything that is written of such a run."""
     results = attractors_results(run, fields["model"])
     return View(
-        summary=attractors_summary(results), figures=_planned(run, results), page=lambda drawn: page_of(results, drawn)
+        summary=attractors_summary(results),
+        figures=_planned(run, results),
+        living={"field": results},
+        page=lambda drawn: page_of(results, drawn),
     )
 
 

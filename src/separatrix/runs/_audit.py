@@ -58,6 +58,7 @@ def audit(
     seed: int = 0,
     batch_size: int | None = None,
     figures: bool = True,
+    explorer: bool = True,
     progress: bool | Progress = False,
 ) -> AuditRun:
     """:func:`audit_memorization` as a run: ``summary.json``, ``report.html``, ``model_card.md``, the limit sets.
@@ -65,7 +66,7 @@ def audit(
     Args:
         field: the latent field.
         train, held_out: images as `load_images` takes them.
-        out, overwrite, figures: as for `attractors`.
+        out, overwrite, figures, explorer: as for `attractors`.
         budget, sample, noise, protocol, distance, alpha, seed, batch_size, progress: as for :func:`audit_memorization`.
 
     Raises:
@@ -100,7 +101,9 @@ def audit(
                 progress=line,
             )
         run.stage("images", lambda: ChosenImages.of(known, _shown(found.memorization), field))
-        view = write_views(run, audit_view, recorded(run, model=field), figures=figures, progress=line)
+        view = write_views(
+            run, audit_view, recorded(run, model=field), figures=figures, explorer=explorer, progress=line
+        )
     return AuditRun(audit=found, summary=view.summary, folder=run.folder, seconds=time.perf_counter() - began)
 
 
@@ -134,6 +137,7 @@ def audit_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
     return View(
         summary=_record(found, results),
         figures=planned_figures(results, FigureBudget.after(results.searches.values())),
+        living={"field": results},
         page=page,
         files={CARD: model_card_section(found, field.name)},
     )

@@ -57,13 +57,14 @@ def audit_without_data(
     seed: int = 0,
     batch_size: int | None = None,
     figures: bool = True,
+    explorer: bool = True,
     progress: bool | Progress = False,
 ) -> DataFreeRun:
     """Search from noise, look at the decoded attractors, and look for suspected images among them; a run as `audit` writes one.
 
     Args:
         field: the latent field.
-        out, overwrite, figures: as for `attractors`.
+        out, overwrite, figures, explorer: as for `attractors`.
         suspects, held_out, distance, alpha, seed: as for `appearance`.
         starts: draws from N(0, I).
         protocol, batch_size, progress: as for `find_attractors`.
@@ -102,7 +103,9 @@ def audit_without_data(
         like = found.resemblance
         if suspected is not None and like is not None:
             run.stage("images", lambda: ChosenImages.of(suspected, like.nearest, field))
-        view = write_views(run, data_free_view, recorded(run, model=field), figures=figures, progress=line)
+        view = write_views(
+            run, data_free_view, recorded(run, model=field), figures=figures, explorer=explorer, progress=line
+        )
     return DataFreeRun(appearance=found, summary=view.summary, folder=run.folder, seconds=time.perf_counter() - began)
 
 
@@ -142,18 +145,19 @@ def data_free_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
             "cannot": list(found.cannot),
         },
         figures={
-            "contact_sheet": lambda _: _sheet(found),
+            "contact_sheet": lambda _: _sheet(found, starts),
             **planned_figures(results, FigureBudget.after(results.searches.values())),
         },
+        living={"field": results},
         page=page,
         files={CARD: data_free_card(found, field.name, starts, {} if images is None else images.by_row)},
     )
 
 
-def _sheet(found: Appearance) -> Picture:
+def _sheet(found: Appearance, starts: int) -> Picture:
     """Every decoded attractor at a glance."""
     return Picture.of(
-        contact_sheet(found),
+        contact_sheet(found, starts=starts),
         alt=f"{len(found):,} decoded {found.what}, {int(found.looks_like_an_image.sum()):,} of them framed as image-like.",
         caption="A frame says that neighbouring pixels agree better than shuffled ones: the least that an image has.",
     )

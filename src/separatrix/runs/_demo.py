@@ -201,7 +201,8 @@ def demo_view(run: Run, fields: Mapping[str, RecordedField]) -> DemoView:
         "versions": versions(*LIBRARIES),
     }
     files = {EXPLORER: explorer_page(demo_scene(run))} if run.has(_SCENE) else {}  # runs from before have none
-    return DemoView(summary=summary, figures=_planned(results, effort.resolution), page=page, rows=rows, files=files)
+    figures, living = _planned(results, effort.resolution), {f"{plans[0].name}/field": results[plans[0].name]}
+    return DemoView(summary=summary, figures=figures, living=living, page=page, rows=rows, files=files)
 
 
 def demo_scene(run: Run) -> Scene:

@@ -11,11 +11,15 @@ from torch import Tensor
 from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import LimitSets
 from separatrix.protocol import Protocol
+from separatrix.report import ModelResults
+from separatrix.report._budget import FigureBudget
 from separatrix.report._difference import difference_page, overlap_picture
+from separatrix.report._figures import FigurePlan, planned_portrait
 from separatrix.runs._plan import Plan, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._views import Ended, View, provenance, recorded, write_views
 from separatrix.starts import Starts, as_starts
+from separatrix.starts._rules import title_of
 from separatrix.storage import PathLike
 from separatrix.studies import Comparison, compare
 from separatrix.words import jsonable
@@ -47,6 +51,7 @@ def diff(
     batch_size: int | None = None,
     seed: int = 0,
     figures: bool = True,
+    explorer: bool = True,
     progress: bool | Progress = False,
 ) -> DiffRun:
     """Compare two models through their dynamics and write a run with a report; each search is a stage of its own.
@@ -54,7 +59,7 @@ def diff(
     Args:
         a, b, starts, reseeded, rerun, threshold, protocol, batch_size, seed: as for `separatrix.compare`.
         names: what A and B are called; as the models call themselves if not given.
-        out, overwrite, figures: as for `attractors`.
+        out, overwrite, figures, explorer: as for `attractors`.
         progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
 
     Raises:
@@ -100,7 +105,7 @@ def diff(
                 progress=line,
             ),
         )
-        view = write_views(run, diff_view, recorded(run, a=a, b=b), figures=figures, progress=line)
+        view = write_views(run, diff_view, recorded(run, a=a, b=b), figures=figures, explorer=explorer, progress=line)
     return DiffRun(comparison=found, summary=view.summary, folder=run.folder, seconds=time.perf_counter() - began)
 
 
@@ -111,8 +116,18 @@ def diff_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
     searches: tuple[LimitSets, LimitSets] = run.load("limits_a"), run.load("limits_b")
     cost = searches[0].cost + searches[1].cost
     known = provenance(run, cost=f"{cost.total:,.0f} evaluations for the searches of A and B")
+    figures: FigurePlan = {"overlap": lambda _: overlap_picture(found)}
+    living = {}
+    for role, name, limits in zip("ab", (first, second), searches, strict=True):
+        title = title_of(limits.provenance["starts"]["kind"])
+        living[f"field_{role}"] = ModelResults(
+            title=name, subtitle=fields[role].title, latent_field=fields[role], searches={title: limits}
+        )
+        budget = FigureBudget.after([limits])
+        figures |= planned_portrait(living[f"field_{role}"], budget, f"field_{role}")
     return View(
         summary=jsonable({"kind": f"separatrix {RECIPE}", "a": first, "b": second, **found.to_dict()}),
-        figures={"overlap": lambda _: overlap_picture(found)},
+        figures=figures,
+        living=living,
         page=lambda drawn: difference_page(found, (first, second), (fields["a"], fields["b"]), searches, known, drawn),
     )

@@ -19,6 +19,10 @@ from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.orbits import Orbits, iterate
 from separatrix.plots._pictures import are_pictures
 from separatrix.protocol import Protocol
+from separatrix.report import ModelResults
+from separatrix.report._budget import FigureBudget
+from separatrix.report._figures import planned_portrait
+from separatrix.report._memorization import STARTS
 from separatrix.report._probe import probe_figures, probe_page
 from separatrix.runs._attractors import LIMITS, fitting_images
 from separatrix.runs._plan import Plan, data_record, model_record
@@ -73,6 +77,7 @@ def probe(
     batch_size: int | None = None,
     seed: int = 0,
     figures: bool = True,
+    explorer: bool = True,
     progress: bool | Progress = False,
 ) -> ProbeRun:
     """Iterate noise, look at where it ends, and with images measure what that is worth as a dictionary; write a run.
@@ -86,7 +91,7 @@ def probe(
         protocol: of the search.
         reference: see `separatrix.probe`.
         suspects, held_out: see `appearance`.
-        out, overwrite, figures: as for `attractors`.
+        out, overwrite, figures, explorer: as for `attractors`.
         batch_size: most latents, or images, in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
         seed: of everything random.
         progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
@@ -153,7 +158,7 @@ def probe(
         elif coded is not None:
             each = [run.stage(f"probe-{draw + 1}", partial(probed, draw)) for draw in range(draws)]
             run.stage("probe", lambda: pooled(each))
-        view = write_views(run, probe_view, fields, figures=figures, progress=line)
+        view = write_views(run, probe_view, fields, figures=figures, explorer=explorer, progress=line)
         return ProbeRun(
             found=found,
             appearance=_if_any(run, "appearance"),
@@ -187,9 +192,19 @@ def probe_view(run: Run, fields: Mapping[str, RecordedField]) -> View:
         "cost": spent,
     }
     known = provenance(run, cost=f"{cost.total:,.0f} evaluations for the noise")
+    figures, living = probe_figures(field, len(orbits), seen, probed), {}
+    if isinstance(found, LimitSets):
+        living["field"] = ModelResults(
+            title=without_folders(field.name),
+            subtitle=f"{field.title}, from noise",
+            latent_field=field,
+            searches={STARTS["noise"]: found},
+        )
+        figures |= planned_portrait(living["field"], FigureBudget.after([found]))
     return View(
         summary=jsonable(summary),
-        figures=probe_figures(field, seen, probed),
+        figures=figures,
+        living=living,
         page=lambda drawn: probe_page(without_folders(field.name), found, seen, probed, known, drawn),
     )
 

@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 from separatrix.errors import FileError
 from separatrix.field import Answers, LatentField, RecordedField
-from separatrix.report import Page, Picture
+from separatrix.report import ModelResults, Page, Picture
+from separatrix.report._as_markdown import page_as_markdown
 from separatrix.report._drawing import NOT_ASKED_FOR, draw_into, illustrate, with_missing
 from separatrix.report._figures import FigurePlan
-from separatrix.report._markdown import escaped
 from separatrix.report._write import rendered
+from separatrix.runs._living import awakened
 from separatrix.runs._run import Run
 from separatrix.work import Progress
 
@@ -33,22 +34,23 @@ class View:
     Attributes:
         summary: JSON-ready, all numbers.
         figures: what to call for each picture, by the name of its file.
+        living: results by the name of the figure under which the living page of their field stands.
         page: from the pictures that were drawn to the page; None where there is none.
         files: others, by their names.
     """
 
     summary: Mapping[str, Any]
     figures: FigurePlan = field(default_factory=dict)
+    living: Mapping[str, ModelResults] = field(default_factory=dict)
     page: Callable[[Mapping[str, Picture]], Page] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
     def as_markdown(self) -> str:
-        """The text for a model card where there is one, else the statement of the page."""
+        """The text for a model card where there is one, else the page without its pictures."""
         texts = [text for name, text in self.files.items() if name.endswith(".md")]
         if texts or self.page is None:
             return "\n".join(texts).rstrip()
-        page = self.page({})
-        return f"## {escaped(page.title)}\n\n**{escaped(page.statement.headline)}.** {escaped(page.statement.sentence)}"
+        return page_as_markdown(self.page({}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +98,13 @@ def write_views(
     fields: Mapping[str, RecordedField],
     *,
     figures: bool = True,
+    explorer: bool = True,
     anew: bool = False,
     progress: bool | Progress = False,
 ) -> V:
     """Write what is to be read of a run, the numbers first; a run whose views are all there is left as it is, if not ``anew``.
+
+    Living pages are made with the figures, if ``explorer``.
 
     Warns:
         FigureWarning: a figure is missing.
@@ -118,7 +123,11 @@ def write_views(
         missing = () if figures else (NOT_ASKED_FOR,)
         run.add(REPORT, rendered(with_missing(view.page({}), missing)).encode("utf-8"))
     if figures and view.page is not None:
-        drawn = illustrate(run.add, REPORT, view.figures, view.page, progress=progress)
+        planned = dict(view.figures)
+        for name in view.living if explorer else ():
+            if name in planned:
+                planned[name] = awakened(run, name, planned[name], view.living[name])
+        drawn = illustrate(run.add, REPORT, planned, view.page, progress=progress)
     elif figures:
         drawn = draw_into(run.add, view.figures, progress=progress)
     run.record["figures"] = bool(figures and not drawn.missing)
