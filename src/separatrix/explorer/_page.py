@@ -26,13 +26,16 @@ _ROWS = 200  # of the table that readers without scripts have
 _HALF = 64  # numbers from which on it is worth a look whether half of the bytes hold them exactly
 
 
-def explorer_page(scene: Scene, *, live: Mapping[str, Any] | None = None, sockets: Sequence[str] = ()) -> str:
+def explorer_page(
+    scene: Scene, *, live: Mapping[str, Any] | None = None, sockets: Sequence[str] = (), framed: bool = False
+) -> str:
     """The HTML text of a living page. No request leaves it, and the model in it has passed its test against Python.
 
     Args:
         scene: what it shows.
         live: what the page must know to ask a model elsewhere (`separatrix.explorer.serve`, `widget`), in place of one inside.
         sockets: the only addresses that it may speak to then.
+        framed: it stands in a report, which has its title and statement.
 
     >>> import separatrix as sx
     >>> from separatrix.explorer import scene_of
@@ -63,6 +66,7 @@ def explorer_page(scene: Scene, *, live: Mapping[str, Any] | None = None, socket
         model=_payload(constants, {}) if constants else "",
         live=live,
         sockets=sockets,
+        framed=framed,
         stills=(still_speed(scene), still_basins(scene)) if "speed" in scene.arrays else (),
         code=_code(about),
         sliced=math.prod(about["latent_shape"]) > 2,

@@ -16,7 +16,7 @@ from separatrix.report._page import Cell, Facts, Table
 from separatrix.words import percent
 
 _STABILITY = {1: "attracts", 0: "does not attract", -1: "unknown"}
-_MOST_ROWS = 60
+_MOST_ROWS = 5000
 
 
 def limit_set_table(searches: Mapping[str, LimitSets]) -> Table:

@@ -57,7 +57,7 @@ def _living(run: Run, stage: str, results: ModelResults, line: Progress) -> tupl
     scene: Scene = run.stage(stage, lambda: scene_of(results, beforehand=False, progress=line))
     if scene.about["graph"] is None:
         return b"", _absent(scene.about["why_no_model"])
-    page = zlib.compress(explorer_page(scene).encode("utf-8"), 9)
+    page = zlib.compress(explorer_page(scene, framed=True).encode("utf-8"), 9)
     if len(page) > LARGEST:
         return b"", _absent(f"With the model it would take {len(page) / 1e6:.0f} MB, too much for a report.")
     return page, (
