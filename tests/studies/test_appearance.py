@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from separatrix.plots import contact_sheet
 from separatrix.studies._probing import appearance
 from separatrix.studies._probing.appearance import Seen
 from separatrix.studies._resemblance_words import Outcome
+from separatrix.words import percent
 
 SIDE = 8
 
@@ -152,6 +154,17 @@ def test_the_sheet_frames_what_was_found(stored):
     suspected = contact_sheet(appearance(field, limits, suspects=gradients(6), held_out=fresh))
     gids = [artist.get_gid() for artist in suspected.findobj() if artist.get_gid()]
     assert sum(gid.startswith("suspect:") for gid in gids) == 6
+
+
+def test_the_sheet_states_shares_of_all_starts(stored):
+    field, limits = stored
+    found = appearance(field, limits)
+    half = replace(found, settled=found.settled / 2)  # as many starts again reached nothing
+    for seen, share in ((found, 1.0), (half, 0.5)):
+        (axes,) = contact_sheet(seen).axes
+        first = share * found.settled * int(found.hits[0]) / int(found.hits.sum())
+        assert axes.texts[0].get_text() == percent(first)
+    assert contact_sheet(found, starts=10**6).axes[0].texts[0].get_text() == percent(int(found.hits[0]) / 10**6)
 
 
 def test_bad_input_is_refused_with_the_remedy(stored):

@@ -190,7 +190,8 @@ def _show_probe(terminal: Terminal, found: Probe) -> None:
         heading(
             f"{len(found):,} images coded with few atoms: share of the latent not coded, squared error of the image"
         ),
-        page_table(dictionary_table(found)),
+        page_table(dictionary_table(found), without=("distinct", "directions")),
+        Text("How many atoms of each differ, and how many directions they fill, is on the page.", style="dim"),
         *(Text(reason, style="dim") for reason in (*found.reasons, *found.absent)),
         Text(f"\n{found.statement}", style="bold"),
     )

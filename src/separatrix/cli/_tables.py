@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -17,24 +18,31 @@ if TYPE_CHECKING:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str | Text]], *, words: Sequence[int] = (0,)) -> Table:
-    """A table; columns whose index is in ``words`` are left-aligned and may wrap, the others are numbers."""
+    """A table; columns whose index is in ``words`` are left-aligned and may wrap, the others are numbers, as wide as these or a word of their head."""
+    cells = [[Text(in_command_line_words(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows]
     drawn = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False, header_style="bold")
     for index, head in enumerate(heads):
         is_text = index in words
+        if not is_text:
+            widest = max((row[index].cell_len for row in cells), default=0)
+            head = textwrap.fill(head, max(widest, *map(len, head.split()), 1), break_on_hyphens=False)
         drawn.add_column(
             head,
             justify="left" if is_text else "right",
             no_wrap=not is_text,
             overflow="fold" if is_text else "ellipsis",
         )
-    for row in rows:
-        drawn.add_row(*(Text(in_command_line_words(cell)) if isinstance(cell, str) else cell for cell in row))
+    for row in cells:
+        drawn.add_row(*row)
     return drawn
 
 
-def page_table(known: PageTable) -> Table:
-    """A table of a report, in the terminal."""
-    return table(known.heads, [[cell.text for cell in row] for row in known.rows], words=sorted(known.words))
+def page_table(known: PageTable, *, without: Collection[str] = ()) -> Table:
+    """A table of a report, in the terminal, ``without`` the columns for which there is no room."""
+    kept = [index for index, head in enumerate(known.heads) if head not in without]
+    rows = [[row[index].text for index in kept] for row in known.rows]
+    words = [place for place, index in enumerate(kept) if index in known.words]
+    return table([known.heads[index] for index in kept], rows, words=words)
 
 
 def heading(words: str) -> Text:

@@ -121,7 +121,8 @@ def field_portrait(
         image, ax=axes, shrink=0.7, aspect=30, pad=0.02, anchor=(0.0, 1.0), panchor="N", format="{x:g}"
     )
     bar.set_label(f"speed ‖f(z) − z‖ of one round trip, at {resolution} × {resolution} points")
-    decades = image.norm.vmax > 10 * image.norm.vmin  # all nine numbers between two powers of ten would overlap
+    slowest, fastest = bar.ax.get_ylim()
+    decades = fastest > 10 * slowest  # all nine numbers between two powers of ten would overlap
     bar.ax.yaxis.set_minor_formatter(lambda speed, _: f"{speed:g}" if not decades or f"{speed:e}"[0] in "25" else "")
     bar.outline.set_visible(False)
     _cut_below(figure)
