@@ -90,7 +90,8 @@ class Tile:
     def of(cls, pixels: NDArray[np.uint8], alt: str) -> Tile:
         """Make it from ``(h, w, 3)`` bytes, stored at their own size; the page enlarges them without blurring."""
         buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, format="png", optimize=True)
+        grey = bool((pixels == pixels[..., :1]).all())
+        Image.fromarray(pixels[..., 0] if grey else pixels).save(buffer, format="png", optimize=True)
         return cls(buffer.getvalue(), alt)
 
 

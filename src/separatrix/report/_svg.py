@@ -14,6 +14,7 @@ from separatrix.plots import INKS
 # What figures are drawn with, by the name of the same colour in page.css. White stays white: it lies on colours.
 _COLOURS = {**INKS, "#000000": "ink"}
 _LARGEST = 2**20  # characters; a figure of so many marks is smaller as a bitmap
+_MOST_MARKS = 1500  # repeated ones, each of which costs a browser a millisecond and more
 _INCH = 100  # CSS pixels; text of 8.5 points then has 11.8
 
 
@@ -42,7 +43,7 @@ def inline_svg(figure: Figure, name: str) -> str:
         r"#[0-9a-f]{6}", lambda found: f"var(--{_COLOURS[found[0]]})" if found[0] in _COLOURS else found[0], body
     )
     body = re.sub(r"(font(?:-family)?: [^;\"]*?)'DejaVu Sans'[^;\"]*", r"\1var(--sans)", body)
-    if len(body) > _LARGEST:
+    if len(body) > _LARGEST or body.count("<use") > _MOST_MARKS:
         return ""
     wide, high = (72 * inches for inches in figure.get_size_inches())
     label = name.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
