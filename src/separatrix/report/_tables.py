@@ -16,7 +16,7 @@ from separatrix.report._page import Cell, Facts, Table
 from separatrix.words import percent
 
 _STABILITY = {1: "attracts", 0: "does not attract", -1: "unknown"}
-_MOST_ROWS = 5000
+_MOST_ROWS = 60  # a browser lays out tables whole, and thousands of rows would take it seconds
 
 
 def limit_set_table(searches: Mapping[str, LimitSets]) -> Table:
@@ -46,7 +46,7 @@ def limit_set_table(searches: Mapping[str, LimitSets]) -> Table:
     ]
     curves = any(bool((limits.kind == int(Kind.CLOSED_CURVE)).any()) for limits in searches.values())
     of_curves = " For a closed curve ρ is the factor per step by which the distance to it changes." if curves else ""
-    left_out = f" {len(rows) - _MOST_ROWS} more sets are in the result files." if len(rows) > _MOST_ROWS else ""
+    left_out = f" {len(rows) - _MOST_ROWS} more sets are in summary.json." if len(rows) > _MOST_ROWS else ""
     return Table(
         heads,
         tuple(body),
