@@ -35,7 +35,7 @@ def explorer_page(
         scene: what it shows.
         live: what the page must know to ask a model elsewhere (`separatrix.explorer.serve`, `widget`), in place of one inside.
         sockets: the only addresses that it may speak to then.
-        framed: it stands in a report, which has its title and statement.
+        framed: it stands in a report or a notebook, and begins with the plane and not with a title and the statement.
 
     >>> import separatrix as sx
     >>> from separatrix.explorer import scene_of

@@ -62,7 +62,7 @@ def _kind() -> Any:
         height = Int().tag(sync=True)
 
         def __init__(self, scene: Scene, answers: Answers, height: int) -> None:
-            super().__init__(page=explorer_page(scene, live={"largest": answers.largest}), height=height)
+            super().__init__(page=explorer_page(scene, live={"largest": answers.largest}, framed=True), height=height)
             self._answers = answers
             self.on_msg(self._asked)
 
