@@ -7,17 +7,19 @@ asking for one step to its point and its decoded picture, both in the page's mai
 not its worker. *Scrolling*: frames per second while the table runs from its first set to its last. Medians of ten page loads; the best stands beside
 them, because this machine may have other work.
 
-    python benchmarks/explorer.py
+    python benchmarks/explorer.py [--only inside] [--loads 3] [--pages FOLDER] [--out FOLDER]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
 import statistics
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +78,7 @@ _SCROLL = """() => new Promise(done => {
 })"""
 
 
-def pages(folder: Path) -> dict[str, Path]:
-    """Each page in its file."""
+def _autoencoder(inside: bool) -> str:
     field = model().field("FashionMNIST, k = 2")
     limits = sx.find_attractors(field, sx.starts.gaussian(STARTS, seed=0, std=5.0))
     extent = Plane.of(limits).extent(limits)
@@ -85,36 +86,47 @@ def pages(folder: Path) -> dict[str, Path]:
         title="FashionMNIST, k = 2", subtitle="", latent_field=field, searches={"noise": limits},
         grid=grid_search(field, extent, BASIN_SIDE),
     )  # fmt: skip
-    made = {}
-    for name, inside in (("inside", True), ("precomputed", False)):
-        made[name] = folder / f"{name}.html"
-        made[name].write_text(explorer_page(scene_of(results, model=inside)), encoding="utf-8")
-    lattice = sx.LatentField.from_map(lambda z: z - 0.1 * torch.sin(2 * math.pi * z), latent_shape=(2,))
+    return explorer_page(scene_of(results, model=inside))
+
+
+def _taef2() -> str:
+    taef2 = sx.load("taef2")
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    return _page("taef2", taef2, taef2.encode(images), sx.Protocol(max_steps=10), field_side=6, basin_side=3)
+
+
+def _lattice() -> str:
+    field = sx.LatentField.from_map(lambda z: z - 0.1 * torch.sin(2 * math.pi * z), latent_shape=(2,))
     whole = torch.cartesian_prod(torch.arange(55.0), torch.arange(55.0))
-    made["3,025 sets"] = _page(folder, "many", lattice, whole + 0.1, sx.Protocol(), field_side=20, basin_side=12)
-    if os.environ.get("SEPARATRIX_DATA"):
-        taef2 = sx.load("taef2")
-        images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-        made["TAEF2"] = _page(
-            folder, "taef2", taef2, taef2.encode(images), sx.Protocol(max_steps=10), field_side=6, basin_side=3
-        )
-    return made
+    return _page("many", field, whole + 0.1, sx.Protocol(), field_side=20, basin_side=12)
 
 
-def _page(
-    folder: Path, name: str, field: sx.LatentField, starts: torch.Tensor, protocol: sx.Protocol, **sides: int
-) -> Path:
+MADE: dict[str, Callable[[], str]] = {
+    "inside": lambda: _autoencoder(True),
+    "precomputed": lambda: _autoencoder(False),
+    "3,025 sets": _lattice,
+    **({"TAEF2": _taef2} if os.environ.get("SEPARATRIX_DATA") else {}),
+}
+
+
+def _page(name: str, field: sx.LatentField, starts: torch.Tensor, protocol: sx.Protocol, **sides: int) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         limits = sx.find_attractors(field, starts, protocol)
         results = ModelResults(title=name, subtitle="", latent_field=field, searches={"starts": limits})
-        text = explorer_page(scene_of(results, **sides))
-    (folder / f"{name}.html").write_text(text, encoding="utf-8")
-    return folder / f"{name}.html"
+        return explorer_page(scene_of(results, **sides))
 
 
-def measured(path: Path) -> dict[str, dict[str, float]]:
-    """Every number as its median and its best of ten loads."""
+def page_of(name: str, folder: Path) -> Path:
+    """The file of a page; one that is there is taken."""
+    path = folder / f"{name}.html"
+    if not path.exists():
+        path.write_text(MADE[name](), encoding="utf-8")
+    return path
+
+
+def measured(path: Path, loads: int) -> dict[str, dict[str, float]]:
+    """Every number as its median and its best of all loads."""
     from playwright.sync_api import sync_playwright
 
     found: dict[str, list[float]] = {}
@@ -140,7 +152,7 @@ def measured(path: Path) -> dict[str, dict[str, float]]:
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for _ in range(LOADS):
+        for _ in range(loads):
             load(browser, "", 1)
             load(browser, "throttled_", THROTTLE)
         browser.close()
@@ -156,9 +168,9 @@ def measured(path: Path) -> dict[str, dict[str, float]]:
 
 def page(record: dict[str, Any]) -> str:
     """The table as it is committed."""
-    lines = ["Measured by `python benchmarks/explorer.py`: medians of ten (best); k = 2, 28×28, where nothing else is said.", "",
+    lines = [f"Measured by `python benchmarks/explorer.py`: medians of {record['loads']} loads (best); k = 2, 28×28, where nothing else is said.", "",
              "| page | | median (best) | bar |", "|---|---|---:|---:|"]  # fmt: skip
-    for form, numbers in record.items():
+    for form, numbers in record["pages"].items():
         for name, words in WORDS.items():
             if name in numbers:
                 bar = BARS[form].get(name)
@@ -186,13 +198,27 @@ def _said(name: str, value: Any) -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
-    with tempfile.TemporaryDirectory() as folder:
-        record = {name: measured(path) for name, path in pages(Path(folder)).items()}
+    """Measure and print; write where all pages were measured, or where a folder is given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", nargs="+", choices=list(MADE), default=list(MADE), metavar="PAGE", help=", ".join(MADE)
+    )
+    parser.add_argument("--loads", type=int, default=LOADS, help="of each page, plain and throttled (%(default)s)")
+    parser.add_argument("--pages", type=Path, help="a folder where pages are kept, and taken from if they are there")
+    parser.add_argument("--out", type=Path, help="a folder for explorer.json and .md")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder: Path = options.pages or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        pages = {name: measured(page_of(name, folder), options.loads) for name in options.only}
+    record = {"loads": options.loads, "pages": pages}
     print(page(record))
-    to = Path(__file__).parent / "results"
-    (to / "explorer.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (to / "explorer.md").write_text(page(record), encoding="utf-8")
+    whole = options.only == list(MADE) and options.loads == LOADS
+    to: Path | None = options.out or (Path(__file__).parent / "results" if whole else None)
+    if to is not None:
+        to.mkdir(parents=True, exist_ok=True)
+        (to / "explorer.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        (to / "explorer.md").write_text(page(record), encoding="utf-8")
 
 
 if __name__ == "__main__":

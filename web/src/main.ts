@@ -6,14 +6,14 @@ import { Live } from "./backend/live";
 import { Precomputed } from "./backend/precomputed";
 import { port, socket } from "./backend/wires";
 import * as address from "./core/address";
-import { inflated } from "./core/archive";
+import { archived, inflated } from "./core/archive";
 import type { Plane } from "./core/plane";
 import { Scene } from "./core/scene";
 import { Sheet } from "./core/sheet";
 import { livingPage } from "./page";
 import { PlaneView } from "./views/plane";
 
-async function opened(scene: Scene, plane: Plane): Promise<Backend> {
+async function opened(scene: Scene, plane: Plane, model: Promise<Backend> | undefined): Promise<Backend> {
   try {
     const live = document.getElementById("separatrix-live")?.textContent;
     if (live) {
@@ -23,27 +23,28 @@ async function opened(scene: Scene, plane: Plane): Promise<Backend> {
       return await Live.open(scene.k, largest, words, framed ? port : socket);
     }
     if (scene.about.graph === null) throw new Error(scene.about.why_no_model);
-    const archive = await inflated(document, "separatrix-model");
-    if (archive === undefined) throw new Error("The page holds no model.");
-    return await InPage.open(scene, archive);
+    if (model === undefined) throw new Error("The page holds no model.");
+    return await model;
   } catch (error) {
     return new Precomputed(scene, plane, (error as Error).message);
   }
 }
 
 async function begin(): Promise<void> {
-  const bytes = await inflated(document, "separatrix-scene");
-  if (bytes === undefined) return;
-  const scene = Scene.parse(bytes);
+  const packed = archived(document, "separatrix-scene");
+  if (packed === undefined) return;
+  const parsed = inflated(packed).then(Scene.parse);
+  const archive = archived(document, "separatrix-model");
+  const model = archive && InPage.open(parsed, archive); // in a thread of its own, while the plane is drawn
+  const scene = await parsed;
   const own = Sheet.own(scene);
-  document.documentElement.classList.add("live");
   const view = new PlaneView(scene, own);
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const remembered = address.read(location.hash, scene.k, scene.about.sets.length, { layer: "speed", streamlines: true, particles: !calm });
   view.look = remembered.look;
   view.resize();
   performance.mark("separatrix-seen");
-  livingPage(scene, await opened(scene, own.plane), own, view, remembered);
+  livingPage(scene, await opened(scene, own.plane, model || undefined), own, view, remembered);
 }
 
 void begin();

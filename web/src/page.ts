@@ -16,6 +16,8 @@ import { Saving } from "./views/saving";
 import { Starts } from "./views/starts";
 import { percent, SetTable } from "./views/table";
 
+const [LATE, LONGEST_REST] = [25, 200]; // milliseconds
+
 export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: PlaneView, remembered: address.Remembered): void {
   element("backend").textContent = backend.words;
   const fates = new Fates(scene);
@@ -103,12 +105,17 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
     });
   }
 
-  let before = performance.now();
+  // What moves for the eye alone leaves time for the rest: after a frame that was late it stands still for as long as that took.
+  let [before, drifted, resting] = [performance.now(), performance.now(), 0];
+  const seconds = (from: number, to: number) => Math.min(0.1, (to - from) / 1000);
   const frame = (now: number) => {
-    const seconds = Math.min(0.1, (now - before) / 1000);
+    if (now - before > LATE) resting = now + Math.min(now - before, LONGEST_REST);
+    journey.tick(seconds(before, now));
     before = now;
-    journey.tick(seconds);
-    if (!journey.waiting) view.drift();
+    if (now >= resting && !journey.waiting) {
+      view.drift(seconds(drifted, now));
+      drifted = now;
+    }
     beside.tick();
     requestAnimationFrame(frame);
   };
@@ -122,5 +129,6 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
   Object.assign(window, { separatrix: { scene, plane: own.plane, backend, start, journey, view, chooser, dial, starts, table, saving, beside } }); // for the browser tests and benchmarks
   document.documentElement.dataset["separatrix"] = "ready";
   performance.mark("separatrix-ready");
+  setTimeout(() => table.open());
   setTimeout(() => view.findStreamlines());
 }

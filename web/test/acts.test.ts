@@ -69,6 +69,9 @@ describe("planes of a reader's choice", () => {
     expect(share).toBeGreaterThan(0.99);
   });
   it("leave a margin and are no slivers", () => {
+    const nothing = new Scene({ ...scene.about, sets: [] }, new Map<string, Tensor>([["origin_z", { data: f32(5, 6, 7), shape: [3] }]]));
+    const sheet = sheetOf({ kind: "coordinates", of: [0, 2] }, nothing);
+    expect([sheet.extent, Array.from(sheet.plane.origin)]).toEqual([[-1, 1, -1, 1], [5, 6, 7]]);
     expect(around([[0, 0], [10, 1]], 0.6).map((value) => Number(value.toFixed(6)))).toEqual([-1, 11, -4.3, 5.3]);
   });
 });

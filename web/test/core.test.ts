@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Backend } from "../src/backend/backend";
 import * as address from "../src/core/address";
 import { parse, readableOn } from "../src/core/colours";
-import { Fates, scientific } from "../src/core/fate";
+import { Fates, grouped, scientific } from "../src/core/fate";
 import { Flow, Particles } from "../src/core/flow";
 import { Orbit } from "../src/core/orbit";
 import { Plane } from "../src/core/plane";
@@ -76,6 +76,7 @@ describe("fates", () => {
     expect(fates.words({ kind: "arrived", set: 0, distance: 3e-6 }, 1)).toBe("After 1 step it has arrived at attractor A: it is 3·10⁻⁶ spreads away.");
     expect(scientific(0.0123)).toBe("0.012");
     expect(scientific(12345)).toBe("1.2·10⁴");
+    expect([7, 999, 1000, 1234567].map(grouped)).toEqual(["7", "999", "1,000", "1,234,567"]);
   });
 });
 

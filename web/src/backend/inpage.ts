@@ -5,9 +5,6 @@ import type { Backend, Next } from "./backend";
 import type { Answer, Ask } from "./protocol";
 import EngineWorker from "./worker?worker&inline";
 
-/** Milliseconds after which no further golden start is asked; two always are. */
-const PATIENCE = 150;
-
 type Question = Ask extends infer A ? (A extends { id: number } ? Omit<A, "id"> : never) : never;
 
 export class InPage implements Backend {
@@ -17,7 +14,9 @@ export class InPage implements Backend {
   private readonly waiting = new Map<number, { resolve: (data: Float32Array) => void; reject: (error: Error) => void }>();
   private asked = 0;
 
-  private constructor(private readonly k: number) {
+  private k = 0;
+
+  private constructor() {
     this.worker.onmessage = ({ data }: MessageEvent<Answer>) => {
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
@@ -30,16 +29,17 @@ export class InPage implements Backend {
     };
   }
 
-  /** Load it, and compare it with Python; throws where it cannot be believed. */
-  static async open(scene: Scene, archive: Uint8Array): Promise<InPage> {
+  /** Load it, and compare it with Python; throws where it cannot be believed. The archive is unpacked while the scene is still awaited. */
+  static async open(awaited: Scene | Promise<Scene>, archive: string): Promise<InPage> {
+    const made = new InPage();
+    const [scene] = await Promise.all([awaited, made.ask({ what: "unpack", archive })]);
+    made.k = scene.k;
     const graph = scene.about.graph;
     if (graph === null) throw new Error(scene.about.why_no_model);
-    const made = new InPage(scene.k);
-    await made.ask({ what: "load", archive, decode: graph.decode, encode: graph.encode, k: scene.k });
-    const [z, wanted] = [scene.floats("golden_z"), scene.floats("golden_f")];
-    const began = performance.now();
-    for (let i = 0; i < wanted.length && (i <= scene.k || performance.now() - began < PATIENCE); i += scene.k) {
-      const [a, b] = [await made.field(z.slice(i, i + scene.k)), wanted.subarray(i, i + scene.k)];
+    const wanted = scene.floats("golden_f");
+    const found = await made.ask({ what: "load", decode: graph.decode, encode: graph.encode, k: scene.k, golden: scene.floats("golden_z") });
+    for (let i = 0; i < found.length; i += scene.k) {
+      const [a, b] = [found.subarray(i, i + scene.k), wanted.subarray(i, i + scene.k)];
       const error = distance(a, b) / Math.max(Math.hypot(...b), 1e-12);
       if (!(error <= scene.about.agreement)) throw new Error(`the model in this page differs from Python's by ${error.toExponential(1)}`);
     }

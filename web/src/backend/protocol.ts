@@ -2,7 +2,8 @@
 import type { Graph } from "../engine/graph";
 
 export type Ask =
-  | { id: number; what: "load"; archive: Uint8Array; decode: Graph; encode: Graph; k: number }
+  | { id: number; what: "unpack"; archive: string }
+  | { id: number; what: "load"; decode: Graph; encode: Graph; k: number; golden: Float32Array }
   | { id: number; what: "step"; z: Float32Array; times: number }
   | { id: number; what: "decode" | "encode" | "field"; z: Float32Array };
 

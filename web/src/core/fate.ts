@@ -73,14 +73,14 @@ export class Fates {
   words(fate: Fate, t: number, motion: Motion = "cascade"): string {
     const unit = (d: number) => `${scientific(d / this.scene.about.spread)} spreads`;
     const row = (set: number) => this.scene.about.sets[set];
-    const steps = motion === "flow" ? `a time of ${(FLOW_STEP * t).toFixed(1)}` : t === 1 ? "1 step" : `${t.toLocaleString("en")} steps`;
+    const steps = motion === "flow" ? `a time of ${(FLOW_STEP * t).toFixed(1)}` : t === 1 ? "1 step" : `${grouped(t)} steps`;
     switch (fate.kind) {
       case "arrived":
         return `After ${steps} it has arrived at ${set_words(row(fate.set)!)}: it is ${unit(fate.distance)} away${row(fate.set)!.moving ? ", and goes round on it for ever" : ""}.`;
       case "rests":
         return `After ${steps} its steps are no longer than rounding, and no known limit set is there${fate.near >= 0 ? `: ${row(fate.near)!.name} is ${unit(fate.distance)} away` : ""}.`;
       case "known":
-        return `Followed in Python, it goes to ${set_words(row(fate.set)!)} in ${fate.steps.toLocaleString("en")} steps.`;
+        return `Followed in Python, it goes to ${set_words(row(fate.set)!)} in ${grouped(fate.steps)} steps.`;
       case "left":
         return `After ${steps} its numbers have left every bound.`;
       case "lost":
@@ -96,6 +96,11 @@ export class Fates {
 export function set_words(row: SetRow): string {
   const what = row.stable === 1 ? (row.kind === "fixed point" ? "attractor" : `attracting ${row.kind}`) : row.stable === 0 ? `unstable ${row.kind}` : row.kind;
   return `${what} ${row.name}`;
+}
+
+/** 12,345. (The browser's own way loads a library of all languages, which takes longer than drawing the plane.) */
+export function grouped(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** A number for people: 0.012 or 3·10⁻⁶. */

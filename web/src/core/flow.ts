@@ -2,6 +2,9 @@
 export type Extent = readonly [left: number, right: number, bottom: number, top: number];
 
 export class Flow {
+  u = 0;
+  v = 0;
+
   constructor(
     /** (side², 2), rows along the second axis. */
     readonly velocity: Float32Array,
@@ -16,17 +19,26 @@ export class Flow {
 
   /** Bilinear between the four nodes around a point; undefined outside. */
   at(x: number, y: number): [number, number] | undefined {
-    if (!this.inside(x, y)) return undefined;
+    return this.sample(x, y) ? [this.u, this.v] : undefined;
+  }
+
+  /** The same in `u` and `v`, for those who ask a thousand times per frame; false outside. */
+  sample(x: number, y: number): boolean {
+    const { velocity, side } = this;
+    const n = side - 1;
     const [left, right, bottom, top] = this.extent;
-    const n = this.side - 1;
-    const [u, v] = [((x - left) / (right - left)) * n, ((y - bottom) / (top - bottom)) * n];
-    const [i, j] = [Math.min(Math.floor(u), n - 1), Math.min(Math.floor(v), n - 1)];
-    const [a, b] = [u - i, v - j];
-    const of = (c: number) => {
-      const node = (r: number, s: number) => this.velocity[2 * (r * this.side + s) + c]!;
-      return (1 - b) * ((1 - a) * node(j, i) + a * node(j, i + 1)) + b * ((1 - a) * node(j + 1, i) + a * node(j + 1, i + 1));
-    };
-    return [of(0), of(1)];
+    if (!(x >= left && x <= right && y >= bottom && y <= top)) return false;
+    let a = ((x - left) / (right - left)) * n;
+    let b = ((y - bottom) / (top - bottom)) * n;
+    const i = Math.min(Math.floor(a), n - 1);
+    const j = Math.min(Math.floor(b), n - 1);
+    a -= i;
+    b -= j;
+    const low = 2 * (j * side + i);
+    const high = low + 2 * side;
+    this.u = (1 - b) * ((1 - a) * velocity[low]! + a * velocity[low + 2]!) + b * ((1 - a) * velocity[high]! + a * velocity[high + 2]!);
+    this.v = (1 - b) * ((1 - a) * velocity[low + 1]! + a * velocity[low + 3]!) + b * ((1 - a) * velocity[high + 1]! + a * velocity[high + 3]!);
+    return true;
   }
 
   /** Lines along the field that keep apart: each cell of a mask is crossed by one. */
@@ -91,15 +103,16 @@ export class Particles {
   /** One frame: each goes along v for a time, in the plane; true in `jumped` where it began anew. */
   drift(time: number, still: number, jumped: Uint8Array): void {
     for (let i = 0; i < this.count; i++) {
-      const v = this.flow.at(this.xy[2 * i]!, this.xy[2 * i + 1]!);
+      const known = this.flow.sample(this.xy[2 * i]!, this.xy[2 * i + 1]!);
+      const { u, v } = this.flow;
       this.age[i]! -= 1;
       jumped[i] = 0;
-      if (!v || this.age[i]! < 0 || Math.hypot(...v) < still) {
+      if (!known || this.age[i]! < 0 || u * u + v * v < still * still) {
         this.renew(i);
         jumped[i] = 1;
       } else {
-        this.xy[2 * i]! += time * v[0];
-        this.xy[2 * i + 1]! += time * v[1];
+        this.xy[2 * i]! += time * u;
+        this.xy[2 * i + 1]! += time * v;
       }
     }
   }

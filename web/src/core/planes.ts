@@ -16,15 +16,15 @@ export const [FIELD_NODES, BASIN_NODES] = [57, 41] as const;
 /** Throws, in words, where the choice spans no plane. */
 export function sheetOf(choice: PlaneChoice, scene: Scene): Sheet {
   if (choice.kind === "own") return Sheet.own(scene);
-  const points = scene.points;
-  const centre = mean(points.length ? points : [new Float32Array(scene.k)], scene.k);
+  const { points } = scene;
+  const centre = points.length ? mean(points, scene.k) : scene.floats("origin_z");
   let made: { plane: Plane; labels: [string, string]; words: string };
   if (choice.kind === "coordinates") {
     const axes = choice.of.map((i) => Float32Array.from({ length: scene.k }, (_, j) => (i === j ? 1 : 0)));
     made = {
       plane: spanned(centre, axes[0]!, axes[1]!),
       labels: choice.of.map((i) => `latent coordinate ${i + 1}`) as [string, string],
-      words: `coordinates ${choice.of[0] + 1} and ${choice.of[1] + 1}, through the mean of the limit sets`,
+      words: `coordinates ${choice.of[0] + 1} and ${choice.of[1] + 1}, through ${points.length ? "the mean of the limit sets" : "the middle of the plane as it was found"}`,
     };
   } else if (choice.kind === "sets") {
     const [a, b, c] = choice.of.map((set) => scene.trace(set)[0]!) as [Float32Array, Float32Array, Float32Array];
@@ -45,7 +45,9 @@ export function sheetOf(choice: PlaneChoice, scene: Scene): Sheet {
   }
   // Around what spans the plane; of the others what is not much farther away.
   const focus = choice.kind === "pca" ? scene.trace(choice.of) : choice.kind === "sets" ? choice.of.flatMap((set) => scene.trace(set)) : points;
-  const extent = around(focus.map((z) => made.plane.coordinates(z)), choice.kind === "pca" ? 0.9 : 0.6);
+  const [left, right, bottom, top] = scene.about.plane.extent;
+  const [across, along] = [(right - left) / 2, (top - bottom) / 2]; // where nothing settles: as far as the library looked
+  const extent = focus.length ? around(focus.map((z) => made.plane.coordinates(z)), choice.kind === "pca" ? 0.9 : 0.6) : ([-across, across, -along, along] as const);
   return new Sheet(made.plane, extent, made.labels, made.words, FIELD_NODES, [BASIN_NODES, BASIN_NODES]);
 }
 

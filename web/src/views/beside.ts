@@ -1,7 +1,7 @@
 /** Another model on the same start: a second living page is read from its file, and its model follows the same picture, step for step. */
 import type { Backend } from "../backend/backend";
 import { InPage } from "../backend/inpage";
-import { inflated } from "../core/archive";
+import { archived, inflated } from "../core/archive";
 import { Fates } from "../core/fate";
 import { Orbit } from "../core/orbit";
 import { Scene, toPicture } from "../core/scene";
@@ -39,9 +39,9 @@ export class Beside {
   async open(file: File): Promise<void> {
     try {
       const page = new DOMParser().parseFromString(await file.text(), "text/html"); // nothing in it runs
-      const [bytes, archive] = [await inflated(page, "separatrix-scene"), await inflated(page, "separatrix-model")];
-      if (!bytes || !archive) throw new Error("it is no living page with its model inside");
-      const scene = Scene.parse(bytes);
+      const [packed, archive] = [archived(page, "separatrix-scene"), archived(page, "separatrix-model")];
+      if (!packed || !archive) throw new Error("it is no living page with its model inside");
+      const scene = Scene.parse(await inflated(packed));
       const [ours, theirs] = [this.scene.about.image, scene.about.image];
       if (String(ours) !== String(theirs) || (!ours && scene.k !== this.scene.k)) throw new Error("its model takes pictures of another size");
       const backend = await InPage.open(scene, archive);

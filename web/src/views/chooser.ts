@@ -1,6 +1,6 @@
 /** Which plane is shown, and which layer of it: a slice is called a slice, and how much of it was computed is said. */
 import type { Backend } from "../backend/backend";
-import type { Fates } from "../core/fate";
+import { type Fates, grouped } from "../core/fate";
 import { type PlaneChoice, sheetOf } from "../core/planes";
 import type { Scene } from "../core/scene";
 import type { Sheet } from "../core/sheet";
@@ -143,7 +143,7 @@ export class PlaneChooser {
     if (sheet.typicalOut !== undefined && sheet.field.count) parts.push(`Half of the arrows point out of it with more than ${percent(sheet.typicalOut)} of their squared length.`);
     if (sheet !== this.own || !this.scene.has("speed")) {
       const grid = look.layer === "basins" ? sheet.basins : sheet.field;
-      parts.push(`Computed in this page at ${grid.count.toLocaleString("en")} of ${(grid.h * grid.w).toLocaleString("en")} points.`);
+      parts.push(`Computed in this page at ${grouped(grid.count)} of ${grouped(grid.h * grid.w)} points.`);
     } else if (this.scene.k > 2 && !this.backend.anywhere) parts.push("Without the model the page has this plane alone.");
     this.words.textContent = parts.join(" ");
   }

@@ -1,5 +1,5 @@
 /** The tolerance dial: how many attracting sets there are, against the radius within which two of them count as one. */
-import { scientific } from "../core/fate";
+import { grouped, scientific } from "../core/fate";
 import { type Edge, joined, type Plateau, plateaus, spanningTree } from "../core/linkage";
 import type { Scene } from "../core/scene";
 import { element, svg } from "./dom";
@@ -84,11 +84,11 @@ export class ToleranceDial {
     const names = new Map<number, string[]>();
     groups.forEach((first, i) => names.set(first, [...(names.get(first) ?? []), this.scene.about.sets[this.sets[i]!]!.name]));
     const together = [...names.values()].filter((group) => group.length > 1);
-    const count = here.count.toLocaleString("en");
+    const count = grouped(here.count);
     const words =
       `Within ${scientific(radius / this.unit)} spreads: ${count} attracting ${here.count === 1 ? "set" : "sets"}. The count is the same ${range(here)}` +
       `${here.to < Infinity ? `, over ${decades(here).toFixed(1)} decades` : ""}. ` +
-      (longest === here ? "That is its longest plateau." : `Its longest plateau: ${longest.count.toLocaleString("en")}, ${range(longest)}.`) +
+      (longest === here ? "That is its longest plateau." : `Its longest plateau: ${grouped(longest.count)}, ${range(longest)}.`) +
       (together.length ? ` As one count ${together.slice(0, NAMED).map((group) => group.slice(0, NAMED).join(" ") + (group.length > NAMED ? " …" : "")).join("; ")}${together.length > NAMED ? "; …" : ""}.` : "");
     element("dial-words").textContent = words;
     this.slider.setAttribute("aria-valuetext", `${scientific(radius / this.unit)} spreads, ${count} sets`);

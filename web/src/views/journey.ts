@@ -1,6 +1,6 @@
 /** One orbit as a reader follows it: its picture now, a film strip, the residual of every step, and what became of it in words. */
 import type { Backend } from "../backend/backend";
-import { type Fates, scientific, set_words } from "../core/fate";
+import { type Fates, grouped, scientific, set_words } from "../core/fate";
 import { AROUND, FLOW_STEP, type Orbit } from "../core/orbit";
 import { type Scene, toPicture } from "../core/scene";
 import { element, make, show } from "./dom";
@@ -135,7 +135,7 @@ export class Journey {
     if (words !== this.said) this.fate.textContent = this.said = words; // a screen reader hears it once
     const set = orbit.fate.kind === "arrived" || orbit.fate.kind === "known" ? orbit.fate.set : -1;
     show(this.end, set < 0 ? undefined : this.scene.picture("set_images", set));
-    element("end-words").textContent = set < 0 ? "no limit set yet" : set_words(this.scene.about.sets[set]!);
+    element("end-words").textContent = set < 0 ? (orbit.done ? "no known limit set" : "no limit set yet") : set_words(this.scene.about.sets[set]!);
     this.changed();
   }
 
@@ -212,5 +212,5 @@ export class Journey {
 /** Where an orbit is: step 3 of 29, or time 0.3 of 2.9. */
 function moment(orbit: Orbit, ...steps: number[]): string {
   const flow = orbit.motion === "flow";
-  return `${flow ? "time" : "step"} ${steps.map((t) => (flow ? (FLOW_STEP * t).toFixed(1) : t.toLocaleString("en"))).join(" of ")}`;
+  return `${flow ? "time" : "step"} ${steps.map((t) => (flow ? (FLOW_STEP * t).toFixed(1) : grouped(t))).join(" of ")}`;
 }

@@ -1,11 +1,12 @@
 /** The plane: speed or basins as cells, streamlines, drifting particles, limit sets, the orbit, and where the pointer is. */
-import { mix, parse, readableOn, speedColour } from "../core/colours";
+import { mix, parse, speedColour } from "../core/colours";
 import type { Drawn } from "../core/drawing";
 import { type Flow, Particles } from "../core/flow";
 import type { Orbit } from "../core/orbit";
 import type { Scene } from "../core/scene";
 import type { Grid, Sheet } from "../core/sheet";
 import { element } from "./dom";
+import { Marks } from "./marks";
 
 export type Layer = "speed" | "basins" | "out";
 
@@ -16,19 +17,20 @@ export interface Look {
 }
 
 const PARTICLES = 1400;
+const PACE = 1.8; // times the field, per second
 const PALEST = 0.55; // how far towards the paper the fastest starts are shaded, as in separatrix.plots
 const LINKS = 4000; // steps of an orbit that are drawn
-const LETTERED = 40; // sets; more are dots
 
 export class PlaneView {
   readonly canvas: HTMLCanvasElement;
   private readonly base: HTMLCanvasElement;
   private readonly moving: HTMLCanvasElement;
   private readonly jumped = new Uint8Array(PARTICLES);
+  private readonly before = new Float32Array(2 * PARTICLES);
   private flow: Flow | undefined;
   private particles: Particles | undefined;
   private lines: [number, number][][] | undefined;
-  private marks: { set: number; x: number; y: number }[] = [];
+  private readonly marks: Marks;
   private cells: ImageData | undefined;
   private fast = 1;
   sheet!: Sheet;
@@ -37,6 +39,7 @@ export class PlaneView {
   orbit: Orbit | undefined;
   at = 0;
   chosen = -1;
+  private inView = true;
   /** Per set, the first of those with which it counts as one; undefined: each is its own. */
   joined: Int32Array | undefined;
 
@@ -47,7 +50,9 @@ export class PlaneView {
     prefix = "",
   ) {
     [this.base, this.moving, this.canvas] = ["base", "moving", "top"].map((layer) => element<HTMLCanvasElement>(`${prefix}plane-${layer}`)) as [HTMLCanvasElement, HTMLCanvasElement, HTMLCanvasElement];
+    this.marks = new Marks(scene);
     this.show(sheet);
+    new IntersectionObserver(([now]) => (this.inView = now!.isIntersecting)).observe(this.canvas);
     new ResizeObserver(() => this.resize()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
   }
@@ -55,10 +60,7 @@ export class PlaneView {
   /** Show another plane. */
   show(sheet: Sheet): void {
     this.sheet = sheet;
-    this.marks = this.scene.about.sets.flatMap((_, set) => this.scene.trace(set).map((z) => {
-      const [x, y] = sheet.plane.coordinates(z);
-      return { set, x, y };
-    }));
+    this.marks.place(sheet.plane);
     [this.lines, this.cursor] = [undefined, undefined];
     this.renew();
   }
@@ -88,11 +90,7 @@ export class PlaneView {
   /** The set whose mark is under a place, if one is. */
   markAt(px: number, py: number): number {
     const scale = this.canvas.width / Math.max(1, this.canvas.clientWidth);
-    for (const mark of this.marks) {
-      const [x, y] = this.toPixel(mark.x, mark.y);
-      if (Math.hypot(x - px * scale, y - py * scale) < 11 * scale) return mark.set;
-    }
-    return -1;
+    return this.marks.within(11 * scale, [px * scale, py * scale], (x, y) => this.toPixel(x, y));
   }
 
   /** The set to which the nearest computed start goes; undefined where none was computed, −1 for none. */
@@ -109,16 +107,16 @@ export class PlaneView {
 
   resize(): void {
     const scale = Math.min(devicePixelRatio || 1, 2);
-    for (const canvas of [this.base, this.moving, this.canvas]) {
-      canvas.width = Math.max(1, Math.round(this.canvas.clientWidth * scale));
-      canvas.height = Math.max(1, Math.round(this.canvas.clientHeight * scale));
-    }
+    const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight].map((side) => Math.max(1, Math.round(side * scale))) as [number, number];
+    if (this.canvas.width === width && this.canvas.height === height) return;
+    for (const canvas of [this.base, this.moving, this.canvas]) [canvas.width, canvas.height] = [width, height];
     this.drawBase();
   }
 
   /** The same nodes in other colours. */
   redraw(): void {
     this.cells = undefined;
+    this.marks.recolour();
     this.drawBase();
   }
 
@@ -198,30 +196,10 @@ export class PlaneView {
     const { width, height } = this.canvas;
     const unit = width / Math.max(1, this.canvas.clientWidth);
     to.clearRect(0, 0, width, height);
+    const [toPixel, hue] = [(x: number, y: number) => this.toPixel(x, y), (set: number) => this.hue(set)];
+    this.marks.drawDots(to, unit, toPixel, hue);
     this.drawOrbit(to, unit);
-    const few = this.scene.about.sets.length <= LETTERED;
-    const seen = new Set<number>();
-    for (const mark of this.marks) {
-      const row = this.scene.about.sets[mark.set]!;
-      const [x, y] = this.toPixel(mark.x, mark.y);
-      const first = !seen.has(mark.set);
-      seen.add(mark.set);
-      const radius = unit * (mark.set === this.chosen ? 12 : first && few ? 9.5 : 2.5);
-      to.beginPath();
-      if (row.stable === 1 || !first) to.arc(x, y, radius, 0, 2 * Math.PI);
-      else to.rect(x - radius * 0.85, y - radius * 0.85, radius * 1.7, radius * 1.7); // what does not attract is square
-      to.fillStyle = this.hue(mark.set);
-      to.fill();
-      to.lineWidth = unit * (mark.set === this.chosen ? 3 : 1.5);
-      to.strokeStyle = "#ffffff";
-      to.stroke();
-      if (!first || !few) continue;
-      to.fillStyle = readableOn(this.hue(mark.set));
-      to.font = `700 ${11 * unit}px system-ui, sans-serif`;
-      to.textAlign = "center";
-      to.textBaseline = "middle";
-      to.fillText(row.name, x, y + 0.5 * unit);
-    }
+    this.marks.draw(to, unit, this.chosen, toPixel, hue);
     if (this.cursor) {
       const [x, y] = this.toPixel(...this.cursor);
       for (const [style, lineWidth] of [["#ffffff", 3.5], ["#10161d", 1.5]] as const) {
@@ -241,8 +219,6 @@ export class PlaneView {
   drawn(): Drawn {
     const { sheet, scene, look } = this;
     this.cells ?? this.drawBase();
-    const few = scene.about.sets.length <= LETTERED;
-    const seen = new Set<number>();
     return {
       title: scene.about.title,
       words: sheet.words,
@@ -251,12 +227,7 @@ export class PlaneView {
       cells: this.cells!,
       lines: (look.streamlines && this.lines) || [],
       lineColour: look.layer === "basins" ? "rgba(16,28,46,.34)" : "rgba(255,255,255,.38)",
-      marks: this.marks.map(({ set, x, y }) => {
-        const row = scene.about.sets[set]!;
-        const first = !seen.has(set);
-        seen.add(set);
-        return { x, y, name: row.name, hue: this.hue(set), round: row.stable === 1 || !first, large: first && few };
-      }),
+      marks: this.marks.list.map(({ set, x, y, first, round }) => ({ x, y, name: scene.about.sets[set]!.name, hue: this.hue(set), round, large: first && this.marks.few })),
       orbit: this.orbit?.points.slice(0, this.at + 1).map(({ z }) => sheet.plane.coordinates(z)) ?? [],
     };
   }
@@ -289,10 +260,11 @@ export class PlaneView {
     dot(to, x, y, 5 * unit);
   }
 
-  /** One frame of the particles. */
-  drift(): void {
+  /** One frame of the particles, so long after the last. */
+  drift(seconds: number): void {
     const to = this.moving.getContext("2d")!;
     const { width, height } = this.moving;
+    if (!this.inView) return;
     if (!this.look.particles || !this.particles) return void to.clearRect(0, 0, width, height);
     to.globalCompositeOperation = "destination-in";
     to.fillStyle = "rgba(0,0,0,.9)";
@@ -300,13 +272,16 @@ export class PlaneView {
     to.globalCompositeOperation = "source-over";
     to.strokeStyle = this.look.layer !== "basins" ? "rgba(255,238,190,.8)" : matchMedia("(prefers-color-scheme: dark)").matches ? "rgba(255,255,255,.75)" : "rgba(16,28,46,.6)";
     to.lineWidth = width / 430;
-    const before = this.particles.xy.slice();
-    this.particles.drift(0.03, 2e-3 * this.fast, this.jumped);
+    const { xy } = this.particles;
+    this.before.set(xy);
+    this.particles.drift(PACE * seconds, 2e-3 * this.fast, this.jumped);
+    const [left, right, bottom, top] = this.sheet.extent;
+    const [across, along] = [width / (right - left), height / (top - bottom)];
     to.beginPath();
-    for (let i = 0; i < PARTICLES; i++) {
-      if (this.jumped[i]) continue;
-      to.moveTo(...this.toPixel(before[2 * i]!, before[2 * i + 1]!));
-      to.lineTo(...this.toPixel(this.particles.xy[2 * i]!, this.particles.xy[2 * i + 1]!));
+    for (let i = 0; i < xy.length; i += 2) {
+      if (this.jumped[i >> 1]) continue;
+      to.moveTo((this.before[i]! - left) * across, (top - this.before[i + 1]!) * along);
+      to.lineTo((xy[i]! - left) * across, (top - xy[i + 1]!) * along);
     }
     to.stroke();
   }

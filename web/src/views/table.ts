@@ -1,6 +1,6 @@
 /** All limit sets: sorted, filtered, and only the rows that are seen are in the document, so three thousand are as quick as three. */
 import { readableOn } from "../core/colours";
-import { scientific } from "../core/fate";
+import { grouped, scientific } from "../core/fate";
 import type { Scene, SetRow } from "../core/scene";
 import { element, make, show } from "./dom";
 
@@ -33,6 +33,8 @@ export class SetTable {
   private readonly filter = element<HTMLInputElement>("sets-filter");
   private chosen = -1;
   private drawn = "";
+  /** Nothing is in the document before somebody can have seen it. */
+  private awaited = true;
 
   constructor(
     private readonly scene: Scene,
@@ -45,7 +47,7 @@ export class SetTable {
       { head: "share of starts", note: "Sort by share", value: (row) => row.share ?? -1, cell: (row) => (row.share === null ? "none: seen on the map only" : `${percent(row.share)} (${percent(row.interval![0])} – ${percent(row.interval![1])})`) },
       { head: "ρ", note: "Sort by spectral radius", value: (row) => row.rho ?? 99, cell: (row) => number(row.rho) },
       { head: "‖J‖₂", note: "Sort by spectral norm", value: (row) => row.norm ?? 99, cell: (row) => number(row.norm) },
-      { head: "steps", note: "Sort by steps", value: (row) => row.steps ?? -1, cell: (row) => (row.steps === null ? "–" : Math.round(row.steps).toLocaleString("en")) },
+      { head: "steps", note: "Sort by steps", value: (row) => row.steps ?? -1, cell: (row) => (row.steps === null ? "–" : grouped(Math.round(row.steps))) },
       { head: measure, note: `Sort by ${measure} to the nearest ${scene.about.noun}`, value: (row) => row.nearest?.coefficient ?? -9, cell: (row) => (row.nearest ? row.nearest.coefficient.toFixed(3) : "–") },
       { head: "p", note: "Sort by p", value: (row) => row.nearest?.p ?? 2, cell: (row) => (row.nearest?.p == null ? "–" : scientific(row.nearest.p)) },
     ];
@@ -65,16 +67,23 @@ export class SetTable {
       this.changed();
     });
     this.box.addEventListener("scroll", () => this.draw());
-    new ResizeObserver(() => this.draw()).observe(this.box);
     element("sets").setAttribute("aria-rowcount", String(scene.about.sets.length + 1));
     this.arrange();
+  }
+
+  /** Show its rows from now on: laying them out takes as long as the rest of the page. */
+  open(): void {
+    this.awaited = false;
+    new ResizeObserver(() => this.draw()).observe(this.box);
+    this.draw();
+    if (this.chosen >= 0) this.select(this.chosen, true);
   }
 
   /** Mark a set and bring its row into view. */
   select(set: number, scroll: boolean): void {
     this.chosen = set;
     const place = this.order.indexOf(set);
-    if (scroll && place >= 0) {
+    if (scroll && place >= 0 && !this.awaited) {
       const top = place * HEIGHT;
       if (top < this.box.scrollTop || top + HEIGHT > this.box.scrollTop + this.box.clientHeight - 40) this.box.scrollTop = top - this.box.clientHeight / 3;
     }
@@ -90,7 +99,7 @@ export class SetTable {
   restore(filter: string, sort: readonly [column: number, down: boolean] | undefined): void {
     this.filter.value = filter;
     if (sort && sort[0] < this.columns.length) this.sortBy(...sort);
-    else this.arrange();
+    else if (filter) this.arrange();
   }
 
   private sortBy(column: number, down: boolean): void {
@@ -112,12 +121,13 @@ export class SetTable {
         return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1) || a - b;
       });
     }
-    element("sets-count").textContent = `${this.order.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} limit sets`;
+    element("sets-count").textContent = `${grouped(this.order.length)} of ${grouped(rows.length)} limit sets`;
     this.drawn = "";
     this.draw();
   }
 
   private draw(): void {
+    if (this.awaited) return;
     const first = Math.max(0, Math.floor(this.box.scrollTop / HEIGHT) - AROUND);
     const last = Math.min(this.order.length, Math.ceil((this.box.scrollTop + this.box.clientHeight) / HEIGHT) + AROUND);
     if (this.drawn === `${first}-${last}`) return;
