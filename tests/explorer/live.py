@@ -11,9 +11,9 @@ from separatrix.explorer import live_server
 
 
 @contextmanager
-def running(scene: Any, field: Any, *, grace: float = 60.0) -> Iterator[Any]:
+def running(scene: Any, field: Any, *, earlier: Any = (), grace: float = 60.0) -> Iterator[Any]:
     """The server, ready; ``.thread`` ends with it."""
-    server = live_server(scene, field)
+    server = live_server(scene, field, earlier=earlier)
     server._grace = grace
     started = threading.Event()
     server.thread = threading.Thread(target=server.run, args=(started.set,), daemon=True)

@@ -10,17 +10,17 @@ import { archived, inflated } from "./core/archive";
 import type { Plane } from "./core/plane";
 import { Scene } from "./core/scene";
 import { Sheet } from "./core/sheet";
-import { livingPage } from "./page";
+import { type Checkpoint, livingPage } from "./page";
 import { PlaneView } from "./views/plane";
 
-async function opened(scene: Scene, plane: Plane, model: Promise<Backend> | undefined): Promise<Backend> {
+async function opened(scene: Scene, plane: Plane, model: Promise<Backend> | undefined, checkpoint?: number): Promise<Backend> {
   try {
     const live = document.getElementById("separatrix-live")?.textContent;
     if (live) {
       const { largest } = JSON.parse(live) as { largest: number };
       const framed = parent !== window; // in a notebook
       const words = `Orbits are computed by the model itself, ${framed ? "in the kernel of this notebook; if none begins, run the cell again" : "in the process that serves this page"}.`;
-      return await Live.open(scene.k, largest, words, framed ? port : socket);
+      return await Live.open(scene.k, largest, words, framed ? port : () => socket(checkpoint));
     }
     if (scene.about.graph === null) throw new Error(scene.about.why_no_model);
     if (model === undefined) throw new Error("The page holds no model.");
@@ -30,13 +30,25 @@ async function opened(scene: Scene, plane: Plane, model: Promise<Backend> | unde
   }
 }
 
-async function begin(): Promise<void> {
-  const packed = archived(document, "separatrix-scene");
-  if (packed === undefined) return;
+/** What stands in the page of a checkpoint of a training; without a number, of the last one or of the only model. */
+function unpacked(checkpoint = ""): { parsed: Promise<Scene>; model: () => Promise<Backend> | undefined } | undefined {
+  const [packed, archive] = ["scene", "model"].map((kind) => archived(document, `separatrix-${kind}${checkpoint && `-${checkpoint}`}`));
+  if (packed === undefined) return undefined;
   const parsed = inflated(packed).then(Scene.parse);
-  const archive = archived(document, "separatrix-model");
-  const model = archive && InPage.open(parsed, archive); // in a thread of its own, while the plane is drawn
+  return { parsed, model: () => (archive === undefined ? undefined : InPage.open(parsed, archive)) };
+}
+
+async function checkpoint(at: number): Promise<Checkpoint> {
+  const { parsed, model } = unpacked(String(at)) ?? unpacked()!;
   const scene = await parsed;
+  return { scene, open: () => opened(scene, Sheet.own(scene).plane, model(), at) };
+}
+
+async function begin(): Promise<void> {
+  const found = unpacked(address.checkpoint(location.hash)) ?? unpacked();
+  if (found === undefined) return;
+  const model = found.model(); // in a thread of its own, while the plane is drawn
+  const scene = await found.parsed;
   const own = Sheet.own(scene);
   const view = new PlaneView(scene, own);
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -44,7 +56,7 @@ async function begin(): Promise<void> {
   view.look = remembered.look;
   view.resize();
   performance.mark("separatrix-seen");
-  livingPage(scene, await opened(scene, own.plane, model || undefined), own, view, remembered);
+  livingPage(scene, await opened(scene, own.plane, model, scene.about.training?.at), own, view, remembered, checkpoint);
 }
 
 void begin();

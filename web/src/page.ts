@@ -1,10 +1,11 @@
 /** The living page at work: what a reader does with the plane, the orbit, the pictures and the table, and what the address remembers of it. */
 import type { Backend } from "./backend/backend";
+import { Turning } from "./backend/turning";
 import * as address from "./core/address";
 import { Fates, set_words } from "./core/fate";
 import { type Motion, Orbit } from "./core/orbit";
 import { type Scene, toPicture } from "./core/scene";
-import type { Sheet } from "./core/sheet";
+import { Sheet } from "./core/sheet";
 import { Beside } from "./views/beside";
 import { PlaneChooser } from "./views/chooser";
 import { ToleranceDial } from "./views/dial";
@@ -15,10 +16,25 @@ import type { PlaneView } from "./views/plane";
 import { Saving } from "./views/saving";
 import { Starts } from "./views/starts";
 import { percent, SetTable } from "./views/table";
+import { Training } from "./views/training";
 
 const [LATE, LONGEST_REST] = [25, 200]; // milliseconds
 
-export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: PlaneView, remembered: address.Remembered): void {
+/** One of several in a training: its scene, and its model as soon as somebody asks for it. */
+export interface Checkpoint {
+  readonly scene: Scene;
+  open(): Promise<Backend>;
+}
+
+export function livingPage(
+  scene: Scene,
+  opened: Backend,
+  own: Sheet,
+  view: PlaneView,
+  remembered: address.Remembered,
+  checkpoint: (at: number) => Promise<Checkpoint>,
+): void {
+  const backend = new Turning(opened);
   element("backend").textContent = backend.words;
   const fates = new Fates(scene);
   let motion: Motion = remembered.motion;
@@ -29,6 +45,7 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
       ...(z ? { z } : {}),
       ...(dial.radius === undefined ? {} : { radius: dial.radius }),
       ...(table.sorted ? { sort: table.sorted } : {}),
+      ...(training.at === undefined ? {} : { at: training.at }),
       motion, plane: chooser.choice, look: view.look, chosen: view.chosen, filter: table.filtered,
     };
   };
@@ -46,7 +63,7 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
     view.draw();
     table.select(set, scroll);
     show(element<HTMLCanvasElement>("here"), set < 0 ? undefined : scene.picture("set_images", set));
-    if (set >= 0) element("here-words").textContent = set_words(scene.about.sets[set]!);
+    element("here-words").textContent = set >= 0 ? set_words(scene.about.sets[set]!) : "move over the plane";
     remember();
   };
   const start = (z: Float32Array, play: boolean, picture?: Float32Array) => {
@@ -60,6 +77,27 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
   const dial = new ToleranceDial(scene, view, remember);
   const starts = new Starts(scene, backend, fates, (z, picture) => start(z, true, picture), (page) => beside.open(page));
   const beside = new Beside(scene, backend, journey);
+  const training = new Training(scene, async (at, still) => {
+    const other = await checkpoint(at);
+    if (!still()) return false;
+    const [z, chosen] = [journey.orbit?.points[0]?.z, scene.about.sets[view.chosen]?.name];
+    journey.orbit?.cancel();
+    scene.turn(other.scene);
+    fates.renew();
+    dial.renew();
+    table.renew();
+    view.chosen = -1;
+    chooser.turn(Sheet.own(scene));
+    element("fates").textContent = scene.about.fates;
+    choose(scene.about.sets.findIndex((row) => row.name === chosen), false);
+    void backend.turn(other.open()).then(() => {
+      if (!still()) return;
+      element("backend").textContent = backend.words;
+      if (z) start(z, false); // the same start, and where it goes now
+      remember();
+    });
+    return true;
+  });
   const saving = new Saving(scene, view, seen, () => journey.orbit, () => table.order);
 
   // Hover: at most one picture is being decoded; the last place that was asked for comes next.
@@ -126,7 +164,7 @@ export function livingPage(scene: Scene, backend: Backend, own: Sheet, view: Pla
   if (remembered.chosen >= 0) choose(remembered.chosen, true);
   if (remembered.z) start(remembered.z, false);
   ready = true;
-  Object.assign(window, { separatrix: { scene, plane: own.plane, backend, start, journey, view, chooser, dial, starts, table, saving, beside } }); // for the browser tests and benchmarks
+  Object.assign(window, { separatrix: { scene, plane: own.plane, backend, start, journey, view, chooser, dial, starts, table, saving, beside, training } }); // for the browser tests and benchmarks
   document.documentElement.dataset["separatrix"] = "ready";
   performance.mark("separatrix-ready");
   setTimeout(() => table.open());

@@ -30,7 +30,7 @@ def explore(
     ] = None,
     of: Annotated[
         str | None,
-        typer.Option("--of", metavar="MODEL", help="Where MODEL is the folder of a run: the model that it is of."),
+        typer.Option("--of", metavar="MODEL", help="Where MODEL is the folder of a run: the model that it is of, or the folder of its checkpoints."),
     ] = None,
     data: Data = None,
     size: Size = None,
@@ -63,7 +63,7 @@ def explore(
 
     With -o it is one HTML file with the model inside, which works from a disk,
     offline. MODEL may also be the folder of a finished run, whose search is then
-    not repeated.
+    not repeated; of a film the page has a slider over the checkpoints.
 
     [bold]separatrix explore my_model.py:load --data images/[/bold]
     [bold]separatrix explore runs/my_model-1 --of my_model.py:load -o page.html[/bold]
@@ -100,7 +100,16 @@ def explore(
     inside, live, line = not without_model, place is None, terminal.progress
     if is_run:
         load = None if of is None else replace(model, spec=of).load
-        page = living_run(model.spec, load, origin=of or "", model=inside, live=live, progress=line)
+        page = living_run(
+            model.spec,
+            load,
+            checkpoints=of,
+            allow_code=model.allow_code,
+            origin=of or "",
+            model=inside,
+            live=live,
+            progress=line,
+        )
     else:
         field = model.load()
         images = None if data is None else load_images(data, limit=starts or STARTS, size=pixels, scale=scale)
@@ -116,7 +125,7 @@ def explore(
             terminal.line(url)
             terminal.document({"url": url, **record})
 
-        serve(page.scene, page.field, port=port, browser=not no_browser, ready=ready)
+        serve(page.scene, page.field, earlier=page.earlier, port=port, browser=not no_browser, ready=ready)
         return ExitCode.OK
     found = page.written(place)
     where = "inside, tested against Python" if about["graph"] else f"not inside. {about['why_no_model']}"

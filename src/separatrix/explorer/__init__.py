@@ -6,6 +6,9 @@ The same page can ask a model that stays in Python: behind a server of this mach
 from separatrix.explorer._page import explorer_page
 from separatrix.explorer._scene import Scene, scene_of
 from separatrix.explorer._serve import live_server, require_server, serve
+from separatrix.explorer._training import Moment, training_scenes
 from separatrix.explorer._widget import widget
 
-__all__ = ["Scene", "explorer_page", "live_server", "require_server", "scene_of", "serve", "widget"]
+__all__ = [
+    "Moment", "Scene", "explorer_page", "live_server", "require_server", "scene_of", "serve", "training_scenes", "widget",
+]  # fmt: skip

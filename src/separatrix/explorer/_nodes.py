@@ -22,12 +22,19 @@ from separatrix.work import Progress
 
 TIMES = (0, 1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256)
 _FRAMES = (0, 2, 4, 8, 16)  # of these times, of which the images are kept
-_BUDGET = 700_000  # bytes of latents and images
+ROOM = 700_000  # bytes of latents and images
 _MOST, _LEAST = 24, 6  # nodes a side
 
 
 def nodes_of(
-    field: LatentField, plane: Plane, extent: Extent, catalogue: Catalogue, *, inside: bool, progress: Progress
+    field: LatentField,
+    plane: Plane,
+    extent: Extent,
+    catalogue: Catalogue,
+    *,
+    inside: bool,
+    room: int,
+    progress: Progress,
 ) -> dict[str, Tensor]:
     """Orbits from the nodes of a grid, as many as there is room for; none where the model is inside and they would be too few to be of use.
 
@@ -35,7 +42,7 @@ def nodes_of(
     """
     pixels = math.prod(catalogue.images.shape[1:]) if len(catalogue.images) else 0
     each = 4 * len(TIMES) * field.latent_dim + len(_FRAMES) * pixels
-    side = min(_MOST, int(math.sqrt(_BUDGET / each)), 12 if inside else _MOST)
+    side = min(_MOST, int(math.sqrt(room / each)), 12 if inside else _MOST)
     if side < _LEAST:
         if inside:
             return {}

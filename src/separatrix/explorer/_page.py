@@ -27,12 +27,18 @@ _HALF = 64  # numbers from which on it is worth a look whether half of the bytes
 
 
 def explorer_page(
-    scene: Scene, *, live: Mapping[str, Any] | None = None, sockets: Sequence[str] = (), framed: bool = False
+    scene: Scene,
+    *,
+    earlier: Sequence[Scene] = (),
+    live: Mapping[str, Any] | None = None,
+    sockets: Sequence[str] = (),
+    framed: bool = False,
 ) -> str:
     """The HTML text of a living page. No request leaves it, and the model in it has passed its test against Python.
 
     Args:
         scene: what it shows.
+        earlier: the scenes of the checkpoints of a training before this last one (`training_scenes`), among which a reader may choose.
         live: what the page must know to ask a model elsewhere (`separatrix.explorer.serve`, `widget`), in place of one inside.
         sockets: the only addresses that it may speak to then.
         framed: it stands in a report or a notebook, and begins with the plane and not with a title and the statement.
@@ -49,9 +55,6 @@ def explorer_page(
     (0, True)
     """
     about = scene.about
-    model = _in_the_model(about)
-    constants = {name: _packed(tensor) for name, tensor in scene.arrays.items() if name in model and live is None}
-    others = {name: tensor for name, tensor in scene.arrays.items() if name not in model}
     template = environment("separatrix.explorer").get_template("explorer.html.j2")
     return template.render(
         about=about,
@@ -62,8 +65,11 @@ def explorer_page(
         style=page_style(),
         own_style=_asset("explorer.css"),
         script=_asset("explorer.js"),
-        scene=_payload(others, {"scene": scene.text}),
-        model=_payload(constants, {}) if constants else "",
+        archives=[
+            archive
+            for number, each in enumerate((*earlier, scene))
+            for archive in _archives(each, f"-{number}" if number < len(earlier) else "", with_model=live is None)
+        ],
         live=live,
         sockets=sockets,
         framed=framed,
@@ -71,6 +77,15 @@ def explorer_page(
         code=_code(about),
         sliced=math.prod(about["latent_shape"]) > 2,
     )
+
+
+def _archives(scene: Scene, suffix: str, *, with_model: bool) -> list[tuple[str, Markup]]:
+    """What the script reads, by the names of its elements."""
+    model = _in_the_model(scene.about)
+    constants = {name: _packed(tensor) for name, tensor in scene.arrays.items() if name in model and with_model}
+    others = {name: tensor for name, tensor in scene.arrays.items() if name not in model}
+    archives = [(f"separatrix-scene{suffix}", _payload(others, {"scene": scene.text}))]
+    return [*archives, (f"separatrix-model{suffix}", _payload(constants, {}))] if constants else archives
 
 
 def _in_the_model(about: dict[str, Any]) -> set[str]:

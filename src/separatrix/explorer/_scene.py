@@ -16,7 +16,7 @@ from separatrix.data import ChosenImages
 from separatrix.explorer._evaluate import evaluated
 from separatrix.explorer._graph import exported_halves
 from separatrix.explorer._lowering import Graph, NotExportable
-from separatrix.explorer._nodes import nodes_of, search_from
+from separatrix.explorer._nodes import ROOM, nodes_of, search_from
 from separatrix.explorer._sets import Catalogue, catalogue_of
 from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import GridSearch, LimitSets
@@ -74,6 +74,7 @@ def scene_of(
     model: bool = True,
     live: bool = False,
     beforehand: bool = True,
+    room: int = ROOM,
     progress: bool | Progress = False,
 ) -> Scene:
     """Evaluate the field where a page shows it, and put the model in.
@@ -88,6 +89,7 @@ def scene_of(
         live: the page will ask a model elsewhere (`separatrix.explorer.serve`, `separatrix.explorer.widget`), so none is put in. Where evaluating the
             field beforehand would take long, the page does it, coarse to fine.
         beforehand: evaluate the field in the plane here. Otherwise the page does it when it is opened, and the search is all that the scene knows of basins.
+        room: bytes of orbits that are computed beforehand, about.
         progress: show a progress bar, or move the one that is there.
 
     Raises:
@@ -126,7 +128,7 @@ def scene_of(
         shown = _examples(field, named) if anywhere and pictures else {}
         arrays |= shown
         if beforehand and not live:
-            arrays |= nodes_of(field, plane, extent, catalogue, inside=anywhere, progress=line)
+            arrays |= nodes_of(field, plane, extent, catalogue, inside=anywhere, room=room, progress=line)
         graphs: dict[str, Any] = {}
         if halves is not None:
             decode, encode = halves

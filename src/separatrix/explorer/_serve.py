@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from separatrix.errors import InputError
 from separatrix.explorer._port import listening
 from separatrix.explorer._scene import Scene
+from separatrix.explorer._training import Moment
 from separatrix.field import LatentField
 
 if TYPE_CHECKING:
     from separatrix.explorer._server import LiveServer
 
 
-def live_server(scene: Scene, field: LatentField, *, port: int = 0) -> LiveServer:
+def live_server(scene: Scene, field: LatentField, *, earlier: Sequence[Moment] = (), port: int = 0) -> LiveServer:
     """A server of one living page, which holds its port and does not run yet.
 
     Args:
         scene: what the page shows (`separatrix.explorer.scene_of` with ``live=True``).
         field: that answers; any torch model can.
+        earlier: checkpoints of a training before this last one (`training_scenes`).
         port: on this machine, which nobody else reaches; any free one by default.
 
     Raises:
@@ -29,13 +31,14 @@ def live_server(scene: Scene, field: LatentField, *, port: int = 0) -> LiveServe
     require_server()
     from separatrix.explorer._server import LiveServer
 
-    return LiveServer(scene, field, port=port)
+    return LiveServer(scene, field, earlier=earlier, port=port)
 
 
 def serve(
     scene: Scene,
     field: LatentField,
     *,
+    earlier: Sequence[Moment] = (),
     port: int = 0,
     browser: bool = True,
     ready: Callable[[str], None] = lambda url: print(url, flush=True),
@@ -43,7 +46,7 @@ def serve(
     """Serve a living page to browsers of this machine, until its last page is closed or the process is interrupted.
 
     Args:
-        scene, field, port: as in `live_server`.
+        scene, field, earlier, port: as in `live_server`.
         browser: open the page in the browser of this machine.
         ready: told where the page is, once it can be opened. Who knows the address may ask the model.
 
@@ -51,7 +54,7 @@ def serve(
         InputError: the port is taken, or a package is missing.
         KeyboardInterrupt: the process was interrupted; everything is closed.
     """
-    server = live_server(scene, field, port=port)
+    server = live_server(scene, field, earlier=earlier, port=port)
 
     def opened() -> None:
         ready(server.url)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,7 @@ from separatrix.explorer._answers import Answers, Ask, BadQuestion, Part, Questi
 from separatrix.explorer._page import explorer_page
 from separatrix.explorer._port import ADDRESS, listening
 from separatrix.explorer._scene import Scene
+from separatrix.explorer._training import Moment
 from separatrix.field import LatentField
 
 _HOSTS = (ADDRESS, "localhost")  # on any port: it may have been forwarded to another one
@@ -54,6 +55,7 @@ class LiveServer:
     Args:
         scene: what the page shows.
         field: that answers.
+        earlier: checkpoints of a training before this last one; each answers at a socket of its number.
         port: any free one by default.
         grace: seconds without any page, after the last was closed, until the server stops by itself.
 
@@ -64,14 +66,18 @@ class LiveServer:
         url: where the page is; who has it may ask.
     """
 
-    def __init__(self, scene: Scene, field: LatentField, *, port: int = 0, grace: float = _GRACE) -> None:
+    def __init__(
+        self, scene: Scene, field: LatentField, *, earlier: Sequence[Moment] = (), port: int = 0, grace: float = _GRACE
+    ) -> None:
         self._socket = listening(port)
         self._port = self._socket.getsockname()[1]
         self._token = secrets.token_urlsafe(24)
         self.url = f"http://{ADDRESS}:{self._port}/{self._token}/"
         self._answers = Answers(field)
+        self._every = [*(Answers(each.field) for each in earlier), self._answers]
         self._page = explorer_page(
             scene,
+            earlier=[each.scene for each in earlier],
             live={"largest": self._answers.largest},
             sockets=[f"ws://{host}:{self._port}" for host in _HOSTS],
         )
@@ -145,7 +151,7 @@ class LiveServer:
             return await at.close(1013, "too many pages are open")
         await at.accept()
         self._clients += 1
-        client = _Client(at, self._answers)
+        client = _Client(at, self._asked_of(at))
         tasks = [asyncio.create_task(each) for each in (client.listen(), self._answering(client))]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -154,6 +160,12 @@ class LiveServer:
                 task.cancel()
             self._clients -= 1
             self._left = time.monotonic()
+
+    def _asked_of(self, at: WebSocket) -> Answers:
+        """The checkpoint that the address of the socket names, if it names one that is there."""
+        number = at.query_params.get("checkpoint", "")
+        known = number.isdecimal() and len(number) < 6 and int(number) < len(self._every)
+        return self._every[int(number)] if known else self._answers
 
     async def _answering(self, client: _Client) -> None:
         """One part after the other, before each of which every other client had its turn."""

@@ -97,6 +97,11 @@ def frame_rows(film: TrainingFilm) -> list[dict[str, Any]]:
     ]
 
 
+def film_events(film: TrainingFilm, time: int) -> list[str]:
+    """Return what happened just before a frame, with the letters of the sets."""
+    return _at(time, _lettered(film), film)
+
+
 def _frame_table(film: TrainingFilm) -> Table:
     told = _lettered(film)
     rows = [
@@ -153,7 +158,7 @@ def _frame(film: TrainingFilm, time: int) -> dict[str, Any]:
         "sets": _sets_of(film, time),
         "unresolved": float((film.ids[time] < 0).double().mean()),
         "trivial": bool(film.trivial[time]),
-        "events": _at(time, _lettered(film), film),
+        "events": film_events(film, time),
     }
 
 

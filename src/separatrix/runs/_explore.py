@@ -10,7 +10,7 @@ from torch import Tensor
 
 from separatrix.data import load_images
 from separatrix.errors import FileError, InputError
-from separatrix.explorer import Scene, explorer_page, scene_of
+from separatrix.explorer import Moment, Scene, explorer_page, scene_of
 from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import find_attractors
 from separatrix.report import ModelResults
@@ -18,6 +18,8 @@ from separatrix.runs._attractors import RECIPE as ATTRACTORS
 from separatrix.runs._attractors import attractors_results
 from separatrix.runs._demo import RECIPE as DEMO
 from separatrix.runs._demo import demo_field, demo_scene
+from separatrix.runs._film import RECIPE as FILM
+from separatrix.runs._film_living import film_moments
 from separatrix.runs._plan import Plan, in_words, model_record
 from separatrix.runs._run import reopened
 from separatrix.starts import Starts
@@ -49,10 +51,12 @@ class Living:
     Attributes:
         scene: what it shows.
         field: the model's.
+        earlier: the checkpoints before it, where it is the last of a training.
     """
 
     scene: Scene
     field: LatentField
+    earlier: tuple[Moment, ...] = ()
 
     def written(self, out: PathLike) -> Explored:
         """Write it as one file.
@@ -60,7 +64,7 @@ class Living:
         Raises:
             FileError: it cannot be written.
         """
-        text = explorer_page(self.scene).encode("utf-8")
+        text = explorer_page(self.scene, earlier=[each.scene for each in self.earlier]).encode("utf-8")
         with new_file(out) as path:
             path.write_bytes(text)
         return Explored(self.scene, len(text))
@@ -137,6 +141,8 @@ def explore_run(
     load: Callable[[], LatentField] | None = None,
     *,
     out: PathLike,
+    checkpoints: PathLike | None = None,
+    allow_code: bool = False,
     origin: str = "",
     model: bool = True,
     progress: bool | Progress = False,
@@ -144,7 +150,7 @@ def explore_run(
     """Write a living page of a finished run, whose search is not repeated.
 
     Args:
-        folder, load: as in `living_run`.
+        folder, load, checkpoints, allow_code: as in `living_run`.
         out: the file.
         origin, model, progress: as in `living`.
 
@@ -154,13 +160,18 @@ def explore_run(
 
     Cost: that of `separatrix.explorer.scene_of`.
     """
-    return living_run(folder, load, origin=origin, model=model, progress=progress).written(out)
+    page = living_run(
+        folder, load, checkpoints=checkpoints, allow_code=allow_code, origin=origin, model=model, progress=progress
+    )
+    return page.written(out)
 
 
 def living_run(
     folder: PathLike,
     load: Callable[[], LatentField] | None = None,
     *,
+    checkpoints: PathLike | None = None,
+    allow_code: bool = False,
     origin: str = "",
     model: bool = True,
     live: bool = False,
@@ -169,8 +180,10 @@ def living_run(
     """Read a finished run, for a living page of it. The search is not repeated.
 
     Args:
-        folder: of the run: of ``attractors``, or of the demo, which holds its models.
+        folder: of the run: of ``attractors``, of a film, whose checkpoints a reader can go through, or of the demo, which holds its models.
         load: gives the model that the run is of, where the run does not hold it.
+        checkpoints: the folder that a film was made from, where its training was not part of it.
+        allow_code: as for `separatrix.load`, for the checkpoints.
         origin, model, live, progress: as in `living`.
 
     Raises:
@@ -185,9 +198,15 @@ def living_run(
             raise FileError(f"The run in {folder} was stopped; run the same command again, it goes on where it was.")
         if recipe == DEMO:
             return Living(demo_scene(run), demo_field(run))
+        if recipe == FILM:
+            line = Progress.of(progress)
+            *earlier, last = film_moments(
+                run, checkpoints, allow_code=allow_code, model=model, live=live, progress=line
+            )
+            return Living(last.scene, last.field, tuple(earlier))
         if recipe != ATTRACTORS:
             raise FileError(
-                f"{folder} is a run of {recipe}, of which there is no living page; give one of separatrix attractors."
+                f"{folder} is a run of {recipe}, of which there is no living page; give one of separatrix attractors or film."
             )
         if load is None:
             raise InputError(

@@ -262,7 +262,7 @@ def _from_checkpoints(
         model={
             "name": files[0].parent.name,
             "factory": model,
-            "sha256": {path.name: _sha256(path) for path in files},
+            "sha256": {path.name: file_sha256(path) for path in files},
             "answers": {} if model is None else _answers(files, loaded),
         },
         images=images,
@@ -285,7 +285,12 @@ def _digits() -> ImageSet:
     )
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the checksum of a file.
+
+    Raises:
+        FileError: it cannot be read.
+    """
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -34,6 +34,8 @@ export interface Backend {
   encode(x: Float32Array): Promise<Float32Array | undefined>;
   /** f at many points, (n·k). */
   field(z: Float32Array, watch?: Watch): Promise<Float32Array | undefined>;
+  /** It is not asked any more. */
+  close?(): void;
   /** How an orbit ended that has no further points. */
   ending?(z: Float32Array): Fate;
 }

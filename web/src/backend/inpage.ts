@@ -67,6 +67,10 @@ export class InPage implements Backend {
     return this.ask({ what: "field", z });
   }
 
+  close(): void {
+    this.worker.terminate();
+  }
+
   private ask(question: Question): Promise<Float32Array> {
     const id = ++this.asked;
     return new Promise((resolve, reject) => {

@@ -11,6 +11,8 @@ export interface Wire {
   received: (frame: ArrayBuffer) => void;
   /** It carries nothing any more. */
   closed: () => void;
+  /** Let it go, where that can be done. */
+  close?: () => void;
 }
 
 const VERSION = 1;
@@ -90,6 +92,12 @@ export class Live implements Backend {
 
   ending(): Fate {
     return { kind: "lost", why: this.why };
+  }
+
+  close(): void {
+    const wire = this.wire;
+    this.lost();
+    wire?.close?.();
   }
 
   private async ask(

@@ -3,14 +3,15 @@ import type { Wire } from "./live";
 
 const PATIENCE = 10_000; // milliseconds until nobody is believed to be there
 
-/** The socket beside the page. */
-export function socket(): Promise<Wire> {
+/** The socket beside the page, at which a checkpoint of a training answers. */
+export function socket(checkpoint: number | undefined): Promise<Wire> {
   const at = new URL("socket", location.href);
   at.protocol = "ws:";
-  at.hash = at.search = "";
+  at.hash = "";
+  at.search = checkpoint === undefined ? "" : `checkpoint=${checkpoint}`;
   const made = new WebSocket(at);
   made.binaryType = "arraybuffer";
-  const wire: Wire = { send: (frame) => made.send(frame), received: () => {}, closed: () => {} };
+  const wire: Wire = { send: (frame) => made.send(frame), received: () => {}, closed: () => {}, close: () => made.close() };
   return new Promise((resolve, reject) => {
     const given = setTimeout(() => made.close(), PATIENCE);
     made.onopen = () => {

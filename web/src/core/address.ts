@@ -8,6 +8,8 @@ export interface Remembered {
   motion: Motion;
   plane: PlaneChoice;
   look: Look;
+  /** The checkpoint of a training. */
+  at?: number;
   /** The limit set that is marked; −1 for none. */
   chosen: number;
   /** Sets nearer to each other than this count as one, in latent units; undefined: as the library counts. */
@@ -18,6 +20,11 @@ export interface Remembered {
 }
 
 const LISTED = 16; // numbers of a start that are written so that people can read them; more are written as bytes
+
+/** The checkpoint that an address asks for, before anything is known of the training. */
+export function checkpoint(hash: string): string | undefined {
+  return new URLSearchParams(hash.replace(/^#/, "")).get("checkpoint") ?? undefined;
+}
 
 export function read(hash: string, k: number, sets: number, otherwise: Look): Remembered {
   const said = new URLSearchParams(hash.replace(/^#/, ""));
@@ -48,6 +55,7 @@ export function write(view: Remembered): string {
   const said = new URLSearchParams({ layer: look.layer, lines: look.streamlines ? "1" : "0", particles: look.particles ? "1" : "0" });
   if (view.motion === "flow") said.set("motion", "flow");
   if (view.plane.kind !== "own") said.set("plane", [view.plane.kind, view.plane.of].flat().join("."));
+  if (view.at !== undefined) said.set("checkpoint", String(view.at));
   if (view.chosen >= 0) said.set("set", String(view.chosen));
   if (view.radius !== undefined) said.set("radius", String(Number(view.radius.toPrecision(4))));
   if (view.filter) said.set("filter", view.filter);

@@ -21,12 +21,19 @@ const OF_SAMPLES = 2e-2;
 const [NEAR, STILL] = [2 ** -19, 2 ** -23];
 
 export class Fates {
-  private readonly points: Float32Array[] = [];
-  private readonly owner: Int32Array;
-  private readonly reach: number;
-  private readonly size: number;
+  private points: Float32Array[] = [];
+  private owner: Int32Array = new Int32Array();
+  private reach = 0;
+  private size = 0;
 
   constructor(private readonly scene: Scene) {
+    this.renew();
+  }
+
+  /** The limit sets are those of another checkpoint. */
+  renew(): void {
+    const { scene } = this;
+    this.points = [];
     this.owner = scene.has("set_owner") ? scene.ints("set_owner") : new Int32Array();
     const z = scene.has("set_z") ? scene.floats("set_z") : new Float32Array();
     for (let i = 0; i < this.owner.length; i++) this.points.push(z.subarray(i * scene.k, (i + 1) * scene.k));

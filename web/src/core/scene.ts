@@ -47,6 +47,8 @@ export interface About {
   graph: { decode: Graph; encode: Graph } | null;
   why_no_model: string;
   agreement: number;
+  fates: string;
+  training?: { at: number; checkpoints: { name: string; words: string }[] };
 }
 
 export class Scene {
@@ -54,8 +56,8 @@ export class Scene {
   private traces: Float32Array[][] | undefined;
 
   constructor(
-    readonly about: About,
-    private readonly tensors: ReadonlyMap<string, Tensor>,
+    public about: About,
+    private tensors: ReadonlyMap<string, Tensor>,
   ) {
     this.k = about.latent_shape.reduce((a, b) => a * b, 1);
   }
@@ -63,6 +65,11 @@ export class Scene {
   static parse(bytes: Uint8Array): Scene {
     const { tensors, metadata } = parseSafetensors(bytes);
     return new Scene(JSON.parse(metadata["scene"]!) as About, tensors);
+  }
+
+  /** Become the scene of another checkpoint of the same training. */
+  turn(other: Scene): void {
+    [this.about, this.tensors, this.traces] = [other.about, other.tensors, undefined];
   }
 
   /** Every known point of every limit set. */

@@ -29,7 +29,7 @@ export class PlaneChooser {
     private readonly backend: Backend,
     private readonly fates: Fates,
     private readonly view: PlaneView,
-    private readonly own: Sheet,
+    private own: Sheet,
     private readonly changed: () => void,
   ) {
     const sets = scene.about.sets.length;
@@ -59,6 +59,12 @@ export class PlaneChooser {
     }
     this.stop.addEventListener("click", () => this.cancel());
     this.say();
+  }
+
+  /** The library's plane is that of another checkpoint. */
+  turn(own: Sheet): void {
+    this.own = own;
+    this.set({ kind: "own" });
   }
 
   /** Show a plane; its nodes are computed coarse to fine. */

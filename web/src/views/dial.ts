@@ -13,8 +13,7 @@ export class ToleranceDial {
   radius: number | undefined;
   private readonly box = element<HTMLDetailsElement>("dial-box");
   private readonly slider = element<HTMLInputElement>("dial");
-  private readonly sets: number[];
-  private readonly unit: number;
+  private sets: number[] = [];
   private steps: Plateau[] = [];
   private edges: Promise<Edge[]> | undefined;
 
@@ -23,14 +22,24 @@ export class ToleranceDial {
     private readonly view: PlaneView,
     private readonly changed: () => void,
   ) {
-    this.unit = scene.about.spread;
-    this.sets = scene.about.sets.flatMap((row, set) => (row.stable === 1 && scene.trace(set).length ? [set] : []));
-    if (this.sets.length < 2) return;
-    this.box.hidden = false;
     this.slider.max = String(NOTCHES);
     this.box.addEventListener("toggle", () => this.box.open && this.show());
     this.slider.addEventListener("input", () => void this.set(this.radiusAt(Number(this.slider.value))).then(() => this.changed()));
     element("dial-reset").addEventListener("click", () => void this.set(undefined).then(() => this.changed()));
+    this.renew();
+  }
+
+  /** The sets are those that the scene has now. */
+  renew(): void {
+    const { scene } = this;
+    this.sets = scene.about.sets.flatMap((row, set) => (row.stable === 1 && scene.trace(set).length ? [set] : []));
+    [this.radius, this.edges, this.view.joined] = [undefined, undefined, undefined];
+    this.box.hidden = this.sets.length < 2;
+    if (this.box.open && !this.box.hidden) void this.show();
+  }
+
+  private get unit(): number {
+    return this.scene.about.spread;
   }
 
   /** Count as one what is nearer than this; the plane takes their colours together. */
@@ -43,7 +52,9 @@ export class ToleranceDial {
 
   private async show(): Promise<void> {
     this.edges ??= spanningTree(this.sets.map((set) => this.scene.trace(set)));
-    const edges = await this.edges;
+    const asked = this.edges;
+    const edges = await asked;
+    if (this.edges !== asked) return;
     this.steps = plateaus(edges, this.least);
     const radius = this.radius ?? this.least;
     this.slider.value = String(this.notchOf(radius));

@@ -95,6 +95,13 @@ export class SetTable {
     return this.filter.value;
   }
 
+  /** The sets are those of another checkpoint. */
+  renew(): void {
+    this.chosen = -1;
+    element("sets").setAttribute("aria-rowcount", String(this.scene.about.sets.length + 1));
+    this.arrange();
+  }
+
   /** As an address remembers it. */
   restore(filter: string, sort: readonly [column: number, down: boolean] | undefined): void {
     this.filter.value = filter;
