@@ -1,15 +1,17 @@
 """Living pages of real models, used in Chromium as a reader would: what a click does there, how much of the arrows a plane leaves out, what goes round.
 
-    SEPARATRIX_DATA=... python reproduce/living_pages.py [--only conv32] [--pictures FOLDER]
+    SEPARATRIX_DATA=... python reproduce/living_pages.py [--only conv32] [--pictures FOLDER] [--shown docs]
 
 The demo's model; a VAE of dSprites and a β-VAE of MNIST (trained by others); a FashionMNIST autoencoder of 32 latents with a closed curve; TAEF2, the
 tiny autoencoder of FLUX.2's latents, at 64 pixels (2,048 latents, orbits of 60 steps). Each page is opened from its file, offline; an orbit is started from
-the plane, one from noise, and another plane is chosen where k > 2. Then it is said what the page said. Writes living_pages.json and .md.
+the plane, one from noise, and another plane is chosen where k > 2. Then it is said what the page said. Writes living_pages.json and .md, and with --shown
+explorer.png and explorer-dark.png, the closed curve as README shows it.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -22,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning
@@ -79,6 +82,14 @@ def _images(name: str, data: Path) -> torch.Tensor:
     return torch.nn.functional.interpolate(images, size=32, mode="bilinear", align_corners=False)
 
 
+def _until(page: Any, expression: str) -> bool:
+    for _ in range(PATIENCE * 20):
+        if page.evaluate(expression):
+            return True
+        page.wait_for_timeout(50)
+    return False
+
+
 def used(browser: Any, path: Path, pictures: Path | None) -> dict[str, Any]:
     """Do what a reader does, and keep what the page says."""
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
@@ -90,14 +101,11 @@ def used(browser: Any, path: Path, pictures: Path | None) -> dict[str, Any]:
     page.wait_for_selector("html[data-separatrix=ready]", timeout=120_000)
 
     def until(expression: str) -> bool:
-        for _ in range(PATIENCE * 20):
-            if page.evaluate(expression):
-                return True
-            page.wait_for_timeout(50)
-        return False
+        return _until(page, expression)
 
     def kept(what: str) -> None:
         if pictures is not None:
+            page.wait_for_timeout(1000)  # pictures are decoded after their step is known
             page.locator(".explorer").screenshot(path=pictures / f"{path.stem}-{what}.png")
 
     ended = "separatrix.journey.orbit?.done && !document.querySelector('#fate').textContent.startsWith('It ')"
@@ -159,6 +167,38 @@ def _round(page: Any, moving: int, until: Any) -> dict[str, float]:
     return found
 
 
+def shown(browser: Any, path: Path, folder: Path) -> None:
+    """Draw the page while an orbit goes round, in light and dark."""
+    for scheme, name in (("light", "explorer.png"), ("dark", "explorer-dark.png")):
+        context = browser.new_context(
+            offline=True, viewport={"width": 1240, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        page = context.new_page()
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-separatrix=ready]", timeout=120_000)
+        moving = page.evaluate("separatrix.scene.about.sets.findIndex(row => row.moving)")
+        page.select_option("#plane-kind", "pca")
+        _until(page, "document.querySelector('#plane-stop').hidden && !separatrix.view.streamless")
+        page.evaluate(
+            f"{{ const {{plane}} = separatrix.view.sheet, mean = plane.origin, z = separatrix.scene.trace({moving})[0];"
+            " separatrix.start(z.map((v, i) => mean[i] + 1.7 * (v - mean[i])), true); }"
+        )
+        _until(page, "separatrix.journey.at > 40")
+        page.click("#play")
+        page.mouse.move(420, 300)
+        page.wait_for_timeout(1000)
+        picture = page.locator(".explorer").screenshot()
+        (folder / name).write_bytes(smaller(picture))
+        context.close()
+
+
+def smaller(picture: bytes) -> bytes:
+    """The same picture with 256 colours, in a fifth of the bytes."""
+    made = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(256).save(made, "PNG", optimize=True)
+    return made.getvalue()
+
+
 def table(record: Mapping[str, Any]) -> str:
     """The page as it is committed."""
     lines = [
@@ -194,6 +234,7 @@ def main() -> None:
         "--pages", type=Path, help="a folder where the pages are kept, and taken from if they are there"
     )
     parser.add_argument("--pictures", type=Path, help="a folder for screenshots")
+    parser.add_argument("--shown", type=Path, help="a folder for the pictures of README")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     data = Path(os.environ["SEPARATRIX_DATA"])
@@ -209,6 +250,8 @@ def main() -> None:
             path = page_of(name, data, options.pages or Path(temporary))
             rows.append(used(browser, path, options.pictures))
             print(rows[-1], flush=True)
+            if name == "conv32" and options.shown:
+                shown(browser, path, options.shown)
         browser.close()
     shutil.rmtree(temporary)
     record = {"command": "python reproduce/living_pages.py", "rows": rows}
