@@ -80,7 +80,7 @@ def explorer_page(
 
 
 def _archives(scene: Scene, suffix: str, *, with_model: bool) -> list[tuple[str, Markup]]:
-    """What the script reads, by the names of its elements."""
+    """Give what the script reads, by the names of its elements."""
     model = _in_the_model(scene.about)
     constants = {name: _packed(tensor) for name, tensor in scene.arrays.items() if name in model and with_model}
     others = {name: tensor for name, tensor in scene.arrays.items() if name not in model}
