@@ -173,7 +173,12 @@ class Run:
         self.record.pop(_REPLACING, None)
         if self.folder is not None:
             self._take_the_place()
+            self.tidy()  # before it is said: whoever is killed in between tidies when he comes here again
             self._write()
+
+    def tidy(self) -> None:
+        """Remove what long stages and workers kept on their way."""
+        if self.folder is not None:
             shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
 
     def begin(self) -> None:

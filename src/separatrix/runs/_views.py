@@ -115,6 +115,7 @@ def write_views(
     if run.folder is None:
         return view
     if run.finished and not anew and (not figures or run.record["figures"]):
+        run.tidy()  # of a worker that was killed after the end
         return view
     run.add(SUMMARY, as_json(view.summary))
     for name, text in view.files.items():
