@@ -65,7 +65,17 @@ def _block(block: Block) -> Iterator[str]:
     elif isinstance(block, Cards):
         yield _listed(
             [
-                "; ".join(filter(None, (f"{card.name}: {card.headline}", card.which, *card.lines, card.badge)))
+                "; ".join(
+                    filter(
+                        None,
+                        (
+                            f"{card.name}: {card.headline}",
+                            card.which and f"{card.noun} {card.which}",
+                            *card.lines,
+                            card.badge,
+                        ),
+                    )
+                )
                 for card in block.cards
             ]
         )

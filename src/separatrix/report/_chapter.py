@@ -220,7 +220,7 @@ def attractor_cards(
             tuple(cards),
             f"Each attractor, decoded, beside the {results.noun} it is most like. Ratio: its distance to that image over that to "
             f"the next ten, 0 for a copy and near 1 for a mean; exact copy: below {EXACT:g}. Alone: of a lower ratio. p: how often an "
-            f"unseen image is as close, or as alone, whichever is more often.{more}"
+            f"unseen image is as close, or as alone, whichever is more often. In brackets: the median of unseen images.{more}"
             if nearest is not None
             else more.strip(),
         )
@@ -239,7 +239,7 @@ def _resemblance_lines(results: ModelResults, row: int, uncalled: str) -> tuple[
     lines = [f"{found.measure} {found.sign * float(found.coefficient[row]):.3g}"]
     if len(found.held_out):
         lines = [
-            f"{lines[0]}, unseen median {found.sign * float(found.held_out.quantile(0.5)):.3g}",
+            f"{lines[0]} (unseen {found.sign * float(found.held_out.quantile(0.5)):.3g})",
             f"ratio {float(found.ratio[row]):.2f}, p = {float(found.p_value[row]):.2g}",
         ]
     if bool(found.significant[row]):
