@@ -17,7 +17,7 @@ def absolute(found: "re.Match[str]") -> str:
 
 
 if URL:
-    README = re.sub(r'(?P<before>\]\(|src=")(?P<target>(?!https?:|#)[^)"]+)', absolute, README)
+    README = re.sub(r'(?P<before>\]\(|src(?:set)?=")(?P<target>(?!https?:|#)[^)"]+)', absolute, README)
 
 setup(
     long_description=README,

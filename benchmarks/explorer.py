@@ -84,7 +84,7 @@ def _autoencoder(inside: bool) -> str:
     extent = Plane.of(limits).extent(limits)
     results = ModelResults(
         title="FashionMNIST, k = 2", subtitle="", latent_field=field, searches={"noise": limits},
-        grid=grid_search(field, extent, BASIN_SIDE),
+        grid=grid_search(field, extent, BASIN_SIDE, known=limits),
     )  # fmt: skip
     return explorer_page(scene_of(results, model=inside))
 

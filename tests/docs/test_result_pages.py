@@ -58,6 +58,7 @@ PAGES: list[tuple[str, str, Page]] = [
     ("reproduce/closed_loops", "closed_loops", lambda m, r: m.page(r)),
     ("reproduce/contraction_page", "contraction", lambda m, r: written(m, r, len(r["runs"]))),
     ("reproduce/drift_page", "drift", drifted),
+    ("reproduce/living_pages", "living_pages", lambda m, r: m.table(r)),
     ("reproduce/fields", "fields", lambda m, r: m.page(r)),
     ("reproduce/foundation_orbits", "foundation_orbits", lambda m, r: m.table(r)),
     ("reproduce/initialisation", "initialisation", lambda m, r: m.table(r)),

@@ -12,8 +12,8 @@ from torch import Tensor
 from separatrix.errors import ConvergenceWarning
 from separatrix.explorer._sets import Catalogue, as_bytes
 from separatrix.field import LatentField
-from separatrix.limitsets import Kind, LimitSets, find_attractors
-from separatrix.limitsets._grid_search import GRID_RULES, Extent
+from separatrix.limitsets import LimitSets, find_attractors
+from separatrix.limitsets._grid_search import GRID_RULES, Extent, grid_rules
 from separatrix.orbits import Snapshots, iterate
 from separatrix.plots import Plane
 from separatrix.plots._pictures import decoded_pictures
@@ -78,12 +78,9 @@ def nodes_of(
 
 
 def search_from(field: LatentField, latents: Tensor, limits: LimitSets, progress: Progress) -> LimitSets:
-    """Follow these points to their ends by the rules of maps of basins, and no farther than the search of the page went.
-
-    Those rules capture nothing, so that shades are even; on a closed curve that takes thirty times the steps, and captures are allowed.
-    """
-    curves = bool((limits.kind == int(Kind.CLOSED_CURVE)).any())
-    rules = replace(GRID_RULES, max_steps=min(GRID_RULES.max_steps, limits.protocol.max_steps), capture=curves)
+    """Follow these points to their ends by the rules of maps of basins, and no farther than the search of the page went."""
+    rules = grid_rules(limits)
+    rules = replace(rules, max_steps=min(rules.max_steps, limits.protocol.max_steps))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the map shows it
         return find_attractors(field, points(latents), rules, progress=progress)

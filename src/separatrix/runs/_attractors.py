@@ -197,4 +197,4 @@ def _searched_grid(run: Run, results: ModelResults, side: int, progress: Progres
     limits, field = results.limits, results.latent_field
     extent = Plane.of(limits).extent(limits, limits.orbits.points)
     assert isinstance(field, RecordedField)
-    return run.stage("grid", lambda: grid_search(field.live, extent, side, progress=progress))
+    return run.stage("grid", lambda: grid_search(field.live, extent, side, known=limits, progress=progress))

@@ -304,7 +304,9 @@ def _studied(run: Run, plan: _Plan, digits: _Digits, effort: _Effort, seed: int,
         )
         if plan.latent_dim == 2:
             extent = Plane.of(together).extent(together, latents)
-            run.stage(f"{plan.name}/grid", lambda: grid_search(field, extent, effort.grid, progress=progress))
+            run.stage(
+                f"{plan.name}/grid", lambda: grid_search(field, extent, effort.grid, known=together, progress=progress)
+            )
         run.stage(
             f"{plan.name}/errors", lambda: ReconstructionErrors(_error(field, train), _error(field, digits.unseen))
         )
