@@ -7,7 +7,7 @@ READY := $(VENV)/.installed
 CORE := $(VENV)/.core
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
-.PHONY: demo test reproduce lint types doctest docs web clean
+.PHONY: demo test reproduce lint types doctest docs notebooks web clean
 
 # The demo needs the library alone, the tests also every extra.
 $(CORE): pyproject.toml constraints.txt
@@ -46,10 +46,14 @@ docs: $(READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -b html . site
 	$(BIN)/python docs/check_site.py site
 
+# The tutorials, docs/uses, as Jupyter notebooks; the site has them too.
+notebooks:
+	$(PYTHON) docs/notebooks.py notebooks
+
 # Users need no Node: what this builds is committed. It fails if the source builds anything else.
 web:
 	cd web && npm ci --silent && npm test && npm run --silent build
 	git diff --exit-code --stat -- src/separatrix/explorer/static
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build site docs/reference web/node_modules
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build site notebooks docs/reference web/node_modules

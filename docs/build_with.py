@@ -61,6 +61,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("builder-inited", lambda app: write_reference(Path(app.srcdir) / "docs" / "reference"))
     app.connect("source-read", _titled)
     app.connect("autodoc-process-docstring", _bars)
+    app.connect("html-page-context", _as_notebook)
     app.connect("build-finished", _living)
     return {"parallel_read_safe": True}
 
@@ -84,3 +85,13 @@ def _living(app: Any, error: Exception | None) -> None:
         (Path(app.outdir) / "index.html").write_text(_TO_THE_FRONT, encoding="utf-8")
         if not page.is_file():
             write_living_page(page)
+        import notebooks
+
+        notebooks.write(Path(app.outdir) / "docs" / "notebooks")
+
+
+def _as_notebook(_app: Any, name: str, _template: str, context: dict[str, Any], _tree: Any) -> None:
+    """A page on a use can be had as a notebook, by a link below its title."""
+    if name.startswith("docs/uses/"):
+        link = f'<p class="as-notebook"><a download href="../notebooks/{Path(name).name}.ipynb">This page as a notebook</a></p>'
+        context["body"] = context["body"].replace("</h1>", f"</h1>{link}", 1)

@@ -22,7 +22,7 @@ PAGES = [
 ]
 RUN = {"python", "console"}
 LANGUAGES = RUN | {"text", "sql", "diff", "yaml", "toml", "bibtex", "toctree"}
-_FENCE = re.compile(
+FENCE = re.compile(
     r"^(?:<!-- (?P<mark>not run|file): (?P<words>.+?) -->\n+)?^```(?P<language>[^\s`]*)[^\n`]*\n(?P<text>.*?)^```$",
     re.M | re.S,
 )
@@ -57,5 +57,5 @@ def blocks(page: str) -> list[Block]:
             found["words"] if found["mark"] == "not run" else "",
             found["words"] if found["mark"] == "file" else "",
         )
-        for found in _FENCE.finditer(text)
+        for found in FENCE.finditer(text)
     ]

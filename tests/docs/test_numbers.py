@@ -11,7 +11,7 @@ from memorization_bound import MEMORIZATION
 from models_bound import DRIFT, MODELS
 from ood_bound import OOD, best_other, choice, recommended, unseen
 from probing_bound import PROBING
-from readme_bound import README
+from readme_bound import README, paces
 from scale_bound import SCALE
 
 from separatrix.monitoring import _budget as budget
@@ -27,16 +27,6 @@ def used_rule() -> Sequence[Any]:
 
 def rivals() -> Sequence[Any]:
     return ["" if result("benchmarks/engine")["versions"]["torchdeq"] == "not installed" else "torchdeq, "]
-
-
-def paces() -> Sequence[Any]:
-    """Pace of a search over that of the loop in float32: how many models are slower, of how many, and by how much."""
-    models = result("benchmarks/engine")["models"].values()
-    ours, loop = "separatrix.find_attractors, cap 3000", "loop, active set, step < 3e-6, cap 3000"
-    rows = [{row["method"]: row["processor"] for row in model["rows"]} for model in models]
-    slower = [row[loop] / row[ours] for row in rows if row[loop] < row[ours]]
-    words = ("no", "one", "two", "three", "four", "five")
-    return [words[len(slower)], words[len(rows)], min(slower), max(slower)]
 
 
 def passes() -> Sequence[Any]:
@@ -65,6 +55,7 @@ def decoding_of_shards() -> Sequence[Any]:
 PAGES: list[tuple[str, str, str, list[Bound]]] = [
     ("docs/ood.md", "## What was measured", "## How the typicality detector was chosen", OOD),
     ("docs/probing.md", "## When it works, and when not", "## What this does not show", PROBING),
+    ("README.md", "## What it found on real models", "## What you can trust", README),
 ]
 # Phrases of pages whose other numbers are settings, examples and constants of the code
 SINGLE: list[tuple[str, Bound]] = [
@@ -77,7 +68,6 @@ SINGLE: list[tuple[str, Bound]] = [
             engines,
         ),
     ),
-    *(("README.md", bound) for bound in README),
     *(("docs/memorization.md", bound) for bound in MEMORIZATION),
     *(("docs/models.md", bound) for bound in MODELS),
     *(("docs/drift.md", bound) for bound in DRIFT),

@@ -38,7 +38,10 @@ def test_tensorboard(tmp_path: Path) -> None:
 def test_wandb_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    with wandb.init(mode="offline", project="separatrix", dir=str(tmp_path)) as run:
+    quiet = wandb.Settings(
+        x_disable_stats=True, x_disable_meta=True, disable_git=True, disable_code=True, console="off"
+    )
+    with wandb.init(mode="offline", project="separatrix", dir=str(tmp_path), settings=quiet) as run:
         watch(WandbLogger(run))
         run.log({"loss": 0.1})  # the training's own row carries ours
         assert run.summary[ATTRACTORS] == 2.0

@@ -17,6 +17,7 @@ from separatrix.cli._drift import drift
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._explore import explore
 from separatrix.cli._film import film
+from separatrix.cli._gallery import gallery
 from separatrix.cli._group import OneSentenceCommand, OneSentenceGroup
 from separatrix.cli._ood import ood
 from separatrix.cli._options import Traceback
@@ -64,7 +65,21 @@ def separatrix(
         print(ctx.get_help())
 
 
-for _command in (demo, attractors, audit, probe, drift, film, diff, doctor, train_decoder, explore, report, copy):
+for _command in (
+    demo,
+    attractors,
+    audit,
+    probe,
+    drift,
+    film,
+    diff,
+    doctor,
+    train_decoder,
+    explore,
+    gallery,
+    report,
+    copy,
+):
     app.command(cls=OneSentenceCommand)(with_shared_options(_command))
 app.add_typer(ood)
 app.add_typer(runs)

@@ -25,11 +25,50 @@ _LETTERED = 40  # sets; more are dots
 
 def still_speed(scene: Scene) -> Markup:
     """The field: cells in the colour of its speed, and arrows of its direction."""
-    about = scene.about
-    side = about["field_side"]
+    side = scene.about["field_side"]
+    words = f"The field at {side} × {side} points: the darker a cell, the slower; arrows point where the network takes a latent."
+    return _figure(_drawn(scene, _speed_cells(scene), _arrows(scene), words), words)
+
+
+def still_basins(scene: Scene) -> Markup:
+    """The map of basins: cells in the colour of the set that their start goes to."""
+    height, width = scene.about["grid"]
+    words = f"Each of {width} × {height} starts in the colour of the limit set that it goes to; the deeper the colour, the more steps it takes."
+    return _figure(_drawn(scene, _basin_cells(scene), "", words), words)
+
+
+def still_field(scene: Scene) -> Markup:
+    """Draw both in one picture, for a card: arrows over the basins, or over the speed where no start of the plane arrives anywhere."""
+    arrives = bool((scene.arrays["basin"] >= 0).any())
+    cells = _basin_cells(scene) if arrives else _speed_cells(scene)
+    told = "in the colour of the limit set that each start goes to" if arrives else "the darker, the slower"
+    return _drawn(scene, cells, _arrows(scene), f"The field of {scene.about['title']}: arrows over cells, {told}.")
+
+
+def _speed_cells(scene: Scene) -> NDArray[np.float64]:
+    side = scene.about["field_side"]
     speed = scene.arrays["speed"].reshape(side, side).numpy().astype(np.float64)
     fast = np.quantile(speed, 0.9) or 1.0
-    cells = SPEED(np.clip(np.sqrt(speed / fast), 0, 1))[..., :3]
+    cells: NDArray[np.float64] = SPEED(np.clip(np.sqrt(speed / fast), 0, 1))[..., :3]
+    return cells
+
+
+def _basin_cells(scene: Scene) -> NDArray[np.float64]:
+    about = scene.about
+    shape = tuple(about["grid"])
+    hues = np.array([to_rgb(row["hue"]) for row in about["sets"]] + [to_rgb(UNRESOLVED)])
+    basin = scene.arrays["basin"].reshape(shape).numpy()
+    steps = np.log1p(scene.arrays["basin_steps"].reshape(shape).numpy())
+    low, high = np.quantile(steps[basin >= 0], (0.02, 0.98)) if (basin >= 0).any() else (0.0, 0.0)
+    depth = np.clip((steps - low) / (high - low), 0, 1) if high > low else np.full(shape, 0.5)
+    white = np.where(basin >= 0, _PALEST * (1 - depth), 0.0)[..., None]
+    cells: NDArray[np.float64] = hues[basin] * (1 - white) + white
+    return cells
+
+
+def _arrows(scene: Scene) -> str:
+    """At most 20 a side, each of one length: speed is told by the cells."""
+    side = scene.about["field_side"]
     velocity = scene.arrays["velocity"].reshape(side, side, 2).numpy().astype(np.float64)
     arrows = []
     every = max(1, side // _ARROWS)
@@ -45,26 +84,14 @@ def still_speed(scene: Scene) -> Markup:
                     f"M{x + dx:.1f} {y + dy:.1f}l{-0.5 * (dx * c - dy * s):.1f} {-0.5 * (dx * s + dy * c):.1f}"
                     for c, s in ((0.87, 0.5), (0.87, -0.5))
                 ]
-    lines = f'<path d="{"".join(arrows)}" fill="none" stroke="#fff" stroke-opacity=".75" stroke-width="1.2"/>'
-    words = f"The field at {side} × {side} points: the darker a cell, the slower; arrows point where the network takes a latent."
-    return _drawn(scene, about, cells, lines, words)
+    return f'<path d="{"".join(arrows)}" fill="none" stroke="#fff" stroke-opacity=".75" stroke-width="1.2"/>'
 
 
-def still_basins(scene: Scene) -> Markup:
-    """The map of basins: cells in the colour of the set that their start goes to."""
-    about = scene.about
-    shape = tuple(about["grid"])
-    hues = np.array([to_rgb(row["hue"]) for row in about["sets"]] + [to_rgb(UNRESOLVED)])
-    basin = scene.arrays["basin"].reshape(shape).numpy()
-    steps = np.log1p(scene.arrays["basin_steps"].reshape(shape).numpy())
-    low, high = np.quantile(steps[basin >= 0], (0.02, 0.98)) if (basin >= 0).any() else (0.0, 0.0)
-    depth = np.clip((steps - low) / (high - low), 0, 1) if high > low else np.full(shape, 0.5)
-    white = np.where(basin >= 0, _PALEST * (1 - depth), 0.0)[..., None]
-    words = f"Each of {shape[1]} × {shape[0]} starts in the colour of the limit set that it goes to; the deeper the colour, the more steps it takes."
-    return _drawn(scene, about, hues[basin] * (1 - white) + white, "", words)
+def _figure(drawing: Markup, words: str) -> Markup:
+    return Markup(f"{drawing}<figcaption>{Markup.escape(words)}</figcaption>")
 
 
-def _drawn(scene: Scene, about: Mapping[str, Any], cells: NDArray[np.float64], lines: str, words: str) -> Markup:
+def _drawn(scene: Scene, cells: NDArray[np.float64], lines: str, words: str) -> Markup:
     buffer = io.BytesIO()
     Image.fromarray((cells[::-1] * 255).round().astype(np.uint8)).save(buffer, format="png", optimize=True)
     picture = base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -75,8 +102,8 @@ def _drawn(scene: Scene, about: Mapping[str, Any], cells: NDArray[np.float64], l
         f'height="{_SIZE + dy:.2f}" preserveAspectRatio="none" style="image-rendering:pixelated"/>'
     )
     return Markup(
-        f'<svg viewBox="0 0 {_SIZE} {_SIZE}" role="img" aria-label="{Markup.escape(words)}" overflow="hidden">'
-        f"{image}{lines}{_marks(scene, about)}</svg><figcaption>{Markup.escape(words)}</figcaption>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_SIZE} {_SIZE}" role="img" aria-label="{Markup.escape(words)}" overflow="hidden">'
+        f"{image}{lines}{_marks(scene, scene.about)}</svg>"
     )
 
 

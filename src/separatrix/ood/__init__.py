@@ -21,9 +21,11 @@ from separatrix.ood._watch import load_monitor, save_monitor
 from separatrix.work import on_demand
 
 if TYPE_CHECKING:
-    from separatrix.ood._sklearn_face import LatentEncoder, LatentOutlierDetector
+    from separatrix.ood._sklearn_face import LatentEncoder, LatentOutlierDetector, OODClassifier
 else:
-    __getattr__, __dir__ = on_demand(__name__, {"_sklearn_face": ("LatentEncoder", "LatentOutlierDetector")})
+    __getattr__, __dir__ = on_demand(
+        __name__, {"_sklearn_face": ("LatentEncoder", "LatentOutlierDetector", "OODClassifier")}
+    )
 
 __all__ = [
     "AlarmBudget",
@@ -37,6 +39,7 @@ __all__ = [
     "LatentOutlierDetector",
     "MahalanobisDetector",
     "MonitorReport",
+    "OODClassifier",
     "OnnxDetector",
     "PytorchOODFace",
     "ReconstructionDetector",

@@ -8,7 +8,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin, _fit_context
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    OutlierMixin,
+    TransformerMixin,
+    _fit_context,
+)
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -22,6 +29,7 @@ from separatrix.ood._typicality import TypicalityDetector
 from separatrix.protocol import Protocol
 
 _SEARCH = Protocol(max_steps=500)
+_RATE = 0.05
 
 
 class LatentOutlierDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -170,3 +178,52 @@ class LatentEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         latents = encode_range(self.field, lambda first, last: images[first:last], 0, len(images))
         rows: NDArray[np.float64] = latents.flatten(1).double().cpu().numpy()
         return rows
+
+
+class OODClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """It makes a fitted detector a classifier of two classes, 0 typical and 1 OOD, for libraries that calibrate classifiers.
+
+    With labelled examples of both kinds, MAPIE finds thresholds at which precision or recall holds
+    (``mapie.risk_control.BinaryClassificationController(OODClassifier(detector).predict_proba, …)``). What needs no labels, a false-alarm
+    rate that holds, the detector gives by itself (`Detector.decide`).
+
+    Args:
+        detector: a fitted detector.
+        input_shape: shape of one input, where inputs come as rows; they are taken as they are if not given.
+        features: the inputs are latents and not images.
+
+    >>> import separatrix as sx
+    >>> field = sx.LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,))
+    >>> rows = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    >>> detector = sx.ood.KNNDetector(field).fit_features(rows)
+    >>> OODClassifier(detector, features=True).predict([[0.0, 0.1], [9.0, 9.0]]).tolist()
+    [0, 1]
+    """
+
+    def __init__(
+        self, detector: Detector, *, input_shape: tuple[int, ...] | None = None, features: bool = False
+    ) -> None:
+        self.detector = detector
+        self.input_shape = input_shape
+        self.features = features
+        self.classes_ = np.array([0, 1])
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002
+        """Return itself: the detector is fitted already, and no label changes it."""
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return ``(n, 2)``: the detector's p-value p and 1 − p, which is monotone in the score and no probability of a class.
+
+        An input that cannot be scored has p = 0.
+        """
+        inputs = torch.from_numpy(np.array(X, dtype=np.float32))
+        if self.input_shape is not None:
+            inputs = inputs.reshape(len(inputs), *self.input_shape)
+        scores = self.detector.score_features(inputs) if self.features else self.detector.score(inputs)
+        p = self.detector.p_values_of(scores).nan_to_num(nan=0.0).numpy()
+        return np.stack([p, 1 - p], axis=1)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Return 1 where p is below 0.05; a calibrating library has a threshold of its own."""
+        return (self.predict_proba(X)[:, 0] < _RATE).astype(np.int64)

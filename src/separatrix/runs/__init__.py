@@ -10,6 +10,7 @@ from separatrix.runs._diff import DiffRun, diff
 from separatrix.runs._drift import DriftRun, drift
 from separatrix.runs._explore import Explored, Living, explore, explore_run, living, living_run
 from separatrix.runs._film import FilmRun, film
+from separatrix.runs._gallery import Exhibit, Gallery, gallery
 from separatrix.runs._plan import Plan
 from separatrix.runs._probe import ProbeRun, probe
 from separatrix.runs._run import OtherPlan, Run, opened, record_of_run, reopened, state_of
@@ -25,8 +26,10 @@ __all__ = [
     "DemoResult",
     "DiffRun",
     "DriftRun",
+    "Exhibit",
     "Explored",
     "FilmRun",
+    "Gallery",
     "Living",
     "OtherPlan",
     "Plan",
@@ -46,6 +49,7 @@ __all__ = [
     "explore",
     "explore_run",
     "film",
+    "gallery",
     "listed",
     "living",
     "living_run",

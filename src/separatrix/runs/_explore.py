@@ -125,7 +125,7 @@ def living(
     """
     line = Progress.of(progress)
     limits = find_attractors(field, starts, progress=line)
-    named = {} if images is None else _named(images)
+    named = {} if images is None else named_examples(images)
     results = ModelResults(
         title=without_folders(field.name),
         subtitle=f"{field.title}, from {starts.describe()}",
@@ -228,7 +228,8 @@ def living_run(
         return Living(scene_of(results, origin=origin, model=model, live=live, progress=progress), field)
 
 
-def _named(images: Any) -> dict[str, Tensor]:
+def named_examples(images: Any) -> dict[str, Tensor]:
+    """The first images by their names; a bare number would read as a label."""
     found = load_images(images, limit=_EXAMPLES)
     return {
         f"image {name}" if name.isdigit() else name: pixels
