@@ -186,7 +186,8 @@ def test_print_shows_stills_and_tables(visit, demo_folder):
     opened = visit(demo_folder / "explorer.html")
     page = opened.page
     page.emulate_media(media="print")
-    assert page.locator(".still svg").first.is_visible()
+    page.locator(".still svg").first.wait_for()  # the page hears of it in its next frame
+    assert page.locator(".still svg").count() == 2
     assert page.locator(".still table").is_visible()
     assert not page.locator("#plane-top").is_visible()
     if SCREENSHOTS:
