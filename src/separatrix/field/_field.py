@@ -24,8 +24,6 @@ from separatrix.field._guest import borrowed, modules_behind
 from separatrix.field._watched import Watched
 from separatrix.work import Batches, out_of_memory, usual_size
 
-Map = Callable[[Tensor], Tensor]
-
 
 class LatentField:
     """A trained encoder E: X→Z and decoder D: Z→X read as a dynamical system on the latent space Z.
@@ -438,7 +436,11 @@ class LatentField:
 
 
 def check(field: LatentField | nn.Module, starts: Tensor | None = None) -> FieldCheck:
-    """Test everything that :meth:`LatentField.check` tests, of a field or of a model that says how its latents are shaped."""
+    """Test everything that :meth:`LatentField.check` tests, of a field or of a model that says how its latents are shaped.
+
+    >>> check(LatentField.from_map(lambda z: z / 2, latent_shape=3)).ok
+    True
+    """
     return LatentField.of(field).check(starts)
 
 

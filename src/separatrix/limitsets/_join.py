@@ -29,6 +29,11 @@ def join_searches(searches: Sequence[LimitSets]) -> LimitSets:
 
     Raises:
         InputError: no searches, or of fields with latents of different shapes.
+
+    >>> import separatrix as sx
+    >>> wells = sx.LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=2, dtype=torch.float64)
+    >>> join_searches([sx.find_attractors(wells, sx.starts.gaussian(50, seed=seed)) for seed in (0, 1)])
+    LimitSets(4 fixed points; 4 attract; all 100 starts reached an attractor)
     """
     if not searches:
         raise InputError("There is nothing to join; give at least one search.")

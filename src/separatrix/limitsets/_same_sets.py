@@ -18,6 +18,13 @@ def same_sets(limits: LimitSets, other: LimitSets) -> Tensor:
 
     Two sets are one if they are of one kind and agree in stability, and a point of the first lies within 0.1
     % of the spread of a point of the second (2 % for curves, which are known by samples).
+
+    >>> import torch
+    >>> import separatrix as sx
+    >>> wells = sx.LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=2, dtype=torch.float64)
+    >>> some, more = (sx.find_attractors(wells, sx.starts.gaussian(50, seed=seed)) for seed in (0, 1))
+    >>> sorted(same_sets(some, more).tolist())
+    [0, 1, 2, 3]
     """
     if limits.points.shape[1:] != other.points.shape[1:]:
         raise InputError(

@@ -48,6 +48,13 @@ def save_model(model: ReferenceAutoencoder, path: str | os.PathLike[str]) -> Pat
         InputError: the model is none of these, has a weight that is NaN or infinite, or the path has another
             suffix.
         FileError: the file cannot be written.
+
+    >>> import tempfile
+    >>> from separatrix.models import DenseAutoencoder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     place = save_model(DenseAutoencoder((1, 4, 4), 2), f"{folder}/model.safetensors")
+    ...     load_model(place).latent_dim
+    2
     """
     path = Path(path)
     factory = f"separatrix.models:{type(model).__name__}"
@@ -89,6 +96,8 @@ def load_model(path: str | os.PathLike[str]) -> ReferenceAutoencoder:
     Raises:
         FileError: the file is missing, damaged, was not written by save_model, or names a factory that a file
             may not.
+
+    See :func:`save_model` for an example.
     """
     path = Path(path)
     tensors, header = read_safetensors(path)

@@ -22,6 +22,11 @@ def bootstrap_means(values: Tensor, *, repeats: int = 2000, seed: int = 0) -> Te
 
     Raises:
         InputError: fewer than two items or no repeat.
+
+    >>> values = torch.arange(10, dtype=torch.float64)[:, None]
+    >>> low, high = bootstrap_means(values).quantile(torch.tensor([0.025, 0.975]).double(), dim=0).squeeze(1).tolist()
+    >>> low < 4.5 < high
+    True
     """
     layers = values.detach().to("cpu", torch.float64)
     layers = layers if layers.ndim == 3 else layers.unsqueeze(0)

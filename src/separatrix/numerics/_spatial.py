@@ -52,6 +52,10 @@ def shuffled_p_values(images: Tensor, *, shuffles: int = 199, seed: int = 0) -> 
 
     Returns:
         ``(n,)`` float64.
+
+    >>> slope = torch.linspace(0, 1, 8).expand(1, 1, 8, 8)
+    >>> shuffled_p_values(slope, shuffles=99).tolist()
+    [0.01]
     """
     if shuffles < 1:
         raise InputError(f"The null needs at least one shuffle, not {shuffles}.")

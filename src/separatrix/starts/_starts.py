@@ -111,7 +111,11 @@ class Starts:
 
 
 def gaussian(count: int, *, seed: int = 0, std: float = 1.0) -> Starts:
-    """Draws from N(0, std²) in every latent coordinate: starts that need no data."""
+    """Draws from N(0, std²) in every latent coordinate: starts that need no data.
+
+    >>> gaussian(1000, seed=3)[10:20]
+    Starts(10 draws from N(0, 1²), seed 3, numbers 10 to 19)
+    """
     scale = _number(std, "std")
     if scale <= 0:
         raise InputError(f"std must be positive, not {std!r}.")
@@ -189,6 +193,9 @@ def encoded(data: ImageSource, *, limit: int | None = None) -> Starts:
     The data are read now and encoded in :meth:`Starts.block`, on the field's dtype and device; data of a
     shape that the model does not take raise one sentence there, with both shapes. Blocks depend on which data
     were encoded together only by rounding. Cost: half a map evaluation (one encoding) per start.
+
+    >>> encoded(torch.rand(20, 1, 4, 4), limit=8)
+    Starts(8 encoded images 1×4×4 from Tensor)
     """
     images = load_images(data, limit=limit)
     return Starts(Encoded(images), 0, len(images))
@@ -197,7 +204,11 @@ def encoded(data: ImageSource, *, limit: int | None = None) -> Starts:
 def noise_images(
     count: int, image_shape: Sequence[int] | int, *, seed: int = 0, low: float = 0.0, high: float = 1.0
 ) -> Starts:
-    """E(x) of images whose pixels are independent U(low, high): far from any data, on the encoder's side."""
+    """E(x) of images whose pixels are independent U(low, high): far from any data, on the encoder's side.
+
+    >>> noise_images(64, (1, 28, 28))
+    Starts(64 encoded noise images 1×28×28 with pixels from [0, 1], seed 0)
+    """
     shape = (image_shape,) if isinstance(image_shape, SupportsIndex) else tuple(image_shape)
     if not shape:
         raise InputError("image_shape must be the shape of one image, for example (1, 28, 28), not ().")
@@ -210,7 +221,11 @@ def noise_images(
 
 
 def points(latents: Tensor | NDArray[Any]) -> Starts:
-    """Given latents ``(n, *latent_shape)``, as they are (not copied)."""
+    """Given latents ``(n, *latent_shape)``, as they are (not copied).
+
+    >>> points(torch.zeros(4, 2))
+    Starts(4 given points 2)
+    """
     if isinstance(latents, np.ndarray):  # torch wants memory in order and writable
         latents = np.require(latents, requirements=["C", "W"])
     try:

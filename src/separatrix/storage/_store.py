@@ -84,6 +84,14 @@ def save_result(result: Result, path: str | os.PathLike[str], *, overwrite: bool
     Raises:
         FileError: the folder exists or cannot be written.
         InputError: an observer recorded something else, or this is no result.
+
+    >>> import tempfile, torch
+    >>> import separatrix as sx
+    >>> halved = sx.LatentField.from_map(lambda z: z / 2, latent_shape=3, dtype=torch.float64)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     place = save_result(sx.find_attractors(halved, sx.starts.gaussian(20)), f"{folder}/limits")
+    ...     print(load_result(place))
+    LimitSets(1 fixed point; 1 attract; all 20 starts reached an attractor)
     """
     if (url := url_of(path)) is not None:
         place = place_of(url)
@@ -129,6 +137,8 @@ def load_result(path: str | os.PathLike[str]) -> Result:
 
     Raises:
         FileError: no result there, a newer format, or a damaged or edited file.
+
+    See :func:`save_result` for an example.
     """
     if (url := url_of(path)) is None:
         return _loaded(Path(path))
