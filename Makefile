@@ -7,7 +7,7 @@ READY := $(VENV)/.installed
 CORE := $(VENV)/.core
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
-.PHONY: demo test reproduce lint types doctest docs notebooks web clean
+.PHONY: demo test test-all reproduce lint types doctest docs notebooks web clean
 
 # The demo needs the library alone, the tests also every extra.
 $(CORE): pyproject.toml constraints.txt
@@ -24,7 +24,11 @@ $(READY): $(CORE)
 demo: $(CORE)
 	$(BIN)/separatrix demo
 
+# What a change is likely to break, in a few minutes; what is left out is in tests/conftest.py.
 test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY)
 	$(BIN)/python -m pytest
 
 # Half an hour of a CPU; `make reproduce MORE=--full` for everything, which wants a GPU. Data and weights: $SEPARATRIX_DATA.

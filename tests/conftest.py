@@ -29,6 +29,24 @@ for name in _OF_THE_TERMINAL & set(os.environ):
 os.environ["TERM"] = "dumb"
 
 
+WHOLE_ROOMS = {"cli", "docs", "engines", "explorer", "models", "monitoring", "packaging", "real", "runs"}
+"""What they test takes whole computations, processes, browsers or other libraries: `make test` leaves them out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent.name in WHOLE_ROOMS:
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.option.markexpr == "not slow":
+        terminalreporter.write_line(
+            "These were the quick tests. `make test-all` adds, in about twenty minutes: commands and recipes that are killed and go on, worker "
+            "processes and Ray, the living page in a browser, the code of the docs, every family of models, and real models."
+        )
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
     """The workers share the cores; two threads each would only wait for each other on networks this small."""

@@ -42,14 +42,14 @@ def other():
 
 @pytest.fixture
 def audited(program, tmp_path):
-    """The program in a folder with data and two memories; ``audited(model, *options)``."""
+    """The program in a folder with data and two memories; ``audited(model, *options)``. Only where they are looked at are there figures."""
     rng = np.random.default_rng(0)
     np.save(tmp_path / "train.npy", rng.random((12, 4, 4)))
     np.save(tmp_path / "held_out.npy", rng.random((200, 4, 4)))
     (tmp_path / "memories.py").write_text(MEMORY, encoding="utf-8")
 
-    def run(model: str, *options: str):
-        return program("audit", f"memories.py:{model}", *options)
+    def run(model: str, *options: str, figures: bool = False):
+        return program("audit", f"memories.py:{model}", *options, *([] if figures else ["--no-figures"]))
 
     return run
 
@@ -78,7 +78,7 @@ def test_within_exceeded_and_cannot_say_are_three_exit_codes(audited, tmp_path):
 
 
 def test_the_folder_explains_the_decision(audited, tmp_path):
-    answer = audited("memory", *DATA, "--out", "run")
+    answer = audited("memory", *DATA, "--out", "run", figures=True)
     assert "Budget exceeded: 6 of all 12 training images are given back" in " ".join(answer.stdout.split())
     assert answer.stdout.splitlines()[-1] == "run/report.html"
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
@@ -268,7 +268,7 @@ def test_every_source_of_starts_is_in_the_record_on_the_page_and_in_the_terminal
 
 
 def test_without_data_there_is_a_contact_sheet(audited, tmp_path):
-    audited("memory", "--data-free", "--noise", "64", "--out", "free")
+    audited("memory", "--data-free", "--noise", "64", "--out", "free", figures=True)
     assert (tmp_path / "free" / "contact_sheet.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "free" / "report.html").read_text(encoding="utf-8")
     assert 'aria-label="6 decoded attractors, ' in _section(page, "What noise alone reveals")

@@ -109,6 +109,7 @@ def test_a_repelling_curve_is_not_called_stable():
     assert (limits.stable != 1).all()
 
 
+@pytest.mark.slow
 def test_neutral_loops_are_not_stable_and_the_search_ends():
     limits = searched(radial_field(lambda r: r, GOLDEN), ring(*torch.linspace(0.5, 2, 40).tolist()))
     assert (limits.stable == -1).all()
@@ -150,6 +151,7 @@ def test_circles_that_are_visited_in_turn_are_one_set_of_their_period():
     assert 0.4 < float((trace[:, 2] > 0).double().mean()) < 0.6
 
 
+@pytest.mark.slow
 def test_a_torus_is_no_curve():
     """(θ₁ + ω₁, θ₂ + ω₂) with an irrational ratio, both circles attracting."""
 
@@ -219,6 +221,7 @@ def test_others_among_the_orbits_are_left_out():
     assert limits.labels.tolist() == [0, -1, -1, -1, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_curve_behind_many_chaotic_orbits_is_found():
     """The first probes show nothing; the orbit on the curve comes later."""
 
@@ -275,3 +278,15 @@ def test_work_is_counted():
     search.stay(ring(1.0, 1.0), torch.zeros(2, dtype=torch.int64))
     assert search.cost.map == seen[0]
     assert search.cost.map >= 2 * 288
+
+
+def test_an_orbit_that_leaves_the_numbers_while_it_is_watched_does_not_stay():
+    last = 2.5
+
+    def away(r):
+        return torch.where(r < 2, pull(r), torch.where(r < last, r + 1, torch.nan))
+
+    field = radial_field(away)
+    search, _ = examined(field, path_of(field, ring(1.0)))
+    last += search.rules.later + search.rules.watched // 2
+    assert search.stay(torch.cat([ring(1.0), ring(2.5)]), torch.zeros(2, dtype=torch.int64)).tolist() == [True, False]

@@ -29,7 +29,7 @@ from separatrix.storage import Checkpoint, save_result
 from separatrix.storage._snapshot import packed
 from separatrix.testing import oracles
 
-pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")]
 
 Made = tuple[sx.LatentField, Starts | Tensor, sx.Protocol]
 
@@ -105,6 +105,9 @@ def stored_after_every_round(monkeypatch):
     monkeypatch.setattr("separatrix.storage._reservation._to_disk", lambda path: None)  # no power fails here
 
 
+UNDISTURBED: dict[Callable[[], Made], tuple[dict[str, bytes], int]] = {}
+
+
 class Passes:
     """Counts passes of the network, and ends the process at one of them."""
 
@@ -120,6 +123,12 @@ class Passes:
             return None
         finally:
             self.last = float("inf")
+
+    def undisturbed(self, made: Callable[[], Made]) -> tuple[dict[str, bytes], int]:
+        """The files of the search that nobody kills, and its passes: made once for all tests."""
+        if made not in UNDISTURBED:
+            UNDISTURBED[made] = files_of(self.searched(made(), None)), self.made
+        return UNDISTURBED[made]
 
     def killed_halfway(self, made: Made, checkpoint: Path) -> None:
         """Leave the checkpoint of a search that was killed after half of its passes."""
@@ -151,13 +160,13 @@ def require_that_kills_change_nothing(
     passes: Passes, made: Callable[[], Made], place: Path, kills: int
 ) -> sx.LimitSets:
     """Compare with a search that was killed at so many random passes; one that ends before is begun anew."""
-    never = passes.searched(made(), None)
-    longest, dice, suffered, limits = passes.made, random.Random(0), 0, None
+    never, longest = passes.undisturbed(made)
+    dice, suffered, limits = random.Random(0), 0, None
     while limits is None or suffered < kills:
         last = dice.randint(1, max(2, longest // 3)) if suffered < kills else float("inf")
         limits = passes.searched(made(), place / "checkpoint", last)
         suffered += limits is None
-    assert files_of(limits) == files_of(never)
+    assert files_of(limits) == never
     assert list(place.iterdir()) == [], "the checkpoint is removed when the search has ended"
     return limits
 
@@ -169,7 +178,7 @@ def test_five_kills_change_nothing(name, passes, tmp_path):
 
 def require_that_a_kill_after_every_round_changes_nothing(passes, made, place, monkeypatch):
     """Each round in a process of its own: whatever is not stored is missed."""
-    never = passes.searched(made(), None)
+    never, _ = passes.undisturbed(made)
     keep, rounds, limits = Checkpoint.keep, 0, None
 
     def last_deed(self: Checkpoint, state: object) -> None:
@@ -181,7 +190,7 @@ def require_that_a_kill_after_every_round_changes_nothing(passes, made, place, m
         limits = passes.searched(made(), place / "checkpoint")
         rounds += 1
     assert rounds > 3
-    assert files_of(limits) == files_of(never)
+    assert files_of(limits) == never
 
 
 @pytest.mark.parametrize("name", [name for name in SEARCHES if name != "the paper's rule"])
@@ -222,8 +231,7 @@ def test_nor_when_audits_disagree(passes, tmp_path, monkeypatch, blind):
 @pytest.mark.parametrize("name", ["a closed curve", "captures by a sample", "the paper's rule"])
 def test_what_was_done_is_not_done_again(name, passes, tmp_path):
     made = SEARCHES[name]
-    passes.searched(made(), None)
-    whole = passes.made
+    _, whole = passes.undisturbed(made)
     assert passes.searched(made(), tmp_path / "checkpoint", 0.8 * whole) is None
     assert passes.searched(made(), tmp_path / "checkpoint") is not None
     assert passes.made < 0.5 * whole

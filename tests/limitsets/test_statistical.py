@@ -214,6 +214,7 @@ def test_nearest_points_and_clearances_are_exact():
         assert float(ratio[row]) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_nothing_is_guessed_where_it_would_not_pay():
     """Short orbits, and so many attractors that hardly one of the recorded orbits shares its own."""
     count = 2 * FEWEST

@@ -34,6 +34,18 @@ def test_chunks_change_nothing(monkeypatch):
     assert torch.allclose(pieces.similarity, whole.similarity, atol=1e-15, rtol=0)
 
 
+def test_no_block_of_items_or_of_the_table_has_more_than_four_million_entries():
+    sizes = []
+
+    def seen(queries: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        sizes.extend((items.numel(), len(queries) * len(items)))
+        return torch.zeros(len(queries), len(items))
+
+    for rows, items in ((2100, torch.zeros(2100, 1)), (1, torch.zeros(2100, 2048))):
+        nearest_items(torch.zeros(rows, items.shape[1]), items, 1, seen)
+    assert 2**21 < max(sizes) <= 2**22
+
+
 def test_an_item_finds_itself_with_cosine_one_and_its_scale_does_not_matter():
     items = _random(50, 30, 2, torch.float32)
     found = most_similar(items[[7, 31]] * 1e-3, items)

@@ -88,17 +88,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_killed_at_any_step_on_the_disk_it_ends_in_the_same_bytes(recipe, tmp_path):
-    recipe(tmp_path / "whole")
-    whole, out = contents(tmp_path / "whole"), tmp_path / "run"
-    step, killed = 0, 0
-    while killing.killed_at(step, lambda: recipe(out)):
-        killed += 1
-        recipe(out)
-        assert contents(out) == whole, f"killed at step {step}"
-        shutil.rmtree(out)
-        step += 5
-    assert killed >= 10
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".run")] == []
+    here = tmp_path / "here"
+    here.mkdir()
+    left = killing.left_by_kills(lambda: recipe(here / "run"), here, tmp_path / "left", every=5)
+    whole = contents(here)
+    for place in left:
+        recipe(place / "run")
+        assert contents(place) == whole, f"killed at {place.name}"
+        shutil.rmtree(place)
+    assert len(left) >= 10
 
 
 def test_killed_again_and_again_it_comes_to_its_end(recipe, tmp_path):

@@ -204,7 +204,8 @@ def test_importing_separatrix_does_not_import_the_validator() -> None:
 )
 @pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
 def test_results_tables_and_folders_in_writing_hold_no_such_json(tmp_path: Path, text: str) -> None:
-    limits = sx.find_attractors(sx.LatentField.from_map(torch.tanh, 1), torch.linspace(-1, 1, 4)[:, None], throw=False)
+    halved = sx.LatentField.from_map(lambda z: z / 2, 1)
+    limits = sx.find_attractors(halved, torch.linspace(-1, 1, 4)[:, None], throw=False)
     folder = sx.save_result(limits, tmp_path / "r")
     (folder / "result.json").write_text(text, errors="surrogateescape")
     with pytest.raises(FileError) as caught:
