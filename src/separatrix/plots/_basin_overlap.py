@@ -13,7 +13,7 @@ from separatrix.words import percent
 
 _MOST = 16  # basins of each model; the others are counted together
 _READABLE = 10  # columns up to which a cell has room for its number
-_MAP = LinearSegmentedColormap.from_list("separatrix_overlap", (PAPER, HUES[0]))
+_MAP = LinearSegmentedColormap.from_list("separatrix_overlap", [PAPER, HUES[0]])
 
 
 @styled
