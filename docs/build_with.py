@@ -61,6 +61,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("builder-inited", lambda app: write_reference(Path(app.srcdir) / "docs" / "reference"))
     app.connect("source-read", _titled)
     app.connect("autodoc-process-docstring", _bars)
+    app.connect("autodoc-skip-member", _not_ours)
     app.connect("html-page-context", _as_notebook)
     app.connect("build-finished", _living)
     return {"parallel_read_safe": True}
@@ -77,6 +78,11 @@ def _bars(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: li
     for number, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
             lines[number] = re.sub(r"(`+[^`]*`+)|\|", lambda found: found[1] or r"\|", line)
+
+
+def _not_ours(_app: Any, _what: str, name: str, _obj: Any, _skip: bool, _options: Any) -> bool | None:
+    """What scikit-learn gives to every estimator is described there."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
 
 
 def _living(app: Any, error: Exception | None) -> None:
