@@ -47,6 +47,7 @@ PAGES: list[tuple[str, str, Page]] = [
     ("benchmarks/ood_table", "ood", lambda m, r: m.page(r)),
     ("benchmarks/plan", "plan", lambda m, r: m.page(r)),
     ("benchmarks/real_models", "real_models", lambda m, r: m.markdown(rows(m, r["rows"]), r["machine"])),
+    ("benchmarks/report_large", "report_large", lambda m, r: m.page(r)),
     ("benchmarks/scale", "scale", lambda m, r: m.page(r)),
     ("benchmarks/score_shards", "score_shards", lambda m, r: m.page(r)),
     ("benchmarks/search_size", "search_size", lambda m, r: m.markdown(r)),
