@@ -26,7 +26,7 @@ myst_enable_extensions = ["colon_fence", "attrs_inline"]
 default_role = "py:obj"  # a single backtick in a docstring is a name: a link where it is documented, code elsewhere
 copybutton_exclude = ".linenos, .gp, .go"
 
-autodoc_default_options: dict[str, Any] = {"members": True, "show-inheritance": False}
+autodoc_default_options: dict[str, Any] = {"members": True}
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
