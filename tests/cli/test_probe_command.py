@@ -21,7 +21,7 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing has tests of its own."""
 
     for name in ("contact_sheet", "probe_atoms", "probe_curves", "probe_reconstructions"):
-        monkeypatch.setattr(f"separatrix.report._probe.{name}", lambda *_: Figure(figsize=(1, 1)))
+        monkeypatch.setattr(f"separatrix.report._probe.{name}", lambda *_, **__: Figure(figsize=(1, 1)))
 
 
 def test_the_whole_way_with_images(program, digits, tmp_path):
@@ -42,13 +42,13 @@ def test_the_whole_way_with_images(program, digits, tmp_path):
     assert str(load_result(folder / "probe").statement) == found["probe"]["headline"]
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert found["report"] == "here/report.html"
-    assert page.count('<svg class="drawn"') == 4
+    assert page.count('<svg class="drawn"') == 5
     assert all(f'<td class="words">{name}</td>' in page for name in names)
     assert found["appearance"]["cannot"][0] in " ".join(page.split())
     written = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert {key: found[key] for key in written} == written
     pictures = {path.name for path in folder.glob("*.png")}
-    assert pictures == {"contact_sheet.png", "curves.png", "atoms.png", "reconstructions.png"}
+    assert pictures == {"contact_sheet.png", "field.png", "curves.png", "atoms.png", "reconstructions.png"}
 
 
 @pytest.mark.usefixtures("no_figures")
@@ -68,11 +68,14 @@ class TestOutput:
             "appearance",
             "answers-model",
             "contact_sheet.png",
+            "field.png",
+            "scene",
         }
 
     def test_tables_and_headline_for_people(self, program, digits):
         answer = program("probe", "toy.py:small", "--images", f"{digits}#train", "--reference", f"{digits}#test")
-        assert re.search(r"^iterated noise +1 +1\.0 ", answer.stdout, flags=re.M)
+        assert re.search(r"^iterated noise +0\.\d+ +0\.\d+ *$", answer.stdout, flags=re.M)
+        assert "is on the page" in answer.stdout
         assert "40 images coded with few atoms" in answer.stdout
         assert "No effect: iterated noise" in answer.stdout
 

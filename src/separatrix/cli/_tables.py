@@ -25,7 +25,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str | Text]], *, words: 
         is_text = index in words
         if not is_text:
             widest = max((row[index].cell_len for row in cells), default=0)
-            head = textwrap.fill(head, max(widest, *map(len, head.split()), 1), break_on_hyphens=False)
+            head = textwrap.fill(head, max(widest, *map(len, head.split(" ")), 1), break_on_hyphens=False)
         drawn.add_column(
             head,
             justify="left" if is_text else "right",
