@@ -153,7 +153,14 @@ def _of_images(
 
 
 def _table(readings: list[Reading], threshold: float) -> list[RenderableType]:
-    heads = ("up to", "inputs", "alarms", "unscorable", "observed (95 %)", f"evidence (cry:\N{NO-BREAK SPACE}{threshold:.3g})")
+    heads = (
+        "up to",
+        "inputs",
+        "alarms",
+        "unscorable",
+        "observed (95 %)",
+        f"evidence (cry:\N{NO-BREAK SPACE}{threshold:.3g})",
+    )
     step = max(1, -(-len(readings) // _MOST_ROWS))
     shown = [reading for index, reading in enumerate(readings) if (len(readings) - 1 - index) % step == 0]
     rows = [
