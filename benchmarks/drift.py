@@ -22,7 +22,7 @@ from separatrix.data import load_images
 from separatrix.limitsets._assemble import versions
 from separatrix.studies import Rounding
 
-_BATCH = 4  # pictures; the bare loop is no quicker with more or fewer
+_BATCH = 2  # pictures: as many as `sx.drift` sends through together, so that none of the two has the caches for itself
 NAMES = ("astronaut", "chelsea", "coffee", "rocket")
 
 
