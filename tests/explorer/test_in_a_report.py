@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -85,6 +86,15 @@ def test_a_report_is_made_again_with_its_living_page_and_without(folder, monkeyp
     assert "wasm" not in without
     runs.report(folder)
     assert (folder / "report.html").read_bytes() == before
+
+
+def test_the_same_command_without_it_leaves_no_model_in_the_report(field, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("separatrix.runs._attractors._planned", lambda _run, of: planned_portrait(of, _Budget))
+    shutil.copytree(folder, tmp_path / "run")
+    runs.attractors(field, sx.starts.gaussian(40, seed=0), out=tmp_path / "run", explorer=False)
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert "<script" not in text
+    assert '<svg class="drawn"' in text
 
 
 def test_a_model_that_is_too_large_is_named_in_its_place(folder, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from separatrix.errors import FileError, InputError
+from separatrix.errors import DataWarning, FileError, InputError
 from separatrix.field import LatentField
 from separatrix.models import DenseAutoencoder
 from separatrix.ood import BatchScorer, Detector, ResidualDetector, load_detector
@@ -86,6 +86,24 @@ def test_a_picture_without_a_score_says_why_and_costs_no_other(place):
         assert "4" in found["unscorable"][2]
     resized = BatchScorer(model, place, resize=True)({"image": objects(PIXELS[0, :4], png(PIXELS[1, :4]))[:1]})
     assert resized["decision"][0] != "unscorable"
+
+
+def test_one_odd_row_says_nothing_about_the_others(place):
+    """Encoded pictures, one as the datasets library keeps it, an array, and a row without any."""
+    scorer = BatchScorer(model, place)
+    column = objects(png(PIXELS[0]), {"bytes": png(PIXELS[1]), "path": "b.png"}, PIXELS[2], None, {"bytes": None})
+    found = scorer({"image": column})
+    assert found["score"][:3] == pytest.approx(scorer({"image": PIXELS[:3]})["score"])
+    assert found["unscorable"].tolist() == ["", "", ""] + ["There is no picture in this row."] * 2
+
+
+@pytest.mark.parametrize("column", [objects(*map(png, PIXELS // 100)), PIXELS // 100], ids=["encoded", "arrays"])
+def test_flags_are_not_taken_for_black_in_silence(place, column):
+    with pytest.warns(
+        DataWarning, match=r"The column 'image' holds no value above 2, where 255 is white: pass scale=2 "
+    ):
+        BatchScorer(model, place)({"image": column})
+    assert BatchScorer(model, place, scale=2)({"image": column})["unscorable"].tolist() == [""] * 5
 
 
 def test_a_model_that_fails_on_all_is_no_fault_of_the_pictures(place):

@@ -63,6 +63,15 @@ def test_who_stopped_goes_on_and_computes_nothing_twice(tmp_path, monkeypatch) -
     assert "holds a run of something else" in changed.failed["two"]
 
 
+def test_a_page_that_a_kill_has_announced_and_not_written_is_made(tmp_path) -> None:
+    whole = gallery([exhibit("two", 2.0)], out=tmp_path / "g", figures=False)
+    page = tmp_path / "g" / "two" / "explorer.html"
+    before = page.read_bytes()
+    page.unlink()  # the manifest lists it before it is there
+    again = gallery([exhibit("two", 2.0)], out=tmp_path / "g", figures=False)
+    assert (again.failed, again.records, page.read_bytes()) == ({}, whole.records, before)
+
+
 def test_names_and_places_that_cannot_be(tmp_path) -> None:
     for names in ([], ["a", "a"], ["../a"], ["a/b"]):
         with pytest.raises(InputError, match="a name of its own"):

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from separatrix.data import PictureBlock, load_images, shape_words
-from separatrix.data._picture_stream import Encoded, decoded_block
+from separatrix.data._picture_stream import DARKEST, Encoded, brighter, decoded_block, warn_if_dark
+from separatrix.data._white import Level
 from separatrix.errors import FileError, InputError
 from separatrix.field import LatentField
 from separatrix.ood._decisions import AlarmBudget
@@ -34,7 +35,7 @@ class BatchScorer:
     Args:
         load: builds the model, or its `LatentField`.
         detector: the folder in which a detector of that model was saved.
-        column: the pictures: encoded as in their files (bytes), or arrays h×w, h×w×c or c×h×w, as `load_images` takes them.
+        column: the pictures: encoded as in their files (bytes, also under the key ``bytes``), or arrays h×w, h×w×c or c×h×w, as `load_images` takes them.
         fpr: the rate of false alarms, as `Detector.decide` takes it.
         resize: bring pictures of other sizes to that of the detector.
         scale: the stored value that is white; 255 for arrays of bytes.
@@ -42,6 +43,9 @@ class BatchScorer:
     Raises:
         InputError: there is no such column, or the batch has one of those that are added.
         FileError: no detector is there, or it was fitted on another model.
+
+    Warns:
+        DataWarning: all pictures so far were far below white.
 
     Cost: as `Detector.score`.
 
@@ -67,6 +71,7 @@ class BatchScorer:
         self.detector = load_detector(detector, LatentField.of(load()), kind=Detector)  # type: ignore[type-abstract]
         self.column, self.fpr, self.resize, self.scale = column, fpr, resize, scale
         self._shape = image_shape(self.detector)
+        self._brightest = DARKEST
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Return the batch with four columns more."""
@@ -93,24 +98,35 @@ class BatchScorer:
         }
 
     def _decoded(self, names: Sequence[str], pictures: Sequence[Any]) -> PictureBlock:
-        if all(isinstance(picture, (bytes, bytearray, memoryview)) for picture in pictures):
-            encoded = [
-                Encoded(name, f"in row {name}", bytes(content)) for name, content in zip(names, pictures, strict=True)
-            ]
-            return decoded_block(encoded, self._shape, self.resize, self.scale).block
+        """Each row by itself: what one of them holds says nothing about the others."""
         pixels = torch.full((len(names), *self._shape), torch.nan)
         broken: dict[str, str] = {}
         for row, (name, picture) in enumerate(zip(names, pictures, strict=True)):
+            if isinstance(picture, Mapping):  # as the datasets library keeps one
+                picture = picture.get("bytes")
             try:
-                pixels[row] = self._pixels(np.asarray(picture))
+                if isinstance(picture, (bytes, bytearray, memoryview)):
+                    encoded = Encoded(name, f"in row {name}", bytes(picture))
+                    found = decoded_block([encoded], self._shape, self.resize, self.scale)
+                    pixels[row], level = found.block.pixels[0], found.level
+                    broken |= found.block.broken
+                else:
+                    pixels[row], level = self._pixels(picture)
+                self._brightest = brighter(self._brightest, level)
             except (InputError, FileError) as error:
                 broken[name] = str(error)
+        if len(pictures) > 1:
+            warn_if_dark(self._brightest, self.scale, f"The column {self.column!r}")
         return PictureBlock(names=tuple(names), pixels=pixels, broken=broken)
 
-    def _pixels(self, picture: Any) -> torch.Tensor:
-        scale = 255 if self.scale is None and picture.dtype == np.uint8 else self.scale
+    def _pixels(self, array: Any) -> tuple[torch.Tensor, Level]:
+        if array is None:
+            raise InputError("There is no picture in this row.")
+        picture = np.asarray(array)
+        in_bytes = picture.dtype == np.uint8
+        scale = 255 if self.scale is None and in_bytes else self.scale
         size = (self._shape[1], self._shape[2]) if self.resize else None
         found = load_images(picture[None], scale=scale, size=size).pixels[0]
         if tuple(found.shape) != self._shape:
             raise InputError(f"The picture is {shape_words(found.shape)} where {shape_words(self._shape)} is expected.")
-        return found
+        return found, Level(float(picture.max()), 255) if in_bytes else DARKEST

@@ -94,7 +94,7 @@ def gallery(
     Args:
         exhibits: the models, in the order of their cards.
         out: the folder.
-        overwrite: begin the runs anew.
+        overwrite: begin the runs anew; else what is stored of a model, its page too, stays as it was made.
         figures: draw those of the reports.
         progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
 
@@ -151,7 +151,7 @@ def _shown(exhibit: Exhibit, place: Path, overwrite: bool, figures: bool, progre
                     progress=progress,
                 ),
             )
-            if EXPLORER not in run.record["files"]:
+            if not (place / EXPLORER).is_file():
                 run.add(EXPLORER, explorer_page(scene).encode("utf-8"))
     links = {"page": f"{place.name}/{EXPLORER}", "report": f"{place.name}/{REPORT}"}
     return card_of(exhibit.name, scene, found.summary, bytes=(place / EXPLORER).stat().st_size, **links)

@@ -18,6 +18,15 @@ LARGEST = 12_000_000  # bytes of one living page in a report; a third more as te
 _SMALLEST_NUMBER = 2  # bytes
 
 
+def scene_stage(name: str) -> str:
+    """Return the stage that keeps the scene of the living page below such a portrait.
+
+    >>> scene_stage("k2/field")
+    'k2/scene'
+    """
+    return name.replace("field", "scene")
+
+
 def awakened(
     run: Run, name: str, still: Callable[[Progress], Picture], results: ModelResults
 ) -> Callable[[Progress], Picture]:
@@ -25,7 +34,7 @@ def awakened(
 
     Args:
         run: that keeps the scene.
-        name: of the portrait, such as ``field`` or ``k2/field``; the stage is called ``scene`` in the place of ``field``.
+        name: of the portrait, such as ``field`` or ``k2/field``.
         still: draws the portrait.
         results: of the model.
 
@@ -36,7 +45,7 @@ def awakened(
     def make(line: Progress) -> Picture:
         portrait = still(line)
         try:
-            page, words = _living(run, name.replace("field", "scene"), results, line)
+            page, words = _living(run, scene_stage(name), results, line)
         except Exception as error:
             said = f"The living page could not be made ({type(error).__name__}: {error}); everything else is complete."
             warnings.warn(said, FigureWarning, stacklevel=2)

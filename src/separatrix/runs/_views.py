@@ -20,7 +20,7 @@ from separatrix.report._as_markdown import page_as_markdown
 from separatrix.report._drawing import NOT_ASKED_FOR, draw_into, illustrate, with_missing
 from separatrix.report._figures import FigurePlan
 from separatrix.report._write import rendered
-from separatrix.runs._living import awakened
+from separatrix.runs._living import awakened, scene_stage
 from separatrix.runs._run import Run
 from separatrix.work import Progress
 
@@ -104,7 +104,7 @@ def write_views(
 ) -> V:
     """Write what is to be read of a run, the numbers first; a run whose views are all there is left as it is, if not ``anew``.
 
-    Living pages are made with the figures, if ``explorer``.
+    Living pages are made with the figures, if ``explorer``; without it none is left.
 
     Warns:
         FigureWarning: a figure is missing.
@@ -114,9 +114,12 @@ def write_views(
     view = viewer(run, fields)
     if run.folder is None:
         return view
+    unwanted = not explorer and any(run.has(scene_stage(name)) for name in view.living)  # the model is in the page
     if run.finished and not anew and (not figures or run.record["figures"]):
         run.tidy()  # of a worker that was killed after the end
-        return view
+        if not unwanted:
+            return view
+        figures = bool(run.record["figures"])
     run.add(SUMMARY, as_json(view.summary))
     for name, text in view.files.items():
         run.add(name, text.encode("utf-8"))
