@@ -16,6 +16,7 @@ from scipy import stats
 import separatrix as sx
 from separatrix import LatentField
 from separatrix.errors import InputError
+from separatrix.limitsets._basins import shares_without_set
 
 
 def searched(starts):
@@ -64,6 +65,18 @@ def test_no_set_at_all():
     assert len(found.fractions) == 0
     assert repr(found) == "Basins(none; 1.000 reached none; entropy 0.000 nats)"
     assert (found.unresolved, found.entropy) == (1, 0)
+
+
+@pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
+def test_what_became_of_starts_without_a_set_adds_up_to_the_unresolved_share():
+    """Within 1 of the origin starts rest there, beyond they double, and one in eight is lost at once."""
+    field = LatentField.from_map(
+        lambda z: torch.where(z.abs() < 1, 0.5 * z, torch.where(z == 3, torch.nan, 2 * z)), 1, dtype=torch.float64
+    )
+    starts = torch.tensor([[0.1], [0.5], [-0.5], [2.0], [-2.0], [5.0], [3.0], [0.9]], dtype=torch.float64)
+    limits = sx.find_attractors(field, starts)
+    assert shares_without_set(limits) == {"diverged": 3 / 8, "not finite": 1 / 8}
+    assert sx.basins(limits).unresolved == 4 / 8
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])

@@ -12,13 +12,14 @@ import separatrix as sx
 from separatrix import LatentField, Protocol, Status
 from separatrix.limitsets import Kind
 from separatrix.limitsets._approach import Approach
-from separatrix.limitsets._capture import Capture, Frozen
+from separatrix.limitsets._capture import Capture, Frozen, Tube
 from separatrix.limitsets._capture_audit import CaptureAudit
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._polish import polish
 from separatrix.limitsets._regions import StepNorms, TrappingRegions
+from separatrix.numerics import closed_curve
 from separatrix.numerics._distances import nearest_other
-from separatrix.protocol import Auditing, Rounds
+from separatrix.protocol import Auditing, Curves, Rounds
 from separatrix.testing import oracles
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
@@ -140,6 +141,19 @@ def test_a_closed_curve_captures_what_comes_to_it():
     assert steps.max() < 200, "the pilot's curve captures the others long before the probe is over"
     assert limits.audit.captured >= 500
     assert limits.audit.fidelity == 1.0
+
+
+def test_the_tube_round_loops_that_are_visited_in_turn_is_as_wide_as_the_largest_of_them_allows():
+    """Circles of radius 1 and 0.1: what is near enough to the large one is captured when it has come ten times as near."""
+    turns = 2 * math.pi * 0.6180339887 * torch.arange(1000, dtype=torch.float64)
+    circle = torch.stack([turns.cos(), turns.sin()], dim=1)
+    loops = [closed_curve(points.numpy()) for points in (circle, 10 + 0.1 * circle)]
+    for share, held in ((0.9, True), (1.1, False)):
+        tube = Tube(0, loops, 2, math.inf, 1, torch.device("cpu"), Curves())
+        away = share * Curves.near * loops[0].diameter * torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+        first = circle[:1] + away, circle[:1] + away / 10
+        seen = [tube.see(torch.zeros(1, dtype=torch.int64), z).item() for z in first]
+        assert seen == [False, held]
 
 
 def _turn(z, angle):

@@ -148,10 +148,24 @@ def test_a_projection_is_one_continuum():
     assert known.stable == -1
 
 
+def test_two_points_of_a_family_are_one_continuum_as_well():
+    catalogue = catalogue_of(lambda z: z * torch.tensor([1.0, 0.0], dtype=torch.float64), 2)
+    add(catalogue, torch.tensor([[0.1, 0.0], [-2.0, 0.0]], dtype=torch.float64), 1e-9)
+    assert [known.kind for known in catalogue.sets] == [Kind.CONTINUUM]
+
+
 def test_a_single_neutral_point_is_not_called_stable():
     catalogue = catalogue_of(lambda z: z - z**3)
     catalogue.add(polish(catalogue.field, column(1e-6)), torch.full((1,), 1e-2, dtype=torch.float64), 1)
     assert all(known.stable != 1 for known in catalogue.sets)
+
+
+@pytest.mark.parametrize(("rate", "stable"), [(0.5, 1), (1 - 1e-10, -1), (-1 + 1e-10, -1), (1.5, 0)])
+def test_whether_a_point_attracts_is_unknown_where_its_rate_is_1_within_rounding(rate, stable):
+    catalogue = catalogue_of(lambda z: rate * z)
+    add(catalogue, column(0.0), 1e-2)
+    (known,) = catalogue.sets
+    assert (known.stable, known.kind, known.neutral) == (stable, Kind.FIXED_POINT, rate == 1 - 1e-10)
 
 
 def test_nothing_known_nothing_found():

@@ -83,6 +83,16 @@ def test_the_rate_of_a_slowly_attracting_curve():
     assert limits.spectral_radius.item() == pytest.approx(0.9, abs=0.02)
 
 
+def test_a_curve_with_a_basin_thinner_than_the_displacement_attracts_by_its_exponent():
+    """Within 0.003 of the circle radii contract by 0.9, farther out they stay: what is displaced by 0.02 neither comes back nor leaves."""
+    field = radial_field(lambda r: torch.where((r - 1).abs() < 0.003, 1 + 0.9 * (r - 1), r), GOLDEN)
+    search, found = examined(field, path_of(field, ring(1.0)))
+    ((number, known),) = search.catalogue.curves()
+    assert (found, known.stable, known.unstable_directions) == ([number], 1, 0)
+    assert known.radius == pytest.approx(0.9, abs=1e-3)
+    assert known.watched == math.ceil(math.log(1e-6) / math.log(0.9))
+
+
 def test_nested_curves_are_told_apart():
     field = radial_field(lambda r: r - 0.4 * (r - 1) * (r - 1.5) * (r - 2))
     labels = searched(field, ring(1.0, 1.001, 2.0, 2.001, 1.0, 2.0)).labels

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +14,10 @@ import torch
 import separatrix as sx
 from separatrix.errors import ConvergenceWarning, FieldError
 from separatrix.limitsets import Forecast, forecast
+from separatrix.limitsets._forecast import _sets
+from separatrix.limitsets._statistical import sample_size
+from separatrix.limitsets._trial import trial
+from separatrix.protocol import DEFAULT
 from separatrix.testing import oracles
 
 DTYPE = torch.float64
@@ -85,6 +91,14 @@ def test_a_trial_that_must_stop_early_does_not_take_chaos_for_rest():
     assert seen.cost < 100 * 400
     assert seen.evaluations.expected == pytest.approx(100 * 20_001, rel=0.06)
     assert seen.evaluations.high >= 100 * 20_001
+
+
+def test_what_never_settles_is_counted_with_every_evaluation_of_its_budget_and_no_more():
+    """A budget of 500 steps is 501 evaluations: the last one tells where the last step leads."""
+    known = oracles.henon(count=100)
+    seen = trial(known.field, sx.starts.as_starts(known.starts), sx.Protocol(max_steps=500), 0.0, lambda: 0.0)
+    assert bool(seen.open.all())
+    assert seen.steps.unique().tolist() == [501.0]
 
 
 def test_algebraic_decay_is_not_extrapolated_as_if_it_were_geometric():
@@ -165,12 +179,39 @@ def test_a_model_that_slows_down_is_noticed():
     assert "times slower while it was looked at" in seen.sentence
     assert "slower" not in steady.sentence
     assert seen.seconds.high / seen.seconds.expected > 1.4 * steady.seconds.high / steady.seconds.expected
+    for slowdown, said in ((1.4, False), (1.6, True)):
+        assert ("slower while it was looked at" in replace(steady, slowdown=slowdown).sentence) == said
+
+
+def test_seconds_have_the_interval_of_their_evaluations_and_of_the_pace_and_nothing_is_taken_off():
+    """Seconds are a·evaluations + b, and b is in both ends: either end gives the same a. Every call costs ten rows, so that small rounds are serial."""
+    clock = Clock()
+
+    def step(z):
+        clock.now += 10 * clock.pace
+        return torch.tanh(2 * z)
+
+    seen = forecast(clock.field(step, 1), sx.starts.box(1000, -1, 1, seed=0), clock=clock)
+    work, time, factor = seen.evaluations, seen.seconds, math.exp(1.645 * 0.25)
+    assert seen.serial > 0.1 * time.expected
+    below = (time.expected - factor * time.low) / (work.expected - work.low)
+    above = (time.high / (factor * max(seen.slowdown, 1.0)) - time.expected) / (work.high - work.expected)
+    assert below == pytest.approx(above, rel=1e-9)
+    assert 1e-3 <= below < 1.1e-3
+
+
+def test_the_sets_that_the_trial_did_not_see_are_estimated_from_those_it_saw_once():
+    """Chao's estimate by hand: 4 sets once each, so 4·3/2 are unseen, each found at 1 in 7 by the other 36."""
+    assert _sets(torch.tensor([0, 1, 2, 3]), 40) == pytest.approx(4 + 6 * (1 - (6 / 7) ** 36), rel=1e-12)
+    assert _sets(torch.tensor([0, 0, 0, 1, 1, 2, -1]), 1000) == 3.0  # a single one seen once tells of none
+    assert _sets(torch.tensor([0, 0, 1, 1, 2, 3]), 6) == 4.0  # no further starts, no further sets
 
 
 def test_more_workers_share_all_but_the_serial_part():
     seen = forecast(sx.LatentField.from_map(lambda z: 0.5 * z, (2,)), sx.starts.gaussian(400))
     assert seen.seconds_with(1).expected == pytest.approx(seen.seconds.expected)
     assert seen.seconds_with(10**9).expected == pytest.approx(seen.serial, rel=1e-6)
+    assert list(seen.seconds_by_workers) == ["1", "2", "10", "100", "1000"]
     assert seen.to_dict()["seconds_by_workers"]["2"]["expected"] == pytest.approx(seen.seconds_with(2).expected)
 
 
@@ -180,6 +221,7 @@ def test_more_starts_than_any_memory_holds_are_foretold():
     seen = forecast(field, sx.starts.gaussian(10**12), clock=lambda: 0.0)
     assert seen.starts == 10**12
     assert seen.looked == 1024
+    assert seen.sampled == 10**12 - DEFAULT.statistics.recorded - sample_size(DEFAULT.max_wrong, DEFAULT.statistics)
     assert seen.coordinator > 10**12 * 64 * 8
     assert seen.result > 10**12 * 64 * 4
 
@@ -192,6 +234,18 @@ def test_bytes_of_the_result_are_those_that_are_stored(tmp_path):
     stored = sum(path.stat().st_size for path in (tmp_path / "limits").iterdir())
     assert seen.result == pytest.approx(stored, rel=0.1)
     assert seen.checkpoint > seen.result
+
+
+def test_no_more_rows_are_under_way_than_the_numbers_of_a_round_allow():
+    """With 256 and 512 numbers in rows of 8 there are 32 and 64 rows in the state that is stored, of 1000 starts."""
+    field, stored = sx.LatentField.from_map(lambda z: 0.5 * z, (8,), dtype=DTYPE), []
+    for numbers in (256, 512, 1024, 10**9):
+        rules = replace(DEFAULT, rounds=replace(DEFAULT.rounds, pilot=4, numbers_under_way=numbers))
+        stored.append(forecast(field, sx.starts.gaussian(1000), rules).checkpoint)
+    once, twice, rest = (after - before for before, after in itertools.pairwise(stored))
+    assert 32 * 8 * 8 < once < 32 * 8 * 100
+    assert twice == 2 * once
+    assert rest == (1000 - 128) / 32 * once
 
 
 def test_few_starts_and_bad_models():

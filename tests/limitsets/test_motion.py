@@ -9,8 +9,9 @@ import torch
 
 import separatrix as sx
 from separatrix import LatentField
-from separatrix.cost import Cost
+from separatrix.cost import JVP_WEIGHT, Cost
 from separatrix.limitsets._motion import LEAST_STEPS, Motion, lyapunov_exponents, motion
+from separatrix.protocol import Curves
 from separatrix.testing import oracles
 
 
@@ -137,6 +138,17 @@ def test_a_slow_passage_is_not_taken_for_stretching(steps):
     assert found.neutral == 0
 
 
+@pytest.mark.parametrize(
+    ("errors_below", "word"), [(2.5, "contracting"), (1.5, "neutral (a slow manifold or a continuum)")]
+)
+@pytest.mark.parametrize("error", [1e-4, 1e-2])
+def test_what_contracts_does_so_by_two_standard_errors(error, errors_below, word):
+    exponent = torch.tensor([-Curves.flat - errors_below * error], dtype=torch.float64)
+    one = torch.ones_like(exponent)
+    found = Motion(exponent=exponent, standard_error=error * one, step_ratio=one, recurrence=one, steps=256)
+    assert found.words == [word]
+
+
 def test_costs_and_shapes():
     field = planar(turn(1.0))
     found = motion(field, torch.ones(3, 2, dtype=torch.float64), steps=64)
@@ -161,6 +173,8 @@ def test_a_search_names_what_keeps_moving():
     oracle = oracles.logistic(4.0, count=32)
     limits = sx.find_attractors(oracle.field, oracle.starts, sx.Protocol(max_steps=2000))
     assert any("stretching" in note for note in limits.notes)
+    # Every step of a motion that is named is one evaluation and one product, and all of them a twentieth of the search at most.
+    assert 0 < (1 + JVP_WEIGHT) * limits.cost.jvp <= 0.05 * (limits.cost.map - limits.cost.jvp)
 
 
 def test_exported():

@@ -197,7 +197,7 @@ def test_cost_counts_evaluations_and_jacobian_rows():
     field = field_of(function, 2)
     assert field.differentiable
     seen[0] = 0
-    found = polish(field, torch.tensor([[0.9, -0.9], [0.1, 0.9]], dtype=torch.float64))
+    found = polish(field, torch.tensor([[0.9, -0.9], [0.1, 0.9], [0.9, 0.9]], dtype=torch.float64))
     assert found.cost.map + found.cost.vjp == seen[0]
     assert found.cost.jvp == 0
 

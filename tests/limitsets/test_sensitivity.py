@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 
@@ -75,6 +77,24 @@ def test_only_the_first_starts_are_used():
     table = sx.sensitivity(field_of(lambda z: torch.tanh(2 * z)), sx.starts.gaussian(100), limit=7)
     assert table.starts == 7
     assert max(row.counted for row in table.rows) == 7
+
+
+def test_nothing_is_printed_unless_it_is_asked_for(capsys):
+    field, starts = field_of(lambda z: 0.5 * z), sx.starts.gaussian(5)
+    for progress in (False, True):
+        sx.sensitivity(field, starts, progress=progress)
+        shown = capsys.readouterr()
+        assert (shown.out, bool(shown.err)) == ("", progress)
+    sx.sensitivity(field, starts)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_table_cannot_be_changed():
+    table = sx.sensitivity(field_of(lambda z: 0.5 * z), sx.starts.gaussian(5))
+    with pytest.raises(FrozenInstanceError):
+        table.starts = 6
+    with pytest.raises(FrozenInstanceError):
+        table.rows[0].count = 2
 
 
 def test_printing_shows_every_row():

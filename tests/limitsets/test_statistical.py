@@ -59,6 +59,9 @@ def test_the_sample_is_as_large_as_the_bound_needs():
     assert pays(2 * (1024 + 3744), 64, 1e-3)
     assert not pays(10**6, 64, 0.0)
     assert not pays(10**6, 65_536, 1e-3)  # the library would be too large
+    full = replace(Statistics(), numbers=RECORDED * len(LOOKS) * 64 // Statistics.thinned)
+    assert pays(10**6, 64, 1e-3, full)
+    assert not pays(10**6, 65, 1e-3, full)
     assert LOOKS[:9] == list(range(9))
     assert WIDTHS[0] == 1 / 64
     assert WIDTHS[-1] == 1 / 4
@@ -167,6 +170,7 @@ def test_all_go_on_if_the_sample_changes_its_mind():
     answers = torch.zeros((size, len(WIDTHS)), dtype=torch.int64)
     capture, ledger = by_hand(answers, torch.zeros(size, dtype=torch.int64))
     capture._width, capture._part = capture._widest(ledger), 2
+    assert capture.seen(ledger) is None  # nothing was captured yet
     rest = capture.order[RECORDED + size :]
     ledger.likely[rest[:100]] = True
     assert len(capture.withdrawn(ledger)) == 0

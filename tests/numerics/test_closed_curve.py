@@ -259,6 +259,18 @@ def test_a_slow_spiral_or_torus_with_uneven_laps_is_none(seed, growth, wobble):
     assert closed_curve(slow_passage(2000, 0.01, 3e-3, seed, growth, wobble)) is None
 
 
+@pytest.mark.parametrize(("zigzag", "the_same"), [(0.05, True), (0.08, False)])
+def test_a_lap_more_than_a_tenth_longer_than_the_others_is_not_the_loop_again(zigzag, the_same):
+    """One quick lap of 23 steps among seven of 251 goes from side to side, never far from the others, and is 5 or 13 % longer."""
+    angles = [2 * np.pi * (np.arange(251) + lap / 8) / 251 for lap in range(8)]
+    angles[3] = np.concatenate([[0.0], np.linspace(0.45, 2 * np.pi, 22, endpoint=False)])
+    radii = [np.ones(len(angle)) for angle in angles]
+    radii[3][2:-1] += zigzag * (-1.0) ** np.arange(20)
+    angle, radius = np.concatenate(angles), np.concatenate(radii)
+    orbit = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    assert (closed_curve(orbit) is not None) == the_same
+
+
 def test_chaos_that_goes_round_is_none():
     """Roessler's band (a = b = 0.2, c = 5.7), in steps so small that they follow the orbit."""
     z, points = np.array([1.0, 1.0, 0.0]), []

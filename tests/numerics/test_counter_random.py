@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from separatrix.numerics.counter_random import gaussian, uniform
+from separatrix.numerics.counter_random import SELECTION, gaussian, uniform
 
 PINNED_UNIFORM = [[0.4420521294710879, 0.8445679063131062]]
 PINNED_GAUSSIAN = [-2.271884148324594, -0.701327920628698, -1.218980191079758]
@@ -61,6 +61,14 @@ def test_rows_columns_and_seeds_are_uncorrelated():
 def test_no_row_and_no_seed_repeats():
     rows = np.vstack([uniform(seed, 0, 500, 3) for seed in range(4)])
     assert len(np.unique(rows, axis=0)) == len(rows)
+
+
+def test_a_choice_among_orbits_is_made_with_the_numbers_of_no_seed_that_starts_can_have():
+    """Choices use SELECTION, SELECTION + 1, …; a seed of starts is below 2⁶⁴."""
+    choices = [uniform(SELECTION + some, 0, 500, 1) for some in range(3)]
+    starts = [uniform(seed, 0, 500, 1) for seed in (0, 1, 2, 2**64 - 1)]
+    assert 2**64 <= SELECTION < SELECTION + 1000 < 2**128
+    assert len(np.unique(np.vstack([*choices, *starts]))) == 500 * 7
 
 
 @pytest.mark.parametrize("draw", [uniform, gaussian])

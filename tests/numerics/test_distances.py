@@ -179,6 +179,14 @@ def test_within_a_distance_it_is_the_nearest_of_all(width, count, asked, within,
     assert bool((found.distance >= everything.distance).all())
 
 
+def test_what_lies_far_outside_the_distance_is_not_measured():
+    """The last of the points is at 299: a query at 303 is within 5 of it, and one at 320 sees no point at all."""
+    points = torch.arange(300.0)[:, None]
+    assert nearest(torch.tensor([[303.0]]), points, 5.0).index.tolist() == [299]
+    index, distance = nearest(torch.tensor([[320.0]]), points, 5.0)
+    assert (index.tolist(), distance.tolist()) == ([-1], [torch.inf])
+
+
 def test_within_a_distance_nan_queries_harm_nobody_else():
     points = torch.arange(300.0)[:, None]
     found = nearest(torch.tensor([[7.25], [torch.nan], [torch.inf], [-5.0]]), points, 0.5)

@@ -69,6 +69,15 @@ def test_a_chain_of_small_steps_is_thinned_not_swallowed():
     assert 0.1 - float(angle[kept[-1]]) <= apart
 
 
+@pytest.mark.parametrize("length", [1e-200, 1e200])
+def test_lengths_whose_squares_are_no_numbers_change_nothing(length):
+    atoms = gaussian(7, 4)
+    assert frame_geometry(length * atoms).effective_rank == pytest.approx(
+        frame_geometry(atoms).effective_rank, rel=1e-12
+    )
+    assert distinct_atoms(length * torch.cat([atoms, -atoms])).tolist() == list(range(7))
+
+
 def test_nothing_but_zeros_spans_nothing():
     found = frame_geometry(torch.zeros(4, 3))
     assert (found.distinct, found.effective_rank, found.coherence) == (0, 0.0, 0.0)

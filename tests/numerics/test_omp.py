@@ -93,6 +93,12 @@ def test_the_engine_does_not_show_even_where_little_is_foreseen(monkeypatch):
         assert torch.allclose(in_step.coefficients[level], ahead.coefficients[level], atol=1e-8, rtol=1e-8)
 
 
+def test_signals_are_coded_one_by_one_from_the_size_on_that_is_documented():
+    """n·k = 2¹⁷, on a CPU."""
+    assert not pursuit_ahead.worth_it(torch.eye(64), 2**11 - 1)
+    assert pursuit_ahead.worth_it(torch.eye(64), 2**11)
+
+
 def test_atoms_of_any_length_follow_the_definition():
     atoms = gaussian(50, 20) * torch.logspace(-6, 6, 50, dtype=torch.float64)[:, None]
     signals = gaussian(8, 20, seed=1)
@@ -124,6 +130,9 @@ def test_below_the_coherence_bound_recovery_is_exact_and_ends_there(dtype):
     assert codes.count.tolist() == [4] * 200
     assert codes.status.tolist() == [CodeStatus.EXHAUSTED] * 200
     assert not CodeStatus.EXHAUSTED.complete
+    of_unknown_length = omp_gram((atoms @ atoms.T).to(dtype), (truth @ atoms @ atoms.T).to(dtype), 20)
+    assert of_unknown_length.count.tolist() == [4] * 200
+    assert of_unknown_length.status.tolist() == [CodeStatus.EXHAUSTED] * 200
     error = 1e-13 if dtype == torch.float64 else 1e-5
     assert torch.allclose(codes.dense(0, 128).double(), truth, atol=error, rtol=0)
     assert float(codes.residual.max()) < error

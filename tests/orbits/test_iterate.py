@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import separatrix as sx
 from separatrix import LatentField, Protocol, Status
 from separatrix.errors import ConvergenceWarning, InputError, NotConvergedError, OutOfMemoryError, SeparatrixError
+from separatrix.orbits._glance import glance
 
 RATES = torch.tensor([0.0, 0.2, 0.4, 0.6, 0.8], dtype=torch.float64)
 quiet = pytest.mark.filterwarnings("ignore::separatrix.errors.ConvergenceWarning")
@@ -33,15 +34,16 @@ class Counting:
     """A map that counts the latents it sees, and the calls, once it was examined: that is at nobody's cost."""
 
     def __init__(self, function):
-        self.function, self.latents, self.largest = function, 0, 0
+        self.function, self.latents, self.largest, self.calls = function, 0, 0, 0
 
     def examined_field(self, k):
         field = field_of(self, k)
         field.examine()
-        self.latents = self.largest = 0
+        self.latents = self.largest = self.calls = 0
         return field
 
     def __call__(self, z):
+        self.calls += 1
         self.latents += len(z)
         self.largest = max(self.largest, len(z))
         return self.function(z)
@@ -215,6 +217,15 @@ def test_a_batch_size_below_one_is_refused(batch):
 def test_starts_of_another_shape_are_refused_in_one_sentence():
     with pytest.raises(InputError, match=r"\S"):
         sx.iterate(field_of(torch.tanh, 3), torch.ones(2, 4))
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e-4, 1e-3, 1e-2, 0.9])
+def test_a_glance_tells_how_often_the_network_was_asked(factor):
+    """All starts go together, so it was asked once per step of the longest orbit, and once where that leads."""
+    counting = Counting(lambda z: factor * z)
+    seen = glance(counting.examined_field(1), sx.starts.box(8, -1, 1, seed=0))
+    assert seen.passes == counting.calls
+    assert seen.evaluations == counting.latents
 
 
 def test_the_unit_of_length_can_be_given():

@@ -205,6 +205,13 @@ def test_a_start_on_a_fixed_point_is_at_its_end():
     assert orbits.steps[[0, 2]].max() <= 16
 
 
+def test_a_start_that_is_within_the_tolerance_ends_with_the_patience_of_the_rule():
+    """What lies before the start is not known, and is no long step. Steps 0 to 2 tell the rate over one step and over two; from there on so many must agree."""
+    orbits = sx.iterate(field_of(lambda z: 0.5 * z), column(1e-7, 1, -1))
+    assert orbits.steps[0] == 1 + Protocol().stopping.patience
+    assert orbits.status[0] == Status.CONVERGED
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_a_protocol_means_the_same_in_all_units(scale):
     starts = scale * column(-2, -1, 0.5, 1.5)

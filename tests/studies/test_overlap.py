@@ -12,6 +12,7 @@ from memories import images, memory
 from separatrix import find_attractors, starts
 from separatrix.data import ImageSet
 from separatrix.errors import InputError, OverlapWarning
+from separatrix.numerics._duplicates import chords
 from separatrix.studies._memorization import AuditDecision, audit_memorization, memorization
 from separatrix.studies._overlap import overlap
 from separatrix.studies._probing.appearance import appearance
@@ -197,6 +198,12 @@ def test_a_distance_of_ones_own_finds_what_it_calls_the_same():
     held_out = torch.cat([TRAIN[:5].flip(-1), UNSEEN])
     assert overlap(TRAIN, held_out, distance=mirrored).copies.tolist() == [0, 1, 2, 3, 4]
     assert len(overlap(TRAIN, held_out).copies) == 0
+
+
+def test_a_cosine_that_rounding_took_above_one_is_no_distance():
+    below = torch.tensor([-2e-16, 0.0, 0.5, 2.0], dtype=torch.float64)
+    assert chords(below, "cosine").tolist() == [0.0, 0.0, 1.0, 2.0]
+    assert chords(below, "euclidean").tolist() == below.tolist()
 
 
 def test_degenerate_sets():
