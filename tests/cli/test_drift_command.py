@@ -115,7 +115,7 @@ def test_edits_frames_and_the_end(program, photos, tmp_path):
     )  # fmt: skip
     assert answer.code == ExitCode.OK, answer.stderr
     assert answer.json["edits"] == [
-        "pasted back outside mask.npy", "shifted by 2 px between trips", "noise of 0.01 on the latent", "JPEG of quality 80",
+        "pasted back outside mask.npy (1b4579e2)", "shifted by 2 px between trips", "noise of 0.01 on the latent", "JPEG of quality 80",
     ]  # fmt: skip
     assert len(answer.json["flicker"]["rows"]) == 3
     assert answer.json["ends"]["attractor"] == 4

@@ -10,6 +10,7 @@ import sys
 import urllib.request
 
 import pytest
+import torch
 
 from separatrix.cli._exit_codes import ExitCode
 
@@ -22,6 +23,20 @@ def test_a_page_of_a_model(program):
     again = program("explore", "toy.py:wells", "--starts", "64", "-o", "page.html")
     assert again.code == ExitCode.USAGE
     assert "page.html exists; give another name, or --overwrite" in again.sentence
+
+
+def test_the_lines_of_python_load_the_model_of_the_page_and_no_other(program, tmp_path):
+    """With weights from a file they loaded the module without them: another field, and nothing said so."""
+    zeros = {"down.weight": (2, 16), "down.bias": 2, "up.weight": (16, 2), "up.bias": 16}
+    torch.save({name: torch.zeros(shape) for name, shape in zeros.items()}, tmp_path / "zero.pt")
+    written = []
+    for name, options in (("plain", ()), ("weights", ("--weights", "zero.pt")), ("shape", ("--latent-shape", "2"))):
+        answer = program("explore", "toy.py:small", "--starts", "4", *options, "-o", f"{name}.html")
+        assert answer.code == ExitCode.OK, answer.stderr
+        written.append((tmp_path / f"{name}.html").read_text(encoding="utf-8"))
+    loaded = "field = sx.load(&#34;toy.py:small&#34;)"
+    assert [loaded in page for page in written] == [True, False, False]
+    assert all("field = sx.load(…)  # your model" in page for page in written[1:])
 
 
 def test_a_page_of_a_run_needs_its_model_and_no_other(program):

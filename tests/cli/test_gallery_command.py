@@ -38,9 +38,26 @@ def test_weights_of_a_module_that_is_named(program, digits, tmp_path):
     assert answer.code == ExitCode.OK, answer.stderr
     (record,) = answer.json["models"]
     assert (record["name"], record["attracting"], record["arrived"]) == ("zero", 1, 4)
+    page = (tmp_path / "gallery" / record["page"]).read_text(encoding="utf-8")
+    assert "sx.load(&#34;" not in page  # which alone would give the module without these weights
 
 
 def test_nothing_that_can_be_shown(program):
     answer = program("gallery", "toy.py:shapes_that_do_not_close", "--starts", "4", "--json")
     assert answer.code == ExitCode.BAD_INPUT
     assert "failed" in answer.json["models"][0]
+
+
+def test_files_that_are_called_alike_or_oddly_have_cards_of_their_own(program, tmp_path):
+    """Two trainings have an epoch-1 each, and one file with a blank in its name stopped everybody."""
+    for folder in ("first run", "second"):
+        (tmp_path / folder).mkdir()
+        torch.manual_seed(0)
+        save_model(DenseAutoencoder((1, 4, 4), 2, hidden=(8,)), tmp_path / folder / "epoch-1.safetensors")
+    (tmp_path / "second" / "epoch-1.safetensors").rename(tmp_path / "second" / "Epoch-1.safetensors")
+    save_model(DenseAutoencoder((1, 4, 4), 2, hidden=(8,)), tmp_path / "second" / "best <script> (2).safetensors")
+    answer = program("gallery", "first run", "second", "first run", "--starts", "4", "--no-figures", "--json")
+    assert answer.code == ExitCode.OK, answer.stderr
+    names = [record["name"] for record in answer.json["models"]]
+    assert names == ["epoch-1", "second-Epoch-1", "best-script-2", "first-run-epoch-1"]
+    assert all((tmp_path / "gallery" / record["page"]).is_file() for record in answer.json["models"])

@@ -8,9 +8,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from separatrix.data import ImageSet, load_images
+from separatrix.data import ImageSet, load_images, tensor_of
 from separatrix.data._layout import resized
-from separatrix.errors import InputError
+from separatrix.errors import DataWarning, InputError
+from separatrix.models import DenseAutoencoder
+from separatrix.ood import ResidualDetector
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 8, 10), dtype=np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (6, 8, 10, 3), dtype=np.uint8)
@@ -279,3 +281,31 @@ def test_a_shuffling_loader_is_reproducible_and_leaves_the_random_state_alone() 
     assert first.targets is not None
     assert sorted(first.targets.tolist()) == [0, 1, 2, 3, 4, 5]
     assert first.targets.tolist() != [0, 1, 2, 3, 4, 5]
+
+
+def test_a_tensor_of_bytes_is_the_array_of_bytes() -> None:
+    """Studies and detectors took a tensor as it was: 255 for white, where the same bytes in an array were 1."""
+    tensor = torch.from_numpy(BYTES)
+    assert torch.equal(tensor_of(tensor), load_images(BYTES).pixels)
+    assert tensor_of(tensor > 99).unique().tolist() == [0.0, 1.0]
+    with pytest.raises(InputError, match="int64"):
+        tensor_of(tensor.long())
+    floats = tensor[:, None].float()
+    assert tensor_of(floats / 255).dtype == torch.float32
+    kept = (floats / 255).half()
+    assert tensor_of(kept) is not None
+    assert tensor_of(kept).dtype == torch.float16
+    with pytest.warns(DataWarning, match="never scaled to"):
+        assert torch.equal(tensor_of(floats), floats)
+    assert torch.equal(tensor_of(floats * 1e9), floats * 1e9)  # whatever the unit is, no file has such numbers
+    broken = torch.where(floats > 99, torch.nan, floats / 255)  # a detector says so row by row
+    assert tensor_of(broken).isnan().any()
+
+
+def test_a_detector_gives_bytes_the_scores_of_their_pictures() -> None:
+    field = DenseAutoencoder((1, 8, 10), 2, hidden=(8,)).field()
+    many = torch.from_numpy(np.random.default_rng(2).integers(0, 256, (60, 1, 8, 10), dtype=np.uint8))
+    detector = ResidualDetector(field).fit(many)
+    same = ResidualDetector(field).fit(many.float() / 255)
+    assert torch.equal(detector.calibrated, same.calibrated)
+    assert torch.equal(detector.score(many[:5]), same.score(many[:5].numpy()))

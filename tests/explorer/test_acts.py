@@ -136,6 +136,16 @@ def test_pictures_from_files_drawings_and_noise_are_read_by_the_model(visit, dem
     grey = "separatrix.starts.pictures.find(p => p.name === 'grey.png')?.x"
     opened.until(f"!!({grey})")
     assert page.evaluate(f"Array.from({grey})") == pytest.approx([128 / 255] * 64, abs=1e-6)
+    clear = Image.new("RGBA", (24, 24), (0, 0, 0, 0))
+    clear.paste((0, 0, 0, 255), (0, 0, 12, 24))
+    clear.save(tmp_path / "half.png")
+    page.set_input_files("#start-file", tmp_path / "half.png")
+    half = "separatrix.starts.pictures.find(p => p.name === 'half.png')?.x"
+    opened.until(f"!!({half})")
+    seen = sx.data.load_images(tmp_path / "half.png", size=(8, 8)).pixels.mean(dim=1).flatten()
+    assert page.evaluate(f"Array.from({half})") == pytest.approx(
+        seen.tolist(), abs=0.15
+    )  # both filter the edge; white is clear
     page.locator("#pad").scroll_into_view_if_needed()
     box = page.locator("#pad").bounding_box()
     page.mouse.move(box["x"] + 60, box["y"] + 40)
@@ -262,6 +272,36 @@ def test_another_model_follows_the_same_picture(visit, demo_folder, tmp_path):
     (tmp_path / "other.html").write_text("<p>nothing</p>", encoding="utf-8")
     page.set_input_files("#beside-file", tmp_path / "other.html")
     opened.until("document.querySelector('#beside-words').textContent.includes('it is no living page')")
+    assert opened.complaints == []
+
+
+def test_a_model_with_another_black_and_white_is_told_so(visit, demo_folder, tmp_path):
+    """Attractors may be greyer than pictures are: black and white come from the images too, and what was taken for them is said."""
+    basis = torch.linalg.qr(torch.randn(64, 2, generator=torch.Generator().manual_seed(0)))[0]
+    field = sx.LatentField(
+        lambda x: torch.tanh(2 * x.flatten(1) @ basis),
+        lambda z: (0.9 * z @ basis.T).reshape(-1, 1, 8, 8),
+        latent_shape=(2,),
+    )
+    limits = sx.find_attractors(field, sx.starts.gaussian(32, seed=0))
+    pictures = torch.stack([torch.full((1, 8, 8), -1.0), torch.eye(8)[None]])
+    results = ModelResults(title="Signed", subtitle="", latent_field=field, searches={"noise": limits})
+    scene = scene_of(results, examples={"dark": pictures[0], "line": pictures[1]}, field_side=8, basin_side=6)
+    assert scene.about["range"] == [-1.0, 1.0]
+    page_file = tmp_path / "signed.html"
+    page_file.write_text(explorer_page(scene), encoding="utf-8")
+    opened = visit(page_file)
+    page = opened.page
+    Image.new("L", (8, 8), 0).save(tmp_path / "black.png")
+    page.set_input_files("#start-file", tmp_path / "black.png")
+    opened.until("document.querySelector('#starts-words').textContent.includes('Black is -1 to it and white 1')")
+    assert page.evaluate("Array.from(separatrix.starts.pictures.find(p => p.name === 'black.png').x)") == [-1.0] * 64
+    page.locator("#examples button").first.click()
+    opened.until(
+        "document.querySelector('#starts-words').textContent === 'The orbit starts from dark, as the model reads it.'"
+    )
+    page.set_input_files("#beside-file", demo_folder / "explorer.html")
+    opened.until("document.querySelector('#beside-words').textContent.includes('its pictures have values from 0 to 1')")
     assert opened.complaints == []
 
 

@@ -125,3 +125,44 @@ def test_columns_that_are_missing_or_taken(place):
         scorer({"jpg": PIXELS, "score": np.arange(5)})
     with pytest.raises(FileError):
         BatchScorer(lambda: model(1), place)
+
+
+def test_pictures_of_pillow_are_seen_as_their_files_are(place):
+    """The numbers of a picture with a palette are no shades, and those of one that lies on its side stand elsewhere."""
+    palette = Image.fromarray(PIXELS[0]).convert("P", palette=Image.Palette.ADAPTIVE)
+    palette = palette.remap_palette(list(range(256))[::-1])
+    written = io.BytesIO()
+    palette.save(written, "PNG")
+    lying = Image.fromarray(np.rot90(PIXELS[1]).copy())
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = io.BytesIO()
+    lying.save(turned, "TIFF", exif=exif)
+    scorer = BatchScorer(model, place)
+    encoded = scorer({"image": objects(written.getvalue(), turned.getvalue())})
+    opened = scorer({"image": objects(palette, Image.open(io.BytesIO(turned.getvalue())))})
+    assert opened["unscorable"].tolist() == ["", ""]
+    assert opened["score"].tolist() == encoded["score"].tolist()
+    small = scorer({"image": objects(Image.fromarray(PIXELS[0, :4]))})
+    assert "4×6" in small["unscorable"][0]
+
+
+def test_a_batch_without_rows_is_a_batch(place):
+    found = BatchScorer(model, place)({"image": PIXELS[:0], "label": np.arange(0)})
+    assert [len(found[name]) for name in ("image", "score", "p_value", "decision", "unscorable")] == [0] * 5
+
+
+def test_the_only_picture_that_can_be_read_may_be_the_one_that_the_model_fails_on(place):
+    scorer = BatchScorer(model, place)
+    score = scorer.detector.score
+
+    def failing(pixels: torch.Tensor) -> torch.Tensor:
+        if (pixels > 0.99).any():
+            raise ZeroDivisionError("no whites")
+        return score(pixels)
+
+    scorer.detector.score = failing  # type: ignore[method-assign]
+    white = np.full((6, 6), 255, np.uint8)
+    found = scorer({"image": objects(white, b"no picture")})
+    assert found["decision"].tolist() == ["unscorable"] * 2
+    assert "no whites" in found["unscorable"][0]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import separatrix as sx
+from separatrix.errors import CalibrationWarning, DataWarning, InputError
 from separatrix.ood import KNNDetector, OODClassifier
 
 
@@ -61,3 +62,44 @@ def test_mapie_finds_a_threshold_whose_precision_holds(judge) -> None:
     called = np.asarray(controller.predict(x)) == 1
     assert y[called].mean() >= 0.75
     assert called[y == 1].mean() > 0.5
+
+
+def test_bytes_are_read_as_everywhere_else() -> None:
+    """Pictures of 0 to 255 went into a model of 0 to 1 as they were: everything was called, or nothing was."""
+    images = sx.models.DenseAutoencoder((1, 4, 4), 2, hidden=(8,)).field()
+    raw = np.random.default_rng(0).integers(0, 256, (60, 16), dtype=np.uint8)
+    fitted = KNNDetector(images).fit(torch.from_numpy(raw).float().reshape(-1, 1, 4, 4) / 255)
+    by_rows = OODClassifier(fitted, input_shape=(1, 4, 4))
+    expected = by_rows.predict_proba(raw / 255)
+    np.testing.assert_allclose(by_rows.predict_proba(raw), expected)
+    np.testing.assert_allclose(OODClassifier(fitted).predict_proba(raw.reshape(-1, 1, 4, 4)), expected)
+    encoder = sx.ood.LatentEncoder(images, input_shape=(1, 4, 4))
+    np.testing.assert_allclose(encoder.fit_transform(raw), encoder.transform(raw / 255), rtol=1e-5)
+    with pytest.warns(DataWarning, match="never scaled"):
+        encoder.transform(raw.astype(np.float64))
+    with pytest.raises(InputError, match="int64"):
+        encoder.transform(raw.astype(np.int64))
+
+
+def test_a_classifier_decides_as_its_detector_does() -> None:
+    """Of 19 calibration scores the least p is 0.05, which a detector calls; of 9 nothing can be called, and that is said."""
+    field = sx.LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,), dtype=torch.float64)
+    known = torch.from_numpy(rows(60, 0))
+    far = rows(3, 1, away=50.0)
+    for count, called in ((19, 1), (9, 0)):
+        detector = KNNDetector(field).fit_features(known[:30], known[30 : 30 + count])
+        judge = OODClassifier(detector, features=True)
+        if called:
+            assert judge.predict(far).tolist() == [1] * 3
+        else:
+            with pytest.warns(CalibrationWarning, match="no input can be called"):
+                assert judge.predict(far).tolist() == [0] * 3
+
+
+def test_latents_keep_the_precision_of_their_field() -> None:
+    field = sx.LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,), dtype=torch.float64)
+    known = rows(60, 0) * 1e-6 + 1e6
+    judge = OODClassifier(KNNDetector(field).fit_features(torch.from_numpy(known)), features=True)
+    expected = judge.detector.p_values_of(judge.detector.score_features(torch.from_numpy(known)))
+    np.testing.assert_array_equal(judge.predict_proba(known)[:, 0], expected.numpy())
+    assert len(np.unique(expected)) > 3

@@ -73,9 +73,12 @@ def test_a_page_that_a_kill_has_announced_and_not_written_is_made(tmp_path) -> N
 
 
 def test_names_and_places_that_cannot_be(tmp_path) -> None:
-    for names in ([], ["a", "a"], ["../a"], ["a/b"]):
+    # A folder in the place of the page of cards would be found when all the work is done.
+    reserved = (["index.html"], ["Gallery.json"], ["manifest.json"], ["A", "a"], ["x" * 300])
+    for names in ([], ["a", "a"], ["../a"], ["a/b"], *reserved):
         with pytest.raises(InputError, match="a name of its own"):
             gallery([exhibit(name, 2.0) for name in names], out=tmp_path / "g")
+    assert not (tmp_path / "g").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "index.html").write_text("mine")
     with pytest.raises(FileError, match="is no gallery"):

@@ -30,3 +30,11 @@ def test_without_xarray_it_says_so(limits: sx.LimitSets, monkeypatch: pytest.Mon
     monkeypatch.setitem(__import__("sys").modules, "xarray", None)
     with pytest.raises(InputError, match=r"pip install 'separatrix\[xarray\]'"):
         limits.to_xarray()
+
+
+def test_points_in_half_precision_are_numbers_too() -> None:
+    pytest.importorskip("xarray")
+    field = sx.LatentField.from_map(lambda z: torch.tanh(2 * z), latent_shape=(2,), dtype=torch.bfloat16)
+    orbits = sx.iterate(field, sx.starts.gaussian(4, seed=0))
+    assert orbits.points.dtype == torch.bfloat16
+    assert torch.equal(torch.from_numpy(orbits.to_xarray().points.values), orbits.points.float())

@@ -118,3 +118,33 @@ def test_the_map_shows_where_steps_contract():
     assert float(image[0, 0]) < -0.5
     with pytest.raises(InputError, match="two latent dimensions"):
         contraction_map(linear([[0.5]]), limits)
+
+
+@pytest.mark.parametrize("k", [2, 520])
+def test_where_f_is_nan_nothing_contracts(k):
+    """The derivative of what is NaN is 0 to autograd, and 100 % of such points were said to contract."""
+    breaks = LatentField.from_map(
+        lambda z: torch.where(z[:, :1] > 0, torch.nan, z / 2), latent_shape=(k,), dtype=torch.float64
+    )
+    cloud = starts.gaussian(12, seed=0)
+    found = contraction(breaks, cloud, groups={"on": 1.0})
+    lost = found.points[:, 0] > 0
+    assert 0 < int(lost.sum()) < 12
+    assert torch.equal(found.spectral_norm.isnan(), lost)
+    assert torch.equal(found.spectral_radius.isnan(), lost)
+    (row,) = found.rows
+    assert (row.unknown, row.contracting) == (int(lost.sum()), 1.0)
+    assert f"of {12 - row.unknown} below 1, unknown at {row.unknown})" in found.statement.detail
+    nowhere = contraction(LatentField.from_map(lambda z: z * torch.nan, latent_shape=(2,)), cloud, groups={"on": 1.0})
+    assert nowhere.statement.detail == "on known at none of 12 points."
+
+
+def test_the_map_of_contraction_is_blank_where_f_is_nan():
+    breaks = LatentField.from_map(
+        lambda z: torch.where(z[:, :1] > 0, torch.nan, z / 2), latent_shape=(2,), dtype=torch.float64
+    )
+    limits = find_attractors(breaks, starts.points(torch.tensor([[-1.0, -1.0], [-0.5, 1.0], [-1.0, 0.3]]).double()))
+    shown = contraction_map(limits, breaks, torch.tensor([[1.0, 1.0], [-1.0, -1.0]]), resolution=9).axes[0].images[0]
+    blank = shown.get_array().mask
+    assert blank[:, -2:].all()
+    assert not blank[:, :3].any()

@@ -8,7 +8,8 @@ import pytest
 import torch
 from drift_fields import DOUBLE, SIDE, cosines, diagonal, drifted, from_cosines, maps, pictures
 
-from separatrix.errors import InputError
+import separatrix as sx
+from separatrix.errors import DataWarning, InputError
 from separatrix.studies import (
     JPEG,
     KeepLatent,
@@ -249,6 +250,8 @@ def test_ssim_is_against_the_original_and_against_the_trip_before():
         (torch.zeros(2, 4, 32, 32), {}, "not on data of shape 2×4×32×32"),
         (torch.full((2, 3, 32, 32), float("nan")), {}, "every value of a picture finite"),
         (pictures(), {"trips": 0}, "at least one trip"),
+        (pictures(), {"bar": math.nan}, "A bar lies above 0 and at 100 dB"),
+        (pictures(), {"bar": 120.0}, "A bar lies above 0 and at 100 dB"),
         (pictures(side=16), {}, "shape 3×16×16"),
         (pictures(), {"edits": (KeepLatent(), Shift(1))}, "never encodes the picture again"),
         (pictures(), {"edits": (Tiles(8), Tiles(16))}, "give Tiles once"),
@@ -280,3 +283,75 @@ def test_copies_are_no_further_evidence():
     assert often.safe == once.safe
     assert often.notes == ("98 pictures of 100 equal others before them and were left out.", *once.notes)
     assert not any("left out" in note for note in once.notes)
+
+
+@pytest.mark.parametrize("edits", [(), (Rounding(),), (KeepLatent(), JPEG(90)), (Tiles(16), Rounding())])
+def test_nan_is_told_and_not_taken_for_a_black_picture(edits):
+    """What a decoder breaks is stored as black: nothing in the numbers tells that from a model that fades."""
+    x = pictures()
+    breaks = maps(lambda z: torch.where(z.amax(dim=(1, 2, 3), keepdim=True) > 0.749, torch.nan, 0.9 * z + 0.05))
+    found = drifted(breaks, x, trips=3, edits=edits, shown=1)
+    broken = tuple(str(row) for row in (x.amax(dim=(1, 2, 3)) > 0.749).nonzero().flatten().tolist())
+    assert found.broken == broken
+    assert 0 < len(broken) < len(x)
+    assert f"{len(broken)} pictures came back with NaN or infinity" in found.statement.detail
+    assert found.first(int(broken[0])).broken == ()
+    sound = drifted(maps(lambda z: 0.9 * z + 0.05), x, edits=edits)
+    assert sound.broken == ()
+    assert "NaN" not in str(sound.statement)
+
+
+def test_one_trip_tells_nothing_of_the_trips_after_it():
+    """A model that fades was said to lose only once, and to need no remedy."""
+    found = drifted(diagonal([0.9] * 4), pictures(), trips=1, edits=(Rounding(),))
+    assert found.statement.code is Rot.ONE_TRIP
+    assert "takes two or more" in found.statement.detail
+    assert "does not double" not in found.statement.detail
+    assert drifted(diagonal([0.9] * 4), pictures(), trips=2).statement.code is not Rot.ONE_TRIP
+
+
+@pytest.mark.parametrize(
+    ("scaled", "values", "words"),
+    [
+        (lambda x: x / 255, (0.0, 1.0), "no value above 0.0029.*, where 1 is white"),
+        (lambda x: x, (-1.0, 1.0), "no value below 0.5.*, where -1 is black"),
+        (lambda x: x * 255 / 65535, (0.0, 1.0), "where 1 is white"),
+    ],
+)
+def test_pictures_that_were_scaled_otherwise_are_not_safe_in_silence(scaled, values, words):
+    """Divided by 255 twice, every loss is below what anybody sees: 20 edits at 30 dB were promised."""
+    x = pictures().clamp(min=0.5) if values[0] < 0 else pictures()
+    with pytest.warns(DataWarning, match=words):
+        drifted(diagonal([0.9] * 4), scaled(x), values=values)
+
+
+@pytest.mark.filterwarnings("error")
+def test_dark_and_flat_pictures_as_they_are_raise_no_alarm():
+    flat = torch.full((2, 3, SIDE, SIDE), 0.02, **DOUBLE)
+    for x, values in ((pictures(), (0.0, 1.0)), (2 * pictures() - 1, (-1.0, 1.0)), (flat, (0.0, 1.0))):
+        drifted(maps(lambda z: z), x, trips=1, values=values)
+
+
+def test_two_masks_of_one_name_are_two_edits():
+    """A run with another mask in the same file was answered from the stored one."""
+    one, other = (PasteBack(torch.eye(SIDE) * share, name="mask.png") for share in (1, 0.5))
+    assert one.words != other.words
+    assert one.words == PasteBack(torch.eye(SIDE, **DOUBLE), name="mask.png").words
+    assert PasteBack().words == "pasted back outside the middle quarter"
+
+
+def test_half_precision_is_not_broken_by_what_files_do():
+    """2^16 levels are infinite in half precision, and white pictures were said to come back with infinity."""
+    x = pictures().clamp(0.4, 0.6).sub(0.4).mul(5)
+    same = sx.LatentField.from_map(lambda z: z * 1.0, (3, SIDE, SIDE), dtype=torch.float16)
+    for bits in (8, 16):
+        found = sx.drift(same, x.half(), trips=3, edits=(Rounding(bits),))
+        assert found.broken == ()
+        assert float(found.psnr.min()) > 55
+
+
+def test_flat_pictures_have_no_contrast_that_stays():
+    flat = torch.linspace(0.3, 0.7, 4, **DOUBLE)[:, None, None, None].expand(4, 3, SIDE, SIDE).contiguous()
+    found = drifted(maps(lambda z: 0.9 * z), flat, trips=3)
+    assert "Contrast stays" not in found.statement.detail
+    assert "no contrast to be followed" in found.statement.detail

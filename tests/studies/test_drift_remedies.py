@@ -106,6 +106,19 @@ def test_what_was_not_measured_alike_is_not_ranked():
     with pytest.raises(InputError, match="give each model once"):
         drift_ranking([one, one])
     assert len(drift_ranking([one])) == 1
+    unlike = drifted(diagonal(FADING, "b"), pictures(seed=5))  # as many, and called alike by their numbers
+    with pytest.raises(InputError, match="not measured on the same pictures"):
+        drift_ranking([one, unlike])
+    with pytest.raises(InputError, match="pass the same images"):
+        drift_remedies(diagonal(FADING), pictures(seed=5), drifted(diagonal(FADING), x))
+
+
+def test_one_picture_does_not_make_two_models_level():
+    x = pictures(1)
+    found = drift_ranking([drifted(diagonal([gain] * 4, name), x) for gain, name in ((0.99, "a"), (0.5, "b"))])
+    assert found.statement.headline == "a is ahead on one picture"
+    assert found.statement.code is Ranked.LEVEL
+    assert "one picture cannot tell" in found.statement.detail
 
 
 @pytest.mark.parametrize(
@@ -158,3 +171,12 @@ def test_flicker_does_not_depend_on_batches(monkeypatch):
     parts = flicker(diagonal(FADING), frames, trips=2)
     for name in ("squared_error", "flicker", "change"):
         assert torch.allclose(getattr(whole, name), getattr(parts, name), rtol=1e-9)
+
+
+def test_frames_that_break_are_told():
+    x = pictures()
+    breaks = maps(lambda z: torch.where(z.amax(dim=(1, 2, 3), keepdim=True) > 0.749, torch.nan, z))
+    found = flicker(breaks, x, edits=(Rounding(),))
+    assert found.broken == int((x.amax(dim=(1, 2, 3)) > 0.749).sum()) > 0
+    assert "came back with NaN or infinity" in found.statement.detail
+    assert flicker(maps(lambda z: z), x).broken == 0

@@ -207,6 +207,19 @@ def test_a_model_that_stores_other_images_is_within_budget():
     assert "not seen by this audit" in str(found.statement)
 
 
+def test_sets_that_were_exchanged_clear_nobody():
+    """A perfect memory of what was called held-out was within budget: none of the images that were called its own came back."""
+    known = images(40, 0)
+    field = memory(known)
+    right = audit_memorization(field, known, UNSEEN, budget=0.1, noise=32)
+    assert right.decision is AuditDecision.EXCEEDED
+    assert not right.memorization.exchange.reversed
+    swapped = audit_memorization(field, UNSEEN, known, budget=0.1, noise=32)
+    assert swapped.decision is AuditDecision.CANNOT_SAY
+    assert "perhaps training and held-out images were exchanged" in swapped.statement.detail
+    assert "perhaps training and held-out images were exchanged" in str(swapped.memorization.statement)
+
+
 def test_a_sample_that_is_too_small_cannot_say():
     field = memory(images(6, 5))
     found = audit_memorization(field, images(200, 6), UNSEEN, budget=0.01, sample=50, noise=32)

@@ -108,6 +108,8 @@ def test_units_do_not_matter_and_results_are_repeated() -> None:
     )
     assert other.mean == pytest.approx(one.mean, abs=1e-9)
     assert torch.allclose(other.null, one.null, atol=1e-9)
+    vast = score_check(field_of(lambda z: 1e12 * denoised(z / 1e12)), starts.points(1e12 * mixture(200)), rotations=9)
+    assert vast.control == pytest.approx(one.control, abs=1e-9)  # was 0: slopes below 1e-8 counted as none
     assert other.width == pytest.approx(1e3 * one.width)
 
 
@@ -137,6 +139,7 @@ def test_it_comes_back_as_it_was(tmp_path: Path) -> None:
         ),
         ({"field": field_of(lambda z: z / 2, 1), "data": starts.gaussian(100)}, "one dimension"),
         ({"width": 0.0}, "positive length"),
+        ({"width": math.inf}, "positive length"),
         ({"rotations": 0}, "at least one rotation"),
     ],
 )
@@ -144,3 +147,53 @@ def test_what_cannot_be_asked_is_one_sentence(change: dict[str, object], words: 
     asked = {"field": field_of(denoised), "data": starts.points(mixture(100)), **change}
     with pytest.raises(InputError, match=words):
         score_check(asked.pop("field"), asked.pop("data"), **asked)
+
+
+def test_where_the_model_breaks_the_field_is_not_still() -> None:
+    """NaN compares false with everything, so that v was said to be 0 there."""
+    breaks = field_of(lambda z: torch.where(z[:, :1] > 0, torch.nan, denoised(z)))
+    cloud = mixture(400)
+    found = score_check(breaks, starts.points(cloud), rotations=19)
+    assert (found.still, found.unknown) == (0, 200 - len(found))
+    assert found.unknown > 50
+    assert found.statement.code is Uphill.UPHILL
+    assert f"Left out: {found.unknown} latents" in found.statement.detail
+    nothing = score_check(field_of(lambda z: z * torch.nan), starts.points(cloud), rotations=19)
+    assert (len(nothing), nothing.still, nothing.unknown) == (0, 0, 200)
+    assert nothing.statement.headline == "Nothing can be said"
+    lost = LatentField(
+        lambda x: torch.where(x.flatten(1)[:, :1] > 2, torch.nan, x.flatten(1)), lambda z: denoised(z).reshape(-1, 1, 1, 2),
+        latent_shape=(2,), dtype=torch.float64,
+    )  # fmt: skip
+    part = score_check(lost, cloud.reshape(-1, 1, 1, 2), rotations=19)
+    assert part.unknown >= int((cloud[:, 0] > 2).sum()) > 20
+    assert part.still == 0
+    assert part.mean > 0.8
+
+
+def test_a_latent_on_flat_ground_costs_no_other() -> None:
+    """Its cosine is 0/0, which made every mean NaN, and no turned field does better than NaN: p was the least there is."""
+    ring = torch.cat([sign * mixture(60) for sign in (1, -1)])
+    cloud = torch.cat([ring, torch.zeros(1, 2, dtype=torch.float64)])
+    shape = module._mean_shift
+    module_shift = lambda z, heap, h: torch.where((z == 0).all(dim=1, keepdim=True), 0.0, shape(z, heap, h))  # noqa: E731
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_mean_shift", module_shift)
+        found = next(
+            check
+            for seed in range(20)
+            if (check := score_check(turned(math.pi / 2), starts.points(cloud), rotations=99, seed=seed)).unknown
+        )
+    assert (found.unknown, found.cosine.isfinite().all()) == (1, True)
+    assert found.p_value > 0.05
+
+
+def test_some_rows_of_a_check_have_no_null() -> None:
+    found = score_check(turned(math.pi / 2), starts.points(mixture(200)), rotations=99)
+    best = found[found.cosine > 0.9]
+    assert best.mean > 0.9
+    assert math.isnan(best.p_value)
+    assert math.isnan(best.low)
+    assert best.statement.code is Uphill.NOT_TOLD
+    assert "nan" not in str(best)
+    assert found.to(torch.float64).p_value == found.p_value

@@ -63,6 +63,12 @@ class ChosenModel:
         """The files and folders that it is read from."""
         return (self.spec, *self.given.values())
 
+    @property
+    def origin(self) -> str:
+        """Give the spec where `separatrix.load` needs nothing else; weights, a decoder or a setting make it another model."""
+        others = self.settings or self.given.keys() - {"--device"}
+        return "" if others else self.spec
+
     def load(self) -> LatentField:
         """The field; see `separatrix.load`."""
         from separatrix.models import load

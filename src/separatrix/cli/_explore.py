@@ -105,7 +105,7 @@ def explore(
             load,
             checkpoints=of,
             allow_code=model.allow_code,
-            origin=of or "",
+            origin="" if of is None else replace(model, spec=of).origin,
             model=inside,
             live=live,
             progress=line,
@@ -114,7 +114,7 @@ def explore(
         field = model.load()
         images = None if data is None else load_images(data, limit=starts or STARTS, size=pixels, scale=scale)
         source = starting.gaussian(starts or STARTS, seed=seed) if images is None else starting.encoded(images)
-        page = living(field, source, images=images, origin=model.spec, model=inside, live=live, progress=line)
+        page = living(field, source, images=images, origin=model.origin, model=inside, live=live, progress=line)
     about = page.scene.about
     sets = ("limit sets", f"{len(about['sets']):,}; {about['fates']}")
     record = {"limit_sets": len(about["sets"]), "exit_code": int(ExitCode.OK)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,11 +20,14 @@ from separatrix.cli._tables import table
 from separatrix.cli._terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from separatrix.field import LatentField
 
+    Loader = Callable[[], LatentField]
+
 _STARTS = 200  # a gallery is looked at; who counts gives more
+_LONGEST = 50  # characters of a name, and of the folder before it
 _SIDES = (32, 16)  # points a side of the field and of the basins in each picture
 
 
@@ -83,8 +88,7 @@ def gallery(
     exhibits = [
         Exhibit(name=name, load=load, starts=lambda: source, protocol=rules, examples=images, origin=origin,
                 field_side=_SIDES[0], basin_side=_SIDES[1])
-        for spec in models
-        for name, origin, load in _models(spec, model, allow_code)
+        for name, origin, load in _named_apart(each for spec in models for each in _models(spec, model, allow_code))
     ]  # fmt: skip
     found = made(exhibits, out=out, overwrite=overwrite, figures=not no_figures, progress=terminal.progress)
     shown = [record for record in found.records if "failed" not in record]
@@ -98,16 +102,40 @@ def gallery(
     return code
 
 
-def _models(spec: str, model: str | None, allow_code: bool) -> Iterator[tuple[str, str, Callable[[], LatentField]]]:
-    """Names, origins and loaders: of the files of a folder of checkpoints, or of the one model that the spec names."""
+def _named_apart(found: Iterable[tuple[str, str, str, Loader]]) -> Iterator[tuple[str, str, Loader]]:
+    """Give each model a name that a folder can have; of two that are called alike the second has its own folder before it, or a number."""
+    taken = {"index.html", "gallery.json", "manifest.json"}
+    for folder, name, origin, load in found:
+        plain, place = (re.sub(r"[^\w.-]+", "-", text).strip("-.")[:_LONGEST] for text in (name, folder))
+        plain = plain or "model"
+        numbered = (f"{plain}-{number}" for number in count(2))
+        own = next(
+            each
+            for each in chain([plain, f"{place}-{plain}" if place else plain], numbered)
+            if each.casefold() not in taken
+        )
+        taken.add(own.casefold())
+        yield own, origin, load
+
+
+def _models(spec: str, model: str | None, allow_code: bool) -> Iterator[tuple[str, str, str, Loader]]:
+    """Folders, names, origins and loaders: of the files of a folder of checkpoints, or of the one model that the spec names.
+
+    A module with weights from elsewhere has no origin: its page would show how the untrained one is loaded.
+    """
     from separatrix.models import load
     from separatrix.runs._checkpoints import checkpoints_of
 
     if Path(spec).is_dir() and (model is not None or not (Path(spec) / "config.json").is_file()):
         for file in checkpoints_of(spec):
             if model is None:
-                yield file.stem, str(file), partial(load, file, allow_code=allow_code)
+                yield Path(spec).name, file.stem, str(file), partial(load, file, allow_code=allow_code)
             else:
-                yield file.stem, model, partial(load, model, weights=file, allow_code=allow_code)
+                yield Path(spec).name, file.stem, "", partial(load, model, weights=file, allow_code=allow_code)
     else:
-        yield name_of_run(spec), spec, partial(load, spec, allow_code=allow_code)
+        yield (
+            Path(spec.partition(":")[0]).parent.name,
+            name_of_run(spec),
+            spec,
+            partial(load, spec, allow_code=allow_code),
+        )

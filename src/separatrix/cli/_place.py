@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from separatrix.storage import Reservation
 
 RUNS = Path("runs")
+_FILES = (".py", ".safetensors", ".pt", ".pth", ".pt2", ".onnx")  # other dots stand between the names of packages
 _OF_THE_OUTPUT = (
     frozenset({"out", "overwrite", "no_figures", "no_explorer", "_json", "_quiet", "_traceback", "batch_size"})
     | OF_THE_ENGINE
@@ -108,9 +109,9 @@ def _key(ctx: typer.Context) -> str:
 def name_of_run(spec: str) -> str:
     """The file or module of a model, and its factory.
 
-    >>> name_of_run("models/my_vae.py:load"), name_of_run("hf:stabilityai/sd-vae-ft-mse")
-    ('my_vae-load', 'hf-stabilityai-sd-vae-ft-mse')
+    >>> name_of_run("models/my_vae.py:load"), name_of_run("hf:stabilityai/sd-vae-ft-mse"), name_of_run("vaes/small.onnx")
+    ('my_vae-load', 'hf-stabilityai-sd-vae-ft-mse', 'small')
     """
     place, _, factory = spec.rpartition(":") if ":" in spec else (spec, "", "")
-    stem = Path(place).stem if Path(place).suffix in (".py", ".safetensors") else place.rpartition(".")[2]
+    stem = Path(place).stem if Path(place).suffix in _FILES else place.rpartition(".")[2]
     return re.sub(r"[^\w-]+", "-", f"{stem}-{factory}" if factory else stem).strip("-") or "model"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.storage import Columnar, storable
+from separatrix.storage import Columnar, rows_chosen, storable
 
 
 def shape_words(shape: Sequence[int]) -> str:
@@ -55,18 +55,13 @@ class ImageSet(Columnar):
 
     def __getitem__(self, index: int | slice | Tensor | list[int]) -> ImageSet:
         """The chosen images with their names and labels; an integer gives a set of one."""
-        if isinstance(index, int):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"image {index} of {len(self)}")
-            index = slice(index, index + 1 or None)
-        elif isinstance(index, list):
-            index = torch.as_tensor(index, dtype=torch.int64)
-        kept = torch.arange(len(self))[index].tolist()
+        chosen = rows_chosen(index, len(self))
+        kept = torch.arange(len(self))[chosen if isinstance(chosen, slice) else chosen.cpu()].tolist()
         return self._with(
             {
-                "pixels": self.pixels[index],
+                "pixels": self.pixels[chosen],
                 "names": tuple(self.names[i] for i in kept),
-                "targets": None if self.targets is None else self.targets[index],
+                "targets": None if self.targets is None else self.targets[chosen],
             }
         )
 

@@ -17,6 +17,7 @@ from separatrix.errors import InputError
 from separatrix.work import require_room
 
 _CHANNEL_LIKE = {1: 2, 3: 2, 4: 1}  # how much an axis of this length looks like the channels
+_MOST_STORED = 65535  # of picture files
 _PLAUSIBLE = 30.0  # standardised images stay far inside; unscaled bytes do not
 
 
@@ -80,8 +81,8 @@ def to_pixels(values: NDArray[Any], where: str, scale: float | None = None) -> T
     _refuse_nonfinite(pixels, where)
     if white:
         pixels /= np.float32(white)
-    elif values.ndim > 2 and values.dtype.kind == "f":
-        _refuse_unscaled(pixels, where)
+    elif values.ndim > 2 and values.dtype.kind == "f" and (said := unscaled(torch.from_numpy(pixels), where)):
+        raise InputError(said)
     return torch.from_numpy(pixels)
 
 
@@ -119,15 +120,23 @@ def _refuse_nonfinite(pixels: NDArray[np.float32], where: str) -> None:
     )
 
 
-def _refuse_unscaled(pixels: NDArray[np.float32], where: str) -> None:
-    largest = float(np.abs(pixels).max())
+def unscaled(pixels: Tensor, where: str, *, stored: bool = False) -> str:
+    """Say what is wrong with floating images that nobody brought to [0, 1] or standardised; nothing where nothing is.
+
+    Args:
+        pixels: the images.
+        where: what they are called.
+        stored: only what looks like numbers of a picture file is meant, not what may be in any unit.
+    """
+    largest = float(pixels.abs().nan_to_num(0.0, 0.0, 0.0).max())
     if largest <= 1:
-        return
-    whole = bool((pixels == np.rint(pixels)).all())
+        return ""
+    whole = bool((pixels == pixels.round()).all())
     kind = "whole numbers" if whole else "values"
-    if whole or largest > _PLAUSIBLE:
-        raise InputError(
-            f"{where} holds floating-point {kind} up to {largest:g}, which were never scaled to [0, 1]; "
-            f"divide by {'255' if largest == 255 else f'{largest:g} or by 255'} as your model was trained (scale=255 does so), or pass bytes as uint8 (a model "
-            "that wants such values gets them through encode=lambda x: model(255 * x))."
-        )
+    if (not whole and largest <= _PLAUSIBLE) or (stored and not (whole and largest <= _MOST_STORED)):
+        return ""
+    return (
+        f"{where} holds floating-point {kind} up to {largest:g}, which were never scaled to [0, 1]; "
+        f"divide by {'255' if largest == 255 else f'{largest:g} or by 255'} as your model was trained (scale=255 does so), or pass bytes as uint8 (a model "
+        "that wants such values gets them through encode=lambda x: model(255 * x))."
+    )

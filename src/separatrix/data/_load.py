@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,10 @@ from separatrix.data._arrays import described, read_npy, read_npz
 from separatrix.data._batches import as_array, read_batches, read_dataset
 from separatrix.data._idx import GZIP_MAGIC, is_idx, read_idx
 from separatrix.data._images import ImageSet, shape_words
-from separatrix.data._layout import Raw, refuse_one_image, resized, to_pixels
+from separatrix.data._layout import Raw, refuse_one_image, resized, to_pixels, unscaled
 from separatrix.data._pictures import read_folder, read_picture
 from separatrix.data._white import Level, require_bright, require_scale
-from separatrix.errors import FileError, InputError
+from separatrix.errors import DataWarning, FileError, InputError
 from separatrix.work import require_room
 
 _FLOAT = 4  # bytes of one value as the encoder takes it
@@ -136,13 +137,26 @@ def load_images(
 
 
 def tensor_of(source: ImageSource, name: str = "data") -> Tensor:
-    """Return images or vectors as a tensor ``(n, …)``: a tensor as it is, anything else as `load_images` reads it.
+    """Return images or vectors as a tensor ``(n, …)``: one of floats as it is, anything else as `load_images` reads it.
 
     Raises:
         InputError: as there; or a tensor without rows or without their axis, called ``name`` in the message.
+
+    Warns:
+        DataWarning: a tensor holds the whole numbers of a picture file, which `load_images` refuses.
+
+    >>> tensor_of(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)).max()
+    tensor(1.)
     """
-    if not isinstance(source, Tensor):
+    if not isinstance(source, Tensor) or not source.is_floating_point():
         source = load_images(source).pixels
+    elif (
+        source.ndim > 2
+        and source.numel()
+        and name != "latents"
+        and (said := unscaled(source.detach(), name, stored=True))
+    ):
+        warnings.warn(said, DataWarning, stacklevel=3)
     if source.ndim < 2 or not len(source):
         raise InputError(
             f"{name} must hold at least one image or vector, (n, …), and has shape {tuple(source.shape)}; for one use x[None]."

@@ -130,10 +130,10 @@ def _tiles(scene: Scene, name: str) -> list[bytes]:
 
 def _code(about: dict[str, Any]) -> str:
     """The lines of Python that follow an orbit as the page does."""
-    spec = json.dumps(about["origin"]) if about["origin"] else "…  # your model"
+    spec = json.dumps(about["origin"], ensure_ascii=False) if about["origin"] else "…"
     return (
         "import separatrix as sx, torch\n"
-        f"field = sx.load({spec})\n"
+        f"field = sx.load({spec}){'' if about['origin'] else '  # your model'}\n"
         f"z = torch.tensor([…]).reshape(1, {', '.join(map(str, about['latent_shape']))})\n"
         "for step in range(100):\n"
         "    z = field(z)  # encode(decode(z))"

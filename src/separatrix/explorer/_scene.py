@@ -110,7 +110,8 @@ def scene_of(
             grid = results.grid or _grid(field, plane, extent, basin_side, limits, line)
         else:
             grid, field_side = None, _FIELD_NODES
-        catalogue = catalogue_of(results, None if grid is None else grid.limits)
+        named = dict(results.inputs if examples is None else examples)
+        catalogue = catalogue_of(results, None if grid is None else grid.limits, list(named.values()))
         arrays: dict[str, Tensor] = {
             "origin_z": plane.origin.float(),
             "axes_z": plane.axes.float(),
@@ -123,7 +124,6 @@ def scene_of(
         some = limits.points if len(limits) else limits.orbits.points  # nothing has to settle for pictures to be drawn
         decoded = field.decode(some[:1].to(field.device, field.dtype)) if len(some) else torch.zeros(0)
         pictures = are_pictures(tuple(decoded.shape[1:]))
-        named = dict(results.inputs if examples is None else examples)
         anywhere = live or halves is not None
         shown = _examples(field, named) if anywhere and pictures else {}
         arrays |= shown
@@ -149,7 +149,7 @@ def scene_of(
         "spread": limits.spread,
         "tolerance": limits.protocol.tolerance,
         "max_steps": limits.protocol.max_steps,
-        "range": list(catalogue.range if catalogue.rows else value_range(decoded)),
+        "range": list(catalogue.range if catalogue.rows else value_range(decoded, *named.values())),
         "image": list(decoded.shape[1:]) if pictures else None,
         "noun": results.noun,
         "examples": list(named)[: len(shown["example_z"])] if shown else [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +52,12 @@ class Catalogue:
         return here
 
 
-def catalogue_of(results: ModelResults, mapped: LimitSets | None) -> Catalogue:
-    """One numbering for the sets of a search and of a map of basins, where there is one. Cost: one decoding per set."""
+def catalogue_of(results: ModelResults, mapped: LimitSets | None, inputs: Sequence[Tensor] = ()) -> Catalogue:
+    """One numbering for the sets of a search and of a map of basins, where there is one. Cost: one decoding per set.
+
+    ``inputs`` are images that the model takes: a page that reads pictures of its own accord must know what is black and white to it, and
+    what attractors are drawn with may be less than that.
+    """
     limits = results.limits
     searches = (limits,) if mapped is None else (limits, mapped)
     names, *more_names = names_across(searches)
@@ -65,7 +70,7 @@ def catalogue_of(results: ModelResults, mapped: LimitSets | None) -> Catalogue:
         of_grid[fresh] = torch.arange(len(limits), len(limits) + len(fresh))
         rows += _rows(mapped[fresh], [more_names[0][i] for i in fresh.tolist()], None)
         traces += [mapped.trace(int(i)) for i in fresh]
-    images, nearest, shades = _pictures(results, traces)
+    images, nearest, shades = _pictures(results, traces, inputs)
     nulls = None
     likeness = results.resemblance
     if likeness is not None and len(likeness.held_out):
@@ -113,7 +118,9 @@ def _rows(
     return rows
 
 
-def _pictures(results: ModelResults, traces: list[Tensor]) -> tuple[Tensor, Tensor, tuple[float, float]]:
+def _pictures(
+    results: ModelResults, traces: list[Tensor], inputs: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, tuple[float, float]]:
     nothing = torch.zeros(0, dtype=torch.uint8)
     if not traces:
         return nothing, nothing, (0.0, 1.0)
@@ -124,7 +131,7 @@ def _pictures(results: ModelResults, traces: list[Tensor]) -> tuple[Tensor, Tens
     likeness, partners = results.resemblance, None
     if results.train is not None and likeness is not None and len(likeness):
         partners = results.train[likeness.nearest].detach().to("cpu", torch.float64)
-    shades = value_range(decoded) if partners is None else value_range(decoded, partners)
+    shades = value_range(decoded, *inputs) if partners is None else value_range(decoded, partners, *inputs)
     nearest = nothing
     if partners is not None and likeness is not None:
         nearest = torch.zeros((len(traces), *as_bytes(partners[:1], shades).shape[1:]), dtype=torch.uint8)

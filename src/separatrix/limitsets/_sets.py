@@ -14,7 +14,7 @@ from separatrix.cost import NO_WORK, Cost
 from separatrix.limitsets._capture_audit import CaptureAudit
 from separatrix.orbits import Fates, Orbits, fate_of_each
 from separatrix.protocol import Protocol
-from separatrix.storage import Columnar, storable
+from separatrix.storage import Columnar, rows_chosen, storable
 
 
 class Kind(IntEnum):
@@ -104,7 +104,7 @@ class LimitSets(Columnar):
         """The chosen sets; labels are renumbered to the new positions and starts of the others become −1."""
         chosen = super().__getitem__(index)
         old = torch.arange(len(self), device=self.labels.device)
-        kept = old[slice(index, index + 1 or None) if isinstance(index, int) else index].reshape(-1)
+        kept = old[rows_chosen(index, len(self))]
         renumber = torch.full((len(self) + 1,), -1, dtype=torch.int64, device=self.labels.device)
         renumber[kept] = torch.arange(len(kept), device=self.labels.device)
         traces = {new: self.traces[o] for new, o in enumerate(kept.tolist()) if o in self.traces}

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from separatrix.data import PictureBlock, load_images, shape_words
+from separatrix.data._decoding import BROKEN, decoded
 from separatrix.data._picture_stream import DARKEST, Encoded, brighter, decoded_block, warn_if_dark
 from separatrix.data._white import Level
-from separatrix.errors import FileError, InputError
+from separatrix.errors import FileError, InputError, SeparatrixError, first_line
 from separatrix.field import LatentField
 from separatrix.ood._decisions import AlarmBudget
 from separatrix.ood._detector import Detector
@@ -35,7 +37,7 @@ class BatchScorer:
     Args:
         load: builds the model, or its `LatentField`.
         detector: the folder in which a detector of that model was saved.
-        column: the pictures: encoded as in their files (bytes, also under the key ``bytes``), or arrays h×w, h×w×c or c×h×w, as `load_images` takes them.
+        column: the pictures: encoded as in their files (bytes, also under the key ``bytes``), pictures of Pillow, or arrays h×w, h×w×c or c×h×w, as `load_images` takes them.
         fpr: the rate of false alarms, as `Detector.decide` takes it.
         resize: bring pictures of other sizes to that of the detector.
         scale: the stored value that is white; 255 for arrays of bytes.
@@ -85,8 +87,9 @@ class BatchScorer:
         pictures = batch[self.column]
         names = tuple(map(str, range(len(pictures))))
         block = self._decoded(names, pictures)
-        scores, failure = block_scores(self.detector, block)
-        if failure is not None and len(pictures) > 1:  # it is the model, not a picture
+        readable = len(names) - len(block.broken)
+        scores, failure = block_scores(self.detector, block) if names else (torch.zeros(0, dtype=torch.float64), None)
+        if failure is not None and readable > 1:  # it is the model, not a picture
             raise failure
         rows = rows_of(names, self.detector.decide_scores(scores, self.fpr), [(0, 0)] * len(names))
         return {
@@ -110,6 +113,8 @@ class BatchScorer:
                     found = decoded_block([encoded], self._shape, self.resize, self.scale)
                     pixels[row], level = found.block.pixels[0], found.level
                     broken |= found.block.broken
+                elif isinstance(picture, Image.Image):
+                    pixels[row], level = self._opened(picture)
                 else:
                     pixels[row], level = self._pixels(picture)
                 self._brightest = brighter(self._brightest, level)
@@ -127,6 +132,22 @@ class BatchScorer:
         scale = 255 if self.scale is None and in_bytes else self.scale
         size = (self._shape[1], self._shape[2]) if self.resize else None
         found = load_images(picture[None], scale=scale, size=size).pixels[0]
-        if tuple(found.shape) != self._shape:
-            raise InputError(f"The picture is {shape_words(found.shape)} where {shape_words(self._shape)} is expected.")
-        return found, Level(float(picture.max()), 255) if in_bytes else DARKEST
+        return self._fitting(found), Level(float(picture.max()), 255) if in_bytes else DARKEST
+
+    def _opened(self, picture: Image.Image) -> tuple[torch.Tensor, Level]:
+        """A picture of Pillow is more than its numbers: palette, orientation and transparency say what is seen."""
+        size = (self._shape[1], self._shape[2]) if self.resize else None
+        try:
+            found = decoded(picture, self._shape[0] == 3, size, self.scale)
+        except SeparatrixError:
+            raise
+        except BROKEN as error:
+            raise FileError(f"The picture cannot be decoded ({first_line(error)}).") from error
+        return self._fitting(torch.from_numpy(found.pixels)), found.level
+
+    def _fitting(self, pixels: torch.Tensor) -> torch.Tensor:
+        if tuple(pixels.shape) != self._shape:
+            raise InputError(
+                f"The picture is {shape_words(pixels.shape)} where {shape_words(self._shape)} is expected."
+            )
+        return pixels

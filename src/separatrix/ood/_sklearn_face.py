@@ -19,7 +19,7 @@ from sklearn.base import (
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from separatrix.data import encode_range
+from separatrix.data import encode_range, tensor_of
 from separatrix.field import LatentField
 from separatrix.ood._baselines import KNNDetector, MahalanobisDetector, ResidualDetector
 from separatrix.ood._detector import Detector
@@ -172,9 +172,7 @@ class LatentEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return latents ``(n, k)`` of images ``(n, …)``."""
-        images = torch.from_numpy(np.array(X, dtype=np.float32))
-        if self.input_shape is not None:
-            images = images.reshape(len(images), *self.input_shape)
+        images = _inputs(X, self.input_shape)
         latents = encode_range(self.field, lambda first, last: images[first:last], 0, len(images))
         rows: NDArray[np.float64] = latents.flatten(1).double().cpu().numpy()
         return rows
@@ -217,13 +215,30 @@ class OODClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         An input that cannot be scored has p = 0.
         """
-        inputs = torch.from_numpy(np.array(X, dtype=np.float32))
-        if self.input_shape is not None:
-            inputs = inputs.reshape(len(inputs), *self.input_shape)
-        scores = self.detector.score_features(inputs) if self.features else self.detector.score(inputs)
-        p = self.detector.p_values_of(scores).nan_to_num(nan=0.0).numpy()
+        p = self.detector.p_values_of(self._scores(X)).nan_to_num(nan=0.0).numpy()
         return np.stack([p, 1 - p], axis=1)
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Return 1 where p is below 0.05; a calibrating library has a threshold of its own."""
-        return (self.predict_proba(X)[:, 0] < _RATE).astype(np.int64)
+        """Return 1 where p is 0.05 at most, as `Detector.decide` has it, or an input cannot be scored; a calibrating library has a threshold of its own.
+
+        Warns:
+            CalibrationWarning: there are too few calibration scores for any input to be called.
+        """
+        found = self.detector.decide_scores(self._scores(X), _RATE)
+        return (found.is_ood | found.unscorable).numpy().astype(np.int64)
+
+    def _scores(self, X: ArrayLike) -> torch.Tensor:
+        if not self.features:
+            return self.detector.score(_inputs(X, self.input_shape))
+        latents = torch.from_numpy(np.array(X, dtype=np.float64))  # the detector has its own format
+        shape = self.detector.field.latent_shape if self.input_shape is None else self.input_shape
+        return self.detector.score_features(latents.reshape(len(latents), *shape))
+
+
+def _inputs(X: ArrayLike, shape: tuple[int, ...] | None) -> torch.Tensor:
+    """Images in the layout of the encoder, white at 1: bytes are divided by 255, as `separatrix.data.load_images` does."""
+    images = np.asarray(X)
+    if shape is not None:
+        images = images.reshape(len(images), *shape)
+    tensor = torch.from_numpy(images.astype(np.float32) if images.dtype.kind == "f" else images.copy())
+    return tensor_of(tensor, "X")

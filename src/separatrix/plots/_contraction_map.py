@@ -40,7 +40,7 @@ def contraction_map(
     Raises:
         InputError: the latent space has not two dimensions.
 
-    Cost: 4·resolution² map evaluations.
+    Cost: 5·resolution² map evaluations.
     """
     if field.latent_dim != 2:
         raise InputError(f"A map needs two latent dimensions, not {field.latent_dim}; see Contraction for others.")
@@ -52,13 +52,15 @@ def contraction_map(
     xs, ys = torch.linspace(x0, x1, resolution), torch.linspace(y0, y1, resolution)
     grid = torch.cartesian_prod(ys, xs).flip(1).reshape(-1, *field.latent_shape).to(field.device, field.dtype)
     norms = torch.cat([spectrum_of(field.jacobian(part)).norm for part in grid.split(_CHUNK)])
-    values = norms.clamp_min(1e-12).log10().reshape(resolution, resolution).cpu().numpy()
+    # Where f is NaN its derivative may be 0, as of a constant: that is no contraction, and stays blank.
+    lost = torch.cat([~field(part).flatten(1).isfinite().all(dim=1) for part in grid.split(_CHUNK)])
+    values = norms.where(~lost, torch.nan).clamp_min(1e-12).log10().reshape(resolution, resolution).cpu().numpy()
     figure = new_figure(5.2, title or "Where single steps contract")
     axes = figure.subplots()
     shown = axes.imshow(
         values, origin="lower", extent=cells((x0, x1, y0, y1), values.shape), cmap="RdBu_r", vmin=-_RANGE, vmax=_RANGE, aspect="auto",
     )  # fmt: skip
-    if values.min() < 0 < values.max():
+    if (values < 0).any() and (values > 0).any():
         axes.contour(values, levels=[0.0], extent=(x0, x1, y0, y1), colors=[INK], linewidths=1.4)
     if latents is not None:
         dots = latents.detach().flatten(1).cpu().numpy()

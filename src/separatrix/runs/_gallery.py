@@ -29,6 +29,7 @@ KIND = "separatrix gallery"
 INDEX, NUMBERS, EXPLORER = "index.html", "gallery.json", "explorer.html"
 _SCENE = "explorer"
 _FOLDER = re.compile(r"\w[\w.-]*")
+_LONGEST = 120  # characters of a name; a file system takes 255 bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +105,7 @@ def gallery(
 
     Cost: that of `separatrix.runs.attractors` and of `separatrix.explorer.scene_of` for each.
     """
-    names = [exhibit.name for exhibit in exhibits]
-    if not names or len(set(names)) < len(names) or not all(map(_FOLDER.fullmatch, names)):
-        raise InputError(
-            "A gallery needs at least one model, and for each a name of its own that a folder can have: letters, digits, dots, dashes."
-        )
+    _require_names([exhibit.name for exhibit in exhibits])
     folder = Path(out)
     if folder.exists() and kind_of(folder) != KIND and (not folder.is_dir() or any(folder.iterdir())):
         raise FileError(f"{folder} already exists and is no gallery; choose another folder.")
@@ -119,6 +116,22 @@ def gallery(
                 cards.append(_card(exhibit, folder / exhibit.name, overwrite, figures, line))
             _write(folder, cards)  # what is there can be looked at while the others are made
     return Gallery(folder=folder, records=tuple(card.record for card in cards))
+
+
+def _require_names(names: Sequence[str]) -> None:
+    """Each is the name of a folder beside the page of cards, also where capitals make no difference."""
+    taken = {INDEX, NUMBERS, MANIFEST}
+    for name in names:
+        if name.casefold() in taken or not _FOLDER.fullmatch(name) or len(name) > _LONGEST:
+            break
+        taken.add(name.casefold())
+    else:
+        if names:
+            return
+    raise InputError(
+        "A gallery needs at least one model, and for each a name of its own that a folder can have: letters, digits, dots, dashes"
+        f"{f'; {name!r} is none' if names else ''}."
+    )
 
 
 def _card(exhibit: Exhibit, place: Path, overwrite: bool, figures: bool, progress: Progress) -> GalleryCard:

@@ -1,7 +1,7 @@
 """This room tells what is written and read: results as tensors and JSON, places that are reserved and appear whole, and manifests of what is ours."""
 
 from separatrix.storage._checkpoint import NO_CHECKPOINT, Checkpoint
-from separatrix.storage._columnar import Columnar
+from separatrix.storage._columnar import Columnar, rows_chosen
 from separatrix.storage._manifest import CHECKPOINT, DETECTOR, MANIFEST, RESULT, UNFINISHED, foreign_entries
 from separatrix.storage._numbered import reserve_numbered
 from separatrix.storage._owner import Owner
@@ -51,6 +51,7 @@ __all__ = [
     "publish",
     "reserve",
     "reserve_numbered",
+    "rows_chosen",
     "save_result",
     "storable",
     "storable_part",

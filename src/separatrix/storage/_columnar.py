@@ -66,7 +66,7 @@ class Columnar(Tabular):
         variables: dict[str, tuple[tuple[str, ...], Any]] = {}
         for name in (*self._columns, *self._read_off):
             if (column := getattr(self, name)) is not None:
-                values = column.detach().cpu().numpy() if isinstance(column, Tensor) else np.asarray(column)
+                values = _as_numpy(column) if isinstance(column, Tensor) else np.asarray(column)
                 own = tuple(f"{name}_{axis}" for axis in range(1, values.ndim))
                 variables[name] = (("item", *own), values)
         return xarray.Dataset(variables, attrs={"type": type(self).__name__})
@@ -76,13 +76,8 @@ class Columnar(Tabular):
 
     def __getitem__(self, index: int | slice | Tensor | list[int]) -> Self:
         """The chosen items, always as the same type; an integer gives a record of one item."""
-        if isinstance(index, int):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"index {index} is out of range for {len(self)} items")
-            index = slice(index, index + 1 or None)
-        elif isinstance(index, list):
-            index = torch.as_tensor(index, dtype=torch.int64)
-        return self._with({name: None if (c := getattr(self, name)) is None else c[index] for name in self._columns})
+        chosen = rows_chosen(index, len(self))
+        return self._with({name: None if (c := getattr(self, name)) is None else c[chosen] for name in self._columns})
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Every tensor moved or converted as by `torch.Tensor.to` (a dtype applies to floating columns only)."""
@@ -97,3 +92,35 @@ class Columnar(Tabular):
 
     def _with(self, changed: dict[str, Any]) -> Self:
         return cast(Self, replace(cast(Any, self), **changed))
+
+
+def rows_chosen(index: Any, count: int) -> slice | Tensor:
+    """Turn what chooses items into what a tensor understands, so that the items keep their axis.
+
+    One number is that item, wherever it comes from (``argmax`` gives a tensor without axes); truth values say which items stay.
+
+    Raises:
+        IndexError: there is no such item, or not one truth value for each.
+
+    >>> rows_chosen(torch.tensor(2), 4), rows_chosen([True, False], 2)
+    (slice(2, 3, None), tensor([ True, False]))
+    """
+    if isinstance(index, slice):
+        return index
+    chosen = torch.as_tensor(index)
+    if chosen.dtype == torch.bool and chosen.shape != (count,):
+        raise IndexError(f"truth values {tuple(chosen.shape)} do not choose from {count} items; give one for each")
+    if chosen.is_floating_point() and chosen.numel():
+        raise IndexError(f"items are chosen by whole numbers or truth values, not by {chosen.dtype}")
+    if chosen.ndim:
+        return chosen if chosen.numel() else chosen.to(torch.bool if chosen.dtype == torch.bool else torch.int64)
+    number = int(chosen)
+    if not -count <= number < count:
+        raise IndexError(f"index {number} is out of range for {count} items")
+    return slice(number, number + 1 or None)
+
+
+def _as_numpy(column: Tensor) -> Any:
+    """The same numbers; NumPy knows no bfloat16."""
+    column = column.detach().cpu()
+    return (column.float() if column.dtype == torch.bfloat16 else column).numpy()

@@ -51,11 +51,11 @@ class Contraction(Columnar):
     Attributes:
         points: ``(n, *latent)``.
         group: ``(n,)`` int64, index into ``names``.
-        spectral_radius: ``(n,)`` float64 ρ of J_f; NaN where Arnoldi did not converge.
-        spectral_norm: ``(n,)`` float64 ‖J_f‖₂.
+        spectral_radius: ``(n,)`` float64 ρ of J_f; NaN where Arnoldi did not converge, and where f is NaN or infinite.
+        spectral_norm: ``(n,)`` float64 ‖J_f‖₂; NaN likewise.
         names: of the groups.
         provenance: field and data.
-        cost: derivative products spent.
+        cost: derivative products spent, and a map evaluation per point.
     """
 
     _columns: ClassVar[tuple[str, ...]] = ("points", "group", "spectral_radius", "spectral_norm")
@@ -88,7 +88,7 @@ class Contraction(Columnar):
     def statement(self) -> Statement:
         """The medians of ‖J‖₂ and the share of points where single steps contract, group by group; the code is of the first."""
         rows = self.rows
-        parts = [f"{row.name} {row.norm[1]:.2f} ({row.contracting:.0%} of {row.count} below 1)" for row in rows]
+        parts = [row.words for row in rows]
         everywhere = {1.0: Steps.CONTRACT, 0.0: Steps.EXPAND}
         return Statement("Median ‖J‖₂", f"{', '.join(parts)}.", everywhere.get(rows[0].contracting, Steps.MIXED))
 
@@ -98,7 +98,7 @@ class Contraction(Columnar):
 
 @dataclass(frozen=True)
 class ContractionRow:
-    """One group: 5 %, 50 % and 95 % quantiles of ρ and ‖J‖₂, and the shares of points where they are below 1."""
+    """One group: 5 %, 50 % and 95 % quantiles of ρ and ‖J‖₂, and the shares of points where they are below 1; of points where they are known."""
 
     name: str
     count: int
@@ -106,6 +106,16 @@ class ContractionRow:
     norm: tuple[float, float, float]
     attracting: float
     contracting: float
+    unknown: int = 0
+
+    @property
+    def words(self) -> str:
+        """The median of ‖J‖₂, at how many points it is below 1, and at how many it is not known."""
+        known = self.count - self.unknown
+        if not known:
+            return f"{self.name} known at none of {self.count} points"
+        rest = f", unknown at {self.unknown}" if self.unknown else ""
+        return f"{self.name} {self.norm[1]:.2f} ({self.contracting:.0%} of {known} below 1{rest})"
 
     def __repr__(self) -> str:
         return f"ContractionRow({self.name}: {self.count} points; ρ {_words(self.radius)}, ‖J‖₂ {_words(self.norm)})"
@@ -136,7 +146,7 @@ def contraction(
     Raises:
         InputError: no group, no data, or a limit below 1.
 
-    Cost: 2k map evaluations per point up to 512 dimensions, about a thousand above.
+    Cost: 2k + 1 map evaluations per point up to 512 dimensions, about a thousand above.
 
     >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,), dtype=torch.float64)
     >>> from separatrix import starts
@@ -181,18 +191,30 @@ def _most(field: LatentField, limit: int) -> int:
 
 def _spectrum(field: LatentField, points: Tensor) -> tuple[Tensor, Tensor, Cost]:
     """ρ, ‖J‖₂ and what they cost, in chunks of Jacobians that fit."""
+    size = max(1, _ENTRIES_AT_ONCE // field.latent_dim**2)
+    # Where f is NaN its derivative may be 0, as of a constant, which would pass for the strongest contraction.
+    lost = torch.cat([~field(chunk).flatten(1).isfinite().all(dim=1) for chunk in points.split(size)]).cpu()
     if field.latent_dim > DENSE_LIMIT:
         found = spectrum_matrix_free(field, points)
-        return found.radius, found.norm, found.cost
-    size = max(1, _ENTRIES_AT_ONCE // field.latent_dim**2)
-    parts = [spectrum_of(field.jacobian(chunk)) for chunk in points.split(size)]
-    radius, norm = (torch.cat([getattr(part, name) for part in parts]).cpu() for name in ("radius", "norm"))
-    return radius, norm, Cost(vjp=len(points) * field.latent_dim)
+        radius, norm, cost = found.radius.cpu(), found.norm.cpu(), found.cost
+    else:
+        parts = [spectrum_of(field.jacobian(chunk)) for chunk in points.split(size)]
+        radius, norm = (torch.cat([getattr(part, name) for part in parts]).cpu() for name in ("radius", "norm"))
+        cost = Cost(vjp=len(points) * field.latent_dim)
+    return radius.where(~lost, torch.nan), norm.where(~lost, torch.nan), cost + Cost(map=len(points))
 
 
 def _row(name: str, part: Contraction) -> ContractionRow:
     radius, norm = (values[values.isfinite()] for values in (part.spectral_radius, part.spectral_norm))
-    return ContractionRow(name, len(part), _quantiles(radius), _quantiles(norm), _share(radius < 1), _share(norm < 1))
+    return ContractionRow(
+        name,
+        len(part),
+        _quantiles(radius),
+        _quantiles(norm),
+        _share(radius < 1),
+        _share(norm < 1),
+        len(part) - len(norm),
+    )
 
 
 def _quantiles(values: Tensor) -> tuple[float, float, float]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -32,7 +32,7 @@ from separatrix.numerics import bootstrap_means, counter_random, interval_of
 from separatrix.numerics._duplicates import without_equals
 from separatrix.starts import Starts, encoded
 from separatrix.storage import Columnar, storable
-from separatrix.words import Statement, Tone
+from separatrix.words import Statement, Tone, counted
 
 _FEWEST = 20  # latents: ten to estimate a density, ten to ask
 _DRAWN = 128  # dimensions up to which rotations are drawn; above, the trace of one times a matrix is normal to rounding
@@ -64,6 +64,7 @@ class ScoreCheck(Columnar):
         null: ``(b,)`` float64, mean cosines with all velocities turned by one random rotation.
         low, high: 95 % interval of the mean cosine, drawn anew over latents.
         still: latents at which ‖v‖ is rounding.
+        unknown: left out of all else: latents that are NaN or infinite, at which v is, or at which the density is flat.
         width: h of the kernel, in latent units.
         estimated_from: latents that the density was estimated from.
         provenance: field and data.
@@ -84,8 +85,13 @@ class ScoreCheck(Columnar):
     still: int
     width: float
     estimated_from: int
+    unknown: int = 0
     provenance: Mapping[str, Any] = field(default_factory=dict)
     cost: Cost = NO_WORK
+
+    def __getitem__(self, index: int | slice | Tensor | list[int]) -> ScoreCheck:
+        """Some of the latents. Null and interval belong to all of them, so that of some there is neither."""
+        return replace(super().__getitem__(index), null=self.null[:0], low=math.nan, high=math.nan)
 
     @property
     def mean(self) -> float:
@@ -104,20 +110,28 @@ class ScoreCheck(Columnar):
 
     @property
     def p_value(self) -> float:
-        """(1 + turned fields that do as well) / (1 + turned fields); NaN for a field that is still."""
-        return (1 + int((self.null >= self.mean).sum())) / (1 + len(self.null)) if len(self) else math.nan
+        """(1 + turned fields that do as well) / (1 + turned fields); NaN for a field that is still, and for some rows of a check."""
+        known = len(self) and len(self.null)
+        return (1 + int((self.null >= self.mean).sum())) / (1 + len(self.null)) if known else math.nan
 
     @property
     def statement(self) -> Statement:
         """Return what was found, beside its null and its control; *uphill* means p ≤ 0.05."""
+        nowhere = f"Left out: {counted(self.unknown, 'latent')} without a direction to compare." if self.unknown else ""
         if not len(self):
-            return Statement("The field is still", f"v is 0 at all {self.still:,} latents.", Uphill.STILL)
+            if not self.still:
+                return Statement("Nothing can be said", nowhere, Uphill.NOT_TOLD)
+            still = f"v is 0 at all {self.still:,} latents{' where it is known' if self.unknown else ''}."
+            return Statement("The field is still", still, Uphill.STILL).followed_by(nowhere)
+        if not len(self.null):
+            some = f"mean cosine of v and the score {self.mean:.2f}, uphill at {self.uphill:.0%} of {len(self):,} latents; the null is of all of them."
+            return Statement("Some latents of a check", some, Uphill.NOT_TOLD)
         found = (
             f"mean cosine of v and the score {self.mean:.2f} (95 %: {self.low:.2f} to {self.high:.2f}), uphill at {self.uphill:.0%} of "
             f"{len(self):,} latents; turned at random {float(self.null.mean()):.2f} (p = {self.p_value:.2g}), to the mean of the "
             f"latents {self.control:.2f}."
         )
-        rest = f"At {self.still:,} latents v is 0." if self.still else ""
+        rest = " ".join(filter(None, (f"At {self.still:,} latents v is 0." if self.still else "", nowhere)))
         if self.p_value <= 0.05:
             return Statement("v points uphill", found, Uphill.UPHILL, Tone.CALM).followed_by(rest)
         return Statement("Not told from chance", found, Uphill.NOT_TOLD).followed_by(rest)
@@ -165,25 +179,30 @@ def score_check(
         raise InputError(
             "A field in one dimension cannot be turned, so there is no null; give a latent space of two or more."
         )
-    if width is not None and not width > 0:
+    if width is not None and not 0 < width < math.inf:
         raise InputError(f"The width of the kernel is a positive length, not {width!r}.")
     if rotations < 1:
         raise InputError(f"The null needs at least one rotation, not {rotations}.")
     latents = source.block(field, 0, min(len(source), limit))
+    finite = latents.flatten(1).isfinite().all(dim=1)
+    lost, latents = int((~finite).sum()), latents[finite]
     latents = latents[without_equals(latents).to(latents.device)]  # a copy in the other half would be its own estimate
     order = torch.from_numpy(counter_random.uniform(seed, 0, len(latents), 1)).squeeze(1).argsort().to(latents.device)
     known, asked = (latents[half.sort().values] for half in order.chunk(2)) if len(latents) >= 2 else (latents, latents)
     heap = known.flatten(1).to("cpu", torch.float64)
     if len(latents) < _FEWEST:
         raise InputError(
-            f"A density needs at least {_FEWEST} different latents, and there are {len(latents):,}; give more data."
+            f"A density needs at least {_FEWEST} different latents, and there are {len(latents):,}"
+            f"{f' ({lost:,} are NaN or infinite)' if lost else ''}; give more data."
         )
     h = _gradient_width(heap) if width is None else float(width)
     z = asked.flatten(1).to("cpu", torch.float64)
     v = field.velocity(asked).flatten(1).to("cpu", torch.float64)
     rounding = _ROUNDING * torch.finfo(asked.dtype).eps * z.norm(dim=1).clamp(min=float(z.norm(dim=1).mean()))
-    moves = v.norm(dim=1) > rounding
-    score, v_moving, z_moving = _mean_shift(z[moves], heap, h) / h**2, v[moves], z[moves]
+    score = _mean_shift(z, heap, h) / h**2
+    known_v = v.norm(dim=1).isfinite() & (score.norm(dim=1) > 0)
+    moves = known_v & (v.norm(dim=1) > rounding)
+    score, v_moving, z_moving = score[moves], v[moves], z[moves]
     cosine = torch.cosine_similarity(v_moving, score, dim=1, eps=0)
     low, high = (
         (float(end) for end in interval_of(bootstrap_means(cosine[:, None], seed=seed)))
@@ -193,13 +212,14 @@ def score_check(
     return ScoreCheck(
         points=asked[moves.to(asked.device)].cpu(),
         cosine=cosine,
-        towards_mean=torch.cosine_similarity(heap.mean(dim=0) - z_moving, score, dim=1),
+        towards_mean=torch.cosine_similarity(heap.mean(dim=0) - z_moving, score, dim=1, eps=0).nan_to_num(0.0),
         speed=v_moving.norm(dim=1),
         slope=score.norm(dim=1),
         null=_turned(v_moving, score, rotations, seed),
         low=low,
         high=high,
-        still=int((~moves).sum()),
+        still=int((known_v & ~moves).sum()),
+        unknown=lost + int((~known_v).sum()),
         width=h,
         estimated_from=len(heap),
         provenance={"field": field.describe(), "data": source.describe(), "seed": seed},

@@ -56,10 +56,13 @@ def assert_is_latent_field(field: LatentField, latents: Tensor | None = None) ->
     ...
     AssertionError: model: the image of a latent depends on the other latents in its batch (...).
     """
-    z = _draws(field, 4, seed=0) if latents is None else latents.to(field.device, field.dtype)
+    z = _draws(field, 4, seed=0) if latents is None else torch.as_tensor(latents).to(field.device, field.dtype)
     _require(
         z.shape[1:] == field.latent_shape and len(z) >= 2,
         f"{field.name}: the check needs two or more latents {field.latent_shape}, not {tuple(z.shape)}.",
+    )
+    _require(
+        bool(torch.isfinite(z).all()), f"{field.name}: the check needs finite latents; leave out NaN and infinity."
     )
     with assert_model_untouched(field):
         assert_is_self_map(field, z)

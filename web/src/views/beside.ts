@@ -2,13 +2,15 @@
 import type { Backend } from "../backend/backend";
 import { InPage } from "../backend/inpage";
 import { archived, inflated } from "../core/archive";
-import { Fates } from "../core/fate";
+import { Fates, scientific } from "../core/fate";
 import { Orbit } from "../core/orbit";
 import { Scene, toPicture } from "../core/scene";
 import { Sheet } from "../core/sheet";
 import { element, show } from "./dom";
 import type { Journey } from "./journey";
 import { PlaneView } from "./plane";
+
+const OTHER = 0.25; // of the way from black to white, by which the shades of two models may differ
 
 interface Other {
   readonly scene: Scene;
@@ -73,7 +75,16 @@ export class Beside {
     [this.orbit, this.shown, this.behind, view.orbit] = [orbit, -1, picture || !this.scene.about.image ? 0 : 1, orbit];
     while (this.orbit === orbit && (await orbit.advance()));
     if (this.orbit !== orbit) return;
-    this.said.textContent = `${scene.about.title}: ${fates.words(orbit.fate, orbit.points[orbit.arrived ?? orbit.points.length - 1]!.t, orbit.motion)}`;
+    this.said.textContent = `${scene.about.title}: ${fates.words(orbit.fate, orbit.points[orbit.arrived ?? orbit.points.length - 1]!.t, orbit.motion)}${this.shades}`;
+  }
+
+  /** Both models read the same numbers, which are another picture to a model with another black and white. */
+  private get shades(): string {
+    const [ours, theirs] = [this.scene.about, this.other!.scene.about];
+    const [a, b] = [ours.range, theirs.range];
+    const apart = Math.max(Math.abs(a[0] - b[0]), Math.abs(a[1] - b[1])) / Math.min(a[1] - a[0], b[1] - b[0]);
+    if (!ours.image || apart <= OTHER) return "";
+    return ` Both read the same numbers, but its pictures have values from ${scientific(b[0])} to ${scientific(b[1])}, and those of this page from ${scientific(a[0])} to ${scientific(a[1])}: perhaps they are not the same pictures to both.`;
   }
 
   /** One frame: the step of this page's orbit that is shown. */

@@ -2,7 +2,7 @@
 import type { Backend } from "../backend/backend";
 import { Blend, BLENDS } from "../core/blend";
 import { parse } from "../core/colours";
-import type { Fates } from "../core/fate";
+import { type Fates, scientific } from "../core/fate";
 import { Orbit } from "../core/orbit";
 import { blended, fromBytes, fromPixels, noise, type Picture } from "../core/pictures";
 import { type Scene, toPicture } from "../core/scene";
@@ -120,7 +120,11 @@ export class Starts {
 
   private async start({ name, x }: Picture): Promise<void> {
     const z = await this.backend.encode(x);
-    this.said.textContent = z ? `The orbit starts from ${name}, as the model reads it.` : "The model gives no latent for a picture.";
+    const [low, high] = this.range;
+    const shades = (low !== 0 || high !== 1) && !this.scene.about.examples.includes(name);
+    this.said.textContent = z
+      ? `The orbit starts from ${name}, as the model reads it.${shades ? ` Black is ${scientific(low)} to it and white ${scientific(high)}: the extremes of the pictures in this page.` : ""}`
+      : "The model gives no latent for a picture.";
     if (z) this.begin(z, x);
   }
 
@@ -132,6 +136,8 @@ export class Starts {
       const canvas = make("canvas", { width: String(w), height: String(h) });
       const to = canvas.getContext("2d", { willReadFrequently: true })!;
       to.imageSmoothingQuality = "high";
+      to.fillStyle = "#fff"; // what is transparent lies on white, as in Python
+      to.fillRect(0, 0, w, h);
       const scale = Math.max(w / bitmap.width, h / bitmap.height);
       to.drawImage(bitmap, (w - scale * bitmap.width) / 2, (h - scale * bitmap.height) / 2, scale * bitmap.width, scale * bitmap.height);
       this.take({ name: file.name.slice(0, 40), x: fromPixels(to.getImageData(0, 0, w, h).data, c, this.range) });

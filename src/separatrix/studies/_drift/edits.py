@@ -6,6 +6,7 @@ decoding in the reverse one. So ``(Shift(3), Rounding())`` moves the picture, se
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,8 +86,11 @@ class Rounding(Edit):
         """Round to the nearest of 2^bits levels."""
         low, high = moment.values
         levels = 2**self.bits - 1
-        shades = ((x - low) / (high - low)).nan_to_num(0.0).clamp(0, 1)
-        return (shades * levels).round() / levels * (high - low) + low
+        wide = (
+            x if x.dtype == torch.float64 else x.float()
+        )  # half precision has no room for 2^16 levels, nor for all of 2^8
+        shades = ((wide - low) / (high - low)).nan_to_num(0.0).clamp(0, 1)
+        return ((shades * levels).round() / levels * (high - low) + low).to(x.dtype)
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,12 @@ class PasteBack(Edit):
 
     @property
     def words(self) -> str:
-        """Name the mask."""
-        return f"pasted back outside {self.name or ('the middle quarter' if self.kept is None else 'a mask')}"
+        """Name the mask, and tell it from another one of that name."""
+        if self.kept is None:
+            return f"pasted back outside {self.name or 'the middle quarter'}"
+        kept = self.kept.detach().to("cpu", torch.float64).contiguous()
+        digest = hashlib.sha256(f"{tuple(kept.shape)}".encode() + kept.numpy().tobytes()).hexdigest()[:8]
+        return f"pasted back outside {self.name or 'a mask'} ({digest})"
 
     def mask(self, height: int, width: int) -> Tensor:
         """``(h, w)`` the mask for pictures of this size.

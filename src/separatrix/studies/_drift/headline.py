@@ -24,6 +24,7 @@ class Rot(StrEnum):
     AMPLIFIES = "amplifies"
     FADES = "fades"
     CHANGES = "changes"
+    ONE_TRIP = "one trip was measured"
 
 
 _SENTENCES = {
@@ -31,7 +32,9 @@ _SENTENCES = {
     Rot.AMPLIFIES: "It amplifies: contrast rises from trip to trip, and patterns that were never in the picture grow.",
     Rot.FADES: "It fades: contrast falls from trip to trip, and detail is smoothed away.",
     Rot.CHANGES: "Contrast stays about as it was, and the picture itself is replaced little by little.",
+    Rot.ONE_TRIP: "What further trips do was not measured: that takes two or more.",
 }
+_FLAT = "The pictures are flat and have no contrast to be followed; what they are replaced by is seen in brightness and colour."
 
 
 def rot_of(psnr: Mapping[int, float], contrasts: Tensor) -> Rot:
@@ -41,6 +44,8 @@ def rot_of(psnr: Mapping[int, float], contrasts: Tensor) -> Rot:
     >>> rot_of({1: 30.0, 20: 12.0}, torch.tensor([1.2, 1.4, 1.3])).value
     'amplifies'
     """
+    if len(psnr) < 2:
+        return Rot.ONE_TRIP
     first, last = next(iter(psnr.values())), list(psnr.values())[-1]
     if first - last < _STEADY:
         return Rot.ONCE
@@ -58,6 +63,7 @@ def drift_statement(
     psnr: Mapping[int, float],
     half_life: float,
     contrasts: Tensor,
+    broken: int = 0,
 ) -> Statement:
     """Say how many trips are safe, what is left at some of them, and which kind of rot it is.
 
@@ -66,6 +72,7 @@ def drift_statement(
         psnr: mean over the pictures by trip, the first and the last among them.
         half_life: when the error has doubled.
         contrasts: of each picture after the last trip.
+        broken: pictures that came back with NaN or infinity.
     """
     rot = rot_of(psnr, contrasts)
     count = counted(safe.trips, "edit") + (" or more" if safe.trips == safe.followed else "")
@@ -74,11 +81,11 @@ def drift_statement(
     )
     decibels = ", ".join(f"{value:.1f}" for value in psnr.values())
     after = ", ".join(map(str, psnr))
-    doubled = (
-        f"The error has doubled after {half_life:.1f} trips."
-        if math.isfinite(half_life)
-        else f"The error does not double within {safe.followed} trips."
-    )
+    doubled = f"The error does not double within {safe.followed} trips." if safe.followed > 1 else ""
+    if math.isfinite(half_life):
+        doubled = f"The error has doubled after {half_life:.1f} trips."
+    how = _SENTENCES[rot] if rot is not Rot.CHANGES or bool(contrasts.isfinite().any()) else _FLAT
+    lost = f"{counted(broken, 'picture')} came back with NaN or infinity, shown as black or white." if broken else ""
     pictures = counted(safe.images, "picture")
     survive = (
         f"{percent(safe.alive[safe.trips - 1] / safe.images)} of {pictures} survive {safe.words} above that bar."
@@ -90,4 +97,4 @@ def drift_statement(
         survive,
         rot,
         Tone.CALM if rot is Rot.ONCE else Tone.ALARM if safe.trips < 2 else Tone.OPEN,
-    ).followed_by(_SENTENCES[rot], f"PSNR after {after} trips: {decibels} dB.", doubled)
+    ).followed_by(lost, how, f"PSNR after {after} trip{'' if safe.followed == 1 else 's'}: {decibels} dB.", doubled)

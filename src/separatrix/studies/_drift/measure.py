@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,15 +14,17 @@ from separatrix.field import LatentField
 from separatrix.numerics._duplicates import without_equals
 from separatrix.studies._drift.edits import USUAL, Edit, Moment, Rounding
 from separatrix.studies._drift.loss import Loss, Originals
-from separatrix.studies._drift.quality import TOO_SMALL_FOR_SSIM, Windowed, psnr_of
+from separatrix.studies._drift.quality import TOO_SMALL_FOR_SSIM, Windowed, psnr_of, require_bar
 from separatrix.studies._drift.result import Drift, step_error
 from separatrix.studies._drift.trips import (
     after_each_trip,
     cost_of,
+    only_finite,
     pictures_at_once,
     require_pictures,
     require_together,
     sized,
+    warn_if_mistaken,
 )
 from separatrix.words import counted
 from separatrix.work import Progress
@@ -68,6 +71,9 @@ def drift(
             contradict each other, or fewer than one trip.
         FieldError: the model is no deterministic self-map.
 
+    Warns:
+        DataWarning: black and white seem to be others than ``values``, so that decibels would be too many.
+
     Cost: one map evaluation per picture and trip.
 
     >>> half = LatentField.from_map(lambda x: x / 2, latent_shape=(1, 16, 16))
@@ -80,9 +86,11 @@ def drift(
     if trips < 1:
         raise InputError(f"A drift has at least one trip, not {trips}.")
     require_together(chosen)
+    require_bar(bar)
     named = images if isinstance(images, (ImageSet, Tensor)) else load_images(images)
     pixels = tensor_of(named, "images")
     require_pictures(pixels, values)
+    warn_if_mistaken(pixels, values)
     height, width = pixels.shape[-2:]
     field = sized(field, pixels, chosen)
     names = named.names if isinstance(named, ImageSet) else tuple(map(str, range(len(pixels))))
@@ -93,12 +101,14 @@ def drift(
     even = [round(trip) for trip in torch.linspace(0, trips, min(trips + 1, _FRAMES)).tolist()]
     frames = tuple(sorted({0, *(even if frames is None else frames)} & set(range(trips + 1))))
     size = pictures_at_once(field, pixels)
-    parts = []
+    parts, whole = [], torch.ones(len(pixels), dtype=torch.bool)
     with Progress.of(progress).stage("trips", len(pixels) * trips) as line:
         for first in range(0, len(pixels), size):
             batch = pixels[first : first + size]
             kept = max(0, min(shown - first, len(batch)))
-            ways = after_each_trip(field, batch, trips, chosen, first=first, values=values, seed=seed)
+            sound = whole[first : first + len(batch)]
+            seen = partial(only_finite, sound)
+            ways = after_each_trip(field, batch, trips, chosen, first=first, values=values, seed=seed, seen=seen)
             parts.append(_followed(batch, ways, values, frames, kept, trips, line))
     joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0] if name != "where"}
     return Drift(
@@ -119,6 +129,7 @@ def drift(
             ),
             *(() if Windowed(pixels[:1]).known else (TOO_SMALL_FOR_SSIM,)),
         ),
+        broken=tuple(name for name, sound in zip(names, whole.tolist(), strict=True) if not sound),
         cost=cost_of(len(pixels), trips, chosen, (height, width)),
         provenance={"field": field.describe(), "seed": seed},
         **joined,
@@ -140,7 +151,7 @@ def _followed(
     before = Windowed(batch.clamp(*values))
     losses: list[Loss] = []
     columns: dict[str, list[Tensor]] = {"ssim": [], "step_psnr": [], "step_ssim": []}
-    pictures, where = [_bytes(batch[:kept], values)], []
+    pictures, where = [as_bytes(batch[:kept], values)], []
     for trip, x in enumerate(ways, start=1):
         now = x.detach().to("cpu").nan_to_num(values[0]).clamp(*values)  # as a screen shows it
         losses.append(originals.loss(now))
@@ -149,7 +160,7 @@ def _followed(
         columns["step_psnr"].append(step_error(now, before.pictures, values))
         columns["step_ssim"].append(here.ssim(before, values))
         if trip in frames:
-            pictures.append(_bytes(now[:kept], values))
+            pictures.append(as_bytes(now[:kept], values))
         if trip in (1, trips):
             where.append((now.to(torch.float64) - originals.pictures).square().mean(dim=1).sum(dim=0))
         before = here
@@ -165,7 +176,7 @@ def _followed(
     }
 
 
-def _bytes(x: Tensor, values: tuple[float, float]) -> Tensor:
+def as_bytes(x: Tensor, values: tuple[float, float]) -> Tensor:
     """``(n, c, h, w)`` uint8: as a screen would show them."""
     shown = Rounding().after(x.to("cpu", torch.float64), Moment(trip=0, first=0, originals=x, values=values))
     return ((shown - values[0]) / (values[1] - values[0]) * 255).round().to(torch.uint8)

@@ -9,12 +9,26 @@ import scipy
 import torch
 from torch import Tensor
 
+from separatrix.errors import InputError
+
 MOST_PSNR = 100.0
 """PSNR in dB that stands for no difference: a squared error below 1e-10 of white's."""
 
 TOO_SMALL_FOR_SSIM = "SSIM is not known of pictures with sides below 11 px, the width of its window."
 _SIGMA, _RADIUS = 1.5, 5  # of the window, in pixels
 _FLAT, _DARK = 0.03, 0.01  # K₂ and K₁ of Wang et al.
+
+
+def require_bar(bar: float) -> None:
+    """Refuse a bar that no picture could be above.
+
+    Raises:
+        InputError: it is not in (0, `MOST_PSNR`].
+    """
+    if not 0 < bar <= MOST_PSNR:
+        raise InputError(
+            f"A bar lies above 0 and at {MOST_PSNR:g} dB at most, where no difference is left, not at {bar}."
+        )
 
 
 def psnr_of(squared_error: Tensor, values: tuple[float, float] = (0.0, 1.0)) -> Tensor:

@@ -15,7 +15,7 @@ from separatrix.errors import InputError
 from separatrix.numerics import bootstrap_means, interval_of
 from separatrix.storage import storable
 from separatrix.studies._drift.result import Drift
-from separatrix.words import Statement, Tabular, Tone
+from separatrix.words import Statement, Tabular, Tone, counted
 
 
 @storable
@@ -54,7 +54,7 @@ def difference(one: Drift, other: Drift, trip: int) -> Difference:
 
 
 def require_same_pictures(drifts: Sequence[Drift]) -> None:
-    """Refuse to compare what is not of the same pictures.
+    """Refuse to compare what is not of the same pictures; names may be mere numbers, so those that were kept are compared too.
 
     Raises:
         InputError: names, numbers of pictures or trips differ, or there is nothing.
@@ -63,10 +63,17 @@ def require_same_pictures(drifts: Sequence[Drift]) -> None:
         raise InputError("There is nothing to compare; give at least one drift.")
     one = drifts[0]
     for other in drifts[1:]:
-        if other.names != one.names or other.trips != one.trips:
+        kept = min(len(one.pictures), len(other.pictures))
+        alike = not kept or same_bytes(one.pictures[:kept, 0], other.pictures[:kept, 0])
+        if other.names != one.names or other.trips != one.trips or not alike:
             raise InputError(
                 f"{one.model} and {other.model} were not measured on the same pictures for as many trips; measure both alike."
             )
+
+
+def same_bytes(one: Tensor, other: Tensor) -> bool:
+    """Are these bytes the same, but for what rounding to them may do?"""
+    return one.shape == other.shape and bool(((one.to(torch.int16) - other.to(torch.int16)).abs() <= 1).all())
 
 
 @storable
@@ -128,9 +135,11 @@ class DriftRanking(Tabular):
         headline = (
             f"{self.models[0]} keeps pictures best" if certain else f"{self.models[0]} and {self.models[1]} are level"
         )
-        detail = (
-            f"after {last} trips it is {gap} ahead of {self.models[1]}." if certain else f"{gap} after {last} trips."
-        )
+        trips = counted(last, "trip")
+        detail = f"after {trips} it is {gap} ahead of {self.models[1]}." if certain else f"{gap} after {trips}."
+        if low != low:
+            headline = f"{self.models[0]} is ahead on one picture"
+            detail = f"{gap} after {trips}; one picture cannot tell whether that holds for others."
         code = Ranked.FIRST if certain else Ranked.LEVEL
         first = int(self.psnr[:, 0].argmax())
         told = (

@@ -48,6 +48,7 @@ class Drift(Tabular):
         values: the values of black and white.
         bar: PSNR in dB below which a picture counts as spoilt.
         notes: what is not known, and why.
+        broken: names of the pictures that came back with NaN or infinity from some trip; where they did they count as black or white.
         cost: map evaluations.
         provenance: field, seed.
     """
@@ -80,6 +81,7 @@ class Drift(Tabular):
     values: tuple[float, float] = (0.0, 1.0)
     bar: float = 30.0
     notes: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
     cost: Cost = NO_WORK
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -90,7 +92,9 @@ class Drift(Tabular):
         """The drift of the first few pictures; where the error is stays that of all."""
         columns = ("psnr", "ssim", "step_psnr", "step_ssim", "parts", "new", "gains", "brightness", "contrast")
         kept: dict[str, Any] = {name: getattr(self, name)[:count] for name in columns}
-        return replace(self, names=self.names[:count], pictures=self.pictures[:count], **kept)
+        names = self.names[:count]
+        broken = tuple(name for name in self.broken if name in names)
+        return replace(self, names=names, broken=broken, pictures=self.pictures[:count], **kept)
 
     @property
     def trips(self) -> int:
@@ -193,6 +197,7 @@ class Drift(Tabular):
             psnr={mark: float(self.psnr[:, mark - 1].mean()) for mark in self.marks},
             half_life=self.half_life,
             contrasts=self.contrast[:, -1],
+            broken=len(self.broken),
         )
 
     def __repr__(self) -> str:

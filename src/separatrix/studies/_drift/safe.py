@@ -10,6 +10,7 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.numerics import clopper_pearson
 from separatrix.storage import storable
+from separatrix.studies._drift.quality import require_bar
 from separatrix.words import Readable, counted, percent
 
 SHARE = 0.95
@@ -77,7 +78,7 @@ def safe_trips(psnr: Tensor, bar: float = 30.0, *, share: float = SHARE) -> Safe
         share: of the pictures.
 
     Raises:
-        InputError: no pictures, or a share that is not between 0 and 1.
+        InputError: no pictures, a bar that no picture could be above, or a share that is not between 0 and 1.
 
     >>> found = safe_trips(torch.tensor([[31.0, 30.0, 29.0]]).expand(100, 3), 30.0)
     >>> found.trips, found.low, found.high, found.badge
@@ -85,6 +86,7 @@ def safe_trips(psnr: Tensor, bar: float = 30.0, *, share: float = SHARE) -> Safe
     """
     if psnr.ndim != 2 or not psnr.numel():
         raise InputError("Safe trips are counted on at least one picture and one trip.")
+    require_bar(bar)
     if not 0 < share < 1:
         raise InputError(f"The share of pictures that must stay above the bar lies between 0 and 1, not at {share}.")
     count, followed = psnr.shape

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from separatrix.cost import Cost
 from separatrix.data import encode_range, shape_words
-from separatrix.errors import InputError
+from separatrix.errors import DataWarning, InputError
 from separatrix.field import LatentField
 from separatrix.studies._drift.edits import Edit, KeepLatent, Moment, PasteBack, Shift, Tiles
 
@@ -42,6 +43,27 @@ def require_pictures(images: Tensor, values: tuple[float, float]) -> None:
             f"The pictures have values from {least:.3g} to {most:.3g}, outside of black {low:g} and white {high:g}; "
             "say what is black and white with values=."
         )
+
+
+def warn_if_mistaken(images: Tensor, values: tuple[float, float]) -> None:
+    """Warn of pictures that fill so little of the way from black to white that these are mistaken, and every loss would seem small.
+
+    Warns:
+        DataWarning: all are in its lowest eighth, as if divided by 255 twice; or in the upper half, where black is negative.
+    """
+    (low, high), least, most = values, float(images.min()), float(images.max())
+    if least < most < low + (high - low) / 8:
+        said = f"no value above {most:.3g}, where {high:g} is white"
+    elif low < 0 and (low + high) / 2 <= least < most:
+        said = f"no value below {least:.3g}, where {low:g} is black"
+    else:
+        return
+    warnings.warn(
+        f"The pictures have {said}: if they were scaled otherwise, decibels are too many; say what is black and white with values=, or "
+        "scale the pictures as the model takes them.",
+        DataWarning,
+        stacklevel=3,
+    )
 
 
 def sized(field: LatentField, images: Tensor, edits: tuple[Edit, ...] = ()) -> LatentField:
@@ -98,8 +120,11 @@ def after_each_trip(
     first: int = 0,
     values: tuple[float, float] = (0.0, 1.0),
     seed: int = 0,
+    seen: Callable[[Tensor], None] = lambda _: None,
 ) -> Iterator[Tensor]:
     """Yield ``(n, c, h, w)`` the pictures after trip 1, 2, …, as they are in hand then: decoded and edited.
+
+    ``seen`` is shown what the decoder gave, before anything is done to it: a picture that is stored has no NaN any more.
 
     Cost: one map evaluation per picture and trip; half of one where the latent is kept.
     """
@@ -118,9 +143,15 @@ def after_each_trip(
                 x = edit.before(x, moment)
             once = partial(_once, field, edits, moment)
             x = once(x) if tile is None else tile.through(once, x)
+        seen(x)
         for edit in reversed(edits):
             x = edit.after(x, moment)
         yield x
+
+
+def only_finite(sound: Tensor, pictures: Tensor) -> None:
+    """Take those pictures out of what is sound that are not all numbers."""
+    sound &= pictures.detach().isfinite().flatten(1).all(dim=1).cpu()
 
 
 def _once(field: LatentField, edits: tuple[Edit, ...], moment: Moment, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -15,8 +16,16 @@ from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.storage import storable
 from separatrix.studies._drift.edits import USUAL, Edit
-from separatrix.studies._drift.trips import after_each_trip, pictures_at_once, require_pictures, require_together, sized
-from separatrix.words import Statement, Tabular, Tone, percent
+from separatrix.studies._drift.trips import (
+    after_each_trip,
+    only_finite,
+    pictures_at_once,
+    require_pictures,
+    require_together,
+    sized,
+    warn_if_mistaken,
+)
+from separatrix.words import Statement, Tabular, Tone, counted, percent
 from separatrix.work import Progress
 
 _MUCH = 0.5  # of the error, from which on a loss is said to flicker
@@ -42,6 +51,7 @@ class Flicker(Tabular):
         squared_error: ``(N,)`` mean squared error over frames and places.
         flicker: ``(N,)`` the temporal variance of the loss, mean over places: a part of the squared error.
         change: ``(N,)`` mean squared change from frame to frame, over that of the original frames; NaN where these stand still.
+        broken: frames that came back with NaN or infinity from some trip, and count as black or white there.
     """
 
     _facts: ClassVar[tuple[str, ...]] = ()
@@ -50,6 +60,7 @@ class Flicker(Tabular):
     squared_error: Tensor
     flicker: Tensor
     change: Tensor
+    broken: int = 0
 
     def __len__(self) -> int:
         return len(self.flicker)
@@ -75,6 +86,8 @@ class Flicker(Tabular):
         """Say whether the loss of the first trip flickers."""
         share = float(self.share[0])
         details = f"{percent(share)} of the squared error of the first trip changes from frame to frame."
+        if self.broken:
+            details += f" {counted(self.broken, 'frame')} came back with NaN or infinity, shown as black or white."
         if share > _MUCH:
             return Statement("The loss flickers", details, Steadiness.FLICKERS, Tone.ALARM)
         return Statement("Most of the loss stands still", details, Steadiness.STEADY, Tone.CALM)
@@ -113,6 +126,7 @@ def flicker(
     field, chosen = LatentField.of(field), tuple(edits)
     pixels = tensor_of(frames, "frames")
     require_pictures(pixels, values)
+    warn_if_mistaken(pixels, values)
     require_together(chosen)
     if len(pixels) < 2 or trips < 1:
         raise InputError("Flicker is measured on at least two frames and one trip.")
@@ -121,11 +135,13 @@ def flicker(
     total = torch.zeros((trips, *pixels.shape[1:]), dtype=torch.float64)
     squares, changed = torch.zeros(trips, dtype=torch.float64), torch.zeros(trips, dtype=torch.float64)
     last: list[Tensor | None] = [None] * trips
+    whole = torch.ones(len(pixels), dtype=torch.bool)
     original = pixels.to("cpu", torch.float64)
     with Progress.of(progress).stage("frames", len(pixels) * trips) as line:
         for first in range(0, len(pixels), size):
             batch = original[first : first + size]
-            ways = after_each_trip(field, batch, trips, chosen, first=first, values=values, seed=seed)
+            seen = partial(only_finite, whole[first : first + size])
+            ways = after_each_trip(field, batch, trips, chosen, first=first, values=values, seed=seed, seen=seen)
             for trip, x in enumerate(ways):
                 now = x.detach().to("cpu", torch.float64).nan_to_num(values[0]).clamp(*values)
                 loss = now - batch
@@ -145,5 +161,6 @@ def flicker(
         frames=count,
         squared_error=error,
         flicker=(error - steady).clamp(min=0.0),
+        broken=int((~whole).sum()),
         change=changed / own if float(own) > 0 else torch.full_like(changed, torch.nan),
     )

@@ -29,7 +29,7 @@ from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.numerics import Distance, Engine, clopper_pearson, trials_without_success
 from separatrix.protocol import Protocol
 from separatrix.storage import storable
-from separatrix.studies._memorization.study import Memorization, memorization
+from separatrix.studies._memorization.study import EXCHANGED, Memorization, memorization
 from separatrix.studies._overlap import Overlap, overlap
 from separatrix.studies._resemblance_words import EXACT, Outcome
 from separatrix.words import Statement, Tabular, Tone
@@ -148,7 +148,7 @@ def audit_memorization(
     """Does the model give back more than a share ``budget`` of its training images?
 
     *Exceeded* if the whole interval lies above the budget, *within* if it lies below, else *cannot say*. Nor can it be
-    said of a trivial field, of one on which more than 10 % of the starts reach no attractor, and with too few held-out
+    said where held-out images are what the attractors are near (`Exchange.reversed`), of a trivial field, of one on which more than 10 % of the starts reach no attractor, and with too few held-out
     images for a p-value at level ``alpha``, nor if more than a share ``alpha`` of the held-out images are copies of training
     images (`overlap`, asked before the searches; fewer are left out): none of these excuses a model, they say that this
     method sees nothing.
@@ -338,6 +338,10 @@ def _decided(study: Memorization, sampled: _Sampled, budget: float) -> Statement
     if study.resemblance.outcome in (Outcome.TRIVIAL, Outcome.CANNOT_SAY):
         why = ours.detail if study.resemblance.outcome is Outcome.CANNOT_SAY else str(ours)
         return _cannot_say(why).followed_by("" if study.noise_only is None else study.noise_only.sentence)
+    near = study.exchange
+    if sampled.high <= budget and near is not None and near.reversed:
+        counts = f"Of the {near.nearest} images nearest to them {near.in_train} are training images, where chance gives {near.expected:.1f}."
+        return _cannot_say(f"{share}. {EXCHANGED} {counts}")
     if sampled.high <= budget:
         unseen = "Images that are stored in another way than as attractors are not seen by this audit."
         return Statement("Within budget", f"{share}. {study.judged} {unseen}", AuditDecision.WITHIN, Tone.CALM)

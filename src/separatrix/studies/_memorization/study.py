@@ -29,6 +29,12 @@ _SAMPLE = 1000
 
 
 storable(EffectiveDimension)  # numerics announce nothing
+_REVERSED = 1e-3
+EXCHANGED = (
+    "The attractors are near held-out images far more often than chance would have it: perhaps training and held-out images were exchanged, or "
+    "the model was trained on the held-out ones."
+)
+"""What is said where a model knows the images that it was not to have seen."""
 
 
 @storable
@@ -44,12 +50,19 @@ class Exchange:
         in_train: how many of them are training images.
         expected: u·m/(m + n).
         p_value: P(at least ``in_train`` | chance).
+        p_reversed: P(at most ``in_train`` | chance).
     """
 
     nearest: int
     in_train: int
     expected: float
     p_value: float
+    p_reversed: float = 1.0
+
+    @property
+    def reversed(self) -> bool:
+        """Is it held-out images that the attractors are near, far more often than chance: as if the two sets had been exchanged?"""
+        return self.p_reversed <= _REVERSED and self.in_train < self.expected / 2
 
 
 @storable
@@ -139,6 +152,8 @@ class Memorization(Tabular):
                 f"Training images among those nearest to attractors: {found.in_train} of {found.nearest}, where chance "
                 f"gives {found.expected:.1f} (p = {found.p_value:.2g})."
             )
+            if found.reversed:
+                words.append(EXCHANGED)
         if self.decomposition is not None and len(self.decomposition):
             unseen = float(self.decomposition.error.mean())
             words.append(
@@ -245,7 +260,8 @@ def exchange(images: Tensor, train: Tensor, held_out: Tensor, distance: Distance
     in_train = len(ours.index[closer, 0].unique())
     total = in_train + len(theirs.index[~closer, 0].unique())
     pool, m = len(train) + len(held_out), len(train)
-    return Exchange(total, in_train, total * m / pool, float(scipy.stats.hypergeom.sf(in_train - 1, pool, m, total)))
+    return Exchange(total, in_train, total * m / pool, float(scipy.stats.hypergeom.sf(in_train - 1, pool, m, total)),
+                    float(scipy.stats.hypergeom.cdf(in_train, pool, m, total)))  # fmt: skip
 
 
 def _error(field: LatentField, images: Tensor) -> float:
