@@ -17,7 +17,7 @@ from separatrix.errors import InputError
 from separatrix.work import require_room
 
 _CHANNEL_LIKE = {1: 2, 3: 2, 4: 1}  # how much an axis of this length looks like the channels
-_MOST_STORED = 65535  # of picture files
+_STORED = (128, 65535)  # between these lie the largest numbers of picture files
 _PLAUSIBLE = 30.0  # standardised images stay far inside; unscaled bytes do not
 
 
@@ -133,7 +133,7 @@ def unscaled(pixels: Tensor, where: str, *, stored: bool = False) -> str:
         return ""
     whole = bool((pixels == pixels.round()).all())
     kind = "whole numbers" if whole else "values"
-    if (not whole and largest <= _PLAUSIBLE) or (stored and not (whole and largest <= _MOST_STORED)):
+    if (not whole and largest <= _PLAUSIBLE) or (stored and not (whole and _STORED[0] <= largest <= _STORED[1])):
         return ""
     return (
         f"{where} holds floating-point {kind} up to {largest:g}, which were never scaled to [0, 1]; "
