@@ -12,10 +12,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from separatrix.report._sheet import Sheet
 from separatrix.report._svg import inline_svg
 from separatrix.words import Statement
 
 _DPI = 125
+_SCROLLS, _LARGE = 12, 200  # cards; beyond the first a list scrolls, beyond the second it is built for thousands
+_TOGETHER = 24  # cards that a browser lays out together; whole rows, of two, three or four
 
 
 @dataclass(frozen=True)
@@ -127,12 +130,51 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Heap:
+    """Some cards of a long list: a browser looks after heaps, not cards, and has one image for all that are decoded and one for all that are nearest.
+
+    Attributes:
+        cards: in order.
+        decoded, nearest: their images; None where each has its own.
+        tall: how high a card is, in lines of text, about.
+    """
+
+    cards: tuple[Card, ...]
+    decoded: Sheet | None
+    nearest: Sheet | None
+    tall: int
+
+    @classmethod
+    def of(cls, cards: tuple[Card, ...]) -> Heap:
+        """Put the images together."""
+        beside = [card.nearest.png for card in cards if card.nearest is not None]
+        return cls(
+            cards,
+            Sheet.of([card.decoded.png for card in cards]),
+            Sheet.of(beside) if len(beside) == len(cards) else None,
+            max(len(card.lines) + bool(card.which) + bool(card.badge) for card in cards),
+        )
+
+
+@dataclass(frozen=True)
 class Cards:
     """Attractors as images."""
 
     block: ClassVar[str] = "cards"
     cards: tuple[Card, ...]
     caption: str = ""
+
+    @property
+    def scrolls(self) -> bool:
+        """Return whether they are a list that scrolls."""
+        return len(self.cards) > _SCROLLS
+
+    @property
+    def heaps(self) -> list[Heap]:
+        """Thousands of cards, a few at a time; none where they are fewer."""
+        if len(self.cards) <= _LARGE:
+            return []
+        return [Heap.of(self.cards[first : first + _TOGETHER]) for first in range(0, len(self.cards), _TOGETHER)]
 
 
 @dataclass(frozen=True)
