@@ -57,7 +57,7 @@ _MEASURE = """async () => {
   const {backend, plane} = separatrix, [left, right, bottom, top] = separatrix.scene.about.plane.extent;
   const z = backend.snap(plane.lift(left + .3 * (right - left), bottom + .6 * (top - bottom)));
   const one = async () => { const t = performance.now(); const [next] = await backend.step(z, 1); await backend.decode(next.z); return performance.now() - t; };
-  const first = await one(), times = [], runs = first < 100 ? 50 : 5;
+  const first = await one(), times = [], runs = first < 100 ? 50 : 3;
   for (let i = 0; i < runs * .4; i++) await one();
   for (let i = 0; i < runs; i++) times.push(await one());
   const t = performance.now(); await backend.step(z, 4 * runs);
@@ -126,10 +126,14 @@ def page_of(name: str, folder: Path) -> Path:
 
 
 def measured(path: Path, loads: int) -> dict[str, dict[str, float]]:
-    """Every number as its median and its best of all loads."""
+    """Every number as its median and its best of all loads; a page that has them beside it was measured before."""
     from playwright.sync_api import sync_playwright
 
     found: dict[str, list[float]] = {}
+    known = path.with_name(f"{path.stem}.{loads}.json")
+    if known.exists():
+        numbers: dict[str, dict[str, float]] = json.loads(known.read_text(encoding="utf-8"))
+        return numbers
 
     def load(browser: Any, prefix: str, throttle: float) -> None:
         context = browser.new_context(offline=True, viewport={"width": 1920, "height": 1080})
@@ -163,19 +167,27 @@ def measured(path: Path, loads: int) -> dict[str, dict[str, float]]:
         }
         for name, values in found.items()
     }
-    return {"bytes": {"median": path.stat().st_size, "best": path.stat().st_size}, **numbers}
+    numbers = {"bytes": {"median": path.stat().st_size, "best": path.stat().st_size}, **numbers}
+    known.write_text(json.dumps(numbers), encoding="utf-8")
+    print(*rows(path.stem, numbers), sep="\n", flush=True)
+    return numbers
 
 
 def page(record: dict[str, Any]) -> str:
     """The table as it is committed."""
     lines = [f"Measured by `python benchmarks/explorer.py`: medians of {record['loads']} loads (best); k = 2, 28×28, where nothing else is said.", "",
              "| page | | median (best) | bar |", "|---|---|---:|---:|"]  # fmt: skip
-    for form, numbers in record["pages"].items():
-        for name, words in WORDS.items():
-            if name in numbers:
-                bar = BARS[form].get(name)
-                lines.append(f"| {form} | {words} | {_said(name, numbers[name])} | {_said(name, bar)} |")
+    lines += [row for form, numbers in record["pages"].items() for row in rows(form, numbers)]
     return "\n".join(lines) + "\n"
+
+
+def rows(form: str, numbers: dict[str, dict[str, float]]) -> list[str]:
+    """The lines of one page in the table."""
+    return [
+        f"| {form} | {words} | {_said(name, numbers[name])} | {_said(name, BARS[form].get(name))} |"
+        for name, words in WORDS.items()
+        if name in numbers
+    ]
 
 
 def _said(name: str, value: Any) -> str:
@@ -204,7 +216,11 @@ def main() -> None:
         "--only", nargs="+", choices=list(MADE), default=list(MADE), metavar="PAGE", help=", ".join(MADE)
     )
     parser.add_argument("--loads", type=int, default=LOADS, help="of each page, plain and throttled (%(default)s)")
-    parser.add_argument("--pages", type=Path, help="a folder where pages are kept, and taken from if they are there")
+    parser.add_argument(
+        "--pages",
+        type=Path,
+        help="a folder where pages and their numbers are kept, so that a run that was stopped goes on",
+    )
     parser.add_argument("--out", type=Path, help="a folder for explorer.json and .md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
