@@ -15,7 +15,8 @@ export function speedColour(share: number): RGB {
 }
 
 export function mix(a: RGB, b: RGB, share: number): RGB {
-  return [0, 1, 2].map((i) => Math.round(a[i]! + (b[i]! - a[i]!) * share)) as unknown as RGB;
+  const part = (i: 0 | 1 | 2) => Math.round(a[i] + (b[i] - a[i]) * share);
+  return [part(0), part(1), part(2)];
 }
 
 /** Ink or white, whichever can be read on a background (relative luminance of WCAG 2). */

@@ -8,6 +8,7 @@ import type { Scene } from "./scene";
 
 /** Every 8th node of a grid, then every 4th, every 2nd, all. */
 export const STRIDES = [8, 4, 2, 1] as const;
+const FINEST_FIRST = [...STRIDES].reverse();
 
 /** Values at h × w nodes, the first row at the bottom. */
 export class Grid {
@@ -27,7 +28,7 @@ export class Grid {
 
   /** The known node nearest to row i and column j that the coarse grids have; −1 if there is none. */
   nearest(i: number, j: number): number {
-    for (const stride of [...STRIDES].reverse()) {
+    for (const stride of FINEST_FIRST) {
       const [r, c] = [Math.round(i / stride) * stride, Math.round(j / stride) * stride];
       if (r < this.h && c < this.w && this.known[r * this.w + c]) return r * this.w + c;
     }
@@ -104,7 +105,7 @@ export class Sheet {
   /** What the eye follows between the nodes of the finest grid that is complete; undefined before there is one. */
   flow(): Flow | undefined {
     const side = this.field.w;
-    const stride = this.field.count === side * side ? 1 : [...STRIDES].reverse().find((s) => this.complete(s));
+    const stride = this.field.count === side * side ? 1 : FINEST_FIRST.find((s) => this.complete(s));
     if (stride === undefined) return undefined;
     const n = (side - 1) / stride + 1;
     if (stride === 1) return new Flow(this.velocity, side, this.extent);

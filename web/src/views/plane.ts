@@ -300,7 +300,10 @@ function filled(grid: Grid, colour: (node: number) => readonly [number, number, 
   for (let i = 0; i < h; i++)
     for (let j = 0; j < w; j++) {
       const node = grid.nearest(i, j);
-      if (node >= 0) made.data.set([...colour(node), 255], 4 * ((h - 1 - i) * w + j));
+      if (node < 0) continue;
+      const at = 4 * ((h - 1 - i) * w + j);
+      [made.data[at], made.data[at + 1], made.data[at + 2]] = colour(node);
+      made.data[at + 3] = 255;
     }
   return made;
 }
