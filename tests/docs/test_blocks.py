@@ -1,6 +1,7 @@
 """Every block of code of README and docs runs as it is written, in a folder with the files that it names.
 
-The blocks of a page run in their order, with the names that a reader has in hand (desk.py). A block with the comment
+The blocks of a page run in their order, with the names that a reader has in hand (desk.py); those of docs/uses run as notebooks, in
+test_notebooks.py. A block with the comment
 ``<!-- not run: reason -->`` before it is skipped, and so listed; one with ``<!-- file: name -->`` is saved under that name.
 """
 
@@ -55,7 +56,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del _store._KINDS[name]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if CODE[page]])
+@pytest.mark.parametrize("page", [page for page in PAGES if CODE[page] and not page.startswith("docs/uses/")])
 def test_the_code_of_a_page_runs(page: str, offline: Path, request: pytest.FixtureRequest) -> None:
     text = "\n".join(block.text for block in CODE[page])
     if "s3://" in text:

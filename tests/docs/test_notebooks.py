@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -72,6 +74,17 @@ def test_a_reader_has_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
                     r"(--data|--train|--held-out|--images|--suspects|diff|film) ([^\s-]\S*)", cell
                 ):
                     assert Path(given).exists(), (page, option, given)
+
+
+@pytest.mark.parametrize("page", notebooks.PAGES)
+def test_it_runs_from_its_first_cell_to_its_last(page: str, tmp_path: Path) -> None:
+    (written,) = (path for path in notebooks.write(tmp_path / "notebooks") if path.stem == Path(page).stem)
+    (tmp_path / "here").mkdir()
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    known = {name: value for name, value in os.environ.items() if name != "SEPARATRIX_DATA"} | {"PATH": path}
+    run = [sys.executable, str(Path(__file__).with_name("run_notebook.py")), str(written)]
+    done = subprocess.run(run, cwd=tmp_path / "here", env=known, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def test_it_has_the_format_of_a_notebook(tmp_path: Path) -> None:
