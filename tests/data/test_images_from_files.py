@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import pickle
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from PIL import Image
 from separatrix.data import _pictures as pictures
 from separatrix.data import load_images
 from separatrix.errors import FileError, InputError, SeparatrixError
+from separatrix.field import LatentField
+from separatrix.runs import drift
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 8, 10), dtype=np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (6, 8, 10, 3), dtype=np.uint8)
@@ -313,3 +317,22 @@ def test_real_files(real_data: Path, name: str, count: int, shape: tuple[int, ..
 def test_a_real_archive_with_several_arrays_lists_them(real_data: Path) -> None:
     with pytest.raises(InputError, match=r"x_train .60000×28×28., y_train .60000., x_test .10000×28×28."):
         load_images(real_data / "data" / "mnist.npz")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Elsewhere the names of files are text.")
+def test_names_that_are_no_text_cost_no_run(tmp_path: Path) -> None:
+    """Pictures of old archives: the first file that names them could not be written, when all was computed."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 16), dtype=np.uint8)
+        with open(os.fsencode(folder) + b"/caf\xe9 %d.png" % number, "wb") as stream:
+            Image.fromarray(pixels).save(stream, "PNG")
+    images = load_images(folder)
+    assert images.names == ("caf\ufffd 0.png", "caf\ufffd 1.png", "caf\ufffd 2.png")
+    name = os.fsdecode(b"mod\xe8le.py:build")
+    field = LatentField.from_map(lambda z: 0.9 * z, latent_shape=(1, 16, 16), name=name)
+    found = drift(field, images, trips=2, patterns=0, figures=False, out=tmp_path / "run")
+    assert found.summary["per_picture"][0]["name"] == "caf\ufffd 0.png"
+    assert "caf\ufffd 0.png" in found.report.read_text(encoding="utf-8")
+    assert "mod\ufffdle.py:build" in found.report.read_text(encoding="utf-8")

@@ -166,3 +166,14 @@ def test_the_only_picture_that_can_be_read_may_be_the_one_that_the_model_fails_o
     found = scorer({"image": objects(white, b"no picture")})
     assert found["decision"].tolist() == ["unscorable"] * 2
     assert "no whites" in found["unscorable"][0]
+
+
+def test_tensors_in_half_precision_and_what_is_no_array_cost_no_other(place):
+    scorer = BatchScorer(model, place)
+    half = torch.from_numpy(PIXELS[1] / 255).bfloat16()
+    found = scorer({"image": [PIXELS[0], half, [[1, 2], [3]]]})
+    assert found["score"][0] == pytest.approx(scorer({"image": PIXELS[:1]})["score"][0])
+    assert found["unscorable"].tolist()[:2] == ["", ""]
+    assert "cannot be read" in found["unscorable"][2]
+    with pytest.raises(InputError, match="scale must be the stored value"):
+        BatchScorer(model, place, scale=0)

@@ -26,6 +26,7 @@ from separatrix.data._layout import Raw, refuse_one_image, resized, to_pixels, u
 from separatrix.data._pictures import read_folder, read_picture
 from separatrix.data._white import Level, require_bright, require_scale
 from separatrix.errors import DataWarning, FileError, InputError
+from separatrix.words import printable
 from separatrix.work import require_room
 
 _FLOAT = 4  # bytes of one value as the encoder takes it
@@ -250,7 +251,7 @@ def _refuse_key(key: str | None, source: str) -> None:
 
 
 def _name(source: ImageSource) -> str:
-    return str(source) if isinstance(source, (str, Path)) else type(source).__name__
+    return printable(str(source)) if isinstance(source, (str, Path)) else type(source).__name__
 
 
 def _labels(targets: np.ndarray[Any, Any]) -> Tensor:

@@ -16,6 +16,7 @@ from separatrix.data._decoding import BROKEN, Decoded, decoded, is_colour, orien
 from separatrix.data._images import shape_words
 from separatrix.data._layout import Raw
 from separatrix.errors import DataWarning, FileError, InputError, SeparatrixError
+from separatrix.words import printable
 from separatrix.work import require_room
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
@@ -31,13 +32,13 @@ def read_folder(folder: Path, limit: int | None, size: tuple[int, int] | None, s
     paths = list(islice(pictures_under(folder, ()), limit))
     if not paths:
         raise FileError(f"{folder} contains no pictures ({_suffix_words()}){_instead(folder)}; check the path.")
-    names = tuple(path.relative_to(folder).as_posix() for path in paths)
+    names = tuple(printable(path.relative_to(folder).as_posix()) for path in paths)
     return _decode_all(paths, names, size, scale, "folder")
 
 
 def read_picture(path: Path, size: tuple[int, int] | None, scale: float | None = None) -> Raw:
     """One picture file as a set of one."""
-    return _decode_all([path], (path.name,), size, scale, "picture")
+    return _decode_all([path], (printable(path.name),), size, scale, "picture")
 
 
 def _decode_all(

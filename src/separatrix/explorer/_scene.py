@@ -26,7 +26,7 @@ from separatrix.plots._pictures import are_pictures, value_range
 from separatrix.report import ModelResults
 from separatrix.report._chapter import statement_of
 from separatrix.storage import storable
-from separatrix.words import Readable, jsonable
+from separatrix.words import Readable, jsonable, printable
 from separatrix.work import Progress
 
 GOLDEN = 8  # starts in the page whose images are known; it compares itself with them when it is opened
@@ -138,7 +138,7 @@ def scene_of(
         "title": results.title,
         "subtitle": results.subtitle,
         "statement": statement_of(results).to_dict(),
-        "origin": origin,
+        "origin": printable(origin),
         "latent_shape": list(field.latent_shape),
         "plane": {"labels": list(plane.labels), "description": plane.description, "extent": list(extent)},
         "field_side": field_side,

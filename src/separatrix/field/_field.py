@@ -22,6 +22,7 @@ from separatrix.field._fingerprints import fingerprint, weights_fingerprint
 from separatrix.field._given import declared_shape, first_floating, halves, is_without_numbers, require_target
 from separatrix.field._guest import borrowed, modules_behind
 from separatrix.field._watched import Watched
+from separatrix.words import printable
 from separatrix.work import Batches, out_of_memory, usual_size
 
 
@@ -90,7 +91,7 @@ class LatentField:
         self.dtype: torch.dtype = dtype or (torch.float32 if weight is None else weight.dtype)
         self.device: torch.device = torch.device(device or ("cpu" if weight is None else weight.device))
         self.batches = Batches()
-        self.name = name
+        self.name = printable(name)
         if self.device.type == "meta" or is_without_numbers(self.modules):
             raise FieldError(
                 f"{name} is on the device meta, which holds shapes and no numbers; materialise it first, with "

@@ -107,7 +107,7 @@ def _module_from_file(path: Path) -> ModuleType:
         raise InputError(f"{path} does not exist; check the path (the current directory is {Path.cwd()}).")
     # Its own name in sys.modules, where dataclasses and pickle look classes up, and no clash with another
     # model.py.
-    name = f"{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    name = f"{path.stem}_{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:12]}"
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None
     assert specification.loader is not None

@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from separatrix.data import PictureBlock, load_images, shape_words
+from separatrix.data._batches import as_array
 from separatrix.data._decoding import BROKEN, decoded
 from separatrix.data._picture_stream import DARKEST, Encoded, brighter, decoded_block, warn_if_dark
-from separatrix.data._white import Level
+from separatrix.data._white import Level, require_scale
 from separatrix.errors import FileError, InputError, SeparatrixError, first_line
 from separatrix.field import LatentField
 from separatrix.ood._decisions import AlarmBudget
@@ -71,7 +72,7 @@ class BatchScorer:
         scale: float | None = None,
     ) -> None:
         self.detector = load_detector(detector, LatentField.of(load()), kind=Detector)  # type: ignore[type-abstract]
-        self.column, self.fpr, self.resize, self.scale = column, fpr, resize, scale
+        self.column, self.fpr, self.resize, self.scale = column, fpr, resize, require_scale(scale)
         self._shape = image_shape(self.detector)
         self._brightest = DARKEST
 
@@ -120,6 +121,8 @@ class BatchScorer:
                 self._brightest = brighter(self._brightest, level)
             except (InputError, FileError) as error:
                 broken[name] = str(error)
+            except (ValueError, TypeError) as error:  # of what is no array
+                broken[name] = f"The picture cannot be read ({first_line(error)})."
         if len(pictures) > 1:
             warn_if_dark(self._brightest, self.scale, f"The column {self.column!r}")
         return PictureBlock(names=tuple(names), pixels=pixels, broken=broken)
@@ -127,7 +130,7 @@ class BatchScorer:
     def _pixels(self, array: Any) -> tuple[torch.Tensor, Level]:
         if array is None:
             raise InputError("There is no picture in this row.")
-        picture = np.asarray(array)
+        picture = as_array(array) if isinstance(array, torch.Tensor) else np.asarray(array)  # NumPy knows no bfloat16
         in_bytes = picture.dtype == np.uint8
         scale = 255 if self.scale is None and in_bytes else self.scale
         size = (self._shape[1], self._shape[2]) if self.resize else None

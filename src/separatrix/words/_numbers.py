@@ -42,6 +42,15 @@ def without_folders(name: str) -> str:
     return re.split(r"[/\\]", name.rstrip("/\\"))[-1] or name
 
 
+def printable(name: str) -> str:
+    """Write the name of a file as text can hold it: bytes that are no UTF-8, as in archives of long ago, become �.
+
+    >>> printable("caf\\udce9.png")
+    'caf�.png'
+    """
+    return name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def duration(seconds: float) -> str:
     """Write a time in the unit that a person would use.
 
