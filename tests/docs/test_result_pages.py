@@ -87,6 +87,16 @@ def test_a_page_is_what_its_script_makes_of_its_numbers(
     assert made == committed
 
 
+def test_the_cards_of_the_gallery_are_those_of_its_numbers(script: Callable[[str], ModuleType]) -> None:
+    gallery = script("reproduce/gallery")
+    record = json.loads((ROOT / "reproduce/results/gallery.json").read_text(encoding="utf-8"))
+    _, _, committed = (ROOT / "docs/gallery.md").read_text(encoding="utf-8").partition(gallery.MARK)
+    assert committed == gallery.table(record)
+    drawn = {path.stem for path in (ROOT / "docs/pictures/gallery").glob("*.svg")}
+    assert drawn == {each["name"] for each in record["models"]}
+    assert len(drawn) == 18  # docs/gallery.md says so
+
+
 def test_every_page_of_results_is_tested() -> None:
     committed = {
         f"{folder}/{page.stem}"

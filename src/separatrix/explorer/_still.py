@@ -108,22 +108,25 @@ def _drawn(scene: Scene, cells: NDArray[np.float64], lines: str, words: str) -> 
 
 
 def _marks(scene: Scene, about: Mapping[str, Any]) -> str:
-    """Limit sets with their letters; what does not attract is square."""
+    """Limit sets with their letters; what does not attract is square. Dots of one curve overlap, so their white rims lie below all of them."""
     left, right, bottom, top = about["plane"]["extent"]
     seen: set[int] = set()
-    made = []
+    rims, dots, made = dict[str, None](), dict[str, None](), []  # dictionaries: of dots at one place one is enough
     for set_, (x, y) in zip(scene.arrays["set_owner"].tolist(), scene.arrays["set_xy"].tolist(), strict=True):
         row = about["sets"][set_]
         px, py = _SIZE * (x - left) / (right - left), _SIZE * (top - y) / (top - bottom)
         first = set_ not in seen and len(about["sets"]) <= _LETTERED
         seen.add(set_)
+        if not first:
+            dot = f'<circle cx="{px:.0f}" cy="{py:.0f}"'
+            rims[f'{dot} r="3.5" fill="#fff"/>'] = dots[f'{dot} r="2.5" fill="{row["hue"]}"/>'] = None
+            continue
         frame = f'fill="{row["hue"]}" stroke="#fff" stroke-width="1.5"'
-        if not first or row["stable"] == 1:
-            made.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{11 if first else 2.5}" {frame}/>')
+        if row["stable"] == 1:
+            made.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="11" {frame}/>')
         else:
             made.append(f'<rect x="{px - 9:.1f}" y="{py - 9:.1f}" width="18" height="18" {frame}/>')
-        if first:
-            made.append(
-                f'<text x="{px:.1f}" y="{py + 4.5:.1f}" text-anchor="middle" fill="{readable_on(row["hue"])}">{Markup.escape(row["name"])}</text>'
-            )
-    return "".join(made)
+        made.append(
+            f'<text x="{px:.1f}" y="{py + 4.5:.1f}" text-anchor="middle" fill="{readable_on(row["hue"])}">{Markup.escape(row["name"])}</text>'
+        )
+    return "".join((*rims, *dots, *made))
