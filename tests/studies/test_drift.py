@@ -20,7 +20,9 @@ from separatrix.studies import (
     Shift,
     Tiles,
 )
+from separatrix.studies._drift.linearised import linearised
 from separatrix.studies._drift.loss import BANDS, PARTS, Originals, band_mask
+from separatrix.studies._drift.patterns import drift_patterns
 from separatrix.studies._drift.quality import Windowed
 
 
@@ -355,3 +357,22 @@ def test_flat_pictures_have_no_contrast_that_stays():
     found = drifted(maps(lambda z: 0.9 * z), flat, trips=3)
     assert "Contrast stays" not in found.statement.detail
     assert "no contrast to be followed" in found.statement.detail
+
+
+def test_where_a_trip_gives_nan_no_pattern_fades(tmp_path):
+    """The derivative of NaN is 0 to autograd: every faint disturbance was said to fade, and half of the predictions to hold."""
+    x = pictures(3, channels=1, side=12)
+    x[1] += 0.2
+    breaks = maps(
+        lambda z: torch.where(z.amax(dim=(1, 2, 3), keepdim=True) > 0.8, torch.nan, 0.9 * z - 0.1 * z.square()),
+        1,
+        side=12,
+    )
+    for study in (lambda: drift_patterns(breaks, x, count=1), lambda: linearised(breaks, x, trips=2)):
+        with pytest.raises(InputError, match=r"makes NaN or infinity of .* has no derivative"):
+            study()
+    found = sx.runs.drift(breaks, x, trips=2, patterns=3, remedies=False, figures=False, out=tmp_path / "run")
+    assert found.drift.broken == ("1",)
+    assert len(found.results.patterns) == len(found.results.linearised) == 2
+    with pytest.raises(InputError, match="whole bits"):
+        Rounding(8.5)

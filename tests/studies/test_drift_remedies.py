@@ -106,6 +106,8 @@ def test_what_was_not_measured_alike_is_not_ranked():
     with pytest.raises(InputError, match="give each model once"):
         drift_ranking([one, one])
     assert len(drift_ranking([one])) == 1
+    with pytest.raises(InputError, match="at one bar"):
+        drift_ranking([one, drifted(diagonal(FADING, "b"), x, bar=20.0)])
     unlike = drifted(diagonal(FADING, "b"), pictures(seed=5))  # as many, and called alike by their numbers
     with pytest.raises(InputError, match="not measured on the same pictures"):
         drift_ranking([one, unlike])

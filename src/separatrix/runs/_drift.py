@@ -140,13 +140,14 @@ def drift(
             run.stage(f"{RECIPE}-{number}", partial(measured, models[key], known, name=key, progress=line, **shared))
         if remedies:
             run.stage("remedies", lambda: drift_remedies(field, known, found, seed=seed, progress=line))
-        if patterns and (directions := min(_DIRECTIONS, known.pixels[0].numel() - 2)) > 0:
+        whole = [row for row, each in enumerate(known.names) if each not in found.broken][:patterns]
+        if whole and (directions := min(_DIRECTIONS, known.pixels[0].numel() - 2)) > 0:
             run.stage(
-                "patterns", lambda: drift_patterns(field, known[:patterns], count=directions, seed=seed, progress=line)
+                "patterns", lambda: drift_patterns(field, known[whole], count=directions, seed=seed, progress=line)
             )
             if trips > 1:
                 ahead = min(trips, _PREDICTED)
-                run.stage("linearised", lambda: linearised(field, known[:patterns], trips=ahead, progress=line))
+                run.stage("linearised", lambda: linearised(field, known[whole], trips=ahead, progress=line))
         if settle:
             run.stage("limits", lambda: _ends(field, known[:_FOLLOWED], settle, line))
         if video:

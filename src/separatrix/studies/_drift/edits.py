@@ -74,8 +74,8 @@ class Rounding(Edit):
     bits: int = 8
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 16:
-            raise InputError(f"A picture is stored with 1 to 16 bits per channel, not {self.bits}.")
+        if not (1 <= self.bits <= 16 and self.bits == int(self.bits)):
+            raise InputError(f"A picture is stored with 1 to 16 whole bits per channel, not {self.bits}.")
 
     @property
     def words(self) -> str:

@@ -18,7 +18,7 @@ from separatrix.storage import storable
 from separatrix.studies._drift.image_map import image_map
 from separatrix.studies._drift.quality import psnr_of
 from separatrix.studies._drift.rates import doubling_time
-from separatrix.studies._drift.trips import require_pictures, sized
+from separatrix.studies._drift.trips import require_derivative, require_pictures, sized
 from separatrix.words import Tabular
 from separatrix.work import Progress
 
@@ -121,7 +121,7 @@ def linearised(
         progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
 
     Raises:
-        InputError: as `separatrix.drift`; or fewer than two trips.
+        InputError: as `separatrix.drift`; a picture of which the model makes NaN; or fewer than two trips.
 
     Cost: one map evaluation and one jvp (four evaluations) per picture and trip.
 
@@ -138,6 +138,7 @@ def linearised(
     image = image_map(sized(field, pixels), tuple(pixels.shape[1:]))
     x = pixels.to(field.device, field.dtype)
     now = image(x)
+    require_derivative(now)
     carried = now - x
     total = carried.clone()
     predicted, measured = [total], [now - x]

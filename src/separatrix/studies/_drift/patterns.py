@@ -22,7 +22,7 @@ from separatrix.protocol import DEFAULT
 from separatrix.storage import storable
 from separatrix.studies._drift.image_map import image_map
 from separatrix.studies._drift.loss import BANDS, band_mask
-from separatrix.studies._drift.trips import require_pictures, sized
+from separatrix.studies._drift.trips import require_derivative, require_pictures, sized
 from separatrix.words import Tabular
 from separatrix.work import Progress
 
@@ -118,7 +118,7 @@ def drift_patterns(
         progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
 
     Raises:
-        InputError: as `separatrix.drift`; or no direction is asked for, or more than pictures of so few pixels have.
+        InputError: as `separatrix.drift`; a picture of which the model makes NaN; or no direction is asked for, or more than pictures of so few pixels have.
         FieldError: the model gives no gradients and the pictures are too large for differences.
 
     Cost: 30 to 80 jvp and 10 to 30 pairs of jvp and vjp per picture.
@@ -152,7 +152,9 @@ def drift_patterns(
 
 def _at(image: LatentField, x: Tensor, count: int, seed: int) -> tuple[dict[str, Tensor], Cost]:
     operator = CycleOperator(image, x[None, None], replace(DEFAULT.spectra, arnoldi_error=_TOLERANCE))
-    loss = (image(x[None]) - x).flatten().to("cpu", torch.float64).numpy()
+    made = image(x[None])
+    require_derivative(made)
+    loss = (made - x).flatten().to("cpu", torch.float64).numpy()
     eigenvalues, eigenvectors = _eigen(operator, count, loss if loss.any() else operator.start)
     gains, asked = _singular(operator, count)
     answered = (

@@ -161,11 +161,13 @@ def drift_ranking(drifts: Sequence[Drift]) -> DriftRanking:
     """Order drifts of several models on the same pictures by PSNR after the last trip, with paired intervals.
 
     Raises:
-        InputError: the drifts are of different pictures, trips or edits, two models have one name, or there is none.
+        InputError: the drifts are of different pictures, trips, edits or bars, two models have one name, or there is none.
 
     Cost: no map evaluations.
     """
     require_same_pictures(drifts)
+    if len({one.bar for one in drifts}) > 1:
+        raise InputError("Safe trips are compared at one bar; measure all models with the same bar=.")
     if len({one.model for one in drifts}) < len(drifts) or len({one.edits for one in drifts}) > 1:
         raise InputError("A ranking is of different models with the same edits between trips; give each model once.")
     ordered = sorted(drifts, key=lambda one: -float(one.psnr[:, -1].mean()))

@@ -14,6 +14,7 @@ from separatrix.data import encode_range, shape_words
 from separatrix.errors import DataWarning, InputError
 from separatrix.field import LatentField
 from separatrix.studies._drift.edits import Edit, KeepLatent, Moment, PasteBack, Shift, Tiles
+from separatrix.words import counted
 
 _COLOURS = (1, 3)
 # Values of pictures that are on their way together. Those of two pictures of 256 px stay in the caches of a processor: with 24 at once a trip of TAEF2 took
@@ -64,6 +65,19 @@ def warn_if_mistaken(images: Tensor, values: tuple[float, float]) -> None:
         DataWarning,
         stacklevel=3,
     )
+
+
+def require_derivative(made: Tensor) -> None:
+    """Refuse pictures after a trip that are not all numbers: a derivative there may be 0, as of a constant, and every pattern would fade.
+
+    Raises:
+        InputError: some are not.
+    """
+    lost = int((~made.isfinite().flatten(1).all(dim=1)).sum())
+    if lost:
+        raise InputError(
+            f"The model makes NaN or infinity of {counted(lost, 'picture')}, where it has no derivative; leave out what `Drift.broken` names."
+        )
 
 
 def sized(field: LatentField, images: Tensor, edits: tuple[Edit, ...] = ()) -> LatentField:
