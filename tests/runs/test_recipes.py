@@ -58,12 +58,13 @@ def diff(model: Tiny, place: Path, images: torch.Tensor = IMAGES, **options: Any
 
 
 def drift(model: Tiny, place: Path, images: torch.Tensor = IMAGES, **options: Any) -> runs.DriftRun:
+    options = {"explorer": False, **options}
     return runs.drift(field_of(model), images, trips=3, out=place, **options)
 
 
 def film(model: Tiny, place: Path, images: torch.Tensor = IMAGES, **options: Any) -> runs.FilmRun:
     """Of a training; another slope is another number of channels."""
-    encode = ConvAutoencoder.encode
+    encode, options = ConvAutoencoder.encode, {"explorer": False, **options}
 
     def counted(own: ConvAutoencoder, x: torch.Tensor) -> torch.Tensor:
         model.calls += 1
@@ -102,8 +103,7 @@ def test_a_finished_run_is_read_without_one_evaluation_beside_those_that_recogni
 @every
 @pytest.mark.parametrize("figures", [True, False])
 def test_the_page_is_made_again_without_the_model(recipe, figures, tmp_path):
-    living = {"explorer": figures} if recipe in (probe, diff) else {}
-    found = recipe(Tiny(), tmp_path / "run", figures=figures, **living)
+    found = recipe(Tiny(), tmp_path / "run", figures=figures, explorer=figures)
     before = files(tmp_path / "run")
     for name in before:
         if "/" not in name and name != "manifest.json":

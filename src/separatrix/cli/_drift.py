@@ -12,7 +12,7 @@ from separatrix.cli._drift_edits import HELP, parsed_edits
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import BatchSize, Scale, Seed
 from separatrix.cli._parsing import parsed_size, usage_error
-from separatrix.cli._place import RunOutput, name_of_run
+from separatrix.cli._place import ExploredOutput, name_of_run
 from separatrix.cli._tables import heading, labelled, page_table
 from separatrix.cli._terminal import Terminal
 from separatrix.words import duration
@@ -75,7 +75,7 @@ def drift(
     batch_size: BatchSize = None,
     seed: Seed = 0,
     *,
-    output: RunOutput,
+    output: ExploredOutput,
 ) -> ExitCode:  # fmt: skip
     """How often may a picture pass through this autoencoder before it rots? For whoever edits pictures with one.
 
@@ -127,6 +127,7 @@ def drift(
         batch_size=batch_size,
         seed=seed,
         figures=output.figures,
+        explorer=output.explorer,
         progress=terminal.progress,
     )
     code = _code(found)

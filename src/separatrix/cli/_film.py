@@ -11,7 +11,7 @@ from rich.text import Text
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._options import AllowCode, Scale, Seed
 from separatrix.cli._parsing import usage_error
-from separatrix.cli._place import RunOutput
+from separatrix.cli._place import ExploredOutput
 from separatrix.cli._tables import number, table
 from separatrix.cli._terminal import Terminal
 from separatrix.cli._workers import Computing
@@ -54,7 +54,7 @@ def film(
     seed: Seed = 0,
     *,
     compute: Computing,
-    output: RunOutput,
+    output: ExploredOutput,
 ) -> ExitCode:  # fmt: skip
     """Show how attractors and basins form while a model is trained: a page with a slider over the epochs.
 
@@ -99,6 +99,7 @@ def film(
         overwrite=output.overwrite,
         seed=seed,
         figures=output.figures,
+        explorer=output.explorer,
         progress=terminal.progress,
     )
     summary, unit = found.summary, found.film.unit

@@ -11,7 +11,7 @@ from rich.text import Text
 from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
 from separatrix.cli._ood_options import Folder, Fpr, parsed_rate
-from separatrix.cli._options import OUTPUT_PANEL, NoFigures, Scale
+from separatrix.cli._options import OUTPUT_PANEL, NoExplorer, NoFigures, Scale
 from separatrix.cli._place import reserved
 from separatrix.cli._tables import heading, labelled, number
 from separatrix.cli._terminal import Terminal
@@ -50,6 +50,7 @@ def score(
         bool, typer.Option("--overwrite", help="Compute everything anew.", rich_help_panel=OUTPUT_PANEL)
     ] = False,
     no_figures: NoFigures = False,
+    no_explorer: NoExplorer = False,
     *,
     compute: Computing,
 ) -> ExitCode:  # fmt: skip
@@ -92,6 +93,7 @@ def score(
             out=page,
             overwrite=overwrite,
             figures=not no_figures,
+            explorer=not no_explorer,
             progress=terminal.progress,
         )
     except KeyboardInterrupt:

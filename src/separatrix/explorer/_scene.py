@@ -258,11 +258,21 @@ def _golden(field: LatentField, limits: LimitSets) -> dict[str, Tensor]:
     return {"golden_z": z, "golden_f": answer.detach().flatten(1).float().cpu()}
 
 
+def most_examples(numbers: int) -> int:
+    """Return for how many images of so many numbers a page has room.
+
+    >>> most_examples(64), most_examples(3 * 64 * 64), most_examples(3 * 512 * 512)
+    (24, 5, 1)
+    """
+    return max(1, min(_EXAMPLES, _EXAMPLE_NUMBERS // numbers))
+
+
 def _examples(field: LatentField, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A few images as the model takes them, and their latents."""
     images: Sequence[Tensor] = list(named.values())
     if not images:
         return {}
-    count = max(1, min(_EXAMPLES, _EXAMPLE_NUMBERS // images[0].numel()))
-    x = torch.stack([image.detach() for image in images[:count]]).to(field.device, field.dtype)
+    x = torch.stack([image.detach() for image in images[: most_examples(images[0].numel())]]).to(
+        field.device, field.dtype
+    )
     return {"example_x": x.float().cpu(), "example_z": field.encode(x).detach().flatten(1).float().cpu()}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
+
+from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.explorer._nodes import ROOM
@@ -21,6 +24,7 @@ from separatrix.words import counted, jsonable, percent
 from separatrix.work import Progress
 
 LARGEST = 12e6  # bytes of the weights of all checkpoints that are put into one file
+_EXAMPLE_NUMBERS = 2**18  # of the example images of all checkpoints: each has them, because a page may begin with any
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +46,10 @@ def training_scenes(
     *,
     title: str,
     subtitle: str = "",
+    examples: Mapping[str, Tensor] | None = None,
     model: bool = True,
     live: bool = False,
+    room: int = ROOM,
     progress: bool | Progress = False,
 ) -> list[Moment]:
     """Make the scene of every frame of a film, in order; no search is repeated.
@@ -52,8 +58,10 @@ def training_scenes(
         film: the frames.
         fields: that of each.
         title, subtitle: of the page.
+        examples: images by name from which a reader may start.
         model: put the models into the page, unless all of them together are too large to be sent.
         live: the models stay in Python, which the page asks (`separatrix.explorer.serve`).
+        room: bytes of orbits that are computed beforehand, about.
         progress: show a progress bar, or move the one that is there.
 
     Raises:
@@ -63,8 +71,9 @@ def training_scenes(
     """
     if len(fields) != len(film):
         raise InputError(f"The film has {len(film)} frames, and there are {len(fields)} fields; give one for each.")
-    size = sum(4 * int(each.describe()["parameters"]) for each in fields)
+    size = size_of(fields)
     small = size <= LARGEST
+    shown = _few(examples or {}, len(film))
     told = [_told(film, time) for time in range(len(film))]
     made = []
     with Progress.of(progress).stage("checkpoints", len(film)) as line:
@@ -77,8 +86,9 @@ def training_scenes(
                 latent_field=each,
                 searches={"the plane": limits},
                 grid=GridSearch(limits=limits, shape=(height, width), extent=film.extent),
+                inputs=shown,
             )
-            scene = scene_of(results, model=model and small, live=live, room=ROOM // len(film), progress=line)
+            scene = scene_of(results, model=model and small, live=live, room=room // len(film), progress=line)
             about = scene.about
             for row, name in zip(about["sets"], film.continuation.ids(time).tolist(), strict=True):
                 if name >= 0:
@@ -93,6 +103,17 @@ def training_scenes(
             text = json.dumps(jsonable(about), ensure_ascii=False, sort_keys=True)
             made.append(Moment(replace(scene, text=text), each))
     return made
+
+
+def size_of(fields: Sequence[LatentField]) -> int:
+    """Return how many bytes the weights of these models take."""
+    return sum(4 * int(each.describe()["parameters"]) for each in fields)
+
+
+def _few(examples: Mapping[str, Tensor], checkpoints: int) -> dict[str, Tensor]:
+    """As many of the first as there is room for in every checkpoint."""
+    each = checkpoints * max((image.numel() for image in examples.values()), default=1)
+    return dict(islice(examples.items(), max(1, _EXAMPLE_NUMBERS // each)))
 
 
 def _told(film: TrainingFilm, time: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from separatrix.report._drift_sections import (
     remedy_section,
 )
 from separatrix.report._figures import FigurePlan
-from separatrix.report._page import Block, Bullets, Cell, Page, Picture, Prose, Section, Table
+from separatrix.report._page import Block, Bullets, Cell, Page, Picture, Prose, Section, Table, living_blocks
 from separatrix.report._tables import facts
 from separatrix.studies import Drift, DriftRanking, Flicker, Linearisation, Patterns, Remedies
 from separatrix.studies._drift.loss import BANDS, PARTS
@@ -39,6 +39,10 @@ _PARTS = (
     "The error of a picture is a sum of parts that have nothing to do with each other. Brightness and contrast are what a slider in any editor "
     "would put right. Colour is all that changed in hue and saturation. Detail is what became softer or harsher than the contrast explains, "
     "from coarse to fine. New structure was never in the picture: texture, noise, edges that have moved. No slider takes it back."
+)
+_LIVING = (
+    "The living page starts from these pictures, or from one of yours, and sends it through the model alone, without edits, as often as you like. Its plane "
+    "shows the latent space around them."
 )
 _CANNOT = (
     "These are round trips of the model alone. An editor that denoises, resizes or blends adds losses of its own.",
@@ -96,6 +100,7 @@ def drift_page(
     sections = [
         Section("See it", _seen(found, drawn)),
         *([remedy_section(results.remedies, drawn)] if results.remedies is not None else []),
+        Section("Send one yourself", living_blocks(drawn.get("pictures"), _LIVING)),
         Section("How often", [bars_table(found), Prose((f"For a model card: {found.badge}.",))]),
         *([ranking_section(results.ranking, drawn)] if results.ranking is not None else []),
         Section("How fast", [Prose((_DECIBELS,)), *_chosen(drawn, "curves"), marks_table(found)]),

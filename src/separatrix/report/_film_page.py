@@ -25,6 +25,7 @@ from separatrix.report._page import (
     Section,
     Table,
     Tile,
+    living_blocks,
 )
 from separatrix.report._tables import facts
 from separatrix.studies import EventKind, TrainingFilm
@@ -45,6 +46,9 @@ _HOW_TO_READ = (
 )
 
 
+_LIVING = "On the living page a click into the plane starts an orbit of the checkpoint that its slider shows; the slider follows the same start through the training."
+
+
 def film_page(
     film: TrainingFilm,
     *,
@@ -60,12 +64,13 @@ def film_page(
         film: what it shows.
         title: the heading.
         subtitle: one line below: which model, which data.
-        still: some frames side by side, for print and where no script runs.
+        still: some frames side by side, for print and where no script runs; the living page that belongs to it gets a section.
         left_out: a sentence on each checkpoint that has no frame.
         provenance: of the film.
     """
     sections = [
         Section("The film", [Player(film_data(film), still)]),
+        Section("Click into it", living_blocks(still, _LIVING)),
         Section("Frame by frame", [_frame_table(film)]),
         Section("How to read it", [Prose(_HOW_TO_READ)]),
         Section("Checkpoints that are left out", [Bullets(tuple(left_out))] if left_out else []),

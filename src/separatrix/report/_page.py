@@ -236,7 +236,27 @@ class Trips:
     animation: Picture | None
 
 
-Block = Prose | Bullets | Facts | Picture | Cards | Film | Table | Player | Trips
+@dataclass(frozen=True)
+class Living:
+    """The living page that belongs to a picture, in a place of its own; in print and without scripts there is nothing.
+
+    Attributes:
+        living, living_words: as of `Picture`.
+    """
+
+    block: ClassVar[str] = "living"
+    living: bytes
+    living_words: str
+
+
+Block = Prose | Bullets | Facts | Picture | Cards | Film | Table | Player | Trips | Living
+
+
+def living_blocks(picture: Picture | None, words: str) -> list[Block]:
+    """The living page that belongs to a picture under these words, or why there is none; nothing where nobody wanted one."""
+    if picture is None or not picture.living_words:
+        return []
+    return [*([Prose((words,))] if picture.living else []), Living(picture.living, picture.living_words)]
 
 
 @dataclass(frozen=True)
@@ -286,7 +306,7 @@ class Page:
     @property
     def living(self) -> bool:
         """Return whether a reader can wake one of its pictures."""
-        return any(isinstance(block, Picture) and block.living for block in self.blocks)
+        return any(isinstance(block, Picture | Living) and block.living for block in self.blocks)
 
     @property
     def scripted(self) -> bool:

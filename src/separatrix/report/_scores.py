@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +16,20 @@ from separatrix.plots import score_histograms
 from separatrix.plots._pictures import are_pictures, to_rgb, value_range
 from separatrix.plots._style import HUES, MUTED
 from separatrix.report._chapter import versions_section
-from separatrix.report._page import Block, Bullets, Card, Cards, Cell, Facts, Page, Picture, Section, Table, Tile
+from separatrix.report._page import (
+    Block,
+    Bullets,
+    Card,
+    Cards,
+    Cell,
+    Facts,
+    Page,
+    Picture,
+    Section,
+    Table,
+    Tile,
+    living_blocks,
+)
 from separatrix.report._tables import facts
 from separatrix.words import Statement, percent
 
@@ -104,6 +117,7 @@ def score_page(found: Scored, title: str, provenance: Mapping[str, Any], drawn: 
         provenance: model, detector and source.
         drawn: the picture ``scores``, if it was drawn.
     """
+    picture = drawn.get("scores")
     broken = [f"{name}: {why}" for name, why in list(found.broken.items())[:_MOST_ROWS]]
     more = (
         [f"… and {len(found.broken) - _MOST_ROWS:,} more, in {found.table}.json"]
@@ -111,8 +125,9 @@ def score_page(found: Scored, title: str, provenance: Mapping[str, Any], drawn: 
         else []
     )
     sections = [
-        Section("The scores", [*([drawn["scores"]] if "scores" in drawn else []), _counts(found)]),
+        Section("The scores", [*([replace(picture, living=b"", living_words="")] if picture else []), _counts(found)]),
         Section("The highest scores", [*_cards(found), _highest(found)]),
+        Section("What the model makes of them", living_blocks(picture, _LIVING)),
         Section("Inputs without a score", [Bullets((*broken, *more))] if broken else []),
         Section("What to keep in mind", [Bullets((*found.notes, *_CANNOT))]),
         Section("Protocol and provenance", [facts(provenance)]),
@@ -121,6 +136,10 @@ def score_page(found: Scored, title: str, provenance: Mapping[str, Any], drawn: 
     return Page(f"Scores of {title}", found.statement, INTRODUCTION, [part for part in sections if part.blocks])
 
 
+_LIVING = (
+    "The living page starts from pictures with the highest scores and from usual ones, or from one of yours, and sends it through the model again and again. Its "
+    "plane shows the latent space around them."
+)
 _CANNOT = (
     "The false-alarm rate holds for inputs like the calibration images, on average over calibration sets; which inputs are missed, it "
     "does not say.",

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from separatrix import starts as starting
 from separatrix.cost import NO_WORK
-from separatrix.data import ImageSet, ImageSource, encode_range, load_images
-from separatrix.errors import ConvergenceWarning, InputError
+from separatrix.data import ImageSet, ImageSource, load_images
+from separatrix.errors import InputError
 from separatrix.field import LatentField, RecordedField
-from separatrix.limitsets import LimitSets, find_attractors
-from separatrix.protocol import Protocol
 from separatrix.report._drift import DriftResults, drift_figures, drift_page
+from separatrix.runs._around import ends, named, scenes_around
+from separatrix.runs._living import STORED, Scenes, Sleeper
 from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._views import Ended, View, provenance, write_views
@@ -79,6 +77,7 @@ def drift(
     batch_size: int | None = None,
     seed: int = 0,
     figures: bool = True,
+    explorer: bool = True,
     progress: bool | Progress = False,
 ) -> DriftRun:
     """Send pictures through a model again and again, and write a run with a page that shows what becomes of them and what helps.
@@ -91,7 +90,7 @@ def drift(
         patterns: at so many of the first pictures look for patterns that grow, and predict the loss by the derivative.
         settle: follow the codes of the first four pictures for so many round trips, to see where they end.
         video: the pictures are frames in their order: measure flicker too.
-        out, overwrite, figures: as for `attractors`.
+        out, overwrite, figures, explorer: as for `attractors`; on the living page a reader starts from these pictures.
         batch_size: most pictures in one network pass; by a fixed rule if not given (`LatentField.with_batch_size`).
         progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
 
@@ -103,7 +102,8 @@ def drift(
         FigureWarning: a figure is missing.
 
     Cost: one map evaluation per picture, trip and model; remedies six times as many for eight pictures, patterns some 400 per picture,
-    flicker one per frame. A stage that is stored costs nothing.
+    flicker one per frame. With ``explorer``, where a page can hold the model, at most a quarter of all that, or 200 steps of twelve pictures where that is
+    more (`scenes_around`). A stage that is stored costs nothing.
     """
     began = time.perf_counter()
     known, chosen = load_images(images), tuple(edits)
@@ -149,10 +149,12 @@ def drift(
                 ahead = min(trips, _PREDICTED)
                 run.stage("linearised", lambda: linearised(field, known[whole], trips=ahead, progress=line))
         if settle:
-            run.stage("limits", lambda: _ends(field, known[:_FOLLOWED], settle, line))
+            followed = known[:_FOLLOWED]
+            run.stage("limits", lambda: ends(sized(field, followed.pixels), followed, settle, line))
         if video:
             run.stage("flicker", lambda: flicker(field, known, trips=trips, edits=chosen, seed=seed, progress=line))
-        view = write_views(run, drift_view, {}, figures=figures, progress=line)
+        viewer = partial(drift_view, living=Sleeper(make=lambda line: _around(run, field, known, line)))
+        view = write_views(run, viewer, {}, figures=figures, explorer=explorer, progress=line)
         return DriftRun(
             results=_results(run),
             decision=_decision(run),
@@ -162,8 +164,8 @@ def drift(
         )
 
 
-def drift_view(run: Run, _: Mapping[str, RecordedField]) -> View:
-    """Everything that is written of such a run; no model is asked for any of it."""
+def drift_view(run: Run, _: Mapping[str, RecordedField], living: Sleeper = STORED) -> View:
+    """Everything that is written of such a run; no model is asked for any of it but the living page, by whoever has it."""
     results, decision = _results(run), _decision(run)
     cost = sum((part.cost for part in results.costed), NO_WORK)
     known = provenance(run, cost=f"{cost.total:,.0f} evaluations")
@@ -191,6 +193,7 @@ def drift_view(run: Run, _: Mapping[str, RecordedField]) -> View:
             }
         ),
         figures=drift_figures(results),
+        living={"pictures": living},
         page=lambda drawn: drift_page(results, decision, known, drawn),
     )
 
@@ -231,9 +234,14 @@ def _decision(run: Run) -> Statement | None:
     return EditBudget(**budget).judge(found.safe)
 
 
-def _ends(field: LatentField, images: ImageSet, steps: int, line: Progress) -> LimitSets:
-    field = sized(field, images.pixels)
-    codes = encode_range(field, lambda a, b: images.pixels[a:b], 0, len(images))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the statuses are on the page
-        return find_attractors(field, starting.points(codes), Protocol(max_steps=steps), progress=line)
+def _around(run: Run, field: LatentField, images: ImageSet, line: Progress) -> Scenes:
+    """The living page of the model, which starts from the pictures."""
+    results = _results(run)
+    return scenes_around(
+        sized(field, images.pixels),
+        named(images, "picture"),
+        title=results.drift.model,
+        cost=sum((part.cost for part in results.costed), NO_WORK).total,
+        known=results.limits,
+        progress=line,
+    )

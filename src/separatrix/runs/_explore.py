@@ -19,7 +19,7 @@ from separatrix.runs._attractors import attractors_results
 from separatrix.runs._demo import RECIPE as DEMO
 from separatrix.runs._demo import demo_field, demo_scene
 from separatrix.runs._film import RECIPE as FILM
-from separatrix.runs._film_living import film_moments
+from separatrix.runs._film_living import moments_again
 from separatrix.runs._plan import Plan, in_words, model_record
 from separatrix.runs._run import reopened
 from separatrix.starts import Starts
@@ -200,7 +200,7 @@ def living_run(
             return Living(demo_scene(run), demo_field(run))
         if recipe == FILM:
             line = Progress.of(progress)
-            *earlier, last = film_moments(
+            *earlier, last = moments_again(
                 run, checkpoints, allow_code=allow_code, model=model, live=live, progress=line
             )
             return Living(last.scene, last.field, tuple(earlier))

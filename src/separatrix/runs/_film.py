@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
@@ -17,12 +17,16 @@ from torch import Tensor
 from separatrix.cost import NO_WORK
 from separatrix.data import ImageSet, ImageSource, encode_range, load_images
 from separatrix.errors import FileError, InputError, SeparatrixError
+from separatrix.explorer import Moment, training_scenes
+from separatrix.explorer._training import LARGEST, size_of
 from separatrix.field import LatentField, RecordedField
 from separatrix.models import ConvAutoencoder, ReferenceAutoencoder, load, load_model, save_model
 from separatrix.plots import training_frames
+from separatrix.plots._pictures import are_pictures
 from separatrix.report import Picture
 from separatrix.report._film_page import film_page, frame_rows
 from separatrix.runs._checkpoints import checkpoints_of, copies_in_training, moments, numbered, split, unsound
+from separatrix.runs._living import Scenes, Sleeper
 from separatrix.runs._plan import Plan, data_record, model_record
 from separatrix.runs._run import Run, opened
 from separatrix.runs._views import Ended, View, provenance, write_views
@@ -33,8 +37,10 @@ from separatrix.words import jsonable
 from separatrix.work import Progress
 
 RECIPE = "film"
+EXAMPLES = "examples"
 _SHOWN = 300  # encoded images that are drawn as dots
 _MEASURED = 1000  # images on which errors are measured
+_STARTS = 12  # images from which a reader of the living page may start
 
 
 @storable
@@ -77,6 +83,7 @@ def film(
     overwrite: bool = False,
     seed: int = 0,
     figures: bool = True,
+    explorer: bool = True,
     progress: bool | Progress = False,
 ) -> FilmRun:
     """Film the latent plane along a training that is made now, or along the checkpoints of one; write a run.
@@ -91,7 +98,7 @@ def film(
         epochs, channels: of the training.
         frames: at most so many; of a training more of its first epochs.
         resolution: points of the plane along each side.
-        out, overwrite, figures: as for `attractors`.
+        out, overwrite, figures, explorer: as for `attractors`; the living page has every checkpoint with its model.
         seed: of the training and of the images that are held out.
         progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
 
@@ -102,7 +109,7 @@ def film(
     Warns:
         FigureWarning: a figure is missing.
 
-    Cost: that of `training_film`, and of the training. What is stored costs nothing.
+    Cost: that of `training_film`, and of the training; with ``explorer`` some three thousand map evaluations per checkpoint. What is stored costs nothing.
     """
     began = time.perf_counter()
     if checkpoints is None:
@@ -133,12 +140,17 @@ def film(
                 progress=line,
             ),
         )
-        view = write_views(run, film_view, {}, figures=figures, progress=line)
+        if source.examples is not None:
+            run.stage(EXAMPLES, lambda: source.examples)
+        viewer = partial(film_view, fields=lambda: source.fields(run, footage, line))
+        view = write_views(run, viewer, {}, figures=figures, explorer=explorer, progress=line)
     return FilmRun(film=shot, summary=view.summary, folder=run.folder, seconds=time.perf_counter() - began)
 
 
-def film_view(run: Run, _: Mapping[str, RecordedField]) -> View:
-    """Everything that is written of such a run; no model is asked for any of it."""
+def film_view(
+    run: Run, _: Mapping[str, RecordedField], fields: Callable[[], Sequence[LatentField]] | None = None
+) -> View:
+    """Everything that is written of such a run; no model is asked for any of it but the living page, by whoever has the fields."""
     footage: Footage = run.load("footage")
     shot: TrainingFilm = run.load(RECIPE)
     cost = sum((limits.cost for limits in shot.continuation.limits), NO_WORK)
@@ -155,11 +167,46 @@ def film_view(run: Run, _: Mapping[str, RecordedField]) -> View:
     known = provenance(run, cost=f"{cost.total:,.0f} evaluations")
     return View(
         summary=jsonable(summary),
-        figures={"film": lambda _: Picture.of(training_frames(shot), alt="Basins at several moments, side by side.")},
+        figures={RECIPE: lambda _: Picture.of(training_frames(shot), alt="Basins at several moments, side by side.")},
+        living={RECIPE: _asleep(run, fields)},
         page=lambda drawn: film_page(
-            shot, subtitle=footage.words, still=drawn.get("film"), left_out=notes, provenance=known
+            shot, subtitle=footage.words, still=drawn.get(RECIPE), left_out=notes, provenance=known
         ),
     )
+
+
+def film_moments(run: Run, fields: Sequence[LatentField], *, progress: bool | Progress, **options: Any) -> list[Moment]:
+    """Make the scenes of a film that is stored; the options are those of `training_scenes`."""
+    footage: Footage = run.load("footage")
+    examples: ImageSet | None = run.load(EXAMPLES) if run.has(EXAMPLES) else None
+    return training_scenes(
+        run.load(RECIPE),
+        fields,
+        title=str(run.plan["model"]["name"]),
+        subtitle=footage.words,
+        examples={} if examples is None else dict(zip(examples.names, examples.pixels, strict=True)),
+        progress=progress,
+        **options,
+    )
+
+
+def holds_its_checkpoints(run: Run) -> bool:
+    """Return whether the training was part of the run, which then has its copies."""
+    return "sha256" not in run.plan["model"]
+
+
+def _asleep(run: Run, fields: Callable[[], Sequence[LatentField]] | None) -> Sleeper:
+    """What the living page in the report is made from."""
+
+    def made(line: Progress) -> Scenes:
+        assert fields is not None
+        known = fields()
+        if (size := size_of(known)) > LARGEST:
+            return Scenes(scenes=(), why=f"The models of {len(known)} checkpoints would take {size / 1e6:.0f} MB.")
+        return Scenes(scenes=tuple(each.scene for each in film_moments(run, known, room=0, progress=line)))
+
+    of = "" if holds_its_checkpoints(run) else " --of FOLDER"
+    return Sleeper(make=None if fields is None else made, elsewhere=f"separatrix explore RUN{of}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +219,7 @@ class _Source:
         options: for the plan.
         shown: images that are drawn as dots, the first of them.
         measured: images by name on which errors are measured.
+        examples: images from which a reader of the living page may start; None where they are no pictures.
         footage: makes sure that they are there, and says what they are.
         fields: one per frame.
     """
@@ -181,6 +229,7 @@ class _Source:
     options: Mapping[str, Any]
     shown: ImageSet
     measured: Mapping[str, Tensor]
+    examples: ImageSet | None
     footage: Callable[[Run, Progress], Footage]
     fields: Callable[[Run, Footage, Progress], list[LatentField]]
 
@@ -218,6 +267,7 @@ def _from_training(
         options={"epochs": kept, "seed": seed},
         shown=unseen if data is None else replace(unseen, targets=None),
         measured={"training images": train.pixels[:_MEASURED], "unseen images": unseen.pixels[:_MEASURED]},
+        examples=_some({"training image": train, "unseen image": unseen}),
         footage=footage,
         fields=fields,
     )
@@ -269,9 +319,19 @@ def _from_checkpoints(
         options={},
         shown=images,
         measured={"the images shown": images.pixels},
+        examples=_some({"image": images}),
         footage=footage,
         fields=lambda _run, known, _line: [loaded(path) for path in files if path.name not in known.left_out],
     )
+
+
+def _some(images: Mapping[str, ImageSet]) -> ImageSet | None:
+    """The first of each, called by what they are and their names."""
+    chosen = {what: each[: _STARTS // len(images)] for what, each in images.items()}
+    if not are_pictures(next(iter(chosen.values())).image_shape):
+        return None
+    names = (f"{what} {name}" for what, each in chosen.items() for name in each.names)
+    return ImageSet(pixels=torch.cat([each.pixels for each in chosen.values()]), names=tuple(names))
 
 
 def _digits() -> ImageSet:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from separatrix.errors import FileError, InputError
-from separatrix.explorer import Moment, training_scenes
+from separatrix.explorer import Moment
 from separatrix.field import LatentField
 from separatrix.models import load, load_model
-from separatrix.runs._film import RECIPE, Footage, file_sha256
+from separatrix.runs._film import Footage, file_sha256, film_moments, holds_its_checkpoints
 from separatrix.runs._run import Run
 from separatrix.storage import PathLike
-from separatrix.studies import TrainingFilm
 from separatrix.work import Progress
 
 
-def film_moments(
+def moments_again(
     run: Run, checkpoints: PathLike | None, *, allow_code: bool, model: bool, live: bool, progress: Progress
 ) -> list[Moment]:
     """Read a finished film and its models, for a living page of them.
@@ -25,12 +24,8 @@ def film_moments(
         InputError: the run does not hold them, and no folder is named.
     """
     footage: Footage = run.load("footage")
-    film: TrainingFilm = run.load(RECIPE)
-    fields = (
-        _stored(run, footage) if "sha256" not in run.plan["model"] else _given(run, footage, checkpoints, allow_code)
-    )
-    name = str(run.plan["model"]["name"])
-    return training_scenes(film, fields, title=name, subtitle=footage.words, model=model, live=live, progress=progress)
+    fields = _stored(run, footage) if holds_its_checkpoints(run) else _given(run, footage, checkpoints, allow_code)
+    return film_moments(run, fields, model=model, live=live, progress=progress)
 
 
 def _stored(run: Run, footage: Footage) -> list[LatentField]:

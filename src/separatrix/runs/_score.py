@@ -6,8 +6,10 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from separatrix.data import ImageSet
 from separatrix.data._sources import canonical
 from separatrix.data._white import require_scale
 from separatrix.field import RecordedField
@@ -16,16 +18,20 @@ from separatrix.ood._files import identity
 from separatrix.ood._score_run import ScoreRun, Sources
 from separatrix.ood._score_stream import pictures_of
 from separatrix.report._scores import Scored, score_page, scores_picture
+from separatrix.runs._around import scenes_around
+from separatrix.runs._living import STORED, Scenes, Sleeper
 from separatrix.runs._plan import Plan, model_record
 from separatrix.runs._run import RUNNING, Run, opened
 from separatrix.runs._views import Ended, View, provenance, write_views
 from separatrix.storage import PathLike, storable
-from separatrix.words import jsonable
+from separatrix.words import jsonable, without_folders
 from separatrix.work import Progress
 
 RECIPE = "ood"
 STAGE = "scores"
 _SHOWN = 24  # inputs with the highest scores
+_FIGURE = "scores"  # to which the living page belongs
+_HIGHEST, _USUAL = 8, 4  # pictures from which it starts
 
 
 @storable
@@ -51,6 +57,7 @@ def score(
     out: PathLike | None = None,
     overwrite: bool = False,
     figures: bool = True,
+    explorer: bool = True,
     progress: bool | Progress = False,
 ) -> ScoredRun:
     """Score pictures into a table, and write a run about them: counts, the scores beside their calibration, the highest ones.
@@ -62,7 +69,7 @@ def score(
         detector, source, table, fpr, resize, scale: as for `score_to_table`.
         out: the folder of the run; without one there is the table alone.
         overwrite: compute the table anew, and replace an earlier run of another detector or source.
-        figures: as for `attractors`.
+        figures, explorer: as for `attractors`; on the living page a reader starts from pictures with the highest scores, and from usual ones.
         progress: show a progress bar, or move the one that is there (`separatrix.work.Progress`).
 
     Raises:
@@ -72,7 +79,8 @@ def score(
         CalibrationWarning: there are too few calibration scores for that rate.
         FigureWarning: a figure is missing.
 
-    Cost: that of the detector per new file.
+    Cost: that of the detector per new file. With ``explorer``, where a page can hold the model, at most one map evaluation for every four pictures, or 200
+    steps of twelve pictures where that is more (`scenes_around`), again when other pictures have the highest scores.
     """
     began = time.perf_counter()
     sources = [source] if isinstance(source, (str, os.PathLike)) else list(source)
@@ -85,7 +93,9 @@ def score(
         if run.folder is not None:
             run.record["state"] = RUNNING  # until its page is of these scores
             run.renew(STAGE, _scored(detector, sources, found, resize, scale))
-            write_views(run, score_view, {}, figures=figures, anew=True, progress=line)
+            starts = _starts(detector, sources, found, resize, scale) if figures and explorer else None
+            viewer = score_view if starts is None else partial(score_view, living=_living(detector, starts, found))
+            write_views(run, viewer, {}, figures=figures, explorer=explorer, anew=True, progress=line)
         return ScoredRun(
             scores=found,
             summary=jsonable(found.summary(detector)),
@@ -94,8 +104,8 @@ def score(
         )
 
 
-def score_view(run: Run, _: Mapping[str, RecordedField]) -> View:
-    """Everything that is written of such a run; no model is asked for any of it."""
+def score_view(run: Run, _: Mapping[str, RecordedField], living: Sleeper = STORED) -> View:
+    """Everything that is written of such a run; no model is asked for any of it but the living page, by whoever has it."""
     found: StoredScores = run.load(STAGE)
     summary = {
         "kind": f"separatrix {RECIPE}",
@@ -118,7 +128,8 @@ def score_view(run: Run, _: Mapping[str, RecordedField]) -> View:
     title = ", ".join(Path(one).name for one in ([sources] if isinstance(sources, str) else sources))
     return View(
         summary=jsonable(summary),
-        figures={"scores": lambda _: scores_picture(found)},
+        figures={_FIGURE: lambda _: scores_picture(found)},
+        living={_FIGURE: living},
         page=lambda drawn: score_page(found, title, provenance(run), drawn),
     )
 
@@ -145,3 +156,35 @@ def _scored(
         table=str(found.table),
         notes=(*decisions.notes, *detector.notes),
     )
+
+
+def _starts(
+    detector: Detector, sources: list[PathLike], found: ScoreRun, resize: bool, scale: float | None
+) -> ImageSet | None:
+    """Pictures with the highest scores, and some with scores in the middle, called by what they are."""
+    scores = found.decisions.scores
+    order = scores.nan_to_num(nan=float("inf")).argsort(stable=True)[: int(scores.isfinite().sum())].tolist()
+    highest = [found.names[row] for row in reversed(order[-_HIGHEST:])]
+    middle = order[:-_HIGHEST]
+    usual = [found.names[row] for row in middle[max(0, len(middle) // 2 - _USUAL // 2) :][:_USUAL]]
+    pictures = pictures_of(detector, sources, [*highest, *usual], resize=resize, scale=scale)
+    if pictures is None:
+        return None
+    called = {name: f"rank {rank}: {name}" for rank, name in enumerate(highest, start=1)}
+    called |= {name: f"usual: {name}" for name in usual}
+    rows = {name: row for row, name in enumerate(pictures.names)}
+    chosen = [name for name in called if name in rows]
+    return ImageSet(
+        pixels=pictures.pixels[[rows[name] for name in chosen]], names=tuple(called[name] for name in chosen)
+    )
+
+
+def _living(detector: Detector, starts: ImageSet, found: ScoreRun) -> Sleeper:
+    """The living page of the detector's model, of these pictures."""
+    field = detector.field
+
+    def made(line: Progress) -> Scenes:
+        title = without_folders(field.name)
+        return scenes_around(field, starts, title=title, cost=len(found.names), progress=line)
+
+    return Sleeper(make=made, of=" ".join((starts.fingerprint, *starts.names)))

@@ -20,7 +20,7 @@ from separatrix.report._as_markdown import page_as_markdown
 from separatrix.report._drawing import NOT_ASKED_FOR, draw_into, illustrate, with_missing
 from separatrix.report._figures import FigurePlan
 from separatrix.report._write import rendered
-from separatrix.runs._living import awakened, scene_stage
+from separatrix.runs._living import Sleeper, awakened, scene_stage
 from separatrix.runs._run import Run
 from separatrix.work import Progress
 
@@ -34,14 +34,14 @@ class View:
     Attributes:
         summary: JSON-ready, all numbers.
         figures: what to call for each picture, by the name of its file.
-        living: results by the name of the figure under which the living page of their field stands.
+        living: by the name of the figure to which a living page belongs, what that is made from.
         page: from the pictures that were drawn to the page; None where there is none.
         files: others, by their names.
     """
 
     summary: Mapping[str, Any]
     figures: FigurePlan = field(default_factory=dict)
-    living: Mapping[str, ModelResults] = field(default_factory=dict)
+    living: Mapping[str, ModelResults | Sleeper] = field(default_factory=dict)
     page: Callable[[Mapping[str, Picture]], Page] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
