@@ -111,7 +111,7 @@ def size_of(fields: Sequence[LatentField]) -> int:
 
 
 def _few(examples: Mapping[str, Tensor], checkpoints: int) -> dict[str, Tensor]:
-    """As many of the first as there is room for in every checkpoint."""
+    """Return as many of the first as there is room for in every checkpoint."""
     each = checkpoints * max((image.numel() for image in examples.values()), default=1)
     return dict(islice(examples.items(), max(1, _EXAMPLE_NUMBERS // each)))
 

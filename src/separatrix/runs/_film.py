@@ -196,7 +196,7 @@ def holds_its_checkpoints(run: Run) -> bool:
 
 
 def _asleep(run: Run, fields: Callable[[], Sequence[LatentField]] | None) -> Sleeper:
-    """What the living page in the report is made from."""
+    """Say what the living page in the report is made from."""
 
     def made(line: Progress) -> Scenes:
         assert fields is not None
