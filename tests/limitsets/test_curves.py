@@ -217,6 +217,7 @@ def test_a_narrow_band_of_chaos_is_no_curve():
     assert search.catalogue.curves() == []
 
 
+@pytest.mark.slow
 def test_others_among_the_orbits_are_left_out():
     """Left of −5 there is chaos, on the right a closed curve."""
 

@@ -61,7 +61,7 @@ def measured(field, starts, protocol=None):
         pytest.param(lambda: oracles.hopfield(count=1000), id="attractors"),
         pytest.param(lambda: oracles.late_fork(count=400), id="late fork"),
         pytest.param(lambda: oracles.newton_cube_roots(count=2000), id="fractal basins"),
-        pytest.param(lambda: slow_passage(600), id="heavy tail"),
+        pytest.param(lambda: slow_passage(600), id="heavy tail", marks=pytest.mark.slow),
         pytest.param(lambda: oracles.invariant_curve(count=160), id="closed curve"),
     ],
 )

@@ -37,6 +37,7 @@ def test_full_chaos_stretches_by_ln_2():
     assert repr(found) == f"Motion({found.sentence})"
 
 
+@pytest.mark.slow
 def test_the_henon_map_has_its_published_exponent():
     """0.419 for a = 1.4, b = 0.3 (e.g. Sprott 2003)."""
     field = oracles.henon().field

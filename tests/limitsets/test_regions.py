@@ -51,6 +51,7 @@ def consistent(regions, z, f_z, region):
     return regions.evidence(z, f_z, region).good
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10_000),

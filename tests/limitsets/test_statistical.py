@@ -91,6 +91,7 @@ def test_labels_are_right_for_fewer_evaluations_and_the_account_is_true():
     assert torch.allclose(found.orbits.error[ended], distance[ended], atol=1e-9)  # known, and by no means small
 
 
+@pytest.mark.slow
 def test_nothing_depends_on_the_batch_size():
     field, starts = wells()
     one, other = (
@@ -118,6 +119,7 @@ def test_a_rule_that_lies_about_one_well_is_not_used(monkeypatch):
     assert torch.equal(signs(found.points[found.labels]), signs(starts.block(field, 0, len(starts))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minority", [0.002, 0.01, 0.03])
 def test_late_forks_keep_the_bound(minority):
     oracle = oracles.late_fork(minority, count=FEWEST, seed=1)

@@ -313,6 +313,7 @@ SEARCHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", SEARCHES.values(), ids=SEARCHES.keys())
 def test_a_search_hardly_ever_asks(monkeypatch, make):
     oracle, protocol = make()
