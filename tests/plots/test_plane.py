@@ -42,6 +42,34 @@ def test_few_attractors_fall_back_to_the_end_points(product_limits):
     assert "encoded data" in Plane.of(limits, torch.randn(5, 3)).description
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-9, 1e-6])
+def test_one_point_is_seen_from_afar_and_not_its_rounding(product_limits, noise):
+    limits = _embedded(product_limits)
+    point = limits.points[:1]
+    ends = point + noise * torch.randn(100, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    one = replace(limits[[0]], orbits=replace(limits.orbits, points=ends))
+    plane = Plane.of(one)
+    assert torch.equal(plane.axes, torch.eye(3, dtype=torch.float64)[:2])
+    assert "one point where all orbits end" in plane.description
+    left, right, bottom, top = plane.extent(one)
+    assert right - left == pytest.approx(2.4 * one.spread) == top - bottom
+    assert left < float(plane.coordinates(point)[0, 0]) < right
+
+
+def test_two_points_a_thousandth_of_a_spread_apart_are_two(product_limits):
+    limits = _embedded(product_limits)
+    ends = torch.zeros(100, 3, dtype=torch.float64)
+    ends[50:, 1] = 1e-3 * limits.spread
+    two = replace(limits[[0]], orbits=replace(limits.orbits, points=ends))
+    assert "100 % of their variance" in Plane.of(two).description
+
+
+def test_no_end_at_all_still_gives_a_plane(product_limits):
+    limits = _embedded(product_limits)
+    none = replace(limits[[0]], orbits=replace(limits.orbits, points=torch.full((9, 3), torch.nan)))
+    assert torch.isfinite(Plane.of(none).origin).all()
+
+
 def test_a_cloud_without_extent_still_gives_a_plane(product_limits):
     limits = _embedded(product_limits)
     point = limits.points[:1]

@@ -16,6 +16,7 @@ from separatrix.words import one_line
 from separatrix.work import Progress
 
 _STRIDE = 64  # latents between two moments of the progress
+_ONE_POINT = 1e-4  # spreads: points no farther apart differ by rounding and by where their orbits were stopped
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,8 @@ class Plane:
         """The plane that shows these limit sets best: for k = 2 the latent space, else a principal plane.
 
         The principal plane (PCA) is that of the attractors where there are at least three of them, otherwise
-        that of the end points and the encoded data together.
+        that of the end points and the encoded data together. Where all of these are one point, its principal plane would be one of
+        rounding errors: then it is the plane of the first two coordinates.
 
         Raises:
             InputError: the latent space has fewer than two dimensions.
@@ -103,7 +105,12 @@ class Plane:
             whose = "the end points" if points is None else "the end points and the encoded data"
         cloud = cloud.detach().to("cpu", torch.float64).flatten(1)
         cloud = cloud[cloud.isfinite().all(dim=1)]
-        centre = cloud.mean(dim=0)
+        centre = cloud.mean(dim=0) if len(cloud) else torch.zeros(width, dtype=torch.float64)
+        if not bool(((cloud - centre).abs() > _ONE_POINT * limits.spread).any()):
+            return cls(
+                centre, torch.eye(width, dtype=torch.float64)[:2], shape, ("latent coordinate 1", "latent coordinate 2"),
+                "the plane of the first two coordinates through the one point where all orbits end",
+            )  # fmt: skip
         _, singular, directions = torch.linalg.svd(cloud - centre, full_matrices=False)
         axes = _completed(directions[:2], singular[:2], width)
         share = float(singular[:2].square().sum() / singular.square().sum().clamp_min(1e-300))
@@ -130,7 +137,7 @@ class Plane:
         return torch.where(total > 0, ((total - inside) / total.clamp_min(1e-300)).clamp(0, 1), torch.zeros_like(total))
 
     def extent(self, limits: LimitSets, points: Tensor | None = None) -> Extent:
-        """A rectangle (left, right, bottom, top) around the limit sets and the bulk of ``points``."""
+        """A rectangle (left, right, bottom, top) around the limit sets and the bulk of ``points``; two spreads wide around a single point."""
         corners = [self.coordinates(limits.trace(index)) for index in range(len(limits))]
         bulk = limits.orbits.points if points is None and not corners else points
         if bulk is not None:
@@ -141,7 +148,7 @@ class Plane:
         everything = torch.cat(corners) if corners else torch.zeros(1, 2, dtype=torch.float64)
         low, high = everything.amin(dim=0), everything.amax(dim=0)
         size = (high - low).clamp_min(0.8 * float((high - low).max()))  # no slivers
-        size = torch.where(size > 0, size, torch.ones_like(size))
+        size = torch.where(size > _ONE_POINT * limits.spread, size, 2.0 * limits.spread)
         middle = (high + low) / 2
         low, high = middle - 0.6 * size, middle + 0.6 * size
         return float(low[0]), float(high[0]), float(low[1]), float(high[1])
