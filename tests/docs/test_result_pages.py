@@ -39,6 +39,7 @@ PAGES: list[tuple[str, str, Page]] = [
     ("benchmarks/drift", "drift", lambda m, r: m.page(r)),
     ("benchmarks/engine_table", "engine", lambda m, r: m.markdown(r)),
     ("benchmarks/engine_large", "engine_large", lambda m, r: m.page(r)),
+    ("benchmarks/explorer", "explorer", lambda m, r: m.page(r)),
     ("benchmarks/explorer_engines", "explorer_engines", lambda m, r: m.page(r)),
     ("benchmarks/explorer_live", "explorer_live", lambda m, r: m.page(r)),
     ("benchmarks/imports", "imports", lambda m, r: m.page(r)),
