@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[1]
 TESTS = {
     "numerics": ("numerics/test_*.py", "studies/test_overlap.py", "studies/test_neighbours_in_parts.py"),
     "orbits": ("orbits/test_*.py",),
-    "limitsets": ("limitsets/test_*.py", "oracles/test_*.py"),
+    "limitsets": ("limitsets/test_*.py", "oracles/test_*.py", "plots/test_naming.py"),
     "ood": ("ood/test_detector_calibration.py", "ood/test_detectors.py", "ood/test_monitor.py"),
 }
 

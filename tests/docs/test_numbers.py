@@ -51,6 +51,11 @@ def decoding_of_shards() -> Sequence[Any]:
     return [1000 * small["decoding"] / small["pictures"]]
 
 
+def noticed() -> Sequence[Any]:
+    mutants = [one for one in result("benchmarks/mutation")["mutants"] if not one["word"].startswith("equivalent")]
+    return sum(one["now"] == "killed" for one in mutants), len(mutants)
+
+
 # page, from the heading, to the heading, its phrases
 PAGES: list[tuple[str, str, str, list[Bound]]] = [
     ("docs/ood.md", "## What was measured", "## How the typicality detector was chosen", OOD),
@@ -84,6 +89,7 @@ SINGLE: list[tuple[str, Bound]] = [
     ("docs/design.md", Bound("(following the self-check: {:.3f})", lambda: recommended()[2:])),
     ("docs/design.md", Bound("may cost {:.0f} % of the evaluations", lambda: [100 * Curves.test_share])),
     ("docs/design.md", Bound("{} starts, then", lambda: [Rounds.pilot])),
+    ("CONTRIBUTING.md", Bound("notice {} of {} drawn at random that can change a result", noticed)),
     ("docs/design.md", Bound("on {} of {} models ({:.2f} to {:.2f} of its pace;", paces)),
     ("docs/design.md", Bound("model takes {:,} passes for {:,} evaluations", passes)),
     (

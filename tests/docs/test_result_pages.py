@@ -43,6 +43,7 @@ PAGES: list[tuple[str, str, Page]] = [
     ("benchmarks/explorer_engines", "explorer_engines", lambda m, r: m.page(r)),
     ("benchmarks/explorer_live", "explorer_live", lambda m, r: m.page(r)),
     ("benchmarks/imports", "imports", lambda m, r: m.page(r)),
+    ("benchmarks/mutation", "mutation", lambda m, r: m.page(r)),
     ("benchmarks/omp", "omp", lambda m, r: m.markdown(rows(m, r["rows"]), r)),
     ("benchmarks/ood_choice", "ood_choice", lambda m, r: m.page(r)),
     ("benchmarks/ood_table", "ood", lambda m, r: m.page(r)),

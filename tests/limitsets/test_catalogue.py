@@ -168,6 +168,14 @@ def test_whether_a_point_attracts_is_unknown_where_its_rate_is_1_within_rounding
     assert (known.stable, known.kind, known.neutral) == (stable, Kind.FIXED_POINT, rate == 1 - 1e-10)
 
 
+@pytest.mark.parametrize(("native", "stable"), [(torch.float64, 1), (torch.float32, -1)])
+def test_what_is_1_within_rounding_follows_from_the_format_of_the_weights(native, stable):
+    """A rate of 1 − 2e-6 is 17 rounding units of float32 from 1: weights that were trained in it do not tell it from 1."""
+    catalogue = Catalogue(field_of(lambda z: (1 - 2e-6) * z), Protocol(), 1.0, torch.finfo(native).eps)
+    add(catalogue, column(0.0), 1e-2)
+    assert [known.stable for known in catalogue.sets] == [stable]
+
+
 def test_nothing_known_nothing_found():
     catalogue = catalogue_of(wells)
     assert catalogue.regions() is None

@@ -12,6 +12,7 @@ from separatrix import LatentField
 from separatrix.limitsets import Kind
 from separatrix.limitsets._catalogue import Catalogue
 from separatrix.limitsets._curves import CurveSearch
+from separatrix.limitsets._records import _far_apart
 from separatrix.numerics._closed_curve import closed_curve
 from separatrix.protocol import Loops
 
@@ -91,6 +92,33 @@ def test_a_curve_with_a_basin_thinner_than_the_displacement_attracts_by_its_expo
     assert (found, known.stable, known.unstable_directions) == ([number], 1, 0)
     assert known.radius == pytest.approx(0.9, abs=1e-3)
     assert known.watched == math.ceil(math.log(1e-6) / math.log(0.9))
+
+
+def test_a_curve_to_which_displaced_points_come_back_is_not_watched_for_longer():
+    """Within 0.05 of the circle radii contract by 0.9, farther out they stay: the displacement is a hundredth of the diameter, 0.02."""
+    field = radial_field(lambda r: torch.where((r - 1).abs() < 0.05, 1 + 0.9 * (r - 1), r), GOLDEN)
+    search, _ = examined(field, path_of(field, ring(1.0)))
+    ((_, known),) = search.catalogue.curves()
+    assert (known.stable, known.watched) == (1, search.rules.watched)
+    assert known.radius == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize(("early", "creeps"), [(1.0, False), (1.001, True), (0.999, True)])
+def test_a_record_whose_early_half_lies_beside_its_late_half_still_creeps(early, creeps):
+    """By a thousandth of the radius, which is a hundred times the bow of the circle over the chords of a thousand points."""
+    turns = GOLDEN * torch.arange(2000, dtype=torch.float64)
+    circle = torch.stack([turns.cos(), turns.sin()], dim=1)
+    loop = closed_curve(circle.numpy())
+    orbit = torch.cat([early * circle[:1000], circle[1000:]]).numpy()
+    search, _ = examined(radial_field(pull, GOLDEN))
+    assert search._creeps(orbit, [loop]) == creeps
+
+
+def test_orbits_that_are_recorded_first_are_far_from_each_other():
+    """From the centre of ten on a line: one end, the other, and the first of the two in the middle; NaN is nowhere."""
+    line = torch.tensor([5.0, 0, 9, 4, 3, 1, torch.nan, 8, 2, 6, 7], dtype=torch.float64)[:, None]
+    assert line[_far_apart(line, 3)].flatten().tolist() == [0, 9, 4]
+    assert line[_far_apart(line, 20)].flatten().tolist() == [5, 0, 9, 4, 3, 1, 8, 2, 6, 7]
 
 
 def test_nested_curves_are_told_apart():

@@ -14,6 +14,7 @@ import separatrix as sx
 from separatrix import LatentField, Protocol, Status
 from separatrix.errors import ConvergenceWarning, FieldError, InputError, NotConvergedError
 from separatrix.limitsets import Kind
+from separatrix.limitsets._parts import Crew
 from separatrix.limitsets._same_sets import same_sets
 from separatrix.testing import oracles
 
@@ -27,6 +28,19 @@ def field_of(function, k=1, dtype=torch.float64):
 
 def column(*values):
     return torch.tensor(values, dtype=torch.float64)[:, None]
+
+
+def test_rounds_grow_to_the_longest_when_no_start_is_left(monkeypatch):
+    lengths, genuine = [], Crew.follow
+
+    def seen(self, parts, head):
+        lengths.append(head.steps)
+        return genuine(self, parts, head)
+
+    monkeypatch.setattr(Crew, "follow", seen)
+    sx.find_attractors(field_of(lambda z: 0.99 * z), column(-1, 1, 2), Protocol(capture=False))
+    assert lengths[:5] == [64, 128, 256, 256, 256]
+    assert set(lengths) == {64, 128, 256}
 
 
 # -- one dimension, every rate ------------------------------------------------------------------------------------------

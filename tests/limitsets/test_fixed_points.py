@@ -9,6 +9,7 @@ import separatrix as sx
 from separatrix import LatentField, Protocol
 from separatrix.errors import FieldError, InputError
 from separatrix.limitsets import Kind
+from separatrix.limitsets._deflation import deflated_newton
 from separatrix.testing import oracles
 
 WELL = 0.9575040240772687
@@ -28,6 +29,35 @@ def test_all_twenty_seven_points_of_a_cube():
     assert len(found) == 27
     assert found.residual.max() < 1e-13
     assert (found.stable == 1).sum() == 8
+
+
+def test_deflation_leads_away_from_what_is_known():
+    """Newton from 0.9 and 1.2 goes to the well beside them. With that one known it goes to others; a start that is at it is not sent out."""
+    field = field_of(lambda z: torch.tanh(2 * z))
+    starts = column(0.9, 1.2, WELL + 1e-4)
+    candidates, near, cost = deflated_newton(field, starts, column(WELL), 1, 1.0)
+    assert near.tolist() == [True, True, False]
+    assert (candidates[:2].abs().minimum((candidates[:2] + WELL).abs()) < 2e-3).all()
+    assert cost.vjp > 0
+    assert torch.equal(candidates[2], starts[2])
+
+
+def test_deflation_in_the_plane_finds_the_last_of_nine():
+    field = field_of(lambda z: torch.tanh(2 * z), 2)
+    line = torch.tensor([-WELL, 0.0, WELL], dtype=torch.float64)
+    every = torch.cartesian_prod(line, line)
+    starts = sx.starts.box(40, -1.3, 1.3, seed=0).block(field, 0, 40)
+    for last in (0, 4, 5):
+        known = torch.cat([every[:last], every[last + 1 :]])
+        candidates, near, _ = deflated_newton(field, starts, known, 1, 1.0)
+        assert near.any()
+        assert (candidates[near] - every[last]).norm(dim=1).min() < 1e-2
+
+
+def test_from_a_single_solution_its_neighbours_are_found():
+    """The only start is at rest at the origin, so that all searches set out from around it."""
+    found = sx.find_fixed_points(field_of(lambda z: torch.tanh(2 * z)), column(0.0))
+    assert found.points.flatten().sort().values.tolist() == pytest.approx([-WELL, 0, WELL], abs=1e-12)
 
 
 def test_labels_say_where_newton_went():

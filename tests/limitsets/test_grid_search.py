@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
 import separatrix as sx
 from separatrix.limitsets import Kind, grid_search, same_sets
-from separatrix.limitsets._grid_search import GRID_RULES, grid_rules
+from separatrix.limitsets._grid_search import GRID_RULES, GridSearch, grid_rules
 
 TURN = torch.tensor([[math.cos(2.4), -math.sin(2.4)], [math.sin(2.4), math.cos(2.4)]], dtype=torch.float64)
 INSIDE = 0.5  # radius: what is nearer goes to 0, the rest to the circle
@@ -32,6 +33,13 @@ def test_a_closed_curve_costs_little_and_every_label_is_the_same():
     curve = (quick.limits.kind == int(Kind.CLOSED_CURVE))[quick.limits.labels]
     assert torch.equal(curve, radius > INSIDE)
     assert quick.limits.cost.map < slow.limits.cost.map / 2
+
+
+def test_what_was_found_has_names():
+    found = grid_search(sx.LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,)), (0.0, 1.0, 0.0, 1.0), 3)
+    assert (found.shape, found.extent, len(found.limits)) == ((3, 3), (0.0, 1.0, 0.0, 1.0), 1)
+    with pytest.raises(TypeError, match="positional"):
+        GridSearch(found.limits, found.shape, found.extent)
 
 
 def test_without_curves_nothing_is_captured():

@@ -165,6 +165,15 @@ def test_the_nearest_region_is_euclidean():
     assert torch.equal(regions.nearest(z), torch.cdist(z, regions.points).argmin(dim=1))
 
 
+def test_among_many_regions_a_guess_changes_no_answer_for_a_point_within_reach():
+    points = draws(200, 3)
+    many = regions_of(points, 0.5 * torch.eye(3, dtype=torch.float64).expand(200, 3, 3))
+    z = points + 0.5 * many.reach[:, None] * torch.nn.functional.normalize(draws(200, 3, seed=1), dim=1)
+    right = torch.arange(200)
+    for guess in (None, right, right.roll(1), torch.zeros_like(right)):
+        assert torch.equal(many.nearest(z, guess), right)
+
+
 def test_many_rows_are_done_in_blocks_alike():
     jacobian = torch.stack([stable_matrix(3, 0.5, 1.0, seed) for seed in range(4)])
     regions = regions_of(draws(4, 3), jacobian)

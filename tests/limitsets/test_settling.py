@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +40,16 @@ def test_an_affine_map_is_solved_for_half_a_jacobian(seed, radius):
     assert (ends - exact).norm(dim=1).max() < 1e-11
     assert cost.map <= 5 * 48
     assert cost.vjp == cost.jvp == 0
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_linear_map_takes_one_evaluation_for_each_of_its_rates_and_three_more_at_most(count):
+    """As GMRES, which it is there but for a ridge: 0.98 alone, or with others down to 0.5, of which the map itself would take over a thousand."""
+    rates = torch.linspace(0.98, 0.5, count, dtype=torch.float64)[torch.arange(48) % count]
+    field = LatentField.from_map(lambda z: rates * z, latent_shape=(48,), dtype=torch.float64)
+    ends, cost = settled(field, 1e-5 * draw(0, 1, 48), anywhere(1))
+    assert ends.norm() < 1e-12
+    assert cost.map <= count + 3
 
 
 @settings(deadline=None, max_examples=40)

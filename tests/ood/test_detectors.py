@@ -212,6 +212,10 @@ class TestFace:
             detector.fit_features(torch.zeros(9, 3))
 
 
+def test_the_stored_values_of_decisions_never_change():
+    assert {one.words: int(one) for one in ood.Decision} == {"typical": 0, "ood": 1, "unscorable": 2}
+
+
 class TestDecisionsHold:
     @pytest.mark.parametrize("rate", [0.01, 0.05, 0.1])
     def test_false_alarms_are_within_the_binomial_interval_over_20_splits(self, rate):
