@@ -9,7 +9,7 @@ from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 
 from separatrix.plots import spectrum
-from separatrix.plots._style import HUES, ON_LIGHT, PAPER, colour, readable_on
+from separatrix.plots._style import HUES, ON_LIGHT, PAPER, colour, readable_on, small_letters_on
 
 
 def _luminance(value: str) -> float:
@@ -44,6 +44,14 @@ def test_letters_can_be_read_on_every_hue():
         assert (light + 0.05) / (dark + 0.05) > 3, rank
     assert readable_on("#000000") == PAPER
     assert readable_on("#ffffff") == ON_LIGHT
+
+
+def test_small_letters_can_be_read_on_any_colour():
+    for hue in ["#{:02x}{:02x}{:02x}".format(*parts) for parts in np.ndindex(256, 256, 1)][::7] + [
+        colour(rank) for rank in range(300)
+    ]:
+        light, dark = sorted((_luminance(hue), _luminance(small_letters_on(hue))), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, hue
 
 
 def test_figures_leave_pyplot_and_the_users_settings_alone(product_limits):

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from separatrix.explorer._scene import Scene
 from separatrix.explorer._still import still_basins, still_speed
-from separatrix.plots._style import readable_on
 from separatrix.report._write import environment, page_style
 from separatrix.words import percent
 
@@ -59,7 +58,6 @@ def explorer_page(
     return template.render(
         about=about,
         rows=about["sets"][:_ROWS],
-        ink=readable_on,
         percent=percent,
         images=_tiles(scene, "set_images"),
         style=page_style(),

@@ -143,10 +143,23 @@ def colour(rank: int) -> str:
 
 
 def readable_on(background: str) -> str:
-    """Ink or white, whichever can be read on a background colour (relative luminance of WCAG 2)."""
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(background)]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return ON_LIGHT if luminance > 0.30 else PAPER
+    """Ink or white, whichever can be read on a background colour, in letters as large as those of figures."""
+    return ON_LIGHT if _luminance(background) > 0.30 else PAPER
+
+
+def small_letters_on(background: str) -> str:
+    """Black or white: the one whose contrast is the larger, at least 4.5 on any colour, as WCAG 2 asks for small letters.
+
+    >>> small_letters_on("#e0a100"), small_letters_on("#3b4ba3")
+    ('#000000', '#ffffff')
+    """
+    return "#000000" if _luminance(background) > 0.179 else "#ffffff"
+
+
+def _luminance(colour: str) -> float:
+    """The relative luminance of WCAG 2."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    return float(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
 
 
 def new_figure(height: float, title: str) -> Figure:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from separatrix.plots._naming import letters
 from separatrix.plots._pictures import are_pictures, to_rgb, value_range
-from separatrix.plots._style import UNRESOLVED, colour
+from separatrix.plots._style import UNRESOLVED, colour, small_letters_on
 from separatrix.plots._training_frames import depth
 from separatrix.report._chapter import versions_section
 from separatrix.report._page import (
@@ -144,6 +144,7 @@ def film_data(film: TrainingFilm) -> dict[str, Any]:
         "extent": [round(edge, 6) for edge in film.extent],
         "unit": film.unit,
         "colours": {str(name): colour(name) for name in names},
+        "letter_colours": {str(name): small_letters_on(colour(name)) for name in names},
         "letters": {str(name): letters(name) for name in names},
         "unresolved": UNRESOLVED,
         "classes": None if film.classes is None else film.classes.tolist(),

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from separatrix.errors import FileError
+from separatrix.plots._style import small_letters_on
 from separatrix.report._page import Page
 
 
@@ -77,6 +78,7 @@ def environment(room: str = "separatrix.report") -> Environment:
     made.filters["data_uri"] = _data_uri
     made.filters["base64"] = lambda content: base64.b64encode(content).decode("ascii")
     made.filters["anchor"] = _anchor
+    made.filters["letters"] = small_letters_on
     return made
 
 
