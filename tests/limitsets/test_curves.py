@@ -157,6 +157,7 @@ def test_neutral_loops_are_not_stable_and_the_search_ends():
         assert radii.max() - radii.min() < 0.05, "an orbit is on its own loop, not on its neighbour's"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.998, 0.9995])
 def test_an_orbit_that_still_creeps_towards_a_curve_is_on_no_curve_of_its_own(rate):
     """What moves towards the circle by a thousandth of the way per step lies on a thin loop for any thousand steps."""

@@ -96,6 +96,7 @@ def test_a_saddle_in_600_dimensions_is_no_attractor():
     assert (limits.attractors.labels[:-1] >= 0).all()
 
 
+@pytest.mark.slow
 def test_a_continuum_in_600_dimensions():
     field, mix = large_field(lambda y: y)
     limits = sx.find_attractors(field, large_starts(mix, 12)[1])

@@ -20,6 +20,7 @@ def rings(z: torch.Tensor) -> torch.Tensor:
     return (1 + 0.5 * (1 - squared) * (squared - INSIDE**2)) * z @ TURN.mT
 
 
+@pytest.mark.slow
 def test_a_closed_curve_costs_little_and_every_label_is_the_same():
     field = sx.LatentField.from_map(rings, latent_shape=(2,), dtype=torch.float64)
     extent, side = (-0.9, 0.9, -0.9, 0.9), 12

@@ -25,6 +25,7 @@ def turn(angle, factor=1.0):
     return [[c, -s], [s, c]]
 
 
+@pytest.mark.slow
 def test_full_chaos_stretches_by_ln_2():
     """Logistic r = 4: the exponent is ln 2 for almost every orbit."""
     oracle = oracles.logistic(4.0, count=16)
@@ -112,6 +113,7 @@ def test_the_exponent_that_is_zero_is_pointed_at():
         assert float(found.values[1 - place]) == pytest.approx(math.log(power), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_exponents_of_the_henon_map_add_up_to_its_area_factor():
     """|det J| = 0.3 everywhere, so λ₁ + λ₂ = ln 0.3 exactly, whatever the orbit."""
     point = torch.tensor([[0.63, 0.19]], dtype=torch.float64)

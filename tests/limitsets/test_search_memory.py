@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -56,6 +57,7 @@ def most_alive(count: int, latent: int, most_under_way: int = 16_384) -> int:
     return alive.most
 
 
+@pytest.mark.slow
 def test_a_further_start_takes_its_end_and_a_few_numbers(monkeypatch):
     monkeypatch.setattr("separatrix.limitsets._capture_auditor._NUMBERS_AT_ONCE", 2**12)
     latent, more = 64, 2000
@@ -63,6 +65,7 @@ def test_a_further_start_takes_its_end_and_a_few_numbers(monkeypatch):
     assert taken <= 1.5 * 8 * latent + 400
 
 
+@pytest.mark.slow
 def test_an_active_row_takes_twelve_latents_at_most():
     latent, more = 4096, 64
     taken = (most_alive(32 + more, latent) - most_alive(32, latent)) / more

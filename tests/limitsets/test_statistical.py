@@ -236,6 +236,7 @@ def test_nothing_is_guessed_where_it_would_not_pay():
     assert torch.equal(found.points[found.labels].round(), ends.block(many, 0, count).round())
 
 
+@pytest.mark.slow
 def test_the_account_is_saved_and_joined(tmp_path):
     field, starts = wells()
     found = sx.find_attractors(field, starts, sx.Protocol(max_wrong=LENIENT))
