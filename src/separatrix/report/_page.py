@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -169,7 +170,7 @@ class Cards:
         """Return whether they are a list that scrolls."""
         return len(self.cards) > _SCROLLS
 
-    @property
+    @cached_property  # a template asks more than once, and each heap encodes its images
     def heaps(self) -> list[Heap]:
         """Thousands of cards, a few at a time; none where they are fewer."""
         if len(self.cards) <= _LARGE:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-_BORDER = (
-    1  # pixels around each tile, of its own outermost ones: a browser that rounds shows these, and not the neighbour
-)
+# Pixels around each tile, copies of its outermost ones: a browser that rounds shows these, and no neighbour.
+_BORDER = 1
 
 
 @dataclass(frozen=True)

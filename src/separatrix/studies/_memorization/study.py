@@ -34,7 +34,7 @@ EXCHANGED = (
     "The attractors are near held-out images far more often than chance would have it: perhaps training and held-out images were exchanged, or "
     "the model was trained on the held-out ones."
 )
-"""What is said where a model knows the images that it was not to have seen."""
+"""A study and an audit say this where a model knows the images that it was not to have seen."""
 
 
 @storable
