@@ -210,7 +210,7 @@ def test_attractors_that_only_noise_reaches_have_pictures_under_names_of_their_o
     assert section.count('<div class="badge">exact copy</div>') == count
     assert "Percentages are shares of starts from Gaussian noise." in section
     known = {row["set"] for row in answer.json["sets"]}
-    names = re.findall(r'<div class="card-head"><span class="disc">(.+?)</span>', section)
+    names = re.findall(r'<div class="card-head"><span class="disc"[^>]*>(.+?)</span>', section)
     assert len(set(names)) == count
     assert not known & set(names)
     table = section.partition("<table")[2]
