@@ -117,6 +117,22 @@ def test_a_report_goes_with_the_table(program, place):
     assert "is read here; choose another place" in mixed.sentence
 
 
+def test_a_report_goes_with_the_detector(program, place):
+    fitted = program(*FIT, "--report", "page")
+    assert fitted.code == 0
+    assert fitted.stdout.splitlines()[-2:] == ["page/report.html", "detector"]
+    page = (place / "page" / "report.html").read_text(encoding="utf-8")
+    assert "<strong>The mahalanobis detector was not tested</strong>" in page
+    assert "no rate below 0.0099 can be asked for" in page
+    assert program("report", "page").stdout.strip() == "page/report.html"
+    assert program("runs", "list", ".", "--json").json["runs"][0]["recipe"] == "ood fit"
+    assert program(*FIT, "--report", "other").code == ExitCode.USAGE  # the detector is there already
+    assert not (place / "other").exists()
+    again = program(*FIT, "--report", "page", "--overwrite", "--no-figures", "--json")
+    assert again.json["report"] == "page/report.html"
+    assert not list((place / "page").glob("*.png"))
+
+
 def test_one_stray_size_is_named_and_the_rest_is_scored(program, place):
     program(*FIT)
     (place / "pictures" / "broken.png").unlink()

@@ -6,6 +6,8 @@ import warnings
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from separatrix import LatentField
 from separatrix.errors import CalibrationWarning, InputError
@@ -41,3 +43,29 @@ def test_a_split_of_data_that_repeat_themselves_keeps_the_halves_apart(detector)
         detector.fit(vectors(300, 2).repeat(2, 1))
     alarms = float((detector.p_values(vectors(2000, 3)) <= 0.1).double().mean())
     assert 0.03 < alarms < 0.2  # before: the repeated half scored 0, and far more were called
+
+
+def test_which_rows_were_held_out_is_known(detector):
+    train = vectors(40, 4)
+    detector.fit(train)
+    assert torch.equal(detector.score(train[detector.held_out]), detector.calibration)
+    others = torch.cat([train[:10], vectors(30, 5)])
+    with pytest.warns(CalibrationWarning, match="10 of 40"):
+        detector.fit(train, others)
+    assert sorted(detector.held_out.tolist()) == list(range(10, 40))
+    assert torch.equal(detector.score(others[detector.held_out]), detector.calibration)
+    detector.fit_features(train, vectors(30, 5))
+    assert torch.equal(detector.score_features(vectors(30, 5)[detector.held_out]), detector.calibration)
+
+
+@given(
+    scores=st.lists(st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0]), min_size=1, max_size=60),
+    rate=st.sampled_from([0.02, 0.05, 0.1, 1 / 3, 0.5, 0.9]),
+)
+def test_the_threshold_is_where_decisions_change(scores, rate):
+    one = KNNDetector(LatentField.from_map(lambda z: 0.5 * z, (3,), dtype=torch.float64))
+    one.calibration = torch.tensor(sorted(scores), dtype=torch.float64)
+    tried = torch.arange(-0.25, 3, 0.25, dtype=torch.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CalibrationWarning)
+        assert torch.equal(one.decide_scores(tried, rate).is_ood, tried > one.threshold(rate))

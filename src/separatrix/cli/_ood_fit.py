@@ -12,7 +12,7 @@ from rich.text import Text
 
 from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
-from separatrix.cli._options import OUTPUT_PANEL, Overwrite, Scale, Seed
+from separatrix.cli._options import OUTPUT_PANEL, NoExplorer, NoFigures, Overwrite, Scale, Seed
 from separatrix.cli._parsing import parsed_size, usage_error
 from separatrix.cli._place import reserved
 from separatrix.cli._tables import heading, labelled, number, table
@@ -73,7 +73,14 @@ def fit(
         bool, typer.Option("--check/--no-check", help="Test all detectors on constant, noise, blurred and negative inputs.")
     ] = True,
     seed: Seed = 0,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="DIR", rich_help_panel=OUTPUT_PANEL,
+                     help="Also write a folder with a page: the check, the false-alarm rates that can be promised, and the held-out pictures that look least typical."),
+    ] = None,
     overwrite: Overwrite = False,
+    no_figures: NoFigures = False,
+    no_explorer: NoExplorer = False,
     *,
     compute: Computing,
 ) -> ExitCode:  # fmt: skip
@@ -95,56 +102,52 @@ def fit(
     from dataclasses import replace
 
     from separatrix.data import load_images
-    from separatrix.ood import fit_detector
     from separatrix.ood._landmarks import SEARCH
+    from separatrix.runs import fit as run_fit
     from separatrix.storage import DETECTOR
-    from separatrix.words import jsonable
 
     reads = (model.spec, *model.given.values(), data, calibration)
     place = reserved(ctx, out, kind=DETECTOR, overwrite=overwrite, reads=reads)
+    page = report and reserved(
+        ctx, report, kind="separatrix ood fit", overwrite=overwrite, run=True, reads=(*reads, str(out))
+    )
     field = model.load()
     images = load_images(data, limit=limit, size=pixels, scale=scale)
     held_out = None if calibration is None else load_images(calibration, limit=limit, size=pixels, scale=scale)
     ctx.with_resource(compute.everything())
-    fitted = fit_detector(
+    found = run_fit(
         field,
         images,
+        place,
         detector.value,
         calibration=held_out,
         steps=steps,
         protocol=None if max_steps is None else replace(SEARCH, max_steps=max_steps),
         check=check,
         seed=seed,
+        out=page,
+        overwrite=overwrite,
+        figures=not no_figures,
+        explorer=not no_explorer,
         progress=terminal.progress,
     )
-    found = fitted.detector
-    found.save(place)
-    size_of_calibration = len(found.calibrated)
+    fitted = found.fitted
     if fitted.check is not None:
         terminal.show(*_checked(fitted.check))
-        if fitted.check.recommended != found.kind:
-            advice = f"This fits {found.kind}; on these inputs {fitted.check.recommended} does best (--detector {fitted.check.recommended})"
+        if fitted.check.recommended != fitted.detector.kind:
+            advice = f"This fits {fitted.detector.kind}; on these inputs {fitted.check.recommended} does best (--detector {fitted.check.recommended})"
             best = (
                 ", which by itself is no reason to change: see docs/ood.md"
                 if detector is DetectorKind.TYPICALITY
                 else ""
             )
             terminal.show(Text(f"{advice}{best}."))
-    terminal.show(heading("The detector"), labelled(_entries(found)), Text(""))
+    terminal.show(heading("The detector"), labelled(_entries(fitted.detector)), Text(""))
+    if found.report is not None:
+        terminal.show(Text(str(found.report)))
     terminal.line(str(out))
-    terminal.document(
-        jsonable(
-            {
-                "detector": str(out),
-                **found.describe(),
-                "calibration": size_of_calibration,
-                "lost_in_calibration": found.lost_in_calibration,
-                "smallest_fpr": 1 / (size_of_calibration + 1),
-                "check": None if fitted.check is None else _record(fitted.check),
-                "exit_code": int(ExitCode.OK),
-            }
-        )
-    )
+    places = {} if found.report is None else {"folder": str(found.folder), "report": str(found.report)}
+    terminal.document({**found.summary, **places, "exit_code": int(ExitCode.OK)})
     return ExitCode.OK
 
 
@@ -169,17 +172,3 @@ def _entries(detector: Detector) -> list[tuple[str, str]]:
         ("calibration", f"{count:,} held-out scores{lost}"),
         ("smallest --fpr", f"{number(1 / (count + 1), '.2g')}: below it no input can be called out"),
     ]
-
-
-def _record(check: SelfCheck) -> dict[str, object]:
-    return {
-        "ok": check.ok,
-        "recommended": check.recommended,
-        "inverted": list(check.inverted),
-        "reached": check.reached,
-        "coverage": check.coverage,
-        "unlike": check.unlike,
-        "auroc": {kind: {name: list(area) for name, area in row.items()} for kind, row in check.auroc.items()},
-        "code": check.statement.slug,
-        "findings": list(check.findings),
-    }

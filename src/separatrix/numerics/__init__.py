@@ -6,6 +6,7 @@ from separatrix.numerics._bootstrap import bootstrap_means, interval_of
 from separatrix.numerics._closed_curve import ClosedCurve, closed_curve, distance_to_curve
 from separatrix.numerics._conformal import (
     calibration_for_precision,
+    calls,
     conformal_p_values,
     discoveries,
     false_alarm_interval,
@@ -54,6 +55,7 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_means",
     "calibration_for_precision",
+    "calls",
     "clopper_pearson",
     "closed_curve",
     "conformal_p_values",

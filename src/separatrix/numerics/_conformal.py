@@ -125,6 +125,16 @@ def calibration_for_precision(rate: float, relative: float = 0.5, level: float =
     return math.ceil(high / rate * (1 - 1e-12)) - 1
 
 
+def calls(rate: float, calibration: int) -> int:
+    """⌊α(n + 1)⌋: how many of n + 1 exchangeable inputs are called at most, where "p ≤ α" calls them.
+
+    >>> calls(0.05, 99), calls(0.01, 99), calls(0.01, 98)
+    (5, 1, 0)
+    """
+    _check_rate(rate)
+    return math.floor(rate * (calibration + 1) * (1 + 1e-12))
+
+
 def false_alarm_interval(rate: float, calibration: int, level: float = 0.95) -> tuple[float, float]:
     """Between which false-alarm rates "p ≤ rate" lies for a given calibration set of ``calibration`` scores.
 
@@ -134,12 +144,11 @@ def false_alarm_interval(rate: float, calibration: int, level: float = 0.95) -> 
     >>> [round(x, 4) for x in false_alarm_interval(0.05, 999)]
     [0.0374, 0.0643]
     """
-    _check_rate(rate)
     if calibration < 1 or not 0 < level < 1:
         raise InputError(
             f"A calibration size of at least 1 and a level in (0, 1) are needed, not {calibration}, {level}."
         )
-    rank = math.floor(rate * (calibration + 1) * (1 + 1e-12))
+    rank = calls(rate, calibration)
     if rank == 0:
         return 0.0, 0.0
     ends = [

@@ -15,7 +15,7 @@ from torch import Tensor
 from separatrix.data import ImageSource, encode_range, tensor_of
 from separatrix.errors import CalibrationWarning, InputError
 from separatrix.field import LatentField
-from separatrix.numerics import conformal_p_values
+from separatrix.numerics import calls, conformal_p_values
 from separatrix.numerics._duplicates import keys_of
 from separatrix.numerics.counter_random import uniform
 from separatrix.ood._decisions import AlarmBudget, Decisions, decided
@@ -34,6 +34,10 @@ class Detector(ABC):
     Args:
         field: the latent field of the model.
 
+    Attributes:
+        calibration: ``(n,)`` scores of the held-out inputs, in ascending order; None before :meth:`fit`.
+        held_out: ``(n,)`` which rows these were, of ``calibration`` where it was given, else of ``train``; None before :meth:`fit`, and once loaded.
+
     Subclasses declare ``kind`` (their name in files) and implement the five hooks below.
     """
 
@@ -44,6 +48,7 @@ class Detector(ABC):
     def __init__(self, field: LatentField) -> None:
         self.field = field
         self.calibration: Tensor | None = None
+        self.held_out: Tensor | None = None
         self.lost_in_calibration = 0
         self.input_shape: tuple[int, ...] | None = None
         self.notes: tuple[str, ...] = ()
@@ -103,16 +108,13 @@ class Detector(ABC):
         """
         data = tensor_of(train)
         others = None if calibration is None else tensor_of(calibration)
-        if others is None:
-            fitted, kept = split(len(data), held_out, seed)
-            data, others = data[fitted], data[kept]
-        others = _fresh(others, data)
+        data, others, rows = _parted(data, others, held_out, seed)
         latents = self.encoded(self.field, data)
         usable = latents.flatten(1).isfinite().all(dim=1)
         self.input_shape = tuple(data.shape[1:])
         self._fit(*self._enough(latents[usable], data[usable.cpu()]))
         return self._calibrate(
-            self._scores(len(others), lambda a, b: (self.encoded(self.field, others[a:b]), others[a:b]))
+            self._scores(len(others), lambda a, b: (self.encoded(self.field, others[a:b]), others[a:b])), rows
         )
 
     def fit_features(
@@ -127,13 +129,10 @@ class Detector(ABC):
         z = self._latents(latents)
         self.field.admit(z)  # also where only the latents are looked at
         others = None if calibration is None else self._latents(calibration)
-        if others is None:
-            fitted, kept = split(len(z), held_out, seed)
-            z, others = z[fitted], z[kept]
-        others = _fresh(others, z)
+        z, others, rows = _parted(z, others, held_out, seed)
         self.input_shape = None
         self._fit(*self._enough(z[z.flatten(1).isfinite().all(dim=1)], None))
-        return self._calibrate(self._scores(len(others), lambda a, b: (others[a:b], None)))
+        return self._calibrate(self._scores(len(others), lambda a, b: (others[a:b], None)), rows)
 
     def score(self, data: ImageSource) -> Tensor:
         """``(n,)`` float64, higher = more OOD; NaN where the trajectory met NaN or infinity, or diverged.
@@ -177,6 +176,17 @@ class Detector(ABC):
     def decide_scores(self, scores: Tensor, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
         """:meth:`decide` for scores that are known already."""
         return decided(scores, self.p_values_of(scores), fpr, len(self.calibrated), batch=batch)
+
+    def threshold(self, fpr: float = 0.01) -> float:
+        """Return the highest score that is not called at that false-alarm rate; infinity where none is called.
+
+        It is the k-th highest of n calibration scores, k = ⌊α(n + 1)⌋: p(s) = (1 + #{c ≥ s})/(n + 1) ≤ α when at most k − 1 of them reach s.
+
+        Raises:
+            InputError: the rate is not between 0 and 1.
+        """
+        rank = calls(fpr, len(self.calibrated))
+        return float(self.calibrated[-rank]) if rank else float("inf")
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the fitted detector (not the model) to a folder: safetensors and JSON."""
@@ -229,13 +239,14 @@ class Detector(ABC):
             parts.append(self._score(latents, data).detach().to("cpu", torch.float64))
         return torch.cat(parts)
 
-    def _calibrate(self, scores: Tensor) -> Self:
-        known = scores[~scores.isnan()]
+    def _calibrate(self, scores: Tensor, rows: Tensor) -> Self:
+        known, rows = scores[~scores.isnan()], rows[~scores.isnan()]
         if not len(known):
             raise InputError("None of the calibration inputs can be scored; check the model with field.check().")
         # Given that it is scorable, an ID input is exchangeable with the scorable calibration inputs.
         self.lost_in_calibration = len(scores) - len(known)
-        self.calibration, self.golden = known.sort().values, None
+        self.calibration, order = known.sort(stable=True)
+        self.held_out, self.golden = rows[order], None
         return self
 
     @property
@@ -256,16 +267,21 @@ class Detector(ABC):
             )
 
 
-def _fresh(calibration: Tensor, fitted: Tensor) -> Tensor:
-    """The calibration inputs without those that are fitted on as well: what is fitted on scores lower than anything fresh.
+def _parted(inputs: Tensor, calibration: Tensor | None, held_out: float, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs to fit on, others to calibrate on, and which rows these are: none that is fitted on as well, which would score lower than anything fresh.
 
     Equal inputs are looked for, which a file given twice has, and a split of data that repeat themselves.
     """
-    known = set(keys_of(fitted))
+    if calibration is None:
+        fitted, rows = split(len(inputs), held_out, seed)
+        inputs, calibration = inputs[fitted], inputs[rows]
+    else:
+        rows = torch.arange(len(calibration))
+    known = set(keys_of(inputs))
     fresh = torch.tensor([key not in known for key in keys_of(calibration)], dtype=torch.bool)
     lost = int((~fresh).sum())
     if not lost:
-        return calibration
+        return inputs, calibration, rows
     words = f"{lost:,} of {len(calibration):,} calibration inputs are among those that the detector is fitted on"
     if lost == len(calibration):
         raise InputError(
@@ -274,7 +290,7 @@ def _fresh(calibration: Tensor, fitted: Tensor) -> Tensor:
     warnings.warn(
         f"{words}, and are left out: such inputs score lower than fresh ones.", CalibrationWarning, stacklevel=3
     )
-    return calibration[fresh.to(calibration.device)]
+    return inputs, calibration[fresh.to(calibration.device)], rows[fresh]
 
 
 def split(count: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:

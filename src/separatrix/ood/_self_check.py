@@ -19,6 +19,7 @@ from separatrix.ood._detector import Detector, split
 from separatrix.ood._landmarks import landmarks, training_attractors
 from separatrix.ood._simple_inputs import FROM_THE_DATA, simple_inputs
 from separatrix.protocol import Protocol
+from separatrix.storage import storable
 from separatrix.studies import closeness, resemblance
 from separatrix.words import Statement, Tabular, Tone
 from separatrix.work import Progress
@@ -41,6 +42,10 @@ class ScoreState(StrEnum):
     NO_ATTRACTOR = "no attractor"
 
 
+storable(Interval)  # a part of what follows; numbers know of no files
+
+
+@storable
 @dataclass(frozen=True, kw_only=True)
 class SelfCheck(Tabular):
     """It tells what was seen on ID inputs alone.

@@ -5,6 +5,7 @@ from separatrix.plots._basin_overlap import basin_overlap
 from separatrix.plots._basin_shares import basin_shares
 from separatrix.plots._contact_sheet import contact_sheet
 from separatrix.plots._contraction_map import contraction_map
+from separatrix.plots._detector_check import detector_check
 from separatrix.plots._drift import drift_curves, drift_parts, drift_pattern_pictures, drift_pictures, drift_ways
 from separatrix.plots._film import orbit_film
 from separatrix.plots._gallery import attractor_gallery
@@ -29,6 +30,7 @@ __all__ = [
     "basin_shares",
     "contact_sheet",
     "contraction_map",
+    "detector_check",
     "drift_curves",
     "drift_parts",
     "drift_pattern_pictures",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from separatrix.plots._style import FAINT, HUES, INK, MUTED, UNRESOLVED, new_figure, styled
@@ -11,6 +12,17 @@ from separatrix.plots._style import FAINT, HUES, INK, MUTED, UNRESOLVED, new_fig
 _BINS = 40
 _P_BINS = 20
 _TAIL = 0.005  # of the scores on each side beyond which the axis does not go: one score of 10⁶ would leave one bar
+
+
+def score_edges(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the edges of the bars, without the farthest half percent on either side, and whatever is not finite.
+
+    >>> score_edges(np.arange(1001.0))[[0, -1]].tolist(), len(score_edges(np.ones(3)))
+    ([5.0, 995.0], 41)
+    """
+    known = scores[np.isfinite(scores)]
+    low, high = np.quantile(known, (_TAIL, 1 - _TAIL)) if len(known) else (0.0, 1.0)
+    return np.linspace(low, high if high > low else low + 1, _BINS + 1)
 
 
 @styled
@@ -32,9 +44,7 @@ def score_histograms(
     held_out = calibration.double().numpy()
     figure = new_figure(3.4, title or "How the scores compare with those of the calibration")
     left, right = figure.subplots(1, 2)
-    both = np.concatenate([known, held_out])
-    low, high = np.quantile(both, (_TAIL, 1 - _TAIL))
-    edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+    edges = score_edges(np.concatenate([known, held_out]))
     for values, hue, name in ((held_out, UNRESOLVED, "calibration"), (known, INK, "these inputs")):
         counts, _ = np.histogram(values.clip(edges[0], edges[-1]), edges)
         filled = hue is UNRESOLVED

@@ -127,7 +127,7 @@ def score_page(found: Scored, title: str, provenance: Mapping[str, Any], drawn: 
     sections = [
         Section("The scores", [*([replace(picture, living=b"", living_words="")] if picture else []), _counts(found)]),
         Section("The highest scores", [*_cards(found), _highest(found)]),
-        Section("What the model makes of them", living_blocks(picture, _LIVING)),
+        Section("The living page", living_blocks(picture, LIVING)),
         Section("Inputs without a score", [Bullets((*broken, *more))] if broken else []),
         Section("What to keep in mind", [Bullets((*found.notes, *_CANNOT))]),
         Section("Protocol and provenance", [facts(provenance)]),
@@ -136,7 +136,7 @@ def score_page(found: Scored, title: str, provenance: Mapping[str, Any], drawn: 
     return Page(f"Scores of {title}", found.statement, INTRODUCTION, [part for part in sections if part.blocks])
 
 
-_LIVING = (
+LIVING = (
     "The living page starts from pictures with the highest scores and from usual ones, or from one of yours, and sends it through the model again and again. Its "
     "plane shows the latent space around them."
 )
@@ -187,24 +187,44 @@ def _highest(found: Scored) -> Table:
 
 def _cards(found: Scored) -> list[Block]:
     """The pictures with the highest scores."""
-    if found.pictures is None or not are_pictures(found.pictures.image_shape):
+    ranked = [
+        Ranked(name, score, (f"p = {p:.2g}",), "called" if out else "", HUES[1] if out else MUTED)
+        for name, score, p, out in _rows(found)
+    ]
+    return input_cards(ranked, found.pictures, "input", "In the order of their scores, as the model is given them.")
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An input of a list in the order of scores."""
+
+    name: str
+    score: float
+    lines: tuple[str, ...] = ()
+    badge: str = ""
+    hue: str = MUTED
+
+
+def input_cards(ranked: Sequence[Ranked], pictures: ImageSet | None, own: str, caption: str) -> list[Block]:
+    """Show those inputs that are pictures; nothing where none is."""
+    if pictures is None or not are_pictures(pictures.image_shape):
         return []
-    pixels = found.pictures.pixels.to(torch.float64)
-    known = dict(zip(found.pictures.names, to_rgb(pixels, value_range(pixels)), strict=True))
+    pixels = pictures.pixels.to(torch.float64)
+    known = dict(zip(pictures.names, to_rgb(pixels, value_range(pixels)), strict=True))
     cards = [
         Card(
             str(rank),
-            HUES[1] if out else MUTED,
-            Tile.of(known[name], f"Input {name}"),
+            each.hue,
+            Tile.of(known[each.name], f"{own[:1].upper()}{own[1:]} {each.name}"),
             None,
-            f"score {score:.3g}",
-            (f"p = {p:.2g}",),
-            badge="called" if out else "",
-            which=name,
-            own="input",
+            f"score {each.score:.3g}",
+            each.lines,
+            badge=each.badge,
+            which=each.name,
+            own=own,
             noun="",
         )
-        for rank, (name, score, p, out) in enumerate(_rows(found), start=1)
-        if name in known
+        for rank, each in enumerate(ranked, start=1)
+        if each.name in known
     ]
-    return [Cards(tuple(cards), "In the order of their scores, as the model is given them.")] if cards else []
+    return [Cards(tuple(cards), caption)] if cards else []

@@ -10,6 +10,7 @@ from separatrix.runs._diff import DiffRun, diff
 from separatrix.runs._drift import DriftRun, drift
 from separatrix.runs._explore import Explored, Living, explore, explore_run, living, living_run
 from separatrix.runs._film import FilmRun, film
+from separatrix.runs._fit import FitRun, fit
 from separatrix.runs._gallery import Exhibit, Gallery, gallery
 from separatrix.runs._plan import Plan
 from separatrix.runs._probe import ProbeRun, probe
@@ -29,6 +30,7 @@ __all__ = [
     "Exhibit",
     "Explored",
     "FilmRun",
+    "FitRun",
     "Gallery",
     "Living",
     "OtherPlan",
@@ -49,6 +51,7 @@ __all__ = [
     "explore",
     "explore_run",
     "film",
+    "fit",
     "gallery",
     "listed",
     "living",

@@ -17,6 +17,7 @@ from separatrix.runs._demo import demo_view
 from separatrix.runs._diff import diff_view
 from separatrix.runs._drift import drift_view
 from separatrix.runs._film import film_view
+from separatrix.runs._fit import fit_view
 from separatrix.runs._probe import probe_view
 from separatrix.runs._run import record_of_run, reopened, state_of
 from separatrix.runs._score import score_view
@@ -33,6 +34,7 @@ VIEWERS: dict[str, Viewer[Any]] = {
     "drift": drift_view,
     "film": film_view,
     "ood": score_view,
+    "ood fit": fit_view,
     "probe": probe_view,
 }
 """What makes the views of a run, by its recipe. A new recipe is entered here."""

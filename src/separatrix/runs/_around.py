@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
 from separatrix.data import ImageSet, encode_range
@@ -20,6 +21,7 @@ from separatrix.words import counted
 from separatrix.work import Progress
 
 MOST = 12  # pictures
+_HIGHEST, _USUAL = 8, 4  # of them, where they are in the order of a score
 _SHARE, _LEAST = 0.25, 200  # of what the study cost, or so many steps of each picture where that is more
 
 
@@ -73,3 +75,15 @@ def ends(field: LatentField, images: ImageSet, steps: int, progress: Progress) -
 def named(images: ImageSet, what: str) -> ImageSet:
     """The same under names that say what they are: a bare number would read as a label."""
     return replace(images, names=tuple(f"{what} {name}" if name.isdigit() else name for name in images.names))
+
+
+def extremes(order: Sequence[int]) -> dict[int, str]:
+    """From rows in ascending order of their scores to those from which a living page starts, and what each is called.
+
+    >>> extremes(range(10))
+    {9: 'rank 1', 8: 'rank 2', 7: 'rank 3', 6: 'rank 4', 5: 'rank 5', 4: 'rank 6', 3: 'rank 7', 2: 'rank 8', 0: 'usual', 1: 'usual'}
+    """
+    middle = order[:-_HIGHEST]
+    usual = middle[max(0, len(middle) // 2 - _USUAL // 2) :][:_USUAL]
+    highest = {row: f"rank {rank}" for rank, row in enumerate(reversed(order[-_HIGHEST:]), start=1)}
+    return highest | dict.fromkeys(usual, "usual")

@@ -18,7 +18,7 @@ from separatrix.ood._files import identity
 from separatrix.ood._score_run import ScoreRun, Sources
 from separatrix.ood._score_stream import pictures_of
 from separatrix.report._scores import Scored, score_page, scores_picture
-from separatrix.runs._around import scenes_around
+from separatrix.runs._around import extremes, scenes_around
 from separatrix.runs._living import STORED, Scenes, Sleeper
 from separatrix.runs._plan import Plan, model_record
 from separatrix.runs._run import RUNNING, Run, opened
@@ -31,7 +31,6 @@ RECIPE = "ood"
 STAGE = "scores"
 _SHOWN = 24  # inputs with the highest scores
 _FIGURE = "scores"  # to which the living page belongs
-_HIGHEST, _USUAL = 8, 4  # pictures from which it starts
 
 
 @storable
@@ -164,14 +163,10 @@ def _starts(
     """Pictures with the highest scores, and some with scores in the middle, called by what they are."""
     scores = found.decisions.scores
     order = scores.nan_to_num(nan=float("inf")).argsort(stable=True)[: int(scores.isfinite().sum())].tolist()
-    highest = [found.names[row] for row in reversed(order[-_HIGHEST:])]
-    middle = order[:-_HIGHEST]
-    usual = [found.names[row] for row in middle[max(0, len(middle) // 2 - _USUAL // 2) :][:_USUAL]]
-    pictures = pictures_of(detector, sources, [*highest, *usual], resize=resize, scale=scale)
+    called = {found.names[row]: f"{words}: {found.names[row]}" for row, words in extremes(order).items()}
+    pictures = pictures_of(detector, sources, list(called), resize=resize, scale=scale)
     if pictures is None:
         return None
-    called = {name: f"rank {rank}: {name}" for rank, name in enumerate(highest, start=1)}
-    called |= {name: f"usual: {name}" for name in usual}
     rows = {name: row for row, name in enumerate(pictures.names)}
     chosen = [name for name in called if name in rows]
     return ImageSet(
