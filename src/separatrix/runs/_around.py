@@ -78,7 +78,7 @@ def named(images: ImageSet, what: str) -> ImageSet:
 
 
 def extremes(order: Sequence[int]) -> dict[int, str]:
-    """From rows in ascending order of their scores to those from which a living page starts, and what each is called.
+    """Choose, of rows in ascending order of their scores, those from which a living page starts, and say what each is called.
 
     >>> extremes(range(10))
     {9: 'rank 1', 8: 'rank 2', 7: 'rank 3', 6: 'rank 4', 5: 'rank 5', 4: 'rank 6', 3: 'rank 7', 2: 'rank 8', 0: 'usual', 1: 'usual'}
