@@ -5,7 +5,7 @@
 The demo's model; a VAE of dSprites and a β-VAE of MNIST (trained by others); a FashionMNIST autoencoder of 32 latents with a closed curve; TAEF2, the
 tiny autoencoder of FLUX.2's latents, at 64 pixels (2,048 latents, orbits of 60 steps). Each page is opened from its file, offline; an orbit is started from
 the plane, one from noise, and another plane is chosen where k > 2. Then it is said what the page said. Writes living_pages.json and .md, and with --shown
-explorer.png and explorer-dark.png, the closed curve as README shows it.
+explorer.png and explorer-dark.png, the closed curve as README shows it, and the same of a narrow window (explorer-narrow.png, explorer-narrow-dark.png).
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from real_models import burgess_case, fashion_case
 
 NAMES = ("demo", "VAE_dsprites", "betaB_mnist", "conv32", "taef2")
 STARTS = 200  # of the searches
-SHOWN = 730  # pixels of a page from the top of its plane, in README
+# Pictures of README: how wide the window is, how much of a page is shown from the top of its plane, where the pointer is in the plane, and pixels per pixel.
+SHOWN = {"explorer": (1240, 730, (330, 300), 1), "explorer-narrow": (390, 640, (180, 165), 2)}
 PATIENCE = 60  # seconds for each act in a page
 
 
@@ -168,28 +169,30 @@ def _round(page: Any, moving: int, until: Any) -> dict[str, float]:
 
 
 def shown(browser: Any, path: Path, folder: Path) -> None:
-    """Draw the page while an orbit goes round, in light and dark."""
-    for scheme, name in (("light", "explorer.png"), ("dark", "explorer-dark.png")):
-        context = browser.new_context(
-            offline=True, viewport={"width": 1240, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-        )
-        page = context.new_page()
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-separatrix=ready]", timeout=120_000)
-        moving = page.evaluate("separatrix.scene.about.sets.findIndex(row => row.moving)")
-        page.select_option("#plane-kind", "pca")
-        _until(page, "document.querySelector('#plane-stop').hidden && !separatrix.view.streamless")
-        page.evaluate(
-            f"{{ const {{plane}} = separatrix.view.sheet, mean = plane.origin, z = separatrix.scene.trace({moving})[0];"
-            " separatrix.start(z.map((v, i) => mean[i] + 1.7 * (v - mean[i])), true); }"
-        )
-        _until(page, "separatrix.journey.at > 40")
-        page.click("#play")
-        page.locator("#plane-top").hover(position={"x": 330, "y": 300})
-        page.wait_for_timeout(1000)
-        box = page.locator(".explorer").bounding_box()
-        page.screenshot(path=folder / name, full_page=True, clip={**box, "height": SHOWN})
-        context.close()
+    """Draw the page while an orbit goes round, in light and dark, in a wide and in a narrow window."""
+    for name, (width, height, (x, y), scale) in SHOWN.items():
+        for scheme, suffix in (("light", ""), ("dark", "-dark")):
+            context = browser.new_context(
+                offline=True, viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce",
+                device_scale_factor=scale,
+            )  # fmt: skip
+            page = context.new_page()
+            page.goto(path.as_uri())
+            page.wait_for_selector("html[data-separatrix=ready]", timeout=120_000)
+            moving = page.evaluate("separatrix.scene.about.sets.findIndex(row => row.moving)")
+            page.select_option("#plane-kind", "pca")
+            _until(page, "document.querySelector('#plane-stop').hidden && !separatrix.view.streamless")
+            page.evaluate(
+                f"{{ const {{plane}} = separatrix.view.sheet, mean = plane.origin, z = separatrix.scene.trace({moving})[0];"
+                " separatrix.start(z.map((v, i) => mean[i] + 1.7 * (v - mean[i])), true); }"
+            )
+            _until(page, "separatrix.journey.at > 40")
+            page.click("#play")
+            page.locator("#plane-top").hover(position={"x": x, "y": y})
+            page.wait_for_timeout(1000)
+            box = page.locator(".explorer").bounding_box()
+            page.screenshot(path=folder / f"{name}{suffix}.png", full_page=True, clip={**box, "height": height})
+            context.close()
 
 
 def table(record: Mapping[str, Any]) -> str:
