@@ -190,6 +190,7 @@ def shown(browser: Any, path: Path, folder: Path) -> None:
             page.click("#play")
             page.locator("#plane-top").hover(position={"x": x, "y": y})
             page.wait_for_timeout(1000)
+            page.evaluate("scrollTo(0, 0)")
             box = page.locator(".explorer").bounding_box()
             page.screenshot(path=folder / f"{name}{suffix}.png", full_page=True, clip={**box, "height": height})
             context.close()

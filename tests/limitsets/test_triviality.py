@@ -20,7 +20,7 @@ def found(function, n=40, k=2):
 def test_one_point_in_few_steps_is_trivial():
     answer = found(lambda z: 0.2 * z + 1)
     assert answer.trivial
-    assert str(answer.statement).startswith("Trivial: one point takes 100.0% of the starts")
+    assert str(answer.statement).startswith("Trivial: one point takes 100.0 % of the starts")
 
 
 def test_an_untrained_network_is_trivial():

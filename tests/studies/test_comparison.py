@@ -120,7 +120,7 @@ def test_what_cannot_be_said_is_said():
     drift = LatentField(lambda x: x.flatten(1)[:, :2] + 1, wells()._decode, latent_shape=2)
     lost = compare(wells(), drift, sx.starts.encoded(data(12)), rerun=False)
     assert lost.counted == 0
-    assert "100% of the starts reached no attractor" in " ".join(lost.sentences)
+    assert "100 % of the starts reached no attractor" in " ".join(lost.sentences)
     assert all(math.isnan(view.mean_distance) for view in lost.views.values())
     few = compare(wells(), wells(), sx.starts.encoded(data(6)), rerun=False)
     assert any("too few to be trusted" in note for note in few.notes)

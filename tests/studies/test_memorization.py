@@ -165,12 +165,12 @@ def test_the_audit_finds_the_share_that_is_stored(stored):
     assert found.share == found.low == found.high == 0.5
     assert found.given_back.tolist() == list(range(6))
     assert str(found.statement).startswith(
-        "Budget exceeded: 6 of all 12 training images are given back (50.00%; budget 10.00%), 6 of them as exact copies "
+        "Budget exceeded: 6 of all 12 training images are given back (50.00 %; budget 10.00 %), 6 of them as exact copies "
         "(distance ratio below 0.01). Evidence of memorization: 6 of 6 attractors come closer to one training image than 95 % of "
         "unseen images do, 6 of them exact copies, distance ratio below 0.01 (cosine of 1.000 at best"
     )
     assert found.exact.tolist() == list(range(6))
-    assert found.brief == "Budget exceeded: 6 of 12 followed training images given back, 6 exactly (budget 10.00%)"
+    assert found.brief == "Budget exceeded: 6 of 12 followed training images given back, 6 exactly (budget 10.00 %)"
     assert found.names == {}
     assert audit_memorization(field, TRAIN, UNSEEN, budget=0.5, noise=32).decision is AuditDecision.WITHIN
 
@@ -249,7 +249,7 @@ def test_images_near_the_stored_ones_are_given_back_but_not_exactly():
     found = audit_memorization(memory(TRAIN[:6] + shift), TRAIN, UNSEEN, budget=0.1, noise=32)
     assert found.given_back.tolist() == list(range(6))
     assert found.exact.tolist() == []
-    assert "(50.00%; budget 10.00%), none of them as exact copies (distance ratio below 0.01)." in str(found.statement)
+    assert "(50.00 %; budget 10.00 %), none of them as exact copies (distance ratio below 0.01)." in str(found.statement)
     assert "than 95 % of unseen images do, none of them exact copies" in str(found.statement)
     assert found.decision is AuditDecision.EXCEEDED
 

@@ -85,7 +85,7 @@ def test_copies_are_evidence_with_a_number_for_everything(stored):
     assert torch.allclose(found.excess, 1 - found.held_out.quantile(0.5), atol=1e-12)
     assert float(found.noise.median()) == pytest.approx(float(found.held_out.median()), abs=0.03)
     assert "3 of 3 attractors" in str(found.statement)
-    assert "100% of the starts end there" in str(found.statement)
+    assert "100 % of the starts end there" in str(found.statement)
 
 
 def test_attractors_unlike_the_training_images_are_no_evidence_and_that_is_all_that_is_said(stored):
@@ -101,7 +101,7 @@ def test_attractors_that_do_not_look_like_the_data_are_called_that(stored):
     negative = -torch.ones(10, 1, 2, 2, dtype=torch.float64) - 0.1 * uniform(10, 1)
     found = resemblance(field, limits, negative, -torch.ones(10, 1, 2, 2, dtype=torch.float64) - 0.1 * uniform(10, 2))
     assert found.outcome is Outcome.NO_EVIDENCE
-    assert "3 of 3 are less like any training image than 95% of the unseen images" in str(found.statement)
+    assert "3 of 3 are less like any training image than 95 % of the unseen images" in str(found.statement)
     assert "do not describe" not in resemblance(field, limits, UNRELATED, uniform(400, 5)).statement.detail
 
 

@@ -147,7 +147,7 @@ def _progress(found: Shown) -> list[tuple[str, str]]:
     return [
         ("doing", ", ".join(dict.fromkeys(moment["stages"]))),
         ("done", f"{done}, {moment['per_second']:,.1f} per second"),
-        ("whole", f"{moment['fraction']:.0%} after {duration(moment['seconds'])}, {rest} left"),
+        ("whole", f"{100 * moment['fraction']:.0f} % after {duration(moment['seconds'])}, {rest} left"),
         ("computed by", str(moment["engine"])),
     ]
 

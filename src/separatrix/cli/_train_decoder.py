@@ -95,7 +95,7 @@ def train_decoder(
         labelled(
             [
                 ("held-out images", f"{report.held_out} of them, {number(report.psnr, '.2f')} dB"),
-                ("variance explained", f"{report.r2:.1%} of their pixels, against the mean training image"),
+                ("variance explained", f"{100 * report.r2:.1f} % of their pixels, against the mean training image"),
                 ("training images", f"{report.images} of them, {number(report.train_psnr, '.2f')} dB"),
             ]
         ),

@@ -34,7 +34,7 @@ class StatisticalCaptures(Readable):
         """Say it in words, for reports."""
         return (
             f"{self.captured:,} orbits were ended early, where earlier orbits beside them had gone; of a random sample of {self.followed:,} that "
-            f"were followed all the same, {self.disagreements:,} went elsewhere, so at most {self.bound:.2%} of these labels are wrong (95 % confidence)."
+            f"were followed all the same, {self.disagreements:,} went elsewhere, so at most {100 * self.bound:.2f} % of these labels are wrong (95 % confidence)."
         )
 
 
@@ -89,6 +89,6 @@ class CaptureAudit(Readable):
         end = " All others were then followed to their end as well." if self.abandoned else ""
         return (
             f"Audit of orbits that were ended early (captured): {self.agreed} of {self.checked}, followed to their end, reached the set they were given "
-            f"(95 % interval {low:.1%} to {high:.1%}; {self.captured:,} captured, "
+            f"(95 % interval {100 * low:.1f} % to {100 * high:.1f} %; {self.captured:,} captured, "
             f"these {self.checked} included, whose status now tells how they came to rest{again}).{end}{more}"
         )

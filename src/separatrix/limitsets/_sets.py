@@ -151,5 +151,9 @@ class LimitSets(Columnar):
         ]
         attract = int((self.stable == 1).sum())
         sample = self.audit.statistical if self.audit else None
-        bound = f"; {sample.captured:,} labels by a sample, at most {sample.bound:.2%} of them wrong" if sample else ""
+        bound = (
+            f"; {sample.captured:,} labels by a sample, at most {100 * sample.bound:.2f} % of them wrong"
+            if sample
+            else ""
+        )
         return f"LimitSets({', '.join(kinds) or 'none'}; {attract} attract; {self.fates.words}{bound})"

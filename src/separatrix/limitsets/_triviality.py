@@ -65,7 +65,7 @@ def triviality(limits: LimitSets) -> Triviality:
         return Triviality(
             Statement(
                 "Not trivial",
-                f"the largest basin holds {share:.0%} of the starts, among {counted(len(attractors), 'attractor')}.",
+                f"the largest basin holds {100 * share:.0f} % of the starts, among {counted(len(attractors), 'attractor')}.",
                 Dominance.NOT_TRIVIAL,
             )
         )
@@ -75,14 +75,14 @@ def triviality(limits: LimitSets) -> Triviality:
         return Triviality(
             Statement(
                 "Trivial",
-                f"one point takes {share:.1%} of the starts in a median of {steps:.0f} steps, as an untrained network would; it "
+                f"one point takes {100 * share:.1f} % of the starts in a median of {steps:.0f} steps, as an untrained network would; it "
                 "is no dictionary of anything.",
                 Dominance.TRIVIAL,
             )
         )
     return Triviality(
         Statement(
-            f"One point takes {share:.1%} of the starts, slowly (median {steps:.0f} steps)",
+            f"One point takes {100 * share:.1f} % of the starts, slowly (median {steps:.0f} steps)",
             "a single mode, not a dictionary.",
             Dominance.SINGLE_MODE,
         )

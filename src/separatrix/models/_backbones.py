@@ -293,7 +293,7 @@ def _load(request: LoadRequest) -> LatentField:
 def _quality(report: dict[str, Any]) -> str:
     r2, psnr = report.get("r2", float("nan")), report.get("psnr", float("nan"))
     verdict = "poor: what the field shows is the decoder's more than the encoder's" if r2 < POOR else "usable"
-    return f"The surrogate decoder explains {r2:.0%} of the variance of held-out pixels ({psnr:.1f} dB), which is {verdict}."
+    return f"The surrogate decoder explains {100 * r2:.0f} % of the variance of held-out pixels ({psnr:.1f} dB), which is {verdict}."
 
 
 BACKBONE = Family(

@@ -126,7 +126,7 @@ def train_decoder(
     )
     if report.r2 < POOR:
         warnings.warn(
-            f"The decoder explains only {report.r2:.0%} of the variance of held-out pixels, so the field will show the "
+            f"The decoder explains only {100 * report.r2:.0f} % of the variance of held-out pixels, so the field will show the "
             "decoder's more than the encoder's; give more images, more epochs or a wider decoder.",
             ModelWarning,
             stacklevel=2,

@@ -75,7 +75,7 @@ class Usage(Readable):
     @property
     def sentence(self) -> str:
         """Say it in words."""
-        allowed = "no limit" if self.max_share is None else f"{self.max_share:.1%} allowed"
+        allowed = "no limit" if self.max_share is None else f"{100 * self.max_share:.1f} % allowed"
         extra = [
             f"{count} {word}"
             for count, word in ((self.cut, "cut"), (self.skipped, "skipped"), (self.failed, "failed"))
@@ -84,7 +84,7 @@ class Usage(Readable):
         glances = f", {self.glances} of them only glances," if self.glances else ""
         return (
             f"{self.snapshots} snapshots{glances} took {self.monitor_seconds:.1f} s beside {self.training_seconds:.1f} s of training, "
-            f"{self.share:.1%} ({allowed}{'; ' + ', '.join(extra) if extra else ''})."
+            f"{100 * self.share:.1f} % ({allowed}{'; ' + ', '.join(extra) if extra else ''})."
         ) + "".join(
             f" {failure.count} failed in {failure.where}, the first{'' if failure.step is None else f' at step {failure.step}'}: "
             f"{failure.message.rstrip('.')}."

@@ -247,11 +247,13 @@ def _judged(
                 f"The attractors are no nearer to the data than its mean is (coverage {coverage:.2f}): they do not describe it."
             )
         if unlike > 0.5:
-            findings.append(f"{unlike:.0%} of the attractors resemble the data less than 95 % of held-out inputs do.")
+            findings.append(
+                f"{100 * unlike:.0f} % of the attractors resemble the data less than 95 % of held-out inputs do."
+            )
     else:
         findings.append("No attractor was found, so the trajectory score of the paper cannot be computed.")
     if found.reached < 0.9:
-        findings.append(f"Only {found.reached:.0%} of the training latents reached a limit set.")
+        findings.append(f"Only {100 * found.reached:.0f} % of the training latents reached a limit set.")
     if inverted:
         worst = min(table[_PAPER][name].value for name in inverted)
         findings.append(

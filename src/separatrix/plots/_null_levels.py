@@ -57,7 +57,7 @@ def null_levels(
     _hill(axes, result.noise, bins, 0.18, _PIXEL_NOISE)
     if len(result.held_out):
         _hill(axes, result.held_out, bins, 0.45, "unseen images")
-    axes.legend(loc="upper right", reverse=True)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, reverse=True)  # above the discs
     for index, place, row in zip(result.sets.tolist(), places, rows, strict=True):
         disc(axes, float(place), 1.14 + _ROW * row, names[index], size=13)
     axes.set(xlim=(low, high), ylim=(0, 1.24 + _ROW * top), yticks=[])

@@ -43,8 +43,8 @@ INTRODUCTION = (
     "An autoencoder squeezes an image into a few numbers, its latent, and rebuilds the image from them. Do "
     "that again and again "
     "to its own output, and the latent drifts along a vector field that nobody trained.",
-    "Where the drift ends are the attractors of the model. Which images they are tells what the model has "
-    "stored: single "
+    "The drift ends at the attractors of the model. Decoded, an attractor is an image, and these images show "
+    "what the model has stored: single "
     "training images, or prototypes of its own.",
 )
 _FEWEST_CARDS, _PIXELS = 48, 4_000_000  # numbers in the images of all cards, but for so many

@@ -220,7 +220,7 @@ def parts_table(found: Drift) -> Table:
     for index, part in enumerate(PARTS):
         shares = [percent(float(mean[trip, index] / whole[trip])) if whole[trip] > 0 else "–" for trip in (0, -1)]
         rate = rates[part]
-        rows.append((part, *shares, "–" if rate != rate else f"{rate - 1:+.1%}".replace("%", " %")))
+        rows.append((part, *shares, "–" if rate != rate else f"{100 * (rate - 1):+.1f} %"))
     left = [found.gains[:, trip].nanmean(dim=0).tolist() for trip in (0, -1)]
     kept = "; ".join(
         f"{band}: {first:.2f}, then {last:.2f}"
@@ -260,11 +260,7 @@ def _grown(found: Drift) -> str:
     """Say what the last trip leaves of brightness and contrast, and what grows fastest."""
     growing = {name: rate for name, rate in found.rates.items() if rate > 1.02}
     fastest = max(growing, key=lambda name: growing[name], default="")
-    more = (
-        f" What grows fastest is {fastest}, by {growing[fastest] - 1:.0%} per trip.".replace("%", " %")
-        if fastest
-        else ""
-    )
+    more = f" What grows fastest is {fastest}, by {100 * (growing[fastest] - 1):.0f} % per trip." if fastest else ""
     brightness, contrast = float(found.brightness[:, -1].mean()), float(found.contrast[:, -1].nanmean())
     return f"After the last trip brightness is {brightness:+.3f}, and contrast {contrast:.2f} of the original's.{more}"
 

@@ -140,4 +140,5 @@ def _overview(models: Sequence[ModelResults]) -> Table:
         "model has never seen. "
         f"Closer than unseen: attractors closer to one training image than {most_unseen(alpha)} of unseen images are (false discovery rate "
         f"{alpha:g}). Exact copies: those of them whose distance to that image is below {EXACT:g} of that to the next ten.",
+        frozenset({0, len(facts) + 2}),
     )

@@ -115,7 +115,7 @@ class ContractionRow:
         if not known:
             return f"{self.name} known at none of {self.count} points"
         rest = f", unknown at {self.unknown}" if self.unknown else ""
-        return f"{self.name} {self.norm[1]:.2f} ({self.contracting:.0%} of {known} below 1{rest})"
+        return f"{self.name} {self.norm[1]:.2f} ({100 * self.contracting:.0f} % of {known} below 1{rest})"
 
     def __repr__(self) -> str:
         return f"ContractionRow({self.name}: {self.count} points; ρ {_words(self.radius)}, ‖J‖₂ {_words(self.norm)})"
@@ -151,7 +151,7 @@ def contraction(
     >>> field = LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,), dtype=torch.float64)
     >>> from separatrix import starts
     >>> contraction(field, starts.points(torch.eye(2)), groups={"on the data": 1.0}).statement.detail
-    'on the data 0.50 (100% of 2 below 1).'
+    'on the data 0.50 (100 % of 2 below 1).'
     """
     field = LatentField.of(field)
     if limit < 1 or not groups:

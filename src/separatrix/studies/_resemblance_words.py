@@ -110,7 +110,7 @@ def judged(
             "Evidence of memorization",
             f"{int(called.sum())} of {counted(count, 'attractor')} come closer to one "
             f"{noun} than {most_unseen(alpha)} of unseen images do, {exact_words(exact)} ({closest} at best; {level}; "
-            f"false discovery rate {alpha:g}). {starts:.0%} of the starts end there.",
+            f"false discovery rate {alpha:g}). {100 * starts:.0f} % of the starts end there.",
             Outcome.EVIDENCE,
             Tone.ALARM,
         )
@@ -139,7 +139,7 @@ def _strangers(coefficient: Tensor, null: Tensor, noun: str) -> str:
     if 2 * strange <= len(coefficient):
         return ""
     return (
-        f" And {strange} of {len(coefficient)} are less like any {noun} than {1 - _STRANGE:.0%} of "
+        f" And {strange} of {len(coefficient)} are less like any {noun} than {100 * (1 - _STRANGE):.0f} % of "
         "the unseen images: they do not describe the data."
     )
 
@@ -149,8 +149,8 @@ def would_change(outcome: StrEnum, limits: LimitSets, null: Tensor, noun: str = 
     reasons = [
         f"Other starts: an attractor that none of these {len(limits.labels):,} starts reached is not in the table.",
         "Another distance: pixels are compared; a shifted, mirrored or recoloured copy would go unnoticed.",
-        f"{noun.capitalize()}s without duplicates that pixels do not show (shifted, recoloured): a copy of such an image stands "
-        "out less.",
+        f"Duplicates among the {noun}s that pixels do not show (shifted, recoloured): where an image has some, a copy of it stands out less; "
+        "take them out.",
     ]
     if len(null):
         reasons.append(

@@ -124,10 +124,10 @@ class ScoreCheck(Columnar):
             still = f"v is 0 at all {self.still:,} latents{' where it is known' if self.unknown else ''}."
             return Statement("The field is still", still, Uphill.STILL).followed_by(nowhere)
         if not len(self.null):
-            some = f"mean cosine of v and the score {self.mean:.2f}, uphill at {self.uphill:.0%} of {len(self):,} latents; the null is of all of them."
+            some = f"mean cosine of v and the score {self.mean:.2f}, uphill at {100 * self.uphill:.0f} % of {len(self):,} latents; the null is of all of them."
             return Statement("Some latents of a check", some, Uphill.NOT_TOLD)
         found = (
-            f"mean cosine of v and the score {self.mean:.2f} (95 %: {self.low:.2f} to {self.high:.2f}), uphill at {self.uphill:.0%} of "
+            f"mean cosine of v and the score {self.mean:.2f} (95 %: {self.low:.2f} to {self.high:.2f}), uphill at {100 * self.uphill:.0f} % of "
             f"{len(self):,} latents; turned at random {float(self.null.mean()):.2f} (p = {self.p_value:.2g}), to the mean of the "
             f"latents {self.control:.2f}."
         )

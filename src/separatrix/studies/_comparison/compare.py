@@ -177,7 +177,7 @@ def _notes(
     lost = 1 - basins.counted / max(basins.items, 1)
     if lost > _UNRESOLVED:
         notes.append(
-            f"{lost:.0%} of the starts reached no attractor in one of the models or both, and nothing is said about them; "
+            f"{100 * lost:.0f} % of the starts reached no attractor in one of the models or both, and nothing is said about them; "
             "raise max_steps."
         )
     if aligned and len(pins) // 2 < 2 * a.latent_dim:

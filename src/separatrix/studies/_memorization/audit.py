@@ -111,7 +111,7 @@ class MemorizationAudit(Tabular):
         count, exact = (int(torch.isin(self.sampled, images).sum()) for images in (self.given_back, self.exact))
         return (
             f"{self.statement.headline}: {count} of {len(self.sampled):,} followed training images given back, {exact} exactly "
-            f"(budget {self.budget:.2%}{self._left_out})"
+            f"(budget {100 * self.budget:.2f} %{self._left_out})"
         )
 
     @property
@@ -125,7 +125,7 @@ class MemorizationAudit(Tabular):
         return f"; {count:,} of {total:,} held-out images are copies of training images" if count else ""
 
     def __repr__(self) -> str:
-        return f"MemorizationAudit({self.decision}: {self.share:.2%} of {len(self.sampled)} images, budget {self.budget:.2%})"
+        return f"MemorizationAudit({self.decision}: {100 * self.share:.2f} % of {len(self.sampled)} images, budget {100 * self.budget:.2f} %)"
 
 
 def audit_memorization(
@@ -323,10 +323,14 @@ def _decided(study: Memorization, sampled: _Sampled, budget: float) -> Statement
     )
     if sampled.total < overlap.given[0]:
         which += " distinct"
-    interval = "" if sampled.count == sampled.total else f", 95 % interval {sampled.low:.2%} to {sampled.high:.2%}"
+    interval = (
+        ""
+        if sampled.count == sampled.total
+        else f", 95 % interval {100 * sampled.low:.2f} % to {100 * sampled.high:.2f} %"
+    )
     share = (
         f"{sampled.given_back} of {which} training images are given back "
-        f"({sampled.given_back / sampled.count:.2%}{interval}; budget {budget:.2%})"
+        f"({100 * (sampled.given_back / sampled.count):.2f} %{interval}; budget {100 * budget:.2f} %)"
     )
     if sampled.given_back:
         share += f", {sampled.exact or 'none'} of them as exact copies (distance ratio below {EXACT:g})"

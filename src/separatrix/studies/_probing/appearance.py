@@ -192,11 +192,14 @@ def _statement(
 ) -> Statement:
     passing = round(share * count)
     level = f"median {float(structure.median()):.2f}, decoded raw noise {float(start_structure.median()):.2f}"
-    why, code = f"Of the decoded starts only {start_share:.0%} do, so the iteration leads to images.", Seen.ITERATION
+    why, code = (
+        f"Of the decoded starts only {100 * start_share:.0f} % do, so the iteration leads to images.",
+        Seen.ITERATION,
+    )
     if not passing:
         why, code = "Nothing that looks like an image is stored where noise ends.", Seen.NOTHING
     elif start_share >= _AS_OFTEN * share:
-        why = f"So do {start_share:.0%} of the decoded starts: that is the decoder's doing, and iterating is no part of it."
+        why = f"So do {100 * start_share:.0f} % of the decoded starts: that is the decoder's doing, and iterating is no part of it."
         code = Seen.DECODER
     return Statement(
         f"{passing:,} of {count:,} decoded {what} look like images",
