@@ -72,6 +72,24 @@ def test_without_the_model_it_plays_what_the_library_computed(visit, precomputed
     assert precomputed_page.stat().st_size <= 1_000_000
 
 
+def test_without_the_model_pictures_are_unpacked_when_somebody_asks(visit, precomputed_page, demo_field):
+    opened = visit(precomputed_page)
+    assert not opened.page.evaluate("separatrix.scene.has('node_images')")
+    z, grey = opened.page.evaluate(
+        """async () => {
+            const {backend, plane} = separatrix, z = backend.snap(plane.lift(0, 0));
+            return [Array.from(z), Array.from((await backend.decode(z)).data).filter((_, i) => i % 4 === 0)];
+        }"""
+    )
+    decoded = demo_field.decode(torch.tensor([z]))[0, 0]
+    low, high = opened.page.evaluate("separatrix.scene.about.range")
+    wanted = ((decoded - low) / (high - low) * 255).clamp(0, 255)
+    assert torch.allclose(torch.tensor(grey, dtype=torch.float32), wanted.flatten(), atol=1.0)
+    assert wanted.max() - wanted.min() > 50  # something is to be seen
+    assert opened.page.evaluate("separatrix.scene.has('node_images')")
+    assert opened.complaints == []
+
+
 def test_a_click_is_followed_in_words_and_pictures(visit, demo_folder):
     opened = visit(demo_folder / "explorer.html")
     page = opened.page

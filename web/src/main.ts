@@ -13,7 +13,7 @@ import { Sheet } from "./core/sheet";
 import { type Checkpoint, livingPage } from "./page";
 import { PlaneView } from "./views/plane";
 
-async function opened(scene: Scene, plane: Plane, model: Promise<Backend> | undefined, checkpoint?: number): Promise<Backend> {
+async function opened(scene: Scene, plane: Plane, model: Promise<Backend> | undefined, nodes: Unpacked["nodes"], checkpoint?: number): Promise<Backend> {
   try {
     const live = document.getElementById("separatrix-live")?.textContent;
     if (live) {
@@ -26,22 +26,33 @@ async function opened(scene: Scene, plane: Plane, model: Promise<Backend> | unde
     if (model === undefined) throw new Error("The page holds no model.");
     return await model;
   } catch (error) {
-    return new Precomputed(scene, plane, (error as Error).message);
+    return new Precomputed(scene, plane, (error as Error).message, () => nodes(scene));
   }
 }
 
+interface Unpacked {
+  parsed: Promise<Scene>;
+  model(): Promise<Backend> | undefined;
+  /** Brings the pictures of the nodes into a scene. */
+  nodes(scene: Scene): Promise<void>;
+}
+
 /** What stands in the page of a checkpoint of a training; without a number, of the last one or of the only model. */
-function unpacked(checkpoint = ""): { parsed: Promise<Scene>; model: () => Promise<Backend> | undefined } | undefined {
-  const [packed, archive] = ["scene", "model"].map((kind) => archived(document, `separatrix-${kind}${checkpoint && `-${checkpoint}`}`));
+function unpacked(checkpoint = ""): Unpacked | undefined {
+  const [packed, archive, nodes] = ["scene", "model", "nodes"].map((kind) => archived(document, `separatrix-${kind}${checkpoint && `-${checkpoint}`}`));
   if (packed === undefined) return undefined;
   const parsed = inflated(packed).then(Scene.parse);
-  return { parsed, model: () => (archive === undefined ? undefined : InPage.open(parsed, archive)) };
+  return {
+    parsed,
+    model: () => (archive === undefined ? undefined : InPage.open(parsed, archive)),
+    nodes: async (scene) => (nodes === undefined ? undefined : scene.add(await inflated(nodes))),
+  };
 }
 
 async function checkpoint(at: number): Promise<Checkpoint> {
-  const { parsed, model } = unpacked(String(at)) ?? unpacked()!;
+  const { parsed, model, nodes } = unpacked(String(at)) ?? unpacked()!;
   const scene = await parsed;
-  return { scene, open: () => opened(scene, Sheet.own(scene).plane, model(), at) };
+  return { scene, open: () => opened(scene, Sheet.own(scene).plane, model(), nodes, at) };
 }
 
 async function begin(): Promise<void> {
@@ -56,7 +67,7 @@ async function begin(): Promise<void> {
   view.look = remembered.look;
   view.resize();
   performance.mark("separatrix-seen");
-  livingPage(scene, await opened(scene, own.plane, model, scene.about.training?.at), own, view, remembered, checkpoint);
+  livingPage(scene, await opened(scene, own.plane, model, found.nodes, scene.about.training?.at), own, view, remembered, checkpoint);
 }
 
 void begin();

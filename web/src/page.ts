@@ -167,6 +167,10 @@ export function livingPage(
   Object.assign(window, { separatrix: { scene, plane: own.plane, backend, start, journey, view, chooser, dial, starts, table, saving, beside, training } }); // for the browser tests and benchmarks
   document.documentElement.dataset["separatrix"] = "ready";
   performance.mark("separatrix-ready");
-  setTimeout(() => table.open());
-  setTimeout(() => view.findStreamlines());
+  // Not before all this has been on the screen once.
+  requestAnimationFrame(() => setTimeout(() => {
+    performance.mark("separatrix-shown");
+    table.open();
+    view.findStreamlines();
+  }));
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Backend } from "../src/backend/backend";
+import { Precomputed } from "../src/backend/precomputed";
 import * as address from "../src/core/address";
+import { inflated } from "../src/core/archive";
 import { parse, readableOn } from "../src/core/colours";
 import { Fates, grouped, scientific } from "../src/core/fate";
 import { Flow, Particles } from "../src/core/flow";
@@ -162,6 +164,43 @@ describe("archives", () => {
     expect(metadata["scene"]).toBe("{}");
     expect(Array.from(tensors.get("a")!.data)).toEqual([1.5]);
     expect(Array.from(tensors.get("h")!.data)).toEqual([1, -2, 2 ** -24, 65504]);
+  });
+});
+
+describe("what a page unpacks", () => {
+  const packed = async (bytes: Uint8Array<ArrayBuffer>) => {
+    const deflated = await new Response(new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"))).arrayBuffer();
+    return btoa(Array.from(new Uint8Array(deflated), (byte) => String.fromCharCode(byte)).join(""));
+  };
+
+  it("is what was packed, also where it comes in many parts", async () => {
+    const bytes = Uint8Array.from({ length: 300_001 }, (_, i) => (i * i) % 251);
+    expect(await inflated(` ${await packed(bytes)}\n`)).toEqual(bytes);
+  });
+
+  it("is refused where it is damaged", async () => {
+    const text = await packed(Uint8Array.from({ length: 3000 }, (_, i) => (i * 7919) % 253));
+    await expect(inflated(text.slice(0, 400))).rejects.toThrow();
+    await expect(inflated(`AAAA${text.slice(4)}`)).rejects.toThrow();
+  });
+
+  it("is asked for once, and not before a picture is", async () => {
+    const arrays = new Map<string, Tensor>([
+      ["node_xy", { data: Float32Array.from([0, 0]), shape: [1, 2] }],
+      ["node_z", { data: Float32Array.from([0, 0, 1, 1]), shape: [2, 2] }],
+      ["node_t", { data: Int32Array.from([0, 1]), shape: [1, 2] }],
+      ["node_end", { data: Int32Array.from([0]), shape: [1] }],
+      ["node_frames", { data: Int32Array.from([0]), shape: [1] }],
+    ]);
+    const [own, asked] = [new Scene(about, arrays), { times: 0 }];
+    const plane = new Plane(Float32Array.from([0, 0]), Float32Array.from([1, 0, 0, 1]), 2);
+    const backend = new Precomputed(own, plane, "", async () => void asked.times++);
+    const start = backend.snap(Float32Array.from([0.2, 0.1]));
+    const [next] = await backend.step(start, 1);
+    expect(await backend.decode(next!.z)).toBeUndefined(); // no picture was kept of this step
+    expect(asked.times).toBe(0);
+    await Promise.all([backend.decode(start), backend.decode(start)]);
+    expect(asked.times).toBe(1);
   });
 });
 

@@ -80,10 +80,18 @@ def explorer_page(
 def _archives(scene: Scene, suffix: str, *, with_model: bool) -> list[tuple[str, Markup]]:
     """Give what the script reads, by the names of its elements."""
     model = _in_the_model(scene.about)
-    constants = {name: _packed(tensor) for name, tensor in scene.arrays.items() if name in model and with_model}
-    others = {name: tensor for name, tensor in scene.arrays.items() if name not in model}
-    archives = [(f"separatrix-scene{suffix}", _payload(others, {"scene": scene.text}))]
-    return [*archives, (f"separatrix-model{suffix}", _payload(constants, {}))] if constants else archives
+    parts: dict[str, dict[str, Tensor]] = {"scene": {}, "model": {}, "nodes": {}}
+    for name, tensor in scene.arrays.items():
+        # Pictures that nobody asks for before the page is there are half of it, and are unpacked when somebody does.
+        part = "model" if name in model else "nodes" if name == "node_images" else "scene"
+        parts[part][name] = _packed(tensor) if part == "model" else tensor
+    if not with_model:
+        del parts["model"]
+    return [
+        (f"separatrix-{part}{suffix}", _payload(tensors, {"scene": scene.text} if part == "scene" else {}))
+        for part, tensors in parts.items()
+        if tensors or part == "scene"
+    ]
 
 
 def _in_the_model(about: dict[str, Any]) -> set[str]:

@@ -9,11 +9,14 @@ export class Precomputed implements Backend {
   readonly words: string;
   private readonly times: number;
   private readonly count: number;
+  private images: Promise<void> | undefined;
 
   constructor(
     private readonly scene: Scene,
     private readonly plane: Plane,
     why: string,
+    /** Brings the pictures of the nodes into the scene. */
+    private readonly unpack: () => Promise<void> = () => Promise.resolve(),
   ) {
     this.count = scene.has("node_xy") ? scene.ints("node_end").length : 0;
     this.times = this.count ? scene.ints("node_t").length / this.count : 0;
@@ -48,12 +51,14 @@ export class Precomputed implements Backend {
     return Promise.resolve(made);
   }
 
-  decode(z: Float32Array): Promise<ImageData | undefined> {
+  async decode(z: Float32Array): Promise<ImageData | undefined> {
     const place = this.find(z);
-    if (place === undefined || !this.scene.has("node_images")) return Promise.resolve(undefined);
+    if (place === undefined || !this.scene.has("node_frames")) return undefined;
     const frames = this.scene.ints("node_frames");
     const frame = frames.indexOf(place[1]);
-    return Promise.resolve(frame < 0 ? undefined : this.scene.picture("node_images", place[0] * frames.length + frame));
+    if (frame < 0) return undefined;
+    await (this.images ??= this.unpack());
+    return this.scene.picture("node_images", place[0] * frames.length + frame);
   }
 
   encode(): Promise<undefined> {

@@ -67,6 +67,11 @@ export class Scene {
     return new Scene(JSON.parse(metadata["scene"]!) as About, tensors);
   }
 
+  /** Take more arrays in, of an archive of their own. */
+  add(bytes: Uint8Array): void {
+    this.tensors = new Map([...this.tensors, ...parseSafetensors(bytes).tensors]);
+  }
+
   /** Become the scene of another checkpoint of the same training. */
   turn(other: Scene): void {
     [this.about, this.tensors, this.traces] = [other.about, other.tensors, undefined];
