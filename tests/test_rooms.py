@@ -17,6 +17,7 @@ import separatrix
 ROOT = Path(separatrix.__file__).parent
 ROOMS = [
     "errors",
+    "arguments",
     "protocol",
     "cost",
     "words",
@@ -106,7 +107,7 @@ def test_what_a_room_hands_on_is_taken_from_its_face() -> None:
 
 def test_every_file_is_in_a_room() -> None:
     alone = {path.stem for path in ROOT.glob("*.py")}
-    assert alone == {"__init__", "__main__", "errors", "cost", "pytest_plugin"}
+    assert alone == {"__init__", "__main__", "arguments", "errors", "cost", "pytest_plugin"}
 
 
 def test_no_file_waits_for_one_that_waits_for_it() -> None:

@@ -7,6 +7,9 @@ or a *file* cannot be read or written. What merely does not converge is not an e
 
 from __future__ import annotations
 
+import inspect
+import warnings
+
 
 class SeparatrixError(Exception):
     """Base of all errors raised on purpose. Its message is one sentence with the remedy in it."""
@@ -70,6 +73,17 @@ class FigureWarning(SeparatrixWarning):
 
 class DetectorWarning(SeparatrixWarning):
     """A detector's score is not to be trusted on this model; the message says what was seen and what to use instead."""
+
+
+def warn(sentence: str, kind: type[SeparatrixWarning]) -> None:
+    """Warn at the line that called the library, however deep in it the trouble was seen.
+
+    A number of calls would be right for one of the ways there only. Python 3.12 has ``skip_file_prefixes`` for this.
+    """
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "separatrix":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, kind, stacklevel=level + 1)
 
 
 def first_line(error: BaseException) -> str:

@@ -19,7 +19,7 @@ _ERRORS = {  # name: (arguments after `attractors`, words that the sentence must
     "an encoder that returns a distribution": (["toy.py:Distribution"], ["encode returned a Normal", ".mean"]),
     "NaN weights": (["toy.py:nan_weights"], ["NaN in down.weight", "give it other weights"]),
     "a stochastic encoder": (["toy.py:Stochastic"], ["draws random numbers", "posterior mean instead of a sample"]),
-    "a latent without dimensions": (["toy.py:no_latent"], ["has no dimensions", "size 1 or more"]),
+    "a latent without dimensions": (["toy.py:no_latent"], ["latent_shape", "at least 1"]),
     "no latent shape": (["toy.py:Silent"], ["give --latent-shape, such as --latent-shape 4,8,8"]),
     "a latent shape that is not the decoder's": (
         ["toy.py:small", "--latent-shape", "3"],

@@ -67,7 +67,7 @@ def test_dense_without_hidden_layers_is_affine() -> None:
 @pytest.mark.parametrize(
     ("build", "sentence"),
     [
-        (lambda: ConvAutoencoder((1, 28, 28), 0), "latent_dim must be a whole number of at least 1, not 0"),
+        (lambda: ConvAutoencoder((1, 28, 28), 0), "latent_dim must be a whole number, at least 1, not 0"),
         (lambda: ConvAutoencoder((1, 28, 28), 2.5), "latent_dim must be a whole number"),
         (lambda: ConvAutoencoder((28, 28), 2), r"image_shape must be \(channels, height, width\)"),
         (lambda: ConvAutoencoder((1, 28, 0), 2), "Every size in image_shape"),

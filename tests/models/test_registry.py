@@ -77,7 +77,7 @@ def test_options_are_checked_by_name_and_value() -> None:
     request = LoadRequest(spec="hf:a/b", options={"latent": "sum", "size": "-3", "length": "7"})
     with pytest.raises(InputError, match="option latent must be one of all, mean, not 'sum'"):
         request.choice("latent", "all", ("all", "mean"))
-    with pytest.raises(InputError, match="option size must be a whole number of at least 1, not '-3'"):
+    with pytest.raises(InputError, match="option size must be a whole number, at least 1, not '-3'"):
         request.number("size", 4)
     assert request.number("length", 4) == 7
     assert request.number("depth", 4) == 4

@@ -210,7 +210,7 @@ def test_bad_images_are_one_sentence(digits: Tensor, spoil: Callable[[Tensor], A
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"epochs": 0}, "epochs must be a whole number of at least 1"),
+        ({"epochs": 0}, "epochs must be a whole number, at least 1"),
         ({"epochs": 1, "batch_size": 0}, "batch_size"),
         ({"epochs": 1, "learning_rate": 0.0}, "learning_rate must be a positive number"),
         ({"epochs": 1, "weight_decay": -1.0}, "weight_decay"),

@@ -70,5 +70,5 @@ def test_pictures_that_do_not_fit_are_said_and_never_end_a_training():
         monitor.step(0)
     assert monitor.history[0].psnr_first is None
     assert monitor.usage.failures[0].where == "the pictures"
-    with pytest.raises(InputError, match="trips must be 1 or more"):
+    with pytest.raises(InputError, match="trips must be a whole number, at least 1"):
         watched(torch.nn.Parameter(torch.ones(1)), pictures=PICTURES, trips=0)

@@ -259,6 +259,15 @@ class TestDecisionsHold:
                 (__file__, ask.__code__.co_firstlineno)
             ]
 
+    def test_scores_are_one_number_per_input(self):
+        detector = ood.MahalanobisDetector(scaling()).fit_features(gaussian(50), gaussian(199, seed=9))
+        known = gaussian(5, dim=1)[:, 0].double()
+        for scores in (known, known.tolist(), known.numpy()):
+            assert torch.equal(detector.decide_scores(scores).p_values, detector.p_values_of(known))
+        for wrong in ("a", None, 5.0, {1.0}, ["1", "b"], known[:, None], known.to(torch.complex64)):
+            with pytest.raises(InputError, match="Scores must be one number per input"):
+                detector.decide_scores(wrong)
+
     def test_one_more_calibration_score_is_enough(self):
         detector = ood.MahalanobisDetector(scaling()).fit_features(gaussian(50), gaussian(99, seed=9))
         assert detector.decide_scores(torch.tensor([torch.inf]), fpr=0.01).is_ood.all()

@@ -284,9 +284,9 @@ def test_descriptions(made: Starts, words: str) -> None:
         (lambda: starts.gaussian(0), "count must be a whole number, at least 1, not 0."),
         (lambda: starts.gaussian(2.5), "count must be a whole number"),  # type: ignore[arg-type]
         (lambda: starts.gaussian(True), "count must be a whole number"),
-        (lambda: starts.gaussian(5, std=-1), "std must be positive, not -1."),
+        (lambda: starts.gaussian(5, std=-1), "std must be positive and finite, not -1."),
         (lambda: starts.gaussian(5, std=0), "std must be positive"),
-        (lambda: starts.gaussian(5, std=float("nan")), "std must be finite"),
+        (lambda: starts.gaussian(5, std=float("inf")), "std must be positive and finite"),
         (lambda: starts.gaussian(5, std="wide"), "std must be a number"),  # type: ignore[arg-type]
         (lambda: starts.gaussian(5, seed=-1), "seed must be a whole number from 0"),
         (lambda: starts.gaussian(5, seed=2**64), "seed must be a whole number from 0"),
@@ -301,7 +301,7 @@ def test_descriptions(made: Starts, words: str) -> None:
         (lambda: starts.grid(1, 0, (2, 2)), "low below high"),
         (lambda: starts.grid(0, 1, (2, 2), axes=np.eye(3)), "axes must be two latent vectors"),
         (lambda: starts.grid(0, 1, (2, 2), axes=[[1, 1], [2, 2]]), "choose independent ones"),
-        (lambda: starts.noise_images(5, ()), "image_shape must be the shape of one image"),
+        (lambda: starts.noise_images(5, ()), "image_shape must have at least one axis"),
         (lambda: starts.noise_images(5, (1, 0, 4)), "image_shape must be a whole number"),
         (lambda: starts.noise_images(5, (1, 4, 4), low=1), "low=1 must lie below high=1.0"),
         (lambda: starts.points(torch.zeros(0, 2)), "at least one point"),

@@ -128,7 +128,7 @@ def test_it_can_be_written_as_json():
 
 @pytest.mark.parametrize("option", ["samples", "orbits", "max_steps"])
 def test_options_out_of_range(option):
-    with pytest.raises(InputError, match=f"{option} must be at least 2, not 1"):
+    with pytest.raises(InputError, match=f"{option} must be a whole number, at least 2, not 1"):
         diagnose(_linear(torch.eye(2)), **{option: 1})
 
 

@@ -140,7 +140,7 @@ def test_the_option_of_a_function_is_the_same_bound():
         machine = Machine()
         function(machine.field(), starts(), batch_size=4)
         assert max(machine.batches) <= 4
-    with pytest.raises(sx.errors.InputError, match="batch_size must be 1 or more, not 0"):
+    with pytest.raises(sx.errors.InputError, match="batch_size must be a whole number, at least 1, not 0"):
         sx.find_attractors(Machine().field(), starts(), batch_size=0)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data._images import shape_words
 from separatrix.errors import FieldError, InputError, first_line
 from separatrix.field import LatentField
@@ -18,6 +19,7 @@ _NUMBERS_PER_BATCH = 2**22  # what large images are held to: 16 MB of float32
 _REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)  # how networks refuse a shape
 
 
+@checked
 def encode_range(field: LatentField, batch: Callable[[int, int], Tensor], first: int, last: int) -> Tensor:
     """Latents of the data ``first … last − 1``, where ``batch(a, b)`` gives the data a … b − 1.
 

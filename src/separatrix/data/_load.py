@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, TypeAlias
 from typing import Protocol as Interface
 
 import numpy as np
@@ -18,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from separatrix.arguments import whole
 from separatrix.data._arrays import described, read_npy, read_npz
 from separatrix.data._batches import as_array, read_batches, read_dataset
 from separatrix.data._idx import GZIP_MAGIC, is_idx, read_idx
@@ -25,7 +24,7 @@ from separatrix.data._images import ImageSet, shape_words
 from separatrix.data._layout import Raw, refuse_one_image, resized, to_pixels, unscaled
 from separatrix.data._pictures import read_folder, read_picture
 from separatrix.data._white import Level, require_bright, require_scale
-from separatrix.errors import DataWarning, FileError, InputError
+from separatrix.errors import DataWarning, FileError, InputError, warn
 from separatrix.words import printable
 from separatrix.work import require_room
 
@@ -103,12 +102,12 @@ def load_images(
     >>> images, float(images.pixels.max())
     (ImageSet(2 images 1×8×8 from ndarray), 1.0)
     """
-    limit = _positive(limit, "limit", "images")
+    limit = None if limit is None else whole("limit", limit, 1, of="images")
     scale = require_scale(scale)
     if size is not None:
         if not isinstance(size, (tuple, list)) or len(size) != 2:
             raise InputError(f"size must be (height, width), for example size=(32, 32), not {size!r}.")
-        size = (_positive(size[0], "size", "pixels"), _positive(size[1], "size", "pixels"))
+        size = (whole("size", size[0], 1, of="pixels"), whole("size", size[1], 1, of="pixels"))
     if isinstance(source, ImageSet):
         _refuse_key(key, "an ImageSet")
         if scale is not None:
@@ -157,7 +156,7 @@ def tensor_of(source: ImageSource, name: str = "data") -> Tensor:
         and name != "latents"
         and (said := unscaled(source.detach(), name, stored=True))
     ):
-        warnings.warn(said, DataWarning, stacklevel=3)
+        warn(said, DataWarning)
     if source.ndim < 2 or not len(source):
         raise InputError(
             f"{name} must hold at least one image or vector, (n, …), and has shape {tuple(source.shape)}; for one use x[None]."
@@ -231,18 +230,6 @@ def _read_path(
             "convert it once to a numeric array with numpy.save."
         )
     return read_picture(path, size, scale)
-
-
-def _positive(value: SupportsIndex | None, option: str, unit: str) -> Any:
-    if value is None:
-        return None
-    try:
-        number = 0 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise InputError(f"{option} must be a whole number of {unit}, at least 1, not {value!r}.")
-    return number
 
 
 def _refuse_key(key: str | None, source: str) -> None:

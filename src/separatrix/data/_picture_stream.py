@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data._decoding import oriented_size
 from separatrix.data._images import shape_words
 from separatrix.data._pictures import opened, pictures_under, pixels_of
@@ -37,6 +38,7 @@ class PictureBlock:
     __repr__ = one_line
 
 
+@checked
 def stream_pictures(
     folder: Path,
     shape: tuple[int, ...],

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from separatrix.data._decoding import BROKEN, Decoded, decoded, is_colour, oriented_size
 from separatrix.data._images import shape_words
 from separatrix.data._layout import Raw
-from separatrix.errors import DataWarning, FileError, InputError, SeparatrixError
+from separatrix.errors import DataWarning, FileError, InputError, SeparatrixError, warn
 from separatrix.words import printable
 from separatrix.work import require_room
 
@@ -74,11 +74,10 @@ def _decode_all(
         found.append(picture_found._replace(pixels=row))
     if longer:
         others = f" and {len(longer) - 1:,} more" if len(longer) > 1 else ""
-        warnings.warn(
+        warn(
             f"{longer[0]}{others} of {len(paths):,} pictures hold several frames, of which the first is read; for the others, "
             "save them as pictures of their own.",
             DataWarning,
-            stacklevel=2,
         )
     counts = {
         "turned_by_exif": sum(picture.turned for picture in found),

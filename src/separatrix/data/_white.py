@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.errors import DataWarning, InputError
+from separatrix.errors import DataWarning, InputError, warn
 
 _WHITE = {np.dtype(bool): 1.0, np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 _FAR = 8  # three unused bits or more: 12 bits in 16, flags and classes in bytes
@@ -74,11 +73,10 @@ def require_bright(levels: Iterable[Level], count: int, where: str, *, refuse: b
             f"{where} holds no value above {largest:g}, where {white:g} would be white; pass scale={scale:g} if {scale:g} is "
             f"white, or {dark}."
         )
-    warnings.warn(
+    warn(
         f"{where} holds no value above {largest:g}, where {white:g} is white: pass scale={scale:g} if {scale:g} is white, or "
         f"{dark}, and this is not said.",
         DataWarning,
-        stacklevel=2,
     )
 
 

@@ -7,12 +7,11 @@ done, and a part that is damaged, or is of something else, is computed again. No
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from separatrix.engines._engine import Engine
-from separatrix.errors import CheckpointWarning, FileError
+from separatrix.errors import CheckpointWarning, FileError, warn
 from separatrix.storage import Place
 
 _DIGEST = hashlib.sha256().digest_size
@@ -92,7 +91,7 @@ class Keeping:
         except FileError as error:
             self._writable = False
             words = f"Parts of the computation could not be stored ({error}); it goes on without."
-            warnings.warn(words, CheckpointWarning, stacklevel=2)
+            warn(words, CheckpointWarning)
 
 
 def seal(name: str, content: bytes) -> bytes:

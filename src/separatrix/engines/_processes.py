@@ -18,10 +18,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from separatrix.arguments import checked, whole
 from separatrix.engines._engine import Failure, Result
 from separatrix.engines._sending import sent
 from separatrix.engines._with_workers import STARTED, WithWorkers, require_same
-from separatrix.errors import EngineError, InputError
+from separatrix.errors import EngineError
 
 _BEGIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -48,9 +49,10 @@ class Processes(WithWorkers["_Worker"]):
     [(0, 4), (1, 9), (2, 16)]
     """
 
+    @checked
     def __init__(self, workers: int = 2, *, threads: int = 1) -> None:
-        if not (isinstance(workers, int) and isinstance(threads, int)) or min(workers, threads) < 1:
-            raise InputError(f"workers and threads must be whole numbers, at least 1, not {workers!r} and {threads!r}.")
+        whole("workers", workers, 1)
+        whole("threads", threads, 1)
         super().__init__(workers)
         self.threads = threads
         self._folder: Path | None = None

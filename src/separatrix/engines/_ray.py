@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from separatrix.arguments import checked, whole
 from separatrix.engines._engine import Failure, Result
 from separatrix.engines._sending import sent
 from separatrix.engines._with_workers import STARTED, WithWorkers, require_same
@@ -38,15 +39,14 @@ class Ray(WithWorkers["_Actor"]):
         EngineError: there is no such cluster.
     """
 
+    @checked
     def __init__(
         self, address: str | None = None, workers: int | None = None, *, cpus: int = 1, gpus: float = 0
     ) -> None:
-        if not isinstance(cpus, int) or cpus < 1 or not gpus >= 0:
-            raise InputError(
-                f"cpus must be a whole number, at least 1, and gpus at least 0, not {cpus!r} and {gpus!r}."
-            )
-        if workers is not None and (not isinstance(workers, int) or workers < 1):
-            raise InputError(f"workers must be a whole number, at least 1, not {workers!r}.")
+        whole("cpus", cpus, 1)
+        whole("workers", 1 if workers is None else workers, 1)
+        if not gpus >= 0:
+            raise InputError(f"gpus must be at least 0, not {gpus!r}.")
         self.address, self.cpus, self.gpus = address, cpus, gpus
         self._ours = False
         super().__init__(workers or 1)

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from safetensors.torch import save
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.explorer._scene import Scene
 from separatrix.explorer._still import still_basins, still_speed
 from separatrix.report._write import environment, page_style
@@ -25,6 +26,7 @@ _ROWS = 200  # of the table that readers without scripts have
 _HALF = 64  # numbers from which on it is worth a look whether half of the bytes hold them exactly
 
 
+@checked
 def explorer_page(
     scene: Scene,
     *,

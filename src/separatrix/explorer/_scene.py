@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ChosenImages
 from separatrix.explorer._evaluate import evaluated
 from separatrix.explorer._graph import exported_halves
@@ -63,6 +64,7 @@ class Scene(Readable):
         return read
 
 
+@checked
 def scene_of(
     results: ModelResults,
     *,

@@ -6,6 +6,7 @@ import webbrowser
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.explorer._port import listening
 from separatrix.explorer._scene import Scene
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from separatrix.explorer._server import LiveServer
 
 
+@checked
 def live_server(scene: Scene, field: LatentField, *, earlier: Sequence[Moment] = (), port: int = 0) -> LiveServer:
     """A server of one living page, which holds its port and does not run yet.
 
@@ -34,6 +36,7 @@ def live_server(scene: Scene, field: LatentField, *, earlier: Sequence[Moment] =
     return LiveServer(scene, field, earlier=earlier, port=port)
 
 
+@checked
 def serve(
     scene: Scene,
     field: LatentField,
@@ -64,6 +67,7 @@ def serve(
     server.run(opened)
 
 
+@checked
 def require_server(port: int = 0) -> None:
     """Refuse where a server could not run, before anything long is begun.
 

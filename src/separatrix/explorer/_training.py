@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.explorer._nodes import ROOM
 from separatrix.explorer._scene import Scene, scene_of
@@ -40,6 +41,7 @@ class Moment:
     field: LatentField
 
 
+@checked
 def training_scenes(
     film: TrainingFilm,
     fields: Sequence[LatentField],

@@ -6,6 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.explorer._answers import Answers, Ask, BadQuestion
 from separatrix.explorer._page import explorer_page
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from anywidget import AnyWidget
 
 
+@checked
 def widget(
     field: LatentField, shown: LimitSets | ModelResults | Scene, *, height: int = 900, progress: bool | Progress = False
 ) -> AnyWidget:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import FieldError, ModelWarning
+from separatrix.errors import FieldError, ModelWarning, warn
 from separatrix.field._contract import Examined
 from separatrix.field._findings import FieldCheck, Finding
 
@@ -37,11 +36,10 @@ def require_self_map(field: LatentField, starts: Tensor, further: Callable[[], T
     if changed := [
         part for module in field.modules for part in module.modules() if part.training and _depends_on_mode(part)
     ]:
-        warnings.warn(
+        warn(
             f"{field.name} has {type(changed[0]).__name__} layers in training mode; it is evaluated in eval mode, as a field "
             "must be, and left in training mode.",
             ModelWarning,
-            stacklevel=3,
         )
 
 

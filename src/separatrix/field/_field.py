@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from separatrix.arguments import checked, sizes, whole
 from separatrix.errors import FieldError, InputError
 from separatrix.field import _derivatives as derivatives
 from separatrix.field._check import findings
@@ -106,14 +107,7 @@ class LatentField:
                 )
             with self.guest():
                 latent_shape = self.encoder(example.to(self.device)).shape[1:]
-        self.latent_shape: tuple[int, ...] = (
-            (latent_shape,) if isinstance(latent_shape, int) else tuple(int(size) for size in latent_shape)
-        )
-        if not self.latent_shape or min(self.latent_shape) < 1:
-            raise InputError(
-                f"A latent of shape {self.latent_shape} has no dimensions; "
-                "latent_shape needs at least one axis, each of size 1 or more."
-            )
+        self.latent_shape: tuple[int, ...] = sizes("latent_shape", latent_shape)
 
     @classmethod
     def from_map(cls, function: Callable[..., Any], latent_shape: Sequence[int] | int, **options: Any) -> LatentField:
@@ -264,6 +258,7 @@ class LatentField:
         said = ("latent_shape", "dtype", "device", "name", "units", "modules", "details")
         return LatentField(encode, decode, **{name: getattr(self, name) for name in said} | changed)
 
+    @checked
     def with_batch_size(self, most: int | None) -> LatentField:
         """The same field, of which at most so many latents (or data) ever go through the network at once.
 
@@ -280,12 +275,12 @@ class LatentField:
         """
         if most == self.batches.asked or most is None:
             return self
-        if most < 1:
-            raise InputError(f"batch_size must be 1 or more, not {most}.")
+        whole("batch_size", most, 1)
         twin = copy.copy(self)
         twin.batches = Batches(most)
         return twin
 
+    @checked
     def with_latent_shape(self, shape: Sequence[int]) -> LatentField:
         """Return the same field on latents of another shape: a convolutional model takes images of other sizes too.
 
@@ -295,7 +290,7 @@ class LatentField:
         if tuple(shape) == self.latent_shape:
             return self
         twin = copy.copy(self)
-        twin.latent_shape = tuple(int(size) for size in shape)
+        twin.latent_shape = sizes("latent_shape", shape)
         twin.batches = Batches(self.batches.asked)
         twin._fingerprints = {}
         twin.forget()

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.limitsets._sets import LimitSets
 from separatrix.numerics import clopper_pearson
@@ -45,6 +46,7 @@ class Basins(Columnar):
         return f"Basins({shares or 'none'}{more}; {self.unresolved:.3f} reached none; entropy {self.entropy:.3f} nats)"
 
 
+@checked
 def basins(limits: LimitSets, *, level: float = 0.95) -> Basins:
     """Basin fractions with binomial intervals. They are shares of *these starts*, not of the latent space.
 
@@ -78,6 +80,7 @@ def shares_without_set(limits: LimitSets) -> dict[str, float]:
     return {fate.short: number / len(limits.labels) for fate, number in fates.counts.items()}
 
 
+@checked
 def basin_entropy(labels: Tensor, box: int = 5) -> float:
     """Basin entropy of a 2-D grid of labels: how uncertain the final state is at the scale of ``box`` cells.
 

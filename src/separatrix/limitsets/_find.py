@@ -11,6 +11,7 @@ from shutil import rmtree
 
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.engines import Engine, Keeping, SharedFolder, current
 from separatrix.field import LatentField, require_self_map
 from separatrix.limitsets._assemble import assemble_unpolished
@@ -30,6 +31,7 @@ _ASKED = 4  # starts at which a model is asked whether it is the one of a checkp
 _EXAMINED, _TRIED = 4, 256  # starts; more are tried where the model raises an exception for one of those
 
 
+@checked
 def find_attractors(
     field: LatentField,
     starts: Starts | Tensor,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import FieldError, InputError
 from separatrix.field import LatentField, require_self_map
 from separatrix.limitsets._assemble import assemble
@@ -25,6 +26,7 @@ from separatrix.starts import Starts, as_starts
 _BATCH = 256  # starts at once; each is polished by itself
 
 
+@checked
 def find_fixed_points(
     field: LatentField,
     starts: Starts | Tensor,

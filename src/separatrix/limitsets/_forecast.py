@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.field import LatentField, memory_per_orbit, require_self_map
 from separatrix.limitsets._ledger import Ledger
 from separatrix.limitsets._sets import LimitSets
@@ -93,6 +94,7 @@ class Forecast(Readable):
     def __repr__(self) -> str:
         return f"Forecast({self.sentence.partition(';')[0]})"
 
+    @checked
     def seconds_with(self, workers: int) -> Estimate:
         """Return the seconds with so many workers as this process, if nothing is lost between them (docs/scale.md has what is)."""
         return (self.seconds + -self.serial) * (1 / workers) + self.serial
@@ -122,6 +124,7 @@ class Forecast(Readable):
         return "; ".join(parts)
 
 
+@checked
 def forecast(
     field: LatentField,
     starts: Starts | Tensor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 
+from separatrix.arguments import checked
 from separatrix.errors import ConvergenceWarning
 from separatrix.field import LatentField
 from separatrix.limitsets._find import find_attractors
@@ -43,6 +44,7 @@ def grid_rules(known: LimitSets | None) -> Protocol:
     return replace(GRID_RULES, capture=curves)
 
 
+@checked
 def grid_search(
     field: LatentField,
     extent: Extent,

@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.cost import NO_WORK, Cost
 from separatrix.errors import InputError
 from separatrix.field import LatentField
@@ -76,6 +77,7 @@ class Motion(Columnar):
         return f"Motion({self.sentence})"
 
 
+@checked
 def motion(field: LatentField, points: Tensor, *, steps: int = 256) -> Motion:
     """Follow orbits for ``steps`` further steps and measure how they move (Benettin et al. 1980 for the exponent).
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from separatrix.arguments import checked
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
 from separatrix.limitsets._find import find_attractors
@@ -82,6 +83,7 @@ def _span(counts: Iterable[int]) -> str:
 VERIFIED = "polished, stable, verified"
 
 
+@checked
 def sensitivity(
     field: LatentField,
     starts: Starts | torch.Tensor,

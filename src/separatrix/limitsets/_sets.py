@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.cost import NO_WORK, Cost
 from separatrix.limitsets._capture_audit import CaptureAudit
 from separatrix.orbits import Fates, Orbits, fate_of_each
@@ -134,6 +135,7 @@ class LimitSets(Columnar):
         """The sets of one kind."""
         return self[self.kind == int(kind)]
 
+    @checked
     def trace(self, index: int) -> Tensor:
         """All known points of set ``index``, ``(p, *latent)``; a fixed point has one."""
         return self.traces.get(index, self.points[index : index + 1])

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.cost import NO_WORK, Cost
 from separatrix.field import LatentField
 from separatrix.limitsets._polish import orbit_points
@@ -45,6 +46,7 @@ class Spectrum(Columnar):
     neutral: float = Spectra.neutral
 
     @classmethod
+    @checked
     def unknown(cls, count: int) -> Spectrum:
         """Nothing is known of ``count`` points."""
         values = torch.full((count,), torch.nan, dtype=torch.float64)
@@ -91,6 +93,7 @@ def spectrum_of(jacobian: Tensor, rules: Spectra = DEFAULT.spectra) -> Spectrum:
     return Spectrum(values, radius, norm, neutral=rules.neutral)
 
 
+@checked
 def spectrum_matrix_free(
     field: LatentField, points: Tensor, period: int = 1, rules: Spectra = DEFAULT.spectra
 ) -> Spectrum:

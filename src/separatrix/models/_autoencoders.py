@@ -14,8 +14,9 @@ from typing import Any
 
 from torch import nn
 
+from separatrix.arguments import checked, whole
 from separatrix.errors import InputError
-from separatrix.models._base import ReferenceAutoencoder, one_of, positive
+from separatrix.models._base import ReferenceAutoencoder, one_of
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
@@ -54,6 +55,7 @@ class ConvAutoencoder(ReferenceAutoencoder):
     2
     """
 
+    @checked
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -64,7 +66,7 @@ class ConvAutoencoder(ReferenceAutoencoder):
         final: str = "sigmoid",
     ) -> None:
         super().__init__(image_shape, latent_dim)
-        self.base_channels = positive("base_channels", base_channels)
+        self.base_channels = whole("base_channels", base_channels, 1)
         self.final = one_of("final", final, tuple(_FINALS))
         self.output_range = (0.0, 1.0) if final == "sigmoid" else None
         sizes = _map_sizes(self.image_shape[1:], stages)
@@ -121,6 +123,7 @@ class DenseAutoencoder(ReferenceAutoencoder):
     [(16, 64), (3, 16), (16, 3), (64, 16)]
     """
 
+    @checked
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -131,7 +134,7 @@ class DenseAutoencoder(ReferenceAutoencoder):
         final: str = "identity",
     ) -> None:
         super().__init__(image_shape, latent_dim)
-        self.hidden = tuple(positive("Every width in hidden", width) for width in hidden)
+        self.hidden = tuple(whole("Every width in hidden", width, 1) for width in hidden)
         self.activation = one_of("activation", activation, tuple(_ACTIVATIONS))
         self.final = one_of("final", final, tuple(_FINALS))
         self.output_range = (0.0, 1.0) if final == "sigmoid" else None
@@ -169,7 +172,7 @@ def _map_sizes(size: tuple[int, int], stages: int | None) -> list[tuple[int, int
         )
     if stages is None:
         return sizes[: min(most, _MOST_STAGES) + 1]
-    if positive("stages", stages) > most:
+    if whole("stages", stages, 1) > most:
         raise InputError(
             f"{stages} stages shrink {size[0]}×{size[1]} pixels below {_SMALLEST_MAP}; use stages={most} or fewer."
         )

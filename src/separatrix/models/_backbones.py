@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import FileError, InputError, ModelWarning, first_line
+from separatrix.errors import FileError, InputError, ModelWarning, first_line, warn
 from separatrix.field import LatentField
 from separatrix.field._fingerprints import weights_fingerprint
 from separatrix.models._adapter import ModelAdapter
@@ -273,7 +272,7 @@ def _load(request: LoadRequest) -> LatentField:
         decoder, report = load_decoder(request.decoder, encoder=backbone.fingerprint())
         notes = (_quality(report),)
         if report.get("r2", 1.0) < POOR:
-            warnings.warn(notes[0], ModelWarning, stacklevel=4)
+            warn(notes[0], ModelWarning)
     else:
         decoder = object_from(request.decoder)
         if not isinstance(decoder, nn.Module):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
-from typing import Any, SupportsIndex
+from typing import Any
 
 from torch import Tensor, nn
 
+from separatrix.arguments import checked, whole
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 
@@ -30,10 +30,11 @@ class ReferenceAutoencoder(nn.Module):
     output_range: tuple[float, float] | None = None
     family: str = "reference autoencoder"
 
+    @checked
     def __init__(self, image_shape: Sequence[int], latent_dim: int) -> None:
         super().__init__()
         self.image_shape = _checked_shape(image_shape)
-        self.latent_dim = positive("latent_dim", latent_dim)
+        self.latent_dim = whole("latent_dim", latent_dim, 1)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -92,17 +93,6 @@ class ReferenceAutoencoder(nn.Module):
         return about | {"preprocessing": {"data_range": [low, high], "words": words}}
 
 
-def positive(name: str, value: SupportsIndex, least: int = 1) -> int:
-    """``value`` as a whole number of at least ``least``; otherwise an InputError that names the argument."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}.")
-    return number
-
-
 def one_of(name: str, value: object, choices: Sequence[str]) -> str:
     """``value`` if it is one of the choices; otherwise an InputError that lists them."""
     if value not in choices:
@@ -113,5 +103,5 @@ def one_of(name: str, value: object, choices: Sequence[str]) -> str:
 def _checked_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     if not isinstance(image_shape, (tuple, list)) or len(image_shape) != 3:
         raise InputError(f"image_shape must be (channels, height, width), such as (1, 28, 28), not {image_shape!r}.")
-    channels, height, width = (positive("Every size in image_shape", size) for size in image_shape)
+    channels, height, width = (whole("Every size in image_shape", size, 1) for size in image_shape)
     return channels, height, width

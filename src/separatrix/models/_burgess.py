@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from separatrix.arguments import checked
 from separatrix.errors import FileError, InputError
 from separatrix.models._base import ReferenceAutoencoder
 from separatrix.models._weights import fill, read_weights
@@ -44,6 +45,7 @@ class BurgessVAE(ReferenceAutoencoder):
 
     output_range = (0.0, 1.0)
 
+    @checked
     def __init__(self, image_shape: Sequence[int] = (1, 32, 32), latent_dim: int = 10) -> None:
         super().__init__(image_shape, latent_dim)
         if self.image_shape[1:] not in ((32, 32), (64, 64)):

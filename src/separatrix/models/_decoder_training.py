@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, mse_loss
 
+from separatrix.arguments import checked, whole
 from separatrix.data import ImageSource, load_images
-from separatrix.errors import InputError, ModelWarning
+from separatrix.errors import InputError, ModelWarning, warn
 from separatrix.field._guest import borrowed
 from separatrix.models._backbones import POOR, Backbone
-from separatrix.models._base import positive
 from separatrix.models._surrogate import SurrogateDecoder
 from separatrix.words import jsonable
 from separatrix.work import Progress
@@ -54,6 +53,7 @@ class DecoderReport:
         return jsonable(asdict(self))
 
 
+@checked
 def train_decoder(
     backbone: Backbone,
     data: ImageSource,
@@ -93,7 +93,7 @@ def train_decoder(
 
     Cost: one encoding per image; then decoder passes only.
     """
-    epochs = positive("epochs", epochs)
+    epochs = whole("epochs", epochs, 1)
     size = backbone.image_size
     images = load_images(data, limit=limit, size=size, scale=scale)
     pixels, unseen = _checked(images.pixels), None
@@ -102,7 +102,7 @@ def train_decoder(
         pixels, unseen = pixels[~chosen], pixels[chosen]
     else:
         unseen = _checked(load_images(held_out, size=size, scale=scale).pixels)
-    side = positive("image_size", image_size or size[0])
+    side = whole("image_size", image_size or size[0], 1)
     features, unseen_features = _features(backbone, pixels), _features(backbone, unseen)
     target, unseen_target = _resized(pixels, side), _resized(unseen, side)
     with torch.random.fork_rng(devices=[]):
@@ -125,11 +125,10 @@ def train_decoder(
         data=images.fingerprint,
     )
     if report.r2 < POOR:
-        warnings.warn(
+        warn(
             f"The decoder explains only {100 * report.r2:.0f} % of the variance of held-out pixels, so the field will show the "
             "decoder's more than the encoder's; give more images, more epochs or a wider decoder.",
             ModelWarning,
-            stacklevel=2,
         )
     return decoder, report
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
+from separatrix.arguments import checked, sizes
 from separatrix.errors import FieldError
 from separatrix.field import LatentField
 from separatrix.field._given import require_target
 from separatrix.models._backbones import BACKBONE
-from separatrix.models._base import positive
 from separatrix.models._checkpoint import SAVED
 from separatrix.models._diffusers_models import DIFFUSERS
 from separatrix.models._folders import find_folder, one_sentence
@@ -28,6 +28,7 @@ from separatrix.models._vit_mae import VIT_MAE
 from separatrix.models._weights import unusable_weight
 
 
+@checked
 def load(
     spec: str | os.PathLike[str],
     *,
@@ -84,14 +85,10 @@ def load(
     """
     spec = os.fspath(spec)
     require_target(dtype, device)
-    if isinstance(latent_shape, int):
-        latent_shape = (latent_shape,)
-    if latent_shape is not None:
-        latent_shape = tuple(positive("Every size in latent_shape", size) for size in latent_shape)
     request = LoadRequest(
         spec=spec,
         weights=None if weights is None else Path(weights),
-        latent_shape=latent_shape,
+        latent_shape=None if latent_shape is None else sizes("latent_shape", latent_shape),
         decoder=None if decoder is None else os.fspath(decoder),
         allow_code=allow_code,
         options={name: str(value) for name, value in (options or {}).items()},

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -43,6 +44,7 @@ class Preprocessing(nn.Module):
     decoded_mean: Tensor
     decoded_std: Tensor
 
+    @checked
     def __init__(
         self,
         *,
@@ -62,11 +64,13 @@ class Preprocessing(nn.Module):
         self.clamp = clamp
 
     @classmethod
+    @checked
     def symmetric(cls, size: tuple[int, int] | None = None) -> Preprocessing:
         """Encoder and decoder work from −1 to 1."""
         return cls(mean=0.5, std=0.5, decoded_mean=0.5, decoded_std=0.5, size=size)
 
     @classmethod
+    @checked
     def same_on_both_sides(
         cls, mean: Sequence[float], std: Sequence[float], size: tuple[int, int] | None = None
     ) -> Preprocessing:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 
@@ -57,11 +58,12 @@ class LoadRequest:
             raise InputError(f"The option {name} must be one of {', '.join(allowed)}, not {value!r}.")
         return value
 
+    @checked
     def number(self, name: str, default: int) -> int:
         """The option of this name as a whole number of at least 1."""
         text = self.options.get(name, str(default))
         if not text.isdecimal() or int(text) < 1:
-            raise InputError(f"The option {name} must be a whole number of at least 1, not {text!r}.")
+            raise InputError(f"The option {name} must be a whole number, at least 1, not {text!r}.")
         return int(text)
 
 

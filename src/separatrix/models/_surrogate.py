@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from separatrix.arguments import whole
 from separatrix.errors import FileError, InputError, first_line
-from separatrix.models._base import positive
 from separatrix.models._checkpoint import built, write_atomically
 from separatrix.models._weights import fill, read_safetensors
 from separatrix.words import jsonable
@@ -48,9 +48,9 @@ class SurrogateDecoder(nn.Module):
 
     def __init__(self, feature_shape: Sequence[int], image_size: Sequence[int], width: int = 64) -> None:
         super().__init__()
-        self.feature_shape = tuple(positive("Every size in feature_shape", size) for size in feature_shape)
-        self.image_size = tuple(positive("Every side of image_size", size) for size in image_size)
-        self.width = positive("width", width)
+        self.feature_shape = tuple(whole("Every size in feature_shape", size, 1) for size in feature_shape)
+        self.image_size = tuple(whole("Every side of image_size", size, 1) for size in image_size)
+        self.width = whole("width", width, 1)
         if len(self.feature_shape) not in (1, 2) or len(self.image_size) != 2:
             raise InputError(
                 f"A surrogate decoder takes features (tokens, d) or (d,) and makes images (height, width), not "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from separatrix.arguments import checked, whole
 from separatrix.errors import InputError, first_line
 from separatrix.field._guest import borrowed
 from separatrix.field._watched import generators_kept
-from separatrix.models._base import ReferenceAutoencoder, positive
+from separatrix.models._base import ReferenceAutoencoder
 from separatrix.words import Tabular, counted
 from separatrix.work import Progress
 
@@ -62,6 +64,7 @@ class TrainingHistory(Tabular):
         return len(self.train_loss)
 
 
+@checked
 def train_autoencoder(
     model: nn.Module,
     images: Tensor | NDArray[Any],
@@ -123,10 +126,9 @@ def train_autoencoder(
     >>> history.train_loss[-1] < 1e-6 < history.train_loss[0]
     True
     """
-    epochs = positive("epochs", epochs)
-    batch_size = positive("batch_size", batch_size)
-    schedule_step = positive("schedule_step", -(-epochs // 3) if schedule_step is None else schedule_step)
-    seed = positive("seed", seed, least=0)
+    epochs = whole("epochs", epochs, 1)
+    batch_size = whole("batch_size", batch_size, 1, sys.maxsize)
+    schedule_step = whole("schedule_step", -(-epochs // 3) if schedule_step is None else schedule_step, 1)
     _require(0 < learning_rate < math.inf, "learning_rate must be a positive number", learning_rate)
     _require(0 <= weight_decay < math.inf, "weight_decay must be zero or positive", weight_decay)
     _require(0 < schedule_factor <= 1, "schedule_factor must lie in (0, 1]", schedule_factor)

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.field._copies import transplanted
 from separatrix.field._guest import modules_behind
 
 
+@checked
 def untrained_copy(field: LatentField, seed: int = 0) -> LatentField:
     """A copy of the field with freshly initialised weights; the field itself is not touched.
 

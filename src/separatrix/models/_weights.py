@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from separatrix.errors import FileError, ModelWarning, first_line
+from separatrix.errors import FileError, ModelWarning, first_line, warn
 from separatrix.models._checkpoint_names import assigned
 
 PICKLED_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
@@ -176,10 +176,9 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, source: Path, mode
     wanted = module.state_dict()
     tensors, left_out = assigned(module, tensors)
     if left_out is not None:
-        warnings.warn(
+        warn(
             f"{source} names its tensors as a wrapper does: {left_out} is left out to fit {model}.",
             ModelWarning,
-            stacklevel=3,
         )
     missing, unexpected = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
     if missing or unexpected:

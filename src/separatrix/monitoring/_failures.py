@@ -13,7 +13,7 @@ from itertools import pairwise
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
-from separatrix.errors import ConvergenceWarning, ModelWarning, SeparatrixError, SeparatrixWarning
+from separatrix.errors import ConvergenceWarning, ModelWarning, SeparatrixError, SeparatrixWarning, warn
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -97,11 +97,11 @@ class Failures:
         unsaid, self._unsaid = self._unsaid, []
         for sentence in unsaid:
             try:
-                warnings.warn(sentence, ModelWarning, stacklevel=3)
+                warn(sentence, ModelWarning)
             except Exception:
                 with suppress(Exception), warnings.catch_warnings():
                     warnings.simplefilter("always")
-                    warnings.warn(sentence, ModelWarning, stacklevel=3)
+                    warn(sentence, ModelWarning)
 
     def _add(self, where: str, step: int | None, message: str) -> None:
         known = self._found.get(where)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
+from separatrix.arguments import checked, whole
 from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import FieldError, InputError
 from separatrix.field import LatentField, require_self_map
@@ -95,6 +96,7 @@ class DynamicsMonitor(Tabular):
 
     _facts: ClassVar[tuple[str, ...]] = ("usage",)
 
+    @checked
     def __init__(
         self,
         field_factory: Callable[[], LatentField] | LatentField,
@@ -103,15 +105,14 @@ class DynamicsMonitor(Tabular):
         *,
         max_share: float | None = 0.1,
         log: LogTarget = "dynamics.jsonl",
-        protocol: Protocol | None = None,
+        protocol: Protocol | str | None = None,
         by: By = "basins",
         keep_hooks: bool = False,
         pictures: ImageSource | None = None,
         trips: int = 5,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-            raise InputError(f"every must be a whole number of training steps, at least 1, not {every!r}.")
+        whole("every", every, 1, of="training steps")
         if max_share is not None and not max_share > 0:
             raise InputError(f"max_share must be positive, or None for no limit, not {max_share!r}.")
         if not callable(field_factory) or isinstance(field_factory, nn.Module):
@@ -123,9 +124,8 @@ class DynamicsMonitor(Tabular):
         self._given = field_factory
         self.starts, self.every, self.by, self.keep_hooks = as_starts(starts), every, by, keep_hooks
         self.pictures, self.trips = None if pictures is None else tensor_of(pictures, "pictures"), trips
-        if trips < 1:
-            raise InputError(f"trips must be 1 or more, not {trips}.")
-        self.protocol = protocol or Protocol(max_steps=4096)
+        whole("trips", trips, 1)
+        self.protocol = Protocol(max_steps=4096) if protocol is None else Protocol.of(protocol)
         self.history: list[Snapshot] = []
         self.searches: list[LimitSets] = []
         self._loggers = as_loggers(log)
@@ -150,6 +150,7 @@ class DynamicsMonitor(Tabular):
         """Return what watching has cost so far."""
         return replace(self._budget.usage, failures=self._failures.found)
 
+    @checked
     def step(self, step: int) -> Snapshot | None:
         """The training has done ``step`` steps; call it with 0 before the first one to see the model at initialisation.
 
@@ -201,6 +202,7 @@ class DynamicsMonitor(Tabular):
             if self._look(last=True) is None:
                 self._give_up_on_search()
 
+    @checked
     def continuation(self, *, by: By | None = None, threshold: float | None = None) -> Continuation:
         """All searches as one `Continuation`, ``parameters`` being the steps; matched again if a rule is given.
 

@@ -9,6 +9,8 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from separatrix.arguments import checked, whole
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -32,6 +34,7 @@ class Agreement:
     items: int
 
 
+@checked
 def agreement(a: NDArray[np.int64], b: NDArray[np.int64], *, shuffles: int = 199, seed: int = 0) -> Agreement:
     """Agreement of two labellings ``(n,)``; items that have −1 in either are left out, and counted.
 
@@ -41,6 +44,7 @@ def agreement(a: NDArray[np.int64], b: NDArray[np.int64], *, shuffles: int = 199
     """
     from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
+    whole("shuffles", shuffles, 1)
     both = (a >= 0) & (b >= 0)
     left, right = a[both], b[both]
     count = len(left)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 
 
+@checked
 def bootstrap_means(values: Tensor, *, repeats: int = 2000, seed: int = 0) -> Tensor:
     """Means over items drawn anew with replacement (Efron 1979), ``(repeats, c)`` float64.
 
@@ -49,6 +51,7 @@ def _times(count: int, repeats: int, generator: torch.Generator) -> Tensor:
     )
 
 
+@checked
 def interval_of(means: Tensor, level: float = 0.95) -> tuple[Tensor, Tensor]:
     """The percentile interval of each column of `bootstrap_means`, ``(c,)`` low and high.
 

@@ -13,6 +13,7 @@ import scipy
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.numerics._ranks import benjamini_hochberg
 from separatrix.numerics.counter_random import uniform
@@ -20,6 +21,7 @@ from separatrix.numerics.counter_random import uniform
 Side = Literal["high", "low", "both"]
 
 
+@checked
 def conformal_p_values(
     scores: Tensor, calibration: Tensor, *, side: Side = "high", randomized: bool = False, seed: int = 0
 ) -> Tensor:
@@ -66,6 +68,7 @@ def conformal_p_values(
     return low if side == "low" else (2 * torch.minimum(high, low)).clamp(max=1.0)
 
 
+@checked
 def discoveries(p_values: Tensor, rate: float) -> Tensor:
     """Tell which of a batch to call, so that the expected share of false calls among the calls is at most ``rate``.
 
@@ -83,6 +86,7 @@ def discoveries(p_values: Tensor, rate: float) -> Tensor:
     return called
 
 
+@checked
 def smallest_calibration(rate: float, *, tests: int = 1) -> int:
     """Smallest n for which a p-value can reach ``rate``/``tests`` at all: 1/(n + 1) ≤ α/m, n = ⌈m/α⌉ − 1.
 
@@ -98,6 +102,7 @@ def smallest_calibration(rate: float, *, tests: int = 1) -> int:
     return max(1, math.ceil(tests / rate * (1 - 1e-12)) - 1)
 
 
+@checked
 def calibration_for_precision(rate: float, relative: float = 0.5, level: float = 0.95) -> int:
     """Smallest n for which the false-alarm rate of *one* calibration set lies within ``rate``·(1 ± ``relative``).
 
@@ -125,6 +130,7 @@ def calibration_for_precision(rate: float, relative: float = 0.5, level: float =
     return math.ceil(high / rate * (1 - 1e-12)) - 1
 
 
+@checked
 def calls(rate: float, calibration: int) -> int:
     """⌊α(n + 1)⌋: how many of n + 1 exchangeable inputs are called at most, where "p ≤ α" calls them.
 
@@ -135,6 +141,7 @@ def calls(rate: float, calibration: int) -> int:
     return math.floor(rate * (calibration + 1) * (1 + 1e-12))
 
 
+@checked
 def false_alarm_interval(rate: float, calibration: int, level: float = 0.95) -> tuple[float, float]:
     """Between which false-alarm rates "p ≤ rate" lies for a given calibration set of ``calibration`` scores.
 

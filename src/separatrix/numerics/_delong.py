@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.numerics._metrics import (
     ROUNDING,
@@ -37,6 +38,7 @@ class PairedTest(NamedTuple):
     p_value: float
 
 
+@checked
 def delong_test(
     id_first: Scores, ood_first: Scores, id_second: Scores, ood_second: Scores, *, level: float = 0.95
 ) -> PairedTest:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.words import one_line
 
 _ELEMENTS_AT_ONCE = 2**19  # entries of one block of the distance table: what a cache holds
@@ -32,6 +33,7 @@ class Neighbours(NamedTuple):
         return one_line(self)
 
 
+@checked
 def nearest(queries: Tensor, points: Tensor, within: float = math.inf) -> Neighbours:
     """Nearest of ``points`` ``(m, …)`` to each of ``queries`` ``(n, …)``, the first of those that are equally near.
 

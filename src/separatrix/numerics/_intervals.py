@@ -9,9 +9,11 @@ import scipy
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 
 
+@checked
 def clopper_pearson(successes: Tensor, trials: int, level: float = 0.95) -> tuple[Tensor, Tensor]:
     """Return the exact interval for each of several binomial shares (Clopper & Pearson 1934).
 
@@ -36,6 +38,7 @@ def clopper_pearson(successes: Tensor, trials: int, level: float = 0.95) -> tupl
     return torch.from_numpy(low).to(successes.device), torch.from_numpy(high).to(successes.device)
 
 
+@checked
 def trials_without_success(share: float, level: float = 0.95) -> int:
     """Return the smallest n for which the interval of 0 of n lies below ``share``: ln((1 − level)/2)/ln(1 − share).
 

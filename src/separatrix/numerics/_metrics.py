@@ -16,6 +16,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.numerics.counter_random import uniform
 
@@ -72,6 +73,7 @@ def aupr_id_positive(id_scores: Scores, ood_scores: Scores) -> float:
     return _average_precision(-inside, -outside)
 
 
+@checked
 def fpr95_id_kept(id_scores: Scores, ood_scores: Scores, kept: float = 0.95) -> float:
     """Share of OOD inputs accepted when 95 % of the **ID** inputs are kept: the convention of the paper (METHOD, section 6).
 
@@ -85,6 +87,7 @@ def fpr95_id_kept(id_scores: Scores, ood_scores: Scores, kept: float = 0.95) -> 
     return float((outside <= _order_statistic(inside, kept)).mean())
 
 
+@checked
 def fpr95_ood_caught(id_scores: Scores, ood_scores: Scores, caught: float = 0.95) -> float:
     """Share of ID inputs rejected when 95 % of the **OOD** inputs are caught: the convention of OpenOOD and pytorch-ood.
 
@@ -98,6 +101,7 @@ def fpr95_ood_caught(id_scores: Scores, ood_scores: Scores, caught: float = 0.95
     return float((-inside <= _order_statistic(-outside, caught)).mean())
 
 
+@checked
 def bootstrap_interval(
     metric: Metric,
     id_scores: Scores,
@@ -132,6 +136,7 @@ def bootstrap_interval(
     return Interval(metric(inside, outside), float(low), float(high))
 
 
+@checked
 def auroc_interval(id_scores: Scores, ood_scores: Scores, *, level: float = 0.95, paired: bool = False) -> Interval:
     """AUROC A with DeLong's standard error, on the logit scale, so that the interval stays in [0, 1].
 

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.numerics._distances import product_error
 from separatrix.words import one_line
@@ -69,6 +70,7 @@ def most_similar(queries: Tensor, items: Tensor) -> MostSimilar:
     return MostSimilar(found.index[:, 0], (1 - found.distance[:, 0]).clamp(-1.0, 1.0))
 
 
+@checked
 def nearest_items(
     queries: Tensor, items: Tensor, k: int = 1, distance: Distance = "cosine", *, engine: Engine = "torch"
 ) -> NearestItems:
@@ -110,6 +112,7 @@ def nearest_items(
     return _settled(queries, items, found, close.distance[:, -1], distance) if kept < len(items) else found
 
 
+@checked
 def joined(k: int, parts: Sequence[tuple[int, NearestItems]]) -> NearestItems:
     """Return the k nearest of all items from those of parts of them: of each part where it begins and its own nearest, in the order of the items.
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.words import one_line
 
 _KNOTS = 65
@@ -30,6 +31,7 @@ class NormalScale(NamedTuple):
         return one_line(self)
 
 
+@checked
 def fit_normal_scale(sample: Tensor, resolution: float = 1e-3) -> NormalScale:
     """Quantiles of the columns of ``sample`` ``(n, p)`` at the levels Φ(u), u evenly spaced between Φ⁻¹(1/2n) and its negative.
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked, sizes
 from separatrix.errors import InputError
 from separatrix.numerics import _pursuit as pursuit
 from separatrix.numerics._pursuit_ahead import SinglePursuit, worth_it
@@ -80,12 +81,14 @@ class SparseCodes:
     def __len__(self) -> int:
         return len(self.support)
 
+    @checked
     def dense(self, level: int, atoms: int) -> Tensor:
         """Codes of one level of the schedule as ``(s, atoms)``, mostly zeros."""
         values = self.coefficients[level]
         place = self.support[:, : values.shape[1]].clamp(min=0)
         return values.new_zeros((len(values), atoms)).scatter_add_(1, place, values)
 
+    @checked
     def reconstruct(self, atoms: Tensor, level: int = -1) -> Tensor:
         """Σ γ a, ``(s, d)``, at one level of the schedule. Works in chunks of signals the size of the dictionary."""
         values, support = self.coefficients[level], self.support[:, : self.coefficients[level].shape[1]].clamp(min=0)
@@ -96,6 +99,7 @@ class SparseCodes:
         return torch.cat(parts) if parts else values.new_zeros((0, atoms.shape[1]))
 
 
+@checked
 def omp(
     signals: Tensor,
     atoms: Tensor,
@@ -160,6 +164,7 @@ def omp(
     return SparseCodes(codes.sparsities, codes.support, coefficients, residual, codes.count, codes.status)
 
 
+@checked
 def omp_gram(
     gram: Tensor,
     correlations: Tensor,
@@ -255,9 +260,7 @@ def _schedule(sparsities: int | Sequence[int] | None, tolerance: float | None, r
         raise InputError(
             "There are no atoms to choose from; pass a dictionary of at least one atom of at least one entry."
         )
-    asked = [rank] if sparsities is None else [sparsities] if isinstance(sparsities, int) else list(sparsities)
-    if not asked or min(asked) < 1:
-        raise InputError(f"Sparsities are numbers of atoms, at least one and each at least 1, not {asked}.")
+    asked = (rank,) if sparsities is None else sizes("sparsities", sparsities)
     return tuple(sorted({min(k, rank) for k in asked}))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 
 _SAME = 1e-12  # values of I that differ by rounding only are tied
@@ -40,6 +41,7 @@ def morans_i(images: Tensor) -> Tensor:
     return torch.where(variance > floor, factor * pairs / torch.where(variance > floor, variance, 1.0), 0.0)
 
 
+@checked
 def shuffled_p_values(images: Tensor, *, shuffles: int = 199, seed: int = 0) -> Tensor:
     """Tell how often an image's own pixels, shuffled, agree with their neighbours as well: (1 + #{I_shuffled ≥ I})/(1 + shuffles).
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.numerics.counter_random import uniform
@@ -34,6 +35,7 @@ class KNNDetector(Detector):
 
     kind: ClassVar[str] = "knn"
 
+    @checked
     def __init__(
         self, field: LatentField, *, k: int = 10, reduce: Reduce = "kth", normalize: bool = False, bank: int = 5000
     ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from separatrix.arguments import checked
 from separatrix.data import PictureBlock, load_images, shape_words
 from separatrix.data._batches import as_array
 from separatrix.data._decoding import BROKEN, decoded
@@ -61,6 +62,7 @@ class BatchScorer:
     (['image', 'label', 'score', 'p_value', 'decision', 'unscorable'], [1.0, 1.0])
     """
 
+    @checked
     def __init__(
         self,
         load: Callable[[], Any],

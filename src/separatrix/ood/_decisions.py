@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from separatrix.errors import CalibrationWarning, InputError
+from separatrix.arguments import checked
+from separatrix.errors import CalibrationWarning, InputError, warn
 from separatrix.numerics import discoveries, false_alarm_interval, smallest_calibration
 from separatrix.storage import Columnar
 
@@ -33,6 +34,7 @@ class Decision(IntEnum):
         return self.name.lower()
 
 
+@checked
 @dataclass(frozen=True)
 class AlarmBudget:
     """A false-alarm budget as people say it: at most ``alarms`` false ones among ``inputs`` per ``period``.
@@ -123,6 +125,21 @@ class Decisions(Columnar):
         return f"Decisions({len(self)}: {counts}; {kind} {self.rate:g}, {self.calibration} calibration scores)"
 
 
+def one_each(scores: Tensor | ArrayLike) -> Tensor:
+    """Scores as a tensor, one real number per input.
+
+    Raises:
+        InputError: they are none.
+    """
+    try:
+        known = scores if isinstance(scores, Tensor) else torch.from_numpy(np.asarray(scores, dtype=np.float64))
+    except (TypeError, ValueError):
+        known = None
+    if known is None or known.ndim != 1 or known.is_complex():
+        raise InputError(f"Scores must be one number per input, (n,), not {scores!r:.80}.")
+    return known
+
+
 def decided(
     scores: Tensor, p_values: Tensor, rate: float | AlarmBudget, calibration: int, *, batch: bool = False
 ) -> Decisions:
@@ -140,11 +157,10 @@ def decided(
     needed = smallest_calibration(rate)  # also refuses a rate outside (0, 1)
     notes: list[str] = []
     if calibration < needed:
-        warnings.warn(
+        warn(
             f"With {calibration} calibration scores no p-value is below {1 / (calibration + 1):.2g}, so no input can be called out "
             f"at a rate of {rate:g}; calibrate with at least {needed} held-out ID inputs.",
             CalibrationWarning,
-            stacklevel=_level_of_caller(),
         )
         notes.append(
             f"No input can be called out: {calibration} calibration scores, and a rate of {rate:g} needs {needed}."
@@ -170,18 +186,6 @@ def decided(
         between=between,
         notes=tuple(notes),
     )
-
-
-def _level_of_caller() -> int:
-    """The ``stacklevel`` of the line that called the library.
-
-    A number would be right for one of the ways here only: ``decide`` is one call farther out than ``decide_scores``.
-    Python 3.12 has ``skip_file_prefixes`` for this.
-    """
-    frame, level = inspect.currentframe(), 0
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "separatrix":
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def _number(text: str) -> float:

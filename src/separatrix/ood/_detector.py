@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSource, encode_range, tensor_of
-from separatrix.errors import CalibrationWarning, InputError
+from separatrix.errors import CalibrationWarning, InputError, warn
 from separatrix.field import LatentField
 from separatrix.numerics import calls, conformal_p_values
 from separatrix.numerics._duplicates import keys_of
 from separatrix.numerics.counter_random import uniform
-from separatrix.ood._decisions import AlarmBudget, Decisions, decided
+from separatrix.ood._decisions import AlarmBudget, Decisions, decided, one_each
 from separatrix.ood._files import load_detector, save_detector
 
 _BLOCK = 512  # inputs scored together: memory depends on this, not on how many there are
@@ -86,6 +87,7 @@ class Detector(ABC):
 
     # The face ----------------------------------------------------------------------------------------------------------
 
+    @checked
     def fit(
         self, train: ImageSource, calibration: ImageSource | None = None, *, held_out: float = 0.5, seed: int = 0
     ) -> Self:
@@ -117,6 +119,7 @@ class Detector(ABC):
             self._scores(len(others), lambda a, b: (self.encoded(self.field, others[a:b]), others[a:b])), rows
         )
 
+    @checked
     def fit_features(
         self, latents: Tensor, calibration: Tensor | None = None, *, held_out: float = 0.5, seed: int = 0
     ) -> Self:
@@ -155,10 +158,11 @@ class Detector(ABC):
         """Split-conformal p-values, ``(n,)`` float64: for ID inputs P(p ≤ α) ≤ α; NaN where there is no score."""
         return self.p_values_of(self.score(data))
 
-    def p_values_of(self, scores: Tensor) -> Tensor:
+    def p_values_of(self, scores: Tensor | ArrayLike) -> Tensor:
         """The p-values that belong to scores of this detector."""
-        return conformal_p_values(scores, self.calibrated)
+        return conformal_p_values(one_each(scores), self.calibrated)
 
+    @checked
     def decide(self, data: ImageSource, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
         """Tell which inputs are OOD, at a false-alarm rate of ``fpr`` on ID inputs.
 
@@ -173,10 +177,15 @@ class Detector(ABC):
         """
         return self.decide_scores(self.score(data), fpr, batch=batch)
 
-    def decide_scores(self, scores: Tensor, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
+    @checked
+    def decide_scores(
+        self, scores: Tensor | ArrayLike, fpr: float | AlarmBudget = 0.01, *, batch: bool = False
+    ) -> Decisions:
         """:meth:`decide` for scores that are known already."""
-        return decided(scores, self.p_values_of(scores), fpr, len(self.calibrated), batch=batch)
+        known = one_each(scores)
+        return decided(known, self.p_values_of(known), fpr, len(self.calibrated), batch=batch)
 
+    @checked
     def threshold(self, fpr: float = 0.01) -> float:
         """Return the highest score that is not called at that false-alarm rate; infinity where none is called.
 
@@ -188,6 +197,7 @@ class Detector(ABC):
         rank = calls(fpr, len(self.calibrated))
         return float(self.calibrated[-rank]) if rank else float("inf")
 
+    @checked
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the fitted detector (not the model) to a folder: safetensors and JSON."""
         self._require_fitted()
@@ -287,9 +297,7 @@ def _parted(inputs: Tensor, calibration: Tensor | None, held_out: float, seed: i
         raise InputError(
             f"{words}, and none is left; give other inputs for calibration, or none, to have some held out."
         )
-    warnings.warn(
-        f"{words}, and are left out: such inputs score lower than fresh ones.", CalibrationWarning, stacklevel=3
-    )
+    warn(f"{words}, and are left out: such inputs score lower than fresh ones.", CalibrationWarning)
     return inputs, calibration[fresh.to(calibration.device)], rows[fresh]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from separatrix.errors import DetectorWarning, FieldError, FileError, SeparatrixError
+from separatrix.errors import DetectorWarning, FieldError, FileError, SeparatrixError, warn
 from separatrix.field import LatentField
 from separatrix.ood._golden import golden_answers, mismatch
 from separatrix.storage import DETECTOR, new_folder, write_tensors
@@ -184,10 +183,9 @@ def _require_same_behaviour(folder: Path, record: DetectorRecord, detector: Dete
 
 
 def _warn_unknown(folder: Path, why: str) -> None:
-    warnings.warn(
+    warn(
         f"{folder} {why}, so whether the model behaves as it did cannot be verified; fit it again to be sure.",
         DetectorWarning,
-        stacklevel=4,
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSource, tensor_of
-from separatrix.errors import DetectorWarning, InputError
+from separatrix.errors import DetectorWarning, InputError, warn
 from separatrix.field import LatentField
 from separatrix.ood._detector import Detector
 from separatrix.ood._self_check import SelfCheck, self_check
@@ -30,6 +30,7 @@ class Fitted:
     __repr__ = one_line
 
 
+@checked
 def fit_detector(
     field: LatentField,
     train: ImageSource,
@@ -86,10 +87,9 @@ def fit_detector(
         if inverted:
             listing = ", ".join(f"{name} (AUROC {value:.2f})" for name, value in inverted.items())
             better = f"{found.recommended} does best" if found.recommended != kind else "no other does better"
-            warnings.warn(
+            warn(
                 f"With the {kind} detector these inputs score as more typical than the data: {listing}; {better} "
                 "on simple inputs.",
                 DetectorWarning,
-                stacklevel=2,
             )
     return Fitted(detector=detector, check=found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import ConvergenceWarning
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
@@ -35,6 +36,7 @@ class Landmarks:
     limits: LimitSets
 
 
+@checked
 def training_attractors(
     field: LatentField,
     latents: Tensor,

@@ -13,6 +13,7 @@ import scipy
 import torch
 from numpy.typing import NDArray
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.numerics import clopper_pearson, false_alarm_interval
 from separatrix.ood._decisions import Decisions
@@ -102,6 +103,7 @@ class StreamMonitor:
     (False, True)
     """
 
+    @checked
     def __init__(self, rate: float, calibration: int, *, delta: float = 0.05) -> None:
         if not 0 < delta < 1:
             raise InputError(f"delta, the probability of a false cry, lies between 0 and 1, not at {delta}.")
@@ -120,6 +122,7 @@ class StreamMonitor:
         lost = int(decisions.unscorable.sum())
         return self.count(alarms=int(decisions.is_ood.sum()), inputs=len(decisions) - lost, unscorable=lost)
 
+    @checked
     def count(self, *, alarms: int, inputs: int, unscorable: int = 0) -> MonitorReport:
         """Add counts; ``inputs`` are the scorable ones."""
         if not 0 <= alarms <= inputs or unscorable < 0:

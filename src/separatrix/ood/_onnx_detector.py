@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import FileError, InputError, first_line
 from separatrix.models._folders import optional
@@ -83,6 +84,7 @@ class OnnxDetector:
         """Give p-values as `Detector.p_values` does."""
         return self._all(data)[1]
 
+    @checked
     def decide(self, data: ImageSource, fpr: float | AlarmBudget = 0.01, *, batch: bool = False) -> Decisions:
         """Decide as `Detector.decide` does."""
         return decided(*self._all(data), fpr, self.calibration, batch=batch)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data._picture_stream import DARKEST, brighter, require_picture_shape, warn_if_dark
 from separatrix.data._sources import PictureFile, canonical, files_of, is_shard, is_stream, stamp_of
 from separatrix.data._white import require_scale
@@ -70,6 +71,7 @@ class ScoreRun:
         }
 
 
+@checked
 def score_to_table(
     detector: Detector,
     source: Sources,

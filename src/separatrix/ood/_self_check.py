@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
@@ -110,6 +111,7 @@ class SelfCheck(Tabular):
         )
 
 
+@checked
 def self_check(
     field: LatentField,
     data: ImageSource,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
+from separatrix.arguments import checked
 from separatrix.numerics.counter_random import uniform
 
 FROM_THE_DATA = (
@@ -16,6 +17,7 @@ FROM_THE_DATA = (
 )  # input i of these is made from input i of the data: scores of the two go together
 
 
+@checked
 def simple_inputs(data: Tensor, *, count: int = 128, seed: int = 0) -> dict[str, Tensor]:
     """``count`` constant inputs and as many of uniform noise in the range of the data, and for images (n, c, h, w) the
     blurred copies and the negatives of the first ``count``.
@@ -41,6 +43,7 @@ def simple_inputs(data: Tensor, *, count: int = 128, seed: int = 0) -> dict[str,
     return made
 
 
+@checked
 def blurred(images: Tensor, sigma: float) -> Tensor:
     """Gaussian blur, ``(n, c, h, w)``, edges repeated; σ in pixels.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSource
-from separatrix.errors import DetectorWarning, InputError
+from separatrix.errors import DetectorWarning, InputError, warn
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
 from separatrix.numerics import spread
@@ -52,6 +52,7 @@ class TrajectoryDetector(Detector):
 
     kind: ClassVar[str] = "trajectory"
 
+    @checked
     def __init__(
         self,
         field: LatentField,
@@ -92,6 +93,7 @@ class TrajectoryDetector(Detector):
         """The setting of the paper's table: to a squared step below 1e-5, at most 500 steps, attractors by the paper's protocol."""
         return cls(field, **{"steps": 500, "tolerance": 1e-5, "protocol": Protocol.paper_foundation(), **options})
 
+    @checked
     def fit(
         self, train: ImageSource, calibration: ImageSource | None = None, *, held_out: float = 0.5, seed: int = 0
     ) -> Self:
@@ -106,7 +108,7 @@ class TrajectoryDetector(Detector):
             self.self_check = self_check(self.field, train, limits=self.limits)
             self.notes = (*self.notes, *self.self_check.findings)
             if not self.self_check.ok:
-                warnings.warn(self.self_check.statement.sentence, DetectorWarning, stacklevel=2)
+                warn(self.self_check.statement.sentence, DetectorWarning)
         return self
 
     def _fit(self, latents: Tensor, data: Tensor | None) -> None:  # noqa: ARG002

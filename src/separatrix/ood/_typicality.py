@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
@@ -64,6 +65,7 @@ class TypicalityDetector(Detector):
 
     kind: ClassVar[str] = "typicality"
 
+    @checked
     def __init__(
         self,
         field: LatentField,

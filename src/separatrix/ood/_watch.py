@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import CalibrationWarning, FileError, InputError
 from separatrix.numerics import conformal_p_values
 from separatrix.ood._decisions import decided
@@ -92,6 +93,7 @@ def save_monitor(monitor: StreamMonitor, path: PathLike) -> None:
     write_whole(path, json.dumps(monitor.to_dict(), indent=1))
 
 
+@checked
 def load_monitor(path: Path, rate: float, calibration: int, delta: float) -> StreamMonitor:
     """Go on where :func:`save_monitor` stopped; a new monitor where there is no such file yet.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.cost import Cost
-from separatrix.errors import ConvergenceWarning, InputError, ModelWarning, NotConvergedError
+from separatrix.errors import ConvergenceWarning, InputError, ModelWarning, NotConvergedError, warn
 from separatrix.field import LatentField
 from separatrix.numerics import spread as spread_of
 from separatrix.orbits._judge import Judge, OrbitState
@@ -26,6 +27,7 @@ _GOOD = 16  # starts, of which the model must take one where it raises an except
 _STATE = (Columns, OrbitState, Queue, Rows)  # what iterating is made of between two looks
 
 
+@checked
 def iterate(
     field: LatentField,
     starts: Starts | Tensor,
@@ -74,6 +76,8 @@ def iterate(
     """
     field, protocol = LatentField.of(field), Protocol.of(protocol)
     source = as_starts(starts)
+    if spread is not None and not 0 < spread < math.inf:
+        raise InputError(f"spread must be a positive length, or None for that of the starts, not {spread!r}.")
     watching: list[Observer] = [*observers, *([Paths()] if store_paths else [])]
     names = [observer.name for observer in watching]
     if len(set(names)) < len(names):
@@ -86,6 +90,7 @@ def iterate(
     return orbits
 
 
+@checked
 def run_orbits(
     field: LatentField,
     source: Starts,
@@ -132,7 +137,7 @@ def run_orbits(
         done = advance(field, judge, take, columns, width, observers=observers, progress=progress, look=look, good=good)
         evaluations += done.evaluations + _measure_cycles(field, columns)
         if done.raised:
-            warnings.warn(done.raised.sentence, ModelWarning, stacklevel=3)
+            warn(done.raised.sentence, ModelWarning)
         paths = [observer.result() for observer in observers if isinstance(observer, Paths)]
         observed = {observer.name: observer.result() for observer in observers if not isinstance(observer, Paths)}
         return Orbits(
@@ -172,4 +177,4 @@ def report_unfinished(orbits: Orbits, throw: bool) -> None:
     message = f"{sum(lost.values())} of {len(orbits)} orbits reached no limit set: {'; '.join(parts)}."
     if throw:
         raise NotConvergedError(message)
-    warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    warn(message, ConvergenceWarning)

@@ -17,6 +17,7 @@ from typing import Protocol as Interface
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked, whole
 from separatrix.numerics import nearest
 from separatrix.orbits._looks import Closely
 from separatrix.words import one_line
@@ -138,8 +139,9 @@ class Snapshots:
     name = "snapshots"
     spare = True
 
+    @checked
     def __init__(self, steps: Sequence[int]) -> None:
-        self._steps = tuple(steps)
+        self._steps = tuple(whole("Each of steps", step, 0) for step in steps)
 
     def __repr__(self) -> str:
         return f"Snapshots(at steps {', '.join(map(str, self._steps[:4]))}{'…' if len(self._steps) > 4 else ''})"

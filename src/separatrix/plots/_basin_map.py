@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import Basins, LimitSets, basins
@@ -28,6 +29,7 @@ _PALEST = 0.55  # how far towards white the fastest starts are shaded
 
 
 @styled
+@checked
 def basin_map(
     limits: LimitSets,
     *,

@@ -6,6 +6,7 @@ import math
 
 from matplotlib.figure import Figure
 
+from separatrix.arguments import checked
 from separatrix.plots._marks import mosaic, place_picture
 from separatrix.plots._pictures import to_rgb, value_range
 from separatrix.plots._style import FAINT, HUES, INK, MUTED, WIDTH, new_figure, styled
@@ -18,6 +19,7 @@ _DOWN = 1.38  # from one row to the next, in picture sizes
 
 
 @styled
+@checked
 def contact_sheet(found: Appearance, *, starts: int | None = None, title: str | None = None) -> Figure:
     """Decoded attractors, most hits first; framed where they look like images, with their share of all starts.
 

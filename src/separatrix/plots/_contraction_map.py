@@ -7,6 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, spectrum_of
@@ -20,6 +21,7 @@ _RANGE = 1.0  # decades to each side of 1 that the colours tell apart
 
 
 @styled
+@checked
 def contraction_map(
     limits: LimitSets,
     field: LatentField,

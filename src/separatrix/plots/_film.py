@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
@@ -23,6 +24,7 @@ _NEAR = 0.02  # share of the spread within which a frame carries the colour of t
 
 
 @styled
+@checked
 def orbit_film(
     limits: LimitSets,
     field: LatentField,

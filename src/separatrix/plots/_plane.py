@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
@@ -153,6 +154,7 @@ class Plane:
         low, high = middle - 0.6 * size, middle + 0.6 * size
         return float(low[0]), float(high[0]), float(low[1]), float(high[1])
 
+    @checked
     def velocity(
         self,
         field: LatentField,

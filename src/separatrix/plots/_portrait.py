@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
@@ -29,6 +30,7 @@ _CUTS = 5
 
 
 @styled
+@checked
 def field_portrait(
     limits: LimitSets,
     field: LatentField,

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.field import LatentField
 from separatrix.plots._marks import mosaic, place_picture
 from separatrix.plots._pictures import are_pictures, decoded_pictures, to_rgb, value_range
@@ -50,6 +51,7 @@ def probe_atoms(found: Probe, field: LatentField, *, title: str | None = None) -
 
 
 @styled
+@checked
 def probe_reconstructions(found: Probe, field: LatentField, *, count: int = 4, title: str | None = None) -> Figure:
     """The same images coded with 5, 25 and 50 % of d atoms of several dictionaries, and decoded.
 

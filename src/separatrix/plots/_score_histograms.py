@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.plots._style import FAINT, HUES, INK, MUTED, UNRESOLVED, new_figure, styled
 
 _BINS = 40
@@ -26,6 +27,7 @@ def score_edges(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @styled
+@checked
 def score_histograms(
     scores: Tensor, p_values: Tensor, calibration: Tensor, *, threshold: float, title: str | None = None
 ) -> Figure:

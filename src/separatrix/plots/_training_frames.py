@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.plots._marks import disc
 from separatrix.plots._naming import Name, letters
@@ -22,6 +23,7 @@ _COLUMNS = 4
 
 
 @styled
+@checked
 def training_frames(film: TrainingFilm, *, frames: int = 8, title: str | None = None) -> Figure:
     """Basins and attractors at up to ``frames`` moments, first and last included, the others evenly between.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
+from separatrix.arguments import checked, whole
 from separatrix.errors import InputError
 from separatrix.protocol._rules import (
     Auditing,
@@ -34,6 +35,7 @@ DENSE_LIMIT = Polishing.dense_limit
 """Latents up to this many dimensions get dense float64 Jacobians, unless a protocol says otherwise; above, everything is matrix-free."""
 
 
+@checked
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Protocol:
     """It tells how orbits are iterated, when they stop, and when two end points are the same limit set.
@@ -73,7 +75,7 @@ class Protocol:
     >>> Protocol(max_steps=0)
     Traceback (most recent call last):
     ...
-    separatrix.errors.InputError: Protocol.max_steps must be at least 1, not 0.
+    separatrix.errors.InputError: Protocol.max_steps must be a whole number, at least 1, not 0.
     """
 
     stop: StopRule = "error"
@@ -107,22 +109,16 @@ class Protocol:
             if value not in get_args(choices):
                 allowed = ", ".join(repr(choice) for choice in get_args(choices))
                 raise InputError(f"Protocol.{field_name} must be one of {allowed}, not {value!r}.")
-        for field_name in ("polish", "spectrum", "capture"):
-            value = getattr(self, field_name)
-            if not isinstance(value, bool):
-                raise InputError(f"Protocol.{field_name} must be True or False, not {value!r}.")
         for field_name in ("max_steps", "probe_steps", "max_period"):
-            value = getattr(self, field_name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"Protocol.{field_name} must be at least 1, not {value!r}.")
+            whole(f"Protocol.{field_name}", getattr(self, field_name), 1)
         for field_name in ("tolerance", "merge_tolerance", "divergence"):
             value = getattr(self, field_name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+            if not value > 0:
                 raise InputError(f"Protocol.{field_name} must be a positive number, not {value!r}.")
 
         for field_name, most in (("audit", 1.0), ("max_wrong", 0.5)):
             value = getattr(self, field_name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+            if not 0 <= value <= most:
                 raise InputError(f"Protocol.{field_name} must be a share between 0 and {most:g}, not {value!r}.")
         for field_name, group in GROUPS.items():
             if not isinstance(value := getattr(self, field_name), group):
@@ -165,6 +161,7 @@ class Protocol:
         kind = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
         raise InputError(f"The protocol is {kind}; give a Protocol or one of {', '.join(map(repr, named))}.")
 
+    @checked
     def tightened(self, factor: float) -> Protocol:
         """The same protocol with every tolerance ``factor`` times smaller (a trustworthy count does not change)."""
         if not factor > 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from separatrix.arguments import number, whole
 from separatrix.errors import InputError
 
 
@@ -18,18 +19,21 @@ class Rules:
     >>> Rounds(pilot=0)
     Traceback (most recent call last):
     ...
-    separatrix.errors.InputError: Rounds.pilot must be a positive whole number, not 0.
+    separatrix.errors.InputError: Rounds.pilot must be a whole number, at least 1, not 0.
     """
 
     def __post_init__(self) -> None:
         for one in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, one.name)
-            parts = value if isinstance(one.default, tuple) and isinstance(value, tuple) else (value,)
-            whole = isinstance(one.default, int)
-            for part in parts:
-                if isinstance(part, bool) or not isinstance(part, int if whole else (int, float)) or not part > 0:
-                    kind = "whole number" if whole else "number"
-                    raise InputError(f"{type(self).__name__}.{one.name} must be a positive {kind}, not {value!r}.")
+            name, value = f"{type(self).__name__}.{one.name}", getattr(self, one.name)
+            if isinstance(one.default, int):
+                value = whole(name, value, 1)
+            else:
+                parts = value if isinstance(one.default, tuple) and isinstance(value, tuple) else (value,)
+                found = tuple(number(name, part) for part in parts)
+                if not min(found) > 0:
+                    raise InputError(f"{name} must be a positive number, not {value!r}.")
+                value = found if isinstance(value, tuple) else found[0]
+            object.__setattr__(self, one.name, value)
 
     @property
     def changed(self) -> dict[str, Any]:

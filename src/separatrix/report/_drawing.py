@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from separatrix.errors import FigureWarning
+from separatrix.errors import FigureWarning, warn
 from separatrix.report._page import Bullets, Page, Picture, Section
 from separatrix.report._write import rendered
 from separatrix.work import Progress
@@ -76,7 +75,7 @@ def draw_into(
     """
     drawn = draw(planned, progress=progress, keep=lambda name, picture: keep(f"{name}.{picture.suffix}", picture.png))
     for sentence in drawn.missing:
-        warnings.warn(sentence, FigureWarning, stacklevel=3)
+        warn(sentence, FigureWarning)
     return drawn
 
 
@@ -107,7 +106,7 @@ def illustrate(
         sentence = (
             f"The report stays as it was, without figures ({type(error).__name__}: {error}); the results are complete."
         )
-        warnings.warn(sentence, FigureWarning, stacklevel=2)
+        warn(sentence, FigureWarning)
     return drawn
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from separatrix.arguments import checked
 from separatrix.errors import FileError
 from separatrix.runs._attractors import attractors_view
 from separatrix.runs._audit import audit_view
@@ -40,6 +41,7 @@ VIEWERS: dict[str, Viewer[Any]] = {
 """What makes the views of a run, by its recipe. A new recipe is entered here."""
 
 
+@checked
 def report(folder: PathLike, *, figures: bool = True, explorer: bool = True, progress: bool | Progress = False) -> View:
     """Make page, pictures and tables of a run again, from what is stored there; the model is not needed.
 

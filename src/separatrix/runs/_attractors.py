@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ChosenImages, ImageSet, load_images, shape_words
 from separatrix.errors import InputError
 from separatrix.field import LatentField, RecordedField
@@ -43,6 +44,7 @@ class AttractorsRun(Ended):
     limits: LimitSets
 
 
+@checked
 def attractors(
     field: LatentField,
     starts: Starts | Tensor,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ChosenImages
 from separatrix.field import LatentField, RecordedField
 from separatrix.numerics import Distance
@@ -42,6 +43,7 @@ class AuditRun(Ended):
     audit: MemorizationAudit
 
 
+@checked
 def audit(
     field: LatentField,
     train: Any,

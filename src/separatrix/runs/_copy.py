@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from separatrix.arguments import checked
 from separatrix.errors import FileError, InputError
 from separatrix.runs._run import reopened
 from separatrix.storage import PathLike, fetch, place_of, publish, url_of
 
 
+@checked
 def copy(source: PathLike, target: PathLike, *, overwrite: bool = False) -> None:
     """Copy a finished run to an object store (``s3://bucket/run``), or from there to a folder of this machine.
 

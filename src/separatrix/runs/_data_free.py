@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from separatrix.arguments import checked
 from separatrix.data import ChosenImages
 from separatrix.errors import InputError
 from separatrix.field import LatentField, RecordedField
@@ -43,6 +44,7 @@ class DataFreeRun(Ended):
     appearance: Appearance
 
 
+@checked
 def audit_without_data(
     field: LatentField,
     *,

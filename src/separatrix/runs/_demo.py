@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from separatrix import starts
+from separatrix.arguments import checked
 from separatrix.errors import ConvergenceWarning, FileError
 from separatrix.explorer import Scene, explorer_page, scene_of
 from separatrix.field import LatentField, RecordedField
@@ -109,6 +110,7 @@ class ReconstructionErrors(NamedTuple):
     unseen: float
 
 
+@checked
 def demo(
     out: PathLike,
     *,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.field import LatentField, RecordedField
 from separatrix.limitsets import LimitSets
 from separatrix.protocol import Protocol
@@ -36,6 +37,7 @@ class DiffRun(Ended):
     comparison: Comparison
 
 
+@checked
 def diff(
     a: LatentField,
     b: LatentField,

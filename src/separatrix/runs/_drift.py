@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from separatrix.arguments import checked
 from separatrix.cost import NO_WORK
 from separatrix.data import ImageSet, ImageSource, load_images
 from separatrix.errors import InputError
@@ -31,7 +32,7 @@ from separatrix.studies import (
 )
 from separatrix.studies import drift as measured
 from separatrix.studies._drift.edits import USUAL
-from separatrix.studies._drift.trips import sized
+from separatrix.studies._drift.trips import as_edits, sized
 from separatrix.words import Statement, jsonable
 from separatrix.work import Progress
 
@@ -58,6 +59,7 @@ class DriftRun(Ended):
         return self.results.drift
 
 
+@checked
 def drift(
     field: LatentField,
     images: ImageSource,
@@ -106,7 +108,7 @@ def drift(
     more (`scenes_around`). A stage that is stored costs nothing.
     """
     began = time.perf_counter()
-    known, chosen = load_images(images), tuple(edits)
+    known, chosen = load_images(images), as_edits(edits)
     own = name or field.name
     models = {own: field, **(against or {})}
     if own in (against or {}):

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import load_images
 from separatrix.errors import FileError, InputError
 from separatrix.explorer import Moment, Scene, explorer_page, scene_of
@@ -70,6 +71,7 @@ class Living:
         return Explored(self.scene, len(text))
 
 
+@checked
 def explore(
     field: LatentField,
     starts: Starts,
@@ -97,6 +99,7 @@ def explore(
     return living(field, starts, images=images, origin=origin, model=model, progress=progress).written(out)
 
 
+@checked
 def living(
     field: LatentField,
     starts: Starts,
@@ -136,6 +139,7 @@ def living(
     return Living(scene_of(results, origin=origin, model=model, live=live, progress=line), field)
 
 
+@checked
 def explore_run(
     folder: PathLike,
     load: Callable[[], LatentField] | None = None,
@@ -166,6 +170,7 @@ def explore_run(
     return page.written(out)
 
 
+@checked
 def living_run(
     folder: PathLike,
     load: Callable[[], LatentField] | None = None,

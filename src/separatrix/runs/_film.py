@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.cost import NO_WORK
 from separatrix.data import ImageSet, ImageSource, encode_range, load_images
 from separatrix.errors import FileError, InputError, SeparatrixError
@@ -68,6 +69,7 @@ class FilmRun(Ended):
     film: TrainingFilm
 
 
+@checked
 def film(
     checkpoints: PathLike | None = None,
     data: ImageSource | None = None,

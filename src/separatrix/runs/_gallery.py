@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSource
 from separatrix.errors import ConvergenceWarning, FileError, InputError, SeparatrixError
 from separatrix.explorer import Scene, explorer_page, scene_of
@@ -79,6 +80,7 @@ class Gallery:
         return {record["name"]: record["failed"] for record in self.records if "failed" in record}
 
 
+@checked
 def gallery(
     exhibits: Sequence[Exhibit],
     *,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from separatrix.errors import FigureWarning
+from separatrix.errors import FigureWarning, warn
 from separatrix.explorer import Scene, explorer_page, scene_of
 from separatrix.field import RecordedField
 from separatrix.report import ModelResults, Picture
@@ -87,7 +86,7 @@ def awakened(
                 page, words = _of_results(run, stage, of, line)
         except Exception as error:
             said = f"The living page could not be made ({type(error).__name__}: {error}); everything else is complete."
-            warnings.warn(said, FigureWarning, stacklevel=2)
+            warn(said, FigureWarning)
             return drawn
         return replace(drawn, living=page, living_words=words)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from separatrix import starts as starting
+from separatrix.arguments import checked
 from separatrix.cost import NO_WORK
 from separatrix.data import ImageSet, ImageSource, encode_range, load_images
 from separatrix.errors import ConvergenceWarning, InputError
@@ -61,6 +62,7 @@ class ProbeRun(Ended):
         return self.found.fates.limit_set
 
 
+@checked
 def probe(
     field: LatentField,
     images: ImageSource | None = None,

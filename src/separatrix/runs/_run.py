@@ -11,13 +11,13 @@ import hashlib
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from separatrix.errors import DamageWarning, FileError
+from separatrix.arguments import checked
+from separatrix.errors import DamageWarning, FileError, warn
 from separatrix.runs._plan import Plan, in_words
 from separatrix.runs._status import Status
 from separatrix.storage import (
@@ -56,6 +56,7 @@ class Run:
         replaces: something is there that goes when the first stage of this run is stored.
     """
 
+    @checked
     def __init__(self, place: Reservation | None, record: dict[str, Any], *, replaces: bool = False) -> None:
         self.place, self.record, self.replaces = place, record, replaces
         self.folder = None if place is None else place.target
@@ -88,7 +89,7 @@ class Run:
                 try:
                     return cast(T, self.load(name))
                 except FileError as error:
-                    warnings.warn(f"{error} It is computed again.", DamageWarning, stacklevel=2)
+                    warn(f"{error} It is computed again.", DamageWarning)
             self.renew(name, make())
         return cast(T, self.load(name))
 
@@ -265,6 +266,7 @@ class Run:
 
 
 @contextmanager
+@checked
 def opened(out: PathLike | None, plan: Plan, *, overwrite: bool = False) -> Iterator[Run]:
     """Open the run at ``out``, new or to go on with; nobody else can meanwhile.
 

@@ -27,6 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import FileError
 from separatrix.limitsets import LimitSets
 from separatrix.orbits import Orbits, Status
@@ -41,6 +42,7 @@ _STEPS = "map evaluations"
 _STAGE = "limits"
 
 
+@checked
 def write_starts(result: LimitSets | Orbits, folder: PathLike, *, overwrite: bool = False) -> Path:
     """Write one row per start to ``folder/orbits.parquet``, and the end points to ``folder/points.safetensors``.
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from separatrix.arguments import checked
 from separatrix.engines import COORDINATOR, Bench, task_name, versions
 from separatrix.errors import EngineError, FileError, InputError
 from separatrix.field import LatentField
@@ -33,6 +34,7 @@ def place_of_work(folder: PathLike) -> Place:
     return place_of(Path(folder) / UNFINISHED / _WORK)
 
 
+@checked
 def work(folder: PathLike, field: LatentField, *, part: int = 0, wait: float = 300.0) -> int:
     """Help with a run until it is finished, and return how many parts were computed.
 

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from separatrix.arguments import SEED_BITS
 from separatrix.data import ImageSet, encode_range, shape_words
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.numerics import counter_random
 
-SEED_BITS = 64
 """Seeds are below 2^64: the lower half of the generator's key."""
 
 # The upper half of the key is the kind's own stream, so that Gaussian starts and noise images of one seed are

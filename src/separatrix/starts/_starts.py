@@ -5,20 +5,22 @@ A :class:`Starts` is a description; tensors come into being block by block, on t
 
 from __future__ import annotations
 
-import operator
+import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from separatrix.arguments import checked, sizes, whole
 from separatrix.data import ImageSource, load_images
 from separatrix.errors import InputError
 from separatrix.field import LatentField
-from separatrix.starts._rules import SEED_BITS, Box, Encoded, Gaussian, Grid, NoiseImages, Points, Rule
+from separatrix.starts._rules import Box, Encoded, Gaussian, Grid, NoiseImages, Points, Rule
 from separatrix.work import require_room
 
 __all__ = ["Starts", "as_starts", "box", "encoded", "gaussian", "grid", "noise_images", "points"]
@@ -54,6 +56,7 @@ class Starts:
         """Number of starts."""
         return len(self)
 
+    @checked
     def block(self, field: LatentField, first: int, last: int) -> Tensor:
         """Starts ``first … last − 1`` on the field's dtype and device, ``(last − first, *latent_shape)``.
 
@@ -74,6 +77,7 @@ class Starts:
             return torch.empty((0, *field.latent_shape), dtype=field.dtype, device=field.device)
         return self.rule.rows(field, self.first + first, self.first + last)
 
+    @checked
     def subset(self, first: int, last: int) -> Starts:
         """Starts ``first … last − 1`` of these; they stay the same starts, with the same (seed, index)."""
         if not 0 <= first < last <= len(self):
@@ -110,18 +114,19 @@ class Starts:
         return f"Starts({self.describe()})"
 
 
+@checked
 def gaussian(count: int, *, seed: int = 0, std: float = 1.0) -> Starts:
     """Draws from N(0, std²) in every latent coordinate: starts that need no data.
 
     >>> gaussian(1000, seed=3)[10:20]
     Starts(10 draws from N(0, 1²), seed 3, numbers 10 to 19)
     """
-    scale = _number(std, "std")
-    if scale <= 0:
-        raise InputError(f"std must be positive, not {std!r}.")
-    return Starts(Gaussian(_checked_seed(seed), scale), 0, _at_least_one(count, "count"))
+    if not 0 < std < math.inf:
+        raise InputError(f"std must be positive and finite, not {std!r}.")
+    return Starts(Gaussian(seed, std), 0, whole("count", count, 1, sys.maxsize))
 
 
+@checked
 def box(count: int, low: ArrayLike, high: ArrayLike, *, seed: int = 0) -> Starts:
     """Uniform draws from a box; ``low`` and ``high`` are numbers, or have one entry per coordinate.
 
@@ -134,8 +139,8 @@ def box(count: int, low: ArrayLike, high: ArrayLike, *, seed: int = 0) -> Starts
         raise InputError(f"low has {lower.size} entries and high {upper.size}; give both one per latent coordinate.")
     if bool((lower > upper).any()) or bool((lower == upper).all()):
         raise InputError(f"low={low!r} must lie below high={high!r} in every coordinate; exchange or widen them.")
-    rule = Box(tuple(lower.tolist()), tuple(upper.tolist()), _checked_seed(seed))
-    return Starts(rule, 0, _at_least_one(count, "count"))
+    rule = Box(tuple(lower.tolist()), tuple(upper.tolist()), seed)
+    return Starts(rule, 0, whole("count", count, 1, sys.maxsize))
 
 
 def grid(
@@ -165,7 +170,7 @@ def grid(
     """
     if not isinstance(shape, (tuple, list)) or len(shape) != 2:
         raise InputError(f"shape must be (rows, columns), for example shape=(50, 50), not {shape!r}.")
-    height, width = (_at_least_one(length, "shape") for length in shape)
+    height, width = (whole("shape", length, 1) for length in shape)
     lower, upper = (np.broadcast_to(b, 2) if b.size < 3 else b for b in (_numbers(low, "low"), _numbers(high, "high")))
     if lower.shape != (2,) or upper.shape != (2,) or bool((lower >= upper).any()):
         raise InputError(f"low={low!r} and high={high!r} must be numbers or pairs (x, y), low below high.")
@@ -183,6 +188,7 @@ def grid(
     return Starts(Grid(x, y, point, directions), 0, height * width)
 
 
+@checked
 def encoded(data: ImageSource, *, limit: int | None = None) -> Starts:
     """E(x) of images or vectors x, in their order.
 
@@ -201,6 +207,7 @@ def encoded(data: ImageSource, *, limit: int | None = None) -> Starts:
     return Starts(Encoded(images), 0, len(images))
 
 
+@checked
 def noise_images(
     count: int, image_shape: Sequence[int] | int, *, seed: int = 0, low: float = 0.0, high: float = 1.0
 ) -> Starts:
@@ -209,15 +216,10 @@ def noise_images(
     >>> noise_images(64, (1, 28, 28))
     Starts(64 encoded noise images 1×28×28 with pixels from [0, 1], seed 0)
     """
-    shape = (image_shape,) if isinstance(image_shape, SupportsIndex) else tuple(image_shape)
-    if not shape:
-        raise InputError("image_shape must be the shape of one image, for example (1, 28, 28), not ().")
-    lower, upper = _number(low, "low"), _number(high, "high")
-    if lower >= upper:
-        raise InputError(f"low={low} must lie below high={high}; exchange or widen them.")
-    pixels = tuple(_at_least_one(length, "image_shape") for length in shape)
-    rule = NoiseImages(pixels, lower, upper, _checked_seed(seed))
-    return Starts(rule, 0, _at_least_one(count, "count"))
+    if not -math.inf < low < high < math.inf:
+        raise InputError(f"low={low} must lie below high={high}, and both be finite; exchange or widen them.")
+    rule = NoiseImages(sizes("image_shape", image_shape), low, high, seed)
+    return Starts(rule, 0, whole("count", count, 1, sys.maxsize))
 
 
 def points(latents: Tensor | NDArray[Any]) -> Starts:
@@ -256,35 +258,6 @@ def as_starts(starts: Starts | Tensor | NDArray[Any]) -> Starts:
         "Starts are latents (a tensor or array) or come from separatrix.starts._starts, "
         f"not from a {type(starts).__name__}; for images use starts.encoded(data)."
     )
-
-
-def _at_least_one(value: SupportsIndex, name: str) -> int:
-    number = _whole(value)
-    if number is None or number < 1:
-        raise InputError(f"{name} must be a whole number, at least 1, not {value!r}.")
-    return number
-
-
-def _checked_seed(seed: SupportsIndex) -> int:
-    number = _whole(seed)
-    if number is None or not 0 <= number < 2**SEED_BITS:
-        raise InputError(f"seed must be a whole number from 0 to 2^{SEED_BITS} − 1, not {seed!r}.")
-    return number
-
-
-def _whole(value: SupportsIndex) -> int | None:
-    """The integer, or None for whatever is not one (True counts as a slip)."""
-    try:
-        return None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        return None
-
-
-def _number(value: float, name: str) -> float:
-    array = _numbers(value, name)
-    if array.size != 1:
-        raise InputError(f"{name} must be one number, not {value!r}.")
-    return float(array[0])
 
 
 def _numbers(values: ArrayLike, name: str, *, flat: bool = True) -> NDArray[np.float64]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import time
-import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from separatrix.errors import CheckpointWarning, FileError, InputError
+from separatrix.errors import CheckpointWarning, FileError, InputError, warn
 from separatrix.storage._manifest import CHECKPOINT
 from separatrix.storage._place import PathLike
 from separatrix.storage._reservation import Reservation, new_folder, reserve
@@ -103,7 +102,7 @@ class Checkpoint:
                 (folder / _JSON).write_text(json.dumps(record, indent=1), encoding="utf-8")
         except (FileError, SafetensorError) as error:
             words = f"The state of the computation could not be stored ({error}); it goes on without."
-            warnings.warn(words, CheckpointWarning, stacklevel=2)
+            warn(words, CheckpointWarning)
         self._stored = time.monotonic()
         self._took = self._stored - begun
 
@@ -140,10 +139,9 @@ NO_CHECKPOINT = Checkpoint()
 
 def _warn_of_damage(folder: Path, reason: Exception) -> None:
     words = " ".join(str(reason).split()).rstrip(".")
-    warnings.warn(
+    warn(
         f"The checkpoint in {folder} is damaged ({words}), so it is not used; the search begins anew.",
         CheckpointWarning,
-        stacklevel=2,
     )
 
 

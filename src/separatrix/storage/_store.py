@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.cost import Cost
 from separatrix.errors import FileError, InputError
 from separatrix.protocol import Protocol
@@ -73,6 +74,7 @@ def storable_part(name: str, made: Callable[[dict[str, Any]], Any]) -> Callable[
     return announce
 
 
+@checked
 def save_result(result: Result, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a result (orbits, limit sets, a study's) to the folder ``path``; :func:`load_result` gives it back bit for bit.
 

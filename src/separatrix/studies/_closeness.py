@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.numerics import Distance, Engine
 from separatrix.numerics._duplicates import NEIGHBOURS, chords
@@ -27,6 +28,7 @@ class Closeness(NamedTuple):
         return one_line(self)
 
 
+@checked
 def closeness(
     images: Tensor,
     train: Tensor,

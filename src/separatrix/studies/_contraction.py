@@ -7,6 +7,7 @@ squeezed out, so it falls off the data (Fumero et al., ICLR 2026, section on ind
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked, number
 from separatrix.cost import NO_WORK, Cost
 from separatrix.data import ImageSource
 from separatrix.errors import InputError
@@ -121,6 +123,7 @@ class ContractionRow:
         return f"ContractionRow({self.name}: {self.count} points; ρ {_words(self.radius)}, ‖J‖₂ {_words(self.norm)})"
 
 
+@checked
 def contraction(
     field: LatentField,
     data: ImageSource | Starts,
@@ -156,10 +159,15 @@ def contraction(
     field = LatentField.of(field)
     if limit < 1 or not groups:
         raise InputError("A contraction study needs at least one point and one group.")
+    if not isinstance(groups, Mapping):
+        raise InputError(f"groups must be factors by their names, such as {{'far away': 4.0}}, not {groups!r:.80}.")
+    for name, scale in groups.items():
+        if not 0 <= number(f"The factor of {name!r} in groups", scale) < math.inf:
+            raise InputError(f"The factor of {name!r} in groups must be at least 0 and finite, not {scale!r}.")
     source = data if isinstance(data, Starts) else encoded(data)
     latents = source.block(field, 0, min(len(source), _most(field, limit)))
     centre = latents.mean(dim=0, keepdim=True)
-    clouds = {name: centre + scale * (latents - centre) for name, scale in groups.items()}
+    clouds = {name: centre + float(scale) * (latents - centre) for name, scale in groups.items()}
     fields = dict.fromkeys(clouds, field)
     if untrained:
         try:

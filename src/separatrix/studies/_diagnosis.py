@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked, whole
 from separatrix.cost import NO_WORK, Cost
 from separatrix.data import ImageSource
-from separatrix.errors import InputError
 from separatrix.field import FieldCheck, LatentField, check, memory_per_orbit
 from separatrix.numerics import spread
 from separatrix.orbits import Orbits, Status, run_orbits
@@ -124,6 +124,7 @@ class Diagnosis(Readable):
         return jsonable(record)
 
 
+@checked
 def diagnose(
     field: LatentField,
     data: ImageSource | None = None,
@@ -162,8 +163,7 @@ def diagnose(
     (0.5, 0.5, 25)
     """
     for name, value in (("samples", samples), ("orbits", orbits), ("max_steps", max_steps)):
-        if value < 2:
-            raise InputError(f"{name} must be at least 2, not {value}.")
+        whole(name, value, 2)
     with Progress.of(progress).stage("measuring", 5) as line:
         checked = check(field)
         if not checked.ok:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.cost import JVP_WEIGHT, VJP_WEIGHT, Cost
 from separatrix.errors import FieldError
 from separatrix.field import LatentField
@@ -55,6 +56,7 @@ def spectra_at(field: LatentField, where: str, points: Tensor, budget: float) ->
     return [LocalSpectrum(where, radius, norm) for radius, norm in rows], cost
 
 
+@checked
 def spectrum_by_differences(
     field: LatentField, where: str, point: Tensor, batch_size: int = 64
 ) -> tuple[LocalSpectrum, Cost]:

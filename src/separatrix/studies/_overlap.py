@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked, share, whole
 from separatrix.data import ImageSet, ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.numerics import Distance, Engine
@@ -151,8 +152,10 @@ class Overlap(Tabular):
             words.append(f"{repeated:,} held-out {images}, and count once.")
         return " ".join(words)
 
+    @checked
     def listed(self, most: int = _NAMED) -> tuple[str, ...]:
         """Name the copies and their originals, equal ones apart, at most so many of each: they had better be replaced."""
+        whole("most", most, 0)
         if self.same:
             return ()
         sentences = []
@@ -203,6 +206,7 @@ class Overlap(Tabular):
         )
 
 
+@checked
 def overlap(
     train: ImageSource,
     held_out: ImageSource | None = None,
@@ -245,6 +249,8 @@ def overlap(
     >>> found.copies.tolist(), found.originals.tolist(), found.too_many
     ([0], [3], True)
     """
+    share("alpha", alpha)
+    whole("sample", sample, 1)
     known = tensor_of(train, "train")
     unseen = known[:0] if held_out is None else tensor_of(held_out, "held_out")
     if unseen.shape[1:] != known.shape[1:]:

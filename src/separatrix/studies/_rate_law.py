@@ -21,6 +21,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.cost import NO_WORK, Cost
 from separatrix.errors import InputError
 from separatrix.field import LatentField
@@ -123,6 +124,7 @@ class RateLaw(Columnar):
         return torch.where(deviation.abs() > _ROUNDING * mean.abs(), deviation, 0.0)
 
 
+@checked
 def rate_law(
     field: LatentField,
     limits: LimitSets,

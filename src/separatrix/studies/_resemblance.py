@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked, share, whole
 from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
@@ -137,6 +138,7 @@ class Resemblance(Columnar):
         return f"Resemblance({len(self)} attractors: {self.outcome})"
 
 
+@checked
 def resemblance(
     field: LatentField,
     limits: LimitSets,
@@ -176,10 +178,8 @@ def resemblance(
 
     Cost: one decoding per point of an attractor, and (a + n + r)·m distances for m training images.
     """
-    if not 0 < alpha < 1 or noise < 1:
-        raise InputError(
-            f"alpha must lie between 0 and 1 and noise must be at least 1, not alpha={alpha}, noise={noise}."
-        )
+    share("alpha", alpha)
+    whole("noise", noise, 1)
     if shared is None:
         shared = overlap(train, held_out, distance=distance, engine=engine, alpha=alpha, seed=seed, noun=noun)
     known = tensor_of(train, "train")

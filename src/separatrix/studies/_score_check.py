@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.cost import NO_WORK, Cost
 from separatrix.data import ImageSource
 from separatrix.errors import InputError
@@ -140,6 +141,7 @@ class ScoreCheck(Columnar):
         return f"ScoreCheck({self.statement})"
 
 
+@checked
 def score_check(
     field: LatentField,
     data: ImageSource | Starts,

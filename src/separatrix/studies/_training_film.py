@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSource, load_images
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
@@ -76,6 +77,7 @@ class TrainingFilm(Columnar):
         """One row per frame: what it belongs to, and how many limit sets share the plane."""
         return {**super().table, "sets": [len(frame[frame >= 0].unique()) for frame in self.ids]}
 
+    @checked
     def rematched(self, *, by: By, threshold: float | None = None) -> TrainingFilm:
         """The same frames with ids by another rule of matching. Cost: none."""
         return _named(self, self.continuation.rematched(by=by, threshold=threshold))
@@ -103,6 +105,7 @@ class TrainingFilm(Columnar):
         )
 
 
+@checked
 def training_film(
     fields: Sequence[LatentField],
     data: ImageSource,

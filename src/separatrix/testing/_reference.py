@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
 from separatrix.numerics import nearest
@@ -25,6 +26,7 @@ class PlainEnds:
     __repr__ = one_line
 
 
+@checked
 def plain_float64(field: LatentField, starts: Tensor, *, step: float = 1e-12, cap: int = 20_000) -> PlainEnds:
     """z ← f(z) in float64 until ‖f(z) − z‖ < ``step`` or ``cap`` steps; finished orbits are dropped.
 
@@ -61,6 +63,7 @@ class Fidelity:
         return self.agreeing / self.compared if self.compared else 1.0
 
 
+@checked
 def basin_fidelity(limits: LimitSets, plain: PlainEnds, *, within: float = 1e-6) -> Fidelity:
     """For how many starts the set found is the one that plain iteration ends on.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSource
 from separatrix.errors import ConvergenceWarning, InputError
 from separatrix.field import LatentField
@@ -28,6 +29,7 @@ _MOST_ANCHORS = 1000
 _UNRESOLVED = 0.1  # above this share of starts without an attractor, the reader is told
 
 
+@checked
 def compare(
     a: LatentField,
     b: LatentField,

@@ -11,6 +11,7 @@ import scipy
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets
@@ -64,6 +65,7 @@ class Matching(Tabular):
         return f"Matching({int((self.partner >= 0).sum())} of {before} sets are among the {after} later ones, by {self.by})"
 
 
+@checked
 def match(
     before: LimitSets,
     after: LimitSets,

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from separatrix.errors import ConvergenceWarning, FieldError, InputError, ModelWarning
+from separatrix.arguments import checked
+from separatrix.errors import ConvergenceWarning, FieldError, InputError, ModelWarning, warn
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.protocol import Protocol
@@ -68,6 +69,7 @@ class Continuation(Columnar):
         """``(t,)`` int64, sets with a row per field."""
         return torch.bincount(self.time, minlength=len(self.parameters))
 
+    @checked
     def ids(self, time: int) -> Tensor:
         """``(m,)`` int64, the id of every limit set of field ``time``; −1 for unstable ones."""
         names = torch.full((len(self.limits[time]),), -1, dtype=torch.int64)
@@ -75,6 +77,7 @@ class Continuation(Columnar):
         names[self.set[rows]] = self.id[rows]
         return names
 
+    @checked
     def labels(self, time: int) -> Tensor:
         """``(n,)`` int64, the id of the set on which each start ends in field ``time``; −1 for none."""
         own = self.limits[time].labels.cpu()
@@ -88,6 +91,7 @@ class Continuation(Columnar):
             spans[name] = (spans.get(name, (time, time))[0], time)
         return spans
 
+    @checked
     def rematched(self, *, by: By | None = None, threshold: float | None = None) -> Continuation:
         """The same searches matched by another rule. Cost: none, nothing is evaluated.
 
@@ -115,6 +119,7 @@ class Continuation(Columnar):
         )
 
 
+@checked
 def continuation(
     searches: Iterable[LatentField] | Sequence[LimitSets],
     starts: Starts | Tensor | None = None,
@@ -194,7 +199,7 @@ def continuation(
     if len(values) != tried:
         raise InputError(f"There are {tried} fields and {len(values)} parameters; give one for each.")
     for number, name, why in broken:
-        warnings.warn(f"Field {number} ({name}) is left out of the continuation: {why}", ModelWarning, stacklevel=2)
+        warn(f"Field {number} ({name}) is left out of the continuation: {why}", ModelWarning)
     lost = {number for number, _, _ in broken}
     values = tuple(value for number, value in enumerate(values) if number not in lost)
     return continuation_of(found, values, tuple(pictures) if decoding else None, by=by, threshold=threshold)

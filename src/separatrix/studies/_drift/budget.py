@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.numerics import trials_without_success
 from separatrix.storage import storable
@@ -21,6 +22,7 @@ class BudgetDecision(StrEnum):
     CANNOT_SAY = "cannot say"
 
 
+@checked
 @dataclass(frozen=True, kw_only=True, repr=False)
 class EditBudget(Readable):
     """So many trips must leave 95 % of pictures at or above so many decibels.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.numerics.counter_random import gaussian
 
@@ -67,6 +69,7 @@ class Edit:
         return x
 
 
+@checked
 @dataclass(frozen=True)
 class Rounding(Edit):
     """The picture is stored with so many bits per channel, and cut off at black and white: what every picture file does."""
@@ -74,7 +77,7 @@ class Rounding(Edit):
     bits: int = 8
 
     def __post_init__(self) -> None:
-        if not (1 <= self.bits <= 16 and self.bits == int(self.bits)):
+        if not 1 <= self.bits <= 16:
             raise InputError(f"A picture is stored with 1 to 16 whole bits per channel, not {self.bits}.")
 
     @property
@@ -93,6 +96,7 @@ class Rounding(Edit):
         return ((shades * levels).round() / levels * (high - low) + low).to(x.dtype)
 
 
+@checked
 @dataclass(frozen=True)
 class JPEG(Edit):
     """The picture is stored as a JPEG of this quality, with Pillow's usual settings."""
@@ -145,6 +149,7 @@ class PasteBack(Edit):
         digest = hashlib.sha256(f"{tuple(kept.shape)}".encode() + kept.numpy().tobytes()).hexdigest()[:8]
         return f"pasted back outside {self.name or 'a mask'} ({digest})"
 
+    @checked
     def mask(self, height: int, width: int) -> Tensor:
         """``(h, w)`` the mask for pictures of this size.
 
@@ -168,6 +173,7 @@ class PasteBack(Edit):
         return torch.where(kept == 1, moment.originals.to(x), kept * moment.originals.to(x) + (1 - kept) * x)
 
 
+@checked
 @dataclass(frozen=True)
 class Shift(Edit):
     """Before each trip the picture is moved on by so many pixels, and back after it, so that no two trips lie on one grid.
@@ -191,6 +197,7 @@ class Shift(Edit):
         return x.roll((-self.pixels * moment.trip,) * 2, dims=(-2, -1))
 
 
+@checked
 @dataclass(frozen=True)
 class LatentNoise(Edit):
     """Noise is added to the latent, as by an editor that denoises imperfectly.
@@ -202,8 +209,8 @@ class LatentNoise(Edit):
     strength: float = 0.05
 
     def __post_init__(self) -> None:
-        if not self.strength >= 0:
-            raise InputError(f"The strength of noise is 0 or more, not {self.strength}.")
+        if not 0 <= self.strength < math.inf:
+            raise InputError(f"The strength of noise is 0 or more, and finite, not {self.strength}.")
 
     @property
     def words(self) -> str:
@@ -229,6 +236,7 @@ class KeepLatent(Edit):
         return "the latent is kept"
 
 
+@checked
 @dataclass(frozen=True)
 class Tiles(Edit):
     """The picture goes through the model in square tiles that are blended where they overlap.
@@ -266,6 +274,7 @@ class Tiles(Edit):
             total[a : a + self.size, b : b + self.size] += weight
         return image / total
 
+    @checked
     def corners(self, height: int, width: int) -> list[tuple[int, int]]:
         """Say where the tiles of a picture begin, top and left.
 

@@ -10,6 +10,7 @@ import scipy
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.cost import NO_WORK, Cost
 from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import InputError
@@ -100,6 +101,7 @@ class Linearisation(Tabular):
         return f"Linearisation({len(self)} pictures, {self.predicted.shape[1]} trips; {self.sentence})"
 
 
+@checked
 def linearised(
     field: LatentField,
     images: ImageSource,

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked, whole
 from separatrix.data import ImageSet, ImageSource, load_images, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
@@ -18,11 +19,11 @@ from separatrix.studies._drift.quality import TOO_SMALL_FOR_SSIM, Windowed, psnr
 from separatrix.studies._drift.result import Drift, step_error
 from separatrix.studies._drift.trips import (
     after_each_trip,
+    as_edits,
     cost_of,
     only_finite,
     pictures_at_once,
     require_pictures,
-    require_together,
     sized,
     warn_if_mistaken,
 )
@@ -32,6 +33,7 @@ from separatrix.work import Progress
 _FRAMES = 21
 
 
+@checked
 def drift(
     field: LatentField,
     images: ImageSource,
@@ -82,10 +84,12 @@ def drift(
     [-0.4, -0.6, -0.7]
     """
     field = LatentField.of(field)
-    chosen = tuple(edits)
+    chosen = as_edits(edits)
     if trips < 1:
         raise InputError(f"A drift has at least one trip, not {trips}.")
-    require_together(chosen)
+    whole("shown", shown, 0)
+    for trip in frames or ():
+        whole("Each of frames", trip, 0, trips)
     require_bar(bar)
     named = images if isinstance(images, (ImageSet, Tensor)) else load_images(images)
     pixels = tensor_of(named, "images")
@@ -101,12 +105,12 @@ def drift(
     even = [round(trip) for trip in torch.linspace(0, trips, min(trips + 1, _FRAMES)).tolist()]
     frames = tuple(sorted({0, *(even if frames is None else frames)} & set(range(trips + 1))))
     size = pictures_at_once(field, pixels)
-    parts, whole = [], torch.ones(len(pixels), dtype=torch.bool)
+    parts, unbroken = [], torch.ones(len(pixels), dtype=torch.bool)
     with Progress.of(progress).stage("trips", len(pixels) * trips) as line:
         for first in range(0, len(pixels), size):
             batch = pixels[first : first + size]
             kept = max(0, min(shown - first, len(batch)))
-            sound = whole[first : first + len(batch)]
+            sound = unbroken[first : first + len(batch)]
             seen = partial(only_finite, sound)
             ways = after_each_trip(field, batch, trips, chosen, first=first, values=values, seed=seed, seen=seen)
             parts.append(_followed(batch, ways, values, frames, kept, trips, line))
@@ -129,7 +133,7 @@ def drift(
             ),
             *(() if Windowed(pixels[:1]).known else (TOO_SMALL_FOR_SSIM,)),
         ),
-        broken=tuple(name for name, sound in zip(names, whole.tolist(), strict=True) if not sound),
+        broken=tuple(name for name, sound in zip(names, unbroken.tolist(), strict=True) if not sound),
         cost=cost_of(len(pixels), trips, chosen, (height, width)),
         provenance={"field": field.describe(), "seed": seed},
         **joined,

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from separatrix.arguments import checked, whole
 from separatrix.cost import NO_WORK, Cost
 from separatrix.data import ImageSet, ImageSource, load_images, tensor_of
 from separatrix.errors import InputError
@@ -92,6 +93,7 @@ class Patterns(Tabular):
         return f"Patterns({len(self)} pictures; {self.sentence})"
 
 
+@checked
 def drift_patterns(
     field: LatentField,
     images: ImageSource,
@@ -136,7 +138,7 @@ def drift_patterns(
         raise InputError(
             f"Pictures of {pixels[0].numel()} values have 1 to {pixels[0].numel() - 2} such directions, not {count}."
         )
-    pixels = _middle(field, pixels, side)
+    pixels = _middle(field, pixels, whole("side", side, 2))
     image = image_map(sized(field, pixels), tuple(pixels.shape[1:]))
     parts = []
     with Progress.of(progress).stage("patterns", len(pixels)) as line:

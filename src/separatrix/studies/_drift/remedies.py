@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from separatrix.arguments import checked, whole
 from separatrix.data import ImageSource, load_images
 from separatrix.errors import InputError
 from separatrix.field import LatentField
@@ -17,7 +18,7 @@ from separatrix.studies._drift.headline import Rot
 from separatrix.studies._drift.measure import as_bytes, drift
 from separatrix.studies._drift.ranking import difference, same_bytes
 from separatrix.studies._drift.result import Drift
-from separatrix.studies._drift.trips import edited_share
+from separatrix.studies._drift.trips import as_edits, edited_share
 from separatrix.words import Statement, Tabular, Tone, counted
 from separatrix.work import Progress
 
@@ -145,6 +146,7 @@ class Remedies(Tabular):
         return f"Remedies({self.usual.model}, {len(self)} ways; {self.statement})"
 
 
+@checked
 def drift_remedies(
     field: LatentField,
     images: ImageSource,
@@ -177,7 +179,7 @@ def drift_remedies(
     alike = not kept or same_bytes(as_bytes(known.pixels[:kept], usual.values), usual.pictures[:kept, 0])
     if known.names != usual.names or not alike:
         raise InputError("Remedies are measured on the pictures of the drift; pass the same images.")
-    base = usual.first(limit)
+    base = usual.first(whole("limit", limit, 1))
     with Progress.of(progress).stage("remedies", len(ways)) as line:
         measured = {
             name: drift(
@@ -199,5 +201,5 @@ def drift_remedies(
     return Remedies(
         usual=base,
         ways=measured,
-        edited={name: edited_share(tuple(edits), shape) for name, edits in ways.items()},
+        edited={name: edited_share(as_edits(edits), shape) for name, edits in ways.items()},
     )

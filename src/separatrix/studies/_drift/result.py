@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked, whole
 from separatrix.cost import NO_WORK, Cost
 from separatrix.numerics import bootstrap_means, interval_of
 from separatrix.storage import storable
@@ -88,8 +89,10 @@ class Drift(Tabular):
     def __len__(self) -> int:
         return len(self.psnr)
 
+    @checked
     def first(self, count: int) -> Drift:
         """The drift of the first few pictures; where the error is stays that of all."""
+        whole("count", count, 0)
         columns = ("psnr", "ssim", "step_psnr", "step_ssim", "parts", "new", "gains", "brightness", "contrast")
         kept: dict[str, Any] = {name: getattr(self, name)[:count] for name in columns}
         names = self.names[:count]
@@ -116,6 +119,7 @@ class Drift(Tabular):
         """Count how many trips 95 % of such pictures survive above the bar."""
         return self.safe_trips(self.bar)
 
+    @checked
     def safe_trips(self, bar: float, *, share: float = SHARE) -> SafeTrips:
         """The same for another bar, in dB, or another share of the pictures."""
         return safe_trips(self.psnr, bar, share=share)

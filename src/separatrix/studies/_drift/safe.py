@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.errors import InputError
 from separatrix.numerics import clopper_pearson
 from separatrix.storage import storable
@@ -65,6 +66,7 @@ def lasts(psnr: Tensor, bar: float) -> Tensor:
     return (psnr >= bar).to(torch.int64).cumprod(dim=1).sum(dim=1)
 
 
+@checked
 def safe_trips(psnr: Tensor, bar: float = 30.0, *, share: float = SHARE) -> SafeTrips:
     """Count how many trips a share of all pictures of this kind survives: the (1 − share) quantile of `lasts`, with an exact interval.
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from separatrix.cost import Cost
 from separatrix.data import encode_range, shape_words
-from separatrix.errors import DataWarning, InputError
+from separatrix.errors import DataWarning, InputError, warn
 from separatrix.field import LatentField
 from separatrix.studies._drift.edits import Edit, KeepLatent, Moment, PasteBack, Shift, Tiles
 from separatrix.words import counted
@@ -35,7 +36,7 @@ def require_pictures(images: Tensor, values: tuple[float, float]) -> None:
             f"Generation loss is measured on pictures n×1×h×w or n×3×h×w, not on data of shape {shape_words(images.shape)}."
         )
     low, high = values
-    if not (low < high and bool(images.isfinite().all())):
+    if not (-math.inf < low < high < math.inf and bool(images.isfinite().all())):
         raise InputError("Black must be below white, and every value of a picture finite; check the images.")
     least, most = float(images.min()), float(images.max())
     margin = _SLACK * (high - low)
@@ -59,11 +60,10 @@ def warn_if_mistaken(images: Tensor, values: tuple[float, float]) -> None:
         said = f"no value below {least:.3g}, where {low:g} is black"
     else:
         return
-    warnings.warn(
+    warn(
         f"The pictures have {said}: if they were scaled otherwise, decibels are too many; say what is black and white with values=, or "
         "scale the pictures as the model takes them.",
         DataWarning,
-        stacklevel=3,
     )
 
 
@@ -109,12 +109,17 @@ def pictures_at_once(field: LatentField, images: Tensor) -> int:
     return max(1, values // images[0].numel())
 
 
-def require_together(edits: tuple[Edit, ...]) -> None:
-    """Refuse edits that contradict each other.
+def as_edits(given: Sequence[Edit] | Edit) -> tuple[Edit, ...]:
+    """The edits as they are; one alone is one of them.
 
     Raises:
-        InputError: the latent is kept, and the picture is to be moved or cut before each trip; or there are two kinds of tiles.
+        InputError: they are no edits or contradict each other: the latent is kept, and the picture is to be moved or cut before each
+            trip; or there are two kinds of tiles.
     """
+    edits: tuple[Any, ...] = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    for one in edits:
+        if not isinstance(one, Edit):
+            raise InputError(f"edits must be edits such as studies.JPEG(90), or () for none, not {one!r:.80}.")
     if sum(isinstance(edit, Tiles) for edit in edits) > 1:
         raise InputError("A picture is cut into tiles of one size; give Tiles once.")
     if any(isinstance(edit, KeepLatent) for edit in edits):
@@ -123,6 +128,7 @@ def require_together(edits: tuple[Edit, ...]) -> None:
                 raise InputError(
                     f"Whoever keeps the latent never encodes the picture again, so it is not {edit.words}; leave one of the two out."
                 )
+    return edits
 
 
 def after_each_trip(

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSource, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
@@ -18,10 +19,10 @@ from separatrix.storage import storable
 from separatrix.studies._drift.edits import USUAL, Edit
 from separatrix.studies._drift.trips import (
     after_each_trip,
+    as_edits,
     only_finite,
     pictures_at_once,
     require_pictures,
-    require_together,
     sized,
     warn_if_mistaken,
 )
@@ -96,6 +97,7 @@ class Flicker(Tabular):
         return f"Flicker({self.frames} frames, {len(self)} trips; {self.statement})"
 
 
+@checked
 def flicker(
     field: LatentField,
     frames: ImageSource,
@@ -123,11 +125,10 @@ def flicker(
     >>> float(flicker(darker, torch.rand(8, 1, 4, 4) / 2 + 0.3, edits=()).flicker) < 1e-12
     True
     """
-    field, chosen = LatentField.of(field), tuple(edits)
+    field, chosen = LatentField.of(field), as_edits(edits)
     pixels = tensor_of(frames, "frames")
     require_pictures(pixels, values)
     warn_if_mistaken(pixels, values)
-    require_together(chosen)
     if len(pixels) < 2 or trips < 1:
         raise InputError("Flicker is measured on at least two frames and one trip.")
     field = sized(field, pixels, chosen)

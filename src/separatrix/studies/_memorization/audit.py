@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from separatrix import starts as starting
+from separatrix.arguments import checked, share
 from separatrix.cost import Cost
 from separatrix.data import ImageSet, ImageSource, load_images, tensor_of
-from separatrix.errors import ConvergenceWarning, InputError, OverlapWarning
+from separatrix.errors import ConvergenceWarning, InputError, OverlapWarning, warn
 from separatrix.field import LatentField
 from separatrix.limitsets import LimitSets, find_attractors
 from separatrix.numerics import Distance, Engine, clopper_pearson, trials_without_success
@@ -128,6 +129,7 @@ class MemorizationAudit(Tabular):
         return f"MemorizationAudit({self.decision}: {100 * self.share:.2f} % of {len(self.sampled)} images, budget {100 * self.budget:.2f} %)"
 
 
+@checked
 def audit_memorization(
     field: LatentField,
     train: ImageSource,
@@ -183,11 +185,12 @@ def audit_memorization(
         raise InputError(f"A budget is a share of the training images from 0 to below 1, not {budget}.")
     if sample < 1 or noise < 1:
         raise InputError(f"An audit needs at least one training image and one noise start, not {sample} and {noise}.")
+    share("alpha", alpha)
     trained, held = _loaded(train), _loaded(held_out)
     known, unseen = tensor_of(trained, "train"), tensor_of(held, "held_out")
     shared = overlap(trained, held, distance=distance, engine=engine, alpha=alpha, seed=seed)
     if shared.too_many:
-        warnings.warn(f"The decision will be 'cannot say': {shared.sentence}", OverlapWarning, stacklevel=2)
+        warn(f"The decision will be 'cannot say': {shared.sentence}", OverlapWarning)
     sampled = shared.train[_sampled(len(shared.train), sample, seed)]
     # Where all held-out images are copies they are followed all the same: these starts decide nothing.
     followed = shared.held_out if len(shared.held_out) else torch.arange(len(unseen))

@@ -10,6 +10,7 @@ import scipy
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSource, decode_all, tensor_of
 from separatrix.errors import InputError
 from separatrix.field import LatentField
@@ -176,6 +177,7 @@ class Memorization(Tabular):
         return f"Memorization({len(self.resemblance)} attractors: {self.outcome})"
 
 
+@checked
 def memorization(
     field: LatentField,
     limits: LimitSets,

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSource
 from separatrix.errors import InputError
 from separatrix.field import LatentField
@@ -84,6 +85,7 @@ class Appearance(Columnar):
         return f"Appearance({int(self.looks_like_an_image.sum())} of {len(self)} {self.what} look like images)"
 
 
+@checked
 def appearance(
     field: LatentField,
     found: LimitSets | Orbits,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from separatrix import starts as starting
+from separatrix.arguments import checked
 from separatrix.cost import NO_WORK, Cost
 from separatrix.data import shape_words
 from separatrix.errors import ConvergenceWarning, FieldError, InputError
@@ -49,6 +50,7 @@ class DataFreeDictionaries:
         return DataFreeDictionaries((*self.dictionaries, more), self.absent, self.cost)
 
 
+@checked
 def data_free_dictionaries(
     field: LatentField,
     atoms: LimitSets | Orbits | Tensor,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from separatrix.arguments import checked
 from separatrix.cost import Cost
 from separatrix.data import ImageSource, encode_range, load_images, shape_words, tensor_of
 from separatrix.errors import InputError
@@ -27,6 +28,7 @@ SHOWN_SHARES = (0.05, 0.25, 0.5)
 _EXAMPLES = 6  # coded latents kept for pictures
 
 
+@checked
 def probe(
     field: LatentField,
     atoms: LimitSets | Orbits | Tensor | DataFreeDictionaries,
