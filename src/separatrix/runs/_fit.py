@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from separatrix.arguments import checked
 from separatrix.data import ImageSet
 from separatrix.field import LatentField, RecordedField
 from separatrix.ood import Detector, Fitted, SelfCheck, fit_detector
@@ -41,6 +42,7 @@ class FitRun(Ended):
     fitted: Fitted
 
 
+@checked
 def fit(
     field: LatentField,
     images: ImageSet,
