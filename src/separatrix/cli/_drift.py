@@ -15,7 +15,7 @@ from separatrix.cli._parsing import parsed_size, usage_error
 from separatrix.cli._place import ExploredOutput, name_of_run
 from separatrix.cli._tables import heading, labelled, page_table
 from separatrix.cli._terminal import Terminal
-from separatrix.words import duration
+from separatrix.words import counted, duration
 
 if TYPE_CHECKING:
     from separatrix.runs import DriftRun
@@ -168,7 +168,7 @@ def _show(terminal: Terminal, found: DriftRun) -> None:
         )
     if results.remedies is not None:
         terminal.show(
-            heading("What to do about it"),
+            heading(f"What to do about it, on the first {counted(len(results.remedies.usual), 'picture')}"),
             page_table(remedy_table(results.remedies)),
             Text(str(results.remedies.statement)),
         )

@@ -116,7 +116,12 @@ def explore(
         source = starting.gaussian(starts or STARTS, seed=seed) if images is None else starting.encoded(images)
         page = living(field, source, images=images, origin=model.origin, model=inside, live=live, progress=line)
     about = page.scene.about
-    sets = ("limit sets", f"{len(about['sets']):,}; {about['fates']}")
+    reached = sum(row["share"] is not None for row in about["sets"])
+    more = len(about["sets"]) - reached
+    sets = (
+        "limit sets",
+        f"{reached:,}{f', and {more:,} that only points of the plane reach' if more else ''}; {about['fates']}",
+    )
     record = {"limit_sets": len(about["sets"]), "exit_code": int(ExitCode.OK)}
     if place is None:
 

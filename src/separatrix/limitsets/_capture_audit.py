@@ -89,6 +89,6 @@ class CaptureAudit(Readable):
         end = " All others were then followed to their end as well." if self.abandoned else ""
         return (
             f"Audit of orbits that were ended early (captured): {self.agreed} of {self.checked}, followed to their end, reached the set they were given "
-            f"(95 % interval {100 * low:.1f} % to {100 * high:.1f} %; {self.captured:,} captured, "
-            f"these {self.checked} included, whose status now tells how they came to rest{again}).{end}{more}"
+            f"(95 % interval {100 * low:.1f} % to {100 * high:.1f} %; {self.captured:,} orbits "
+            f"were captured, these {self.checked} among them, which now have the status of their end, as have those on a closed curve{again}).{end}{more}"
         )

@@ -23,7 +23,7 @@ from separatrix.report._tables import facts
 from separatrix.studies import Drift, DriftRanking, Flicker, Linearisation, Patterns, Remedies
 from separatrix.studies._drift.loss import BANDS, PARTS
 from separatrix.studies._drift.safe import SHARE
-from separatrix.words import Statement, percent
+from separatrix.words import Statement, percent, signed
 
 INTRODUCTION = (
     "Every edit with such a model sends the whole picture through it: squeezed into a small code, its latent, and rebuilt from it, also where nothing "
@@ -191,7 +191,7 @@ def marks_table(found: Drift) -> Table:
                 "–" if at["ssim"] != at["ssim"] else f"{at['ssim']:.3f}",
                 f"{at['step_psnr']:.1f}",
                 percent(at["above_the_bar"]),
-                f"{at['brightness']:+.3f}",
+                signed(at["brightness"], 3),
                 f"{at['contrast']:.2f}",
             )
         )
@@ -220,7 +220,7 @@ def parts_table(found: Drift) -> Table:
     for index, part in enumerate(PARTS):
         shares = [percent(float(mean[trip, index] / whole[trip])) if whole[trip] > 0 else "–" for trip in (0, -1)]
         rate = rates[part]
-        rows.append((part, *shares, "–" if rate != rate else f"{100 * (rate - 1):+.1f} %"))
+        rows.append((part, *shares, "–" if rate != rate else f"{signed(100 * (rate - 1), 1)} %"))
     left = [found.gains[:, trip].nanmean(dim=0).tolist() for trip in (0, -1)]
     kept = "; ".join(
         f"{band}: {first:.2f}, then {last:.2f}"
@@ -262,7 +262,7 @@ def _grown(found: Drift) -> str:
     fastest = max(growing, key=lambda name: growing[name], default="")
     more = f" What grows fastest is {fastest}, by {100 * (growing[fastest] - 1):.0f} % per trip." if fastest else ""
     brightness, contrast = float(found.brightness[:, -1].mean()), float(found.contrast[:, -1].nanmean())
-    return f"After the last trip brightness is {brightness:+.3f}, and contrast {contrast:.2f} of the original's.{more}"
+    return f"After the last trip brightness is {signed(brightness, 3)}, and contrast {contrast:.2f} of the original's.{more}"
 
 
 def _seen(found: Drift, drawn: Mapping[str, Picture]) -> list[Block]:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from separatrix.limitsets import LimitSets
 from separatrix.report._page import Block, Bullets, Cell, Picture, Prose, Section, Table
 from separatrix.studies import DriftRanking, Flicker, Linearisation, Patterns, Remedies
-from separatrix.words import counted, percent
+from separatrix.words import counted, percent, signed
 
 _WAYS = (
-    "The same pictures, as many trips, edited in other ways. Whoever works with a tool that keeps the latent, or pastes the untouched part "
+    "The first of these pictures, as many trips, edited in other ways. Whoever works with a tool that keeps the latent, or pastes the untouched part "
     "back, sees at once what that is worth with this model."
 )
 _PATTERNS = (
@@ -33,10 +33,10 @@ def remedy_table(found: Remedies) -> Table:
     rows = [("as usual", f"{usual:.1f}", "", str(last), f"{found.usual.safe.trips}")]
     for row in zip(*found.table.values(), strict=True):
         way, psnr, gain, low, high, counts, safe, inside = row
-        between = "" if low != low else f" ({low:+.1f} to {high:+.1f})"
+        between = "" if low != low else f" ({signed(low, 1)} to {signed(high, 1)})"
         within = "" if found.edited[way] == 1 else f"; {inside:.1f} inside"
         as_many = f"more than {last}" if counts > last else str(counts)
-        rows.append((way, f"{psnr:.1f}{within}", f"{gain:+.1f}{between}", as_many, str(safe)))
+        rows.append((way, f"{psnr:.1f}{within}", f"{signed(gain, 1)}{between}", as_many, str(safe)))
     return Table(
         (
             "way to edit",
@@ -46,7 +46,7 @@ def remedy_table(found: Remedies) -> Table:
             f"safe trips at {found.usual.bar:g} dB",
         ),
         tuple(tuple(map(Cell, row)) for row in rows),
-        f"{len(found.usual)} pictures; usual: {', '.join(found.usual.edits) or 'nothing'} between trips. Counts as: after so many usual trips "
+        f"The first {counted(len(found.usual), 'picture')}; usual: {', '.join(found.usual.edits) or 'nothing'} between trips. Counts as: after so many usual trips "
         "pictures are as bad. Paste back: only the middle quarter is edited, and the rest taken from the original again.",
     )
 

@@ -1,6 +1,6 @@
 """This room tells what people read: statements with a code and a tone, numbers as they are written, and results as a line, a table or JSON."""
 
-from separatrix.words._numbers import counted, duration, percent, printable, without_folders
+from separatrix.words._numbers import counted, duration, percent, printable, signed, without_folders
 from separatrix.words._readable import Readable, Tabular, columns_of, jsonable, one_line, rows_of
 from separatrix.words._statement import Statement, Tone
 
@@ -17,5 +17,6 @@ __all__ = [
     "percent",
     "printable",
     "rows_of",
+    "signed",
     "without_folders",
 ]

@@ -21,6 +21,16 @@ def percent(share: float) -> str:
     return f"{value:.1f} %" if value < 9.95 or value >= 99 else f"{value:.0f} %"
 
 
+def signed(value: float, digits: int) -> str:
+    """Write a difference with its sign; one that rounds to nothing has none.
+
+    >>> signed(3.46, 1), signed(-6.6, 1), signed(-0.04, 1)
+    ('+3.5', '−6.6', '0.0')
+    """
+    rounded = f"{value:+.{digits}f}"
+    return rounded.replace("-", "−") if float(rounded) else rounded[1:]
+
+
 def counted(count: int, noun: str) -> str:
     """Write a number with its noun.
 

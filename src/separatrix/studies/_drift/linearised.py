@@ -20,7 +20,7 @@ from separatrix.studies._drift.image_map import image_map
 from separatrix.studies._drift.quality import psnr_of
 from separatrix.studies._drift.rates import doubling_time
 from separatrix.studies._drift.trips import require_derivative, require_pictures, sized
-from separatrix.words import Tabular
+from separatrix.words import Tabular, counted
 from separatrix.work import Progress
 
 _FEWEST = 3  # pictures over which a correlation means anything
@@ -82,9 +82,9 @@ class Linearisation(Tabular):
         close = int((apart <= 1.0).to(torch.int64).cumprod(dim=0).sum())
         both = len(self._both[0])
         doubled = (
-            f"In {both} of {len(self)} pictures the error is predicted to double and does; measured over predicted time: {self.ratio:.2f}."
+            f"Of {counted(len(self), 'picture')}, {both} {'has' if both == 1 else 'have'} an error that doubles both in the prediction and in fact; measured over predicted time: {self.ratio:.2f}."
             if both
-            else f"In none of {len(self)} pictures does the error double both in the prediction and in fact."
+            else f"Of {counted(len(self), 'picture')}, none has an error that doubles both in the prediction and in fact."
         )
         return f"The derivative at the original tells PSNR to within 1 dB for {close} of {self.predicted.shape[1]} trips. {doubled}"
 

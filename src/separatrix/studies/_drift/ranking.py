@@ -15,7 +15,7 @@ from separatrix.errors import InputError
 from separatrix.numerics import bootstrap_means, interval_of
 from separatrix.storage import storable
 from separatrix.studies._drift.result import Drift
-from separatrix.words import Statement, Tabular, Tone, counted
+from separatrix.words import Statement, Tabular, Tone, counted, signed
 
 
 @storable
@@ -37,8 +37,8 @@ class Difference:
     @property
     def words(self) -> str:
         """Write it with its sign and interval."""
-        between = "" if self.low != self.low else f" (95 %: {self.low:+.1f} to {self.high:+.1f})"
-        return f"{self.mean:+.1f} dB{between}"
+        between = "" if self.low != self.low else f" (95 %: {signed(self.low, 1)} to {signed(self.high, 1)})"
+        return f"{signed(self.mean, 1)} dB{between}"
 
 
 def difference(one: Drift, other: Drift, trip: int) -> Difference:

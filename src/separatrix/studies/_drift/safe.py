@@ -54,7 +54,7 @@ class SafeTrips(Readable):
     def badge(self) -> str:
         """One line for a model card."""
         more = " or more" if self.trips == self.followed else ""
-        return f"{counted(self.trips, 'edit')}{more} at {self.bar:g} dB, {percent(self.share)} of {counted(self.images, 'photograph')}"
+        return f"{counted(self.trips, 'edit')}{more} at {self.bar:g} dB, {percent(self.share)} of {counted(self.images, 'picture')}"
 
 
 def lasts(psnr: Tensor, bar: float) -> Tensor:
@@ -84,7 +84,7 @@ def safe_trips(psnr: Tensor, bar: float = 30.0, *, share: float = SHARE) -> Safe
 
     >>> found = safe_trips(torch.tensor([[31.0, 30.0, 29.0]]).expand(100, 3), 30.0)
     >>> found.trips, found.low, found.high, found.badge
-    (2, 2, 2, '2 edits at 30 dB, 95 % of 100 photographs')
+    (2, 2, 2, '2 edits at 30 dB, 95 % of 100 pictures')
     """
     if psnr.ndim != 2 or not psnr.numel():
         raise InputError("Safe trips are counted on at least one picture and one trip.")

@@ -18,6 +18,7 @@ from separatrix.numerics import benjamini_hochberg
 from separatrix.storage import Columnar, storable
 from separatrix.studies._resemblance import Resemblance, resemblance
 from separatrix.studies._resemblance_words import exact_copies, exact_words, most_unseen
+from separatrix.words import counted
 
 
 @storable
@@ -61,12 +62,11 @@ class NoiseOnly(Columnar):
     def sentence(self) -> str:
         """Count how many there are, and how many of them are called."""
         called, count = int(self.significant.sum()), len(self)
-        more = "further attractor that noise reaches" if count == 1 else "further attractors that noise reaches"
-        verb = "comes" if called == 1 else "come"
+        verb = "comes" if called <= 1 else "come"
         exact = f", {exact_words(int(self.exact.sum()))}" if called else ""
         return (
-            f"Of {count} {more} and no training image that was followed, {called or 'none'} {verb} closer to one training "
-            f"image than {most_unseen(self.alpha)} of unseen images do{exact}."
+            f"Noise reaches {counted(count, 'further attractor')} that no followed training image reaches; of these, {called or 'none'} {verb} closer "
+            f"to one training image than {most_unseen(self.alpha)} of unseen images do{exact}."
         )
 
     def beside(self, found: Resemblance) -> Resemblance:

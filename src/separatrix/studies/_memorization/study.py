@@ -158,7 +158,8 @@ class Memorization(Tabular):
         if self.decomposition is not None and len(self.decomposition):
             unseen = float(self.decomposition.error.mean())
             words.append(
-                f"Unseen images are rebuilt with an error of {unseen:.3g} per image, training images with {self.train_error:.3g}."
+                f"The distance of an image to its reconstruction, over all its pixels, is {unseen:.3g} for unseen images and {self.train_error:.3g} for "
+                "training images, on average."
             )
         if self.attractors.items > 1:
             words.append(

@@ -85,7 +85,8 @@ def reasons_of(dictionaries: Sequence[Dictionary], sparsities: Sequence[int]) ->
     by_role = {dictionary.role: dictionary for dictionary in dictionaries}
     iterated, once, noise = (by_role[role].geometry for role in (Role.ITERATED, Role.ONCE, Role.NOISE))
     sentences = [
-        f"The atoms are {by_role[Role.ITERATED].words}: {iterated.distinct:,} distinct of {iterated.atoms:,}.",
+        f"The atoms are {by_role[Role.ITERATED].words}: one atom per start, {iterated.atoms:,} in all, of which "
+        f"{iterated.distinct:,} differ. On one cycle or curve starts may end at different points.",
         f"Directions that the atoms fill (effective rank), of {iterated.dimension:,}: raw noise {noise.effective_rank:.1f}, after one step "
         f"{once.effective_rank:.1f}, iterated {iterated.effective_rank:.1f}.",
     ]
@@ -129,7 +130,7 @@ def percent_words(comparison: DictionaryComparison, control: str) -> str:
 
 
 def _number(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.1f}" if abs(value) < 9.95 else f"{value:{sign}.0f}"
+    return (f"{value:{sign}.1f}" if abs(value) < 9.95 else f"{value:{sign}.0f}").replace("-", "−")
 
 
 def _no_bounds(dictionaries: Sequence[Dictionary], most: int) -> list[str]:
