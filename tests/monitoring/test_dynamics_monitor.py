@@ -18,7 +18,7 @@ import separatrix as sx
 from separatrix import DynamicsMonitor, LatentField
 from separatrix.errors import FileError, InputError, ModelWarning
 from separatrix.models import ConvAutoencoder, DenseAutoencoder, train_autoencoder
-from separatrix.monitoring._budget import TimeBudget, ladder
+from separatrix.monitoring._budget import TimeBudget, Usage, ladder
 from separatrix.monitoring._untouched import frozen
 from separatrix.protocol import Protocol
 
@@ -220,6 +220,14 @@ def test_the_effort_grows_to_what_the_budget_pays_for():
     assert dear.usage.skipped > 20
     assert dear.usage.snapshots + dear.usage.skipped in (59, 60)
     assert 0.09 < dear.usage.share <= 0.1
+    assert "None fitted" not in dear.usage.sentence
+
+
+def test_it_says_what_to_do_where_no_snapshot_fitted():
+    usage = Usage(training_seconds=0.8, monitor_seconds=0.3, max_share=0.1, skipped=5)
+    assert usage.sentence.endswith(
+        "5 skipped). None fitted into that share: train longer, give fewer starts, or a larger max_share."
+    )
     full = watched_wells(Clock(), per_latent=1.0, per_step=0.1, gains=[2.0] * 11, max_share=None)
     assert [(shot.step, shot.starts) for shot in full.history] == [(0, 64), (5, 64), (10, 64)]
 

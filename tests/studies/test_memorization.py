@@ -249,7 +249,9 @@ def test_images_near_the_stored_ones_are_given_back_but_not_exactly():
     found = audit_memorization(memory(TRAIN[:6] + shift), TRAIN, UNSEEN, budget=0.1, noise=32)
     assert found.given_back.tolist() == list(range(6))
     assert found.exact.tolist() == []
-    assert "(50.00 %; budget 10.00 %), none of them as exact copies (distance ratio below 0.01)." in str(found.statement)
+    assert "(50.00 %; budget 10.00 %), none of them as exact copies (distance ratio below 0.01)." in str(
+        found.statement
+    )
     assert "than 95 % of unseen images do, none of them exact copies" in str(found.statement)
     assert found.decision is AuditDecision.EXCEEDED
 
@@ -310,7 +312,7 @@ def test_evidence_from_noise_alone_is_evidence():
     study = found.memorization
     assert (study.resemblance.outcome, study.outcome) == (Outcome.NO_EVIDENCE, Outcome.EVIDENCE)
     assert str(study.statement).startswith(
-        "Evidence of memorization, from noise alone: Of 5 further attractors that noise reaches"
+        "Evidence of memorization, from noise alone: Noise reaches 5 further attractors that no followed training image reaches; of these, 5 come closer "
     )
     assert found.decision is AuditDecision.EXCEEDED
     assert found.by_noise_alone.tolist() == found.given_back.tolist() == [1, 2, 3, 4, 5]

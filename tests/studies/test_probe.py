@@ -172,7 +172,7 @@ def test_percentages_are_signed_in_words(remembered):
     worse = replace(one, share=-0.05, share_low=-0.07, share_high=-0.03, standing=Standing.WORSE)
     assert percent_words(worse, "b") == "5.0 % more error than b (95 %: 3.0 to 7.0 %)"
     level = replace(one, share=0.004, share_low=-0.02, share_high=0.03, standing=Standing.LEVEL)
-    assert percent_words(level, "b") == "as much error as b (95 %: -3.0 to +2.0 %)"
+    assert percent_words(level, "b") == "as much error as b (95 %: −3.0 to +2.0 %)"
 
 
 def test_psnr_is_that_of_the_peak():

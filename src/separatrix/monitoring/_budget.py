@@ -13,7 +13,7 @@ from separatrix.cost import VJP_WEIGHT
 from separatrix.monitoring._failures import Failure
 from separatrix.orbits._glance import GLANCE_STARTS, GLANCE_STEPS, Glance
 from separatrix.protocol import DENSE_LIMIT
-from separatrix.words import Readable
+from separatrix.words import Readable, counted
 
 _FEWEST_STARTS = GLANCE_STARTS
 _FEWEST_STEPS = 128
@@ -82,9 +82,14 @@ class Usage(Readable):
             if count
         ]
         glances = f", {self.glances} of them only glances," if self.glances else ""
+        none = (
+            ""
+            if self.snapshots or not self.skipped
+            else " None fitted into that share: train longer, give fewer starts, or a larger max_share."
+        )
         return (
-            f"{self.snapshots} snapshots{glances} took {self.monitor_seconds:.1f} s beside {self.training_seconds:.1f} s of training, "
-            f"{100 * self.share:.1f} % ({allowed}{'; ' + ', '.join(extra) if extra else ''})."
+            f"{counted(self.snapshots, 'snapshot')}{glances} took {self.monitor_seconds:.1f} s beside {self.training_seconds:.1f} s of training, "
+            f"{100 * self.share:.1f} % ({allowed}{'; ' + ', '.join(extra) if extra else ''}).{none}"
         ) + "".join(
             f" {failure.count} failed in {failure.where}, the first{'' if failure.step is None else f' at step {failure.step}'}: "
             f"{failure.message.rstrip('.')}."
