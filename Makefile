@@ -31,7 +31,7 @@ test: $(READY)
 test-all: $(READY)
 	$(BIN)/python -m pytest
 
-# Half an hour of a CPU; `make reproduce MORE=--full` for everything, which wants a GPU. Data and weights: $SEPARATRIX_DATA.
+# Half an hour of two cores; `make reproduce MORE=--full` for everything, which wants a GPU. Data and weights: $SEPARATRIX_DATA.
 reproduce: $(READY)
 	$(BIN)/python reproduce $(MORE)
 

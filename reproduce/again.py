@@ -1,10 +1,11 @@
 """Run the recipes again, in a folder of their own, and say whether the verdicts stand.
 
-    SEPARATRIX_DATA=... python reproduce [--minutes 30] [--full] [--only theory ...] [--out runs/reproduce] [--list]
+    SEPARATRIX_DATA=... python reproduce [--minutes 30] [--jobs 2] [--full] [--only theory ...] [--out runs/reproduce] [--list]
 
-Recipes come in order, the cheapest and most telling first, until the next one would go beyond the minutes; what is done is in the folder and is not
-done again, so the same command goes on after a break, and after a longer one with more minutes. Without ``--full`` the costly ones are cut down, and then
-make pages and no verdicts. ``--full`` is everything as it was committed, or as large as the paper has it where a recipe can; that wants a GPU or a day.
+Recipes are begun in order, one per core: the cheapest that have verdicts first, and long ones before the short ones that fill what is left. One that would
+go beyond the minutes is left out and named. What is done is in the folder and is not done again, so the same command goes on after a break, and after a
+longer one with more minutes. Without ``--full`` the costly ones are cut down, and then make pages and no verdicts. ``--full`` is everything as it was
+committed, or as large as the paper has it where a recipe can; that wants a GPU or a day.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from claims_page import SAID, claims
 from readings import look_in
 
 HERE = Path(__file__).parent
+MOST_JOBS = 4  # by default; a recipe may take 3 GB
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Recipe:
     Attributes:
         script: without ``.py``.
         results: the stems of what it writes.
-        minutes: of one CPU core, about, as measured for the committed results.
+        minutes: of one CPU core, about, for its quick options.
         quick: options within the budget.
         full: options without one.
         whole: its quick run is what was committed, so that verdicts follow from it.
@@ -49,26 +54,29 @@ class Recipe:
 
 RECIPES = (
     Recipe("theory", ("theory",), 1.0, whole=True),
-    Recipe("fields", ("fields",), 1.5, whole=True),
-    Recipe("score_on_data", ("score_on_data",), 1.5, whole=True),
-    Recipe("closed_loops", ("closed_loops",), 6.0, whole=True),
-    Recipe("replication", ("replication",), 2.5, whole=True),
-    Recipe("boundaries", ("boundaries",), 8.0, whole=True),
-    Recipe("initialisation", ("initialisation",), 1.0, "--scale small --size 64 --samples 200 --seeds 3", "--seeds 10", needs_data=False),
-    Recipe("memorization", ("memorization",), 5.0, "--only memory size --seeds 1", "--full --seeds 3"),
-    Recipe("training_dynamics", ("training_dynamics_mnist",), 2.5, "--data mnist --seeds 1", "--data mnist --seeds 3"),
-    Recipe("language_orbits", ("language_orbits",), 3.0, whole=True),
-    Recipe("contraction", ("contraction",), 2.0, "--models mnist_k2_seed0 conv2 --starts 50"),
-    Recipe("ood", ("ood",), 1.0, "--count 300"),
+    Recipe("fields", ("fields",), 0.5, whole=True),
+    Recipe("score_on_data", ("score_on_data",), 0.5, whole=True),
+    Recipe("replication", ("replication",), 2.0, whole=True),
+    Recipe("closed_loops", ("closed_loops",), 5.0, whole=True),
+    Recipe("boundaries", ("boundaries",), 7.5, whole=True),
+    Recipe("language_orbits", ("language_orbits",), 2.5, whole=True),
+    Recipe("model_families", ("model_families",), 7.5, "--scale small", "--scale full"),
+    Recipe("memorization", ("memorization",), 6.5, "--only memory size --seeds 1", "--full --seeds 3"),
+    Recipe("probing", ("probing",), 4.0, "--only small --coded 50 --draws 1 --work runs/probing-quick", "--coded 500"),
     Recipe("foundation_orbits", ("foundation_orbits",), 3.0, "--starts 8 --steps 100", "--starts 64 --steps 300 --longer 700"),
-    Recipe("model_families", ("model_families",), 7.0, "--scale small", "--scale full"),
-    Recipe("probing", ("probing",), 20.0, "--coded 50 --draws 2", "--coded 500"),
+    Recipe("training_dynamics", ("training_dynamics_mnist",), 1.0, "--data mnist --seeds 1", "--data mnist --seeds 3"),
+    Recipe("contraction", ("contraction",), 0.5, "--models mnist_k2_seed0 conv2 --starts 50"),
+    Recipe("ood", ("ood",), 0.5, "--count 300"),
+    Recipe("initialisation", ("initialisation",), 0.5, "--scale small --size 64 --samples 200 --seeds 3", "--seeds 10", needs_data=False),
 )  # fmt: skip
 
 
 def main(given: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument(
+        "--jobs", type=int, default=min(os.cpu_count() or 1, MOST_JOBS), help="recipes at a time; each takes one core"
+    )
     parser.add_argument("--full", action="store_true", help="no limit of time, nothing cut down")
     parser.add_argument("--only", nargs="+", choices=[recipe.script for recipe in RECIPES])
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce"))
@@ -86,42 +94,48 @@ def main(given: list[str] | None = None) -> int:
 
 
 def run(chosen: list[Recipe], folder: Path, options: argparse.Namespace) -> tuple[set[str], list[str]]:
-    """The scripts that are done, now or before, and why others are not."""
-    done, left, began = set(), [], time.monotonic()
-    for number, recipe in enumerate(chosen, 1):
+    """The scripts that are done, now or before, and why others are not; they are begun in order, ``options.jobs`` at a time."""
+    began, stopped = time.monotonic(), threading.Event()
+
+    def attempt(number: int, recipe: Recipe) -> str:
+        """Run a recipe; say why it is not done, or nothing."""
         spent = 0.0 if options.list else (time.monotonic() - began) / 60
-        stamp = folder / f"{recipe.script}.done"
+        stamp, log = folder / f"{recipe.script}.done", folder / f"{recipe.script}.log"
         if stamp.exists():
-            done.add(recipe.script)
-        elif recipe.needs_data and "SEPARATRIX_DATA" not in os.environ:
-            left.append(f"{recipe.script}: not run, set SEPARATRIX_DATA to the folder of data and weights")
-        elif not options.full and spent + recipe.minutes > options.minutes:
-            left.append(f"{recipe.script}: not run, about {recipe.minutes:g} minutes more; give --minutes")
-        elif options.list:
-            left.append(f"{recipe.script}: about {recipe.minutes:g} minutes")
-        else:
-            print(
-                f"[{number}/{len(chosen)}] {recipe.script}: {spent:.0f} of {options.minutes:g} minutes spent",
-                flush=True,
-            )
-            wanted = (recipe.full if options.full else recipe.quick).split()
-            log = folder / f"{recipe.script}.log"
-            with log.open("w", encoding="utf-8") as file:
-                command = [sys.executable, str(HERE / f"{recipe.script}.py"), *wanted, "--out", str(folder)]
-                limit = None if options.full else 60 * (options.minutes - spent)
-                try:
-                    code = subprocess.run(command, stdout=file, stderr=file, check=False, timeout=limit).returncode
-                except subprocess.TimeoutExpired:
-                    left.append(
-                        f"{recipe.script}: stopped when the minutes were over; the same command goes on with it"
-                    )
-                    continue
-            if code:
-                left.append(f"{recipe.script}: FAILED with exit code {code}; {log} says why")
-            else:
-                stamp.write_text(json.dumps({"command": command[1:]}), encoding="utf-8")
-                done.add(recipe.script)
-    return done, left
+            return ""
+        if stopped.is_set():
+            return "not run, interrupted"
+        if recipe.needs_data and "SEPARATRIX_DATA" not in os.environ:
+            return "not run, set SEPARATRIX_DATA to the folder of data and weights"
+        if not options.full and spent + recipe.minutes > options.minutes:
+            return f"not run, about {recipe.minutes:g} minutes more; give --minutes"
+        if options.list:
+            return f"about {recipe.minutes:g} minutes"
+        print(f"[{number}/{len(chosen)}] {recipe.script}: {spent:.0f} of {options.minutes:g} minutes spent", flush=True)
+        command = [str(HERE / f"{recipe.script}.py"), *(recipe.full if options.full else recipe.quick).split()]
+        command += ["--out", str(folder)]
+        limit = None if options.full else 60 * (options.minutes - spent)
+        with log.open("w", encoding="utf-8") as file:
+            try:
+                ended = subprocess.run([sys.executable, *command], stdout=file, stderr=file, check=False, timeout=limit)
+            except subprocess.TimeoutExpired:
+                return "stopped when the minutes were over; the same command goes on with it"
+        if ended.returncode == -signal.SIGINT:  # Ctrl-C reaches all of them, and no further one is begun
+            stopped.set()
+            return "interrupted; the same command goes on with it"
+        if ended.returncode:
+            return f"FAILED with exit code {ended.returncode}; {log} says why"
+        stamp.write_text(json.dumps({"command": command}), encoding="utf-8")
+        return ""
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        try:
+            reasons = list(pool.map(attempt, range(1, len(chosen) + 1), chosen))
+        except KeyboardInterrupt:
+            stopped.set()
+            raise
+    done = {recipe.script for recipe, reason in zip(chosen, reasons, strict=True) if not reason}
+    return done, [f"{recipe.script}: {reason}" for recipe, reason in zip(chosen, reasons, strict=True) if reason]
 
 
 def report(folder: Path, done: list[Recipe]) -> None:

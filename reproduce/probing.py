@@ -1,6 +1,6 @@
 """Data-free probing of TAEF2, the ten Burgess VAEs and the five Fashion-MNIST autoencoders, with every control.
 
-    SEPARATRIX_DATA=... python reproduce/probing.py [--only taef2] [--coded 100] [--draws 6] [--side 32] [--device cpu]
+    SEPARATRIX_DATA=... python reproduce/probing.py [--only taef2 ...] [--coded 100] [--draws 6] [--side 32] [--device cpu]
 
 As many draws from N(0, I) as the latent has dimensions are iterated and taken as a dictionary (Fumero et al., ICLR 2026, section
 on data-free probing). TAEF2 does not converge: 100 steps, and the end points are the atoms. The others have few dimensions,
@@ -159,10 +159,11 @@ def rounded(value: Any) -> Any:
 
 def computed(options: argparse.Namespace, cells: Cells) -> None:
     """Every cell that is not there yet."""
+    wanted = set(options.only)
     for name, (_, sources) in SMALL.items():
-        if options.only in (None, name, "small") and any(cells.read(name, data) is None for data in sources):
+        if wanted & {name, "small"} and any(cells.read(name, data) is None for data in sources):
             small_cells(name, options, cells)
-    large: dict[str, Source] = LARGE if options.only in (None, "taef2") else {}
+    large: dict[str, Source] = LARGE if "taef2" in wanted else {}
     missing = [data for data in large if cells.read("taef2", data) is None]
     if not missing and (not large or cells.read("taef2", "appearance") is not None):
         return
@@ -209,7 +210,11 @@ def main() -> None:
     """Compute what is missing, then write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--only", choices=("taef2", "small", *SMALL), help="one model; the page has what is known so far"
+        "--only",
+        nargs="+",
+        default=["taef2", "small"],
+        choices=("taef2", "small", *SMALL),
+        help="some models; the page has what is known so far",
     )
     parser.add_argument("--coded", type=int, default=100, help="images coded per data set")
     parser.add_argument("--draws", type=int, default=6, help="draws of the noise for the small models")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from bound import ROOT
 
 Script = Callable[[str], ModuleType]
 WRITES = """
@@ -64,6 +70,54 @@ def test_what_does_not_fit_and_what_has_no_data_is_said(
     assert "good: not run, set SEPARATRIX_DATA" in capsys.readouterr().out
 
 
+MEETS = """
+import sys, pathlib, time
+(here, there), until = sys.argv[1:3], time.monotonic() + 60
+out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
+(out / here).touch()
+while not (out / there).exists():
+    time.sleep(0.01)
+    if time.monotonic() > until:
+        sys.exit(1)
+"""
+
+
+def test_two_recipes_run_at_once(again: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("left", "right"):
+        (tmp_path / f"{name}.py").write_text(MEETS, encoding="utf-8")
+    pair = [again.Recipe(name, (), 1.0, f"{name} {other}") for name, other in (("left", "right"), ("right", "left"))]
+    monkeypatch.setattr(again, "RECIPES", tuple(pair))
+    assert again.main(["--jobs", "2", "--out", str(tmp_path / "out")]) == 0
+    assert {path.stem for path in (tmp_path / "out/quick").glob("*.done")} == {"left", "right"}
+
+
+DRIVER = """
+import sys, pathlib
+import again
+again.HERE = pathlib.Path(sys.argv[1])
+again.RECIPES = tuple(again.Recipe(name, (), 1.0, needs_data=False) for name in ("sleeps", "good"))
+sys.exit(again.main(["--jobs", "1", "--out", sys.argv[1]]))
+"""
+SLEEPS = """
+import sys, pathlib, time
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+
+def test_after_an_interrupt_no_further_recipe_is_begun(again: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "sleeps.py").write_text(SLEEPS, encoding="utf-8")
+    command = [sys.executable, "-c", DRIVER, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT / "reproduce", start_new_session=True, stderr=subprocess.DEVNULL) as run:
+        log = tmp_path / "quick/sleeps.log"
+        while not (log.exists() and log.read_text()):
+            assert run.poll() is None
+            time.sleep(0.01)
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.wait() != 0
+    assert not (tmp_path / "quick/count").exists()  # of the second one
+
+
 def test_every_recipe_is_a_script_that_takes_a_folder(script: Script) -> None:
     module = script("reproduce/again")
     for recipe in module.RECIPES:
@@ -71,4 +125,4 @@ def test_every_recipe_is_a_script_that_takes_a_folder(script: Script) -> None:
         assert '"--out"' in text
         for word in f"{recipe.quick} {recipe.full}".split():
             assert not word.startswith("--") or f'"{word}"' in text, f"{recipe.script}: {word}"
-    assert sum(recipe.minutes for recipe in module.RECIPES if recipe.whole) < 30
+    assert sum(recipe.minutes for recipe in module.RECIPES) < 2 * 30  # all of them, in half an hour of two cores
