@@ -62,7 +62,11 @@ def report(folder: PathLike, *, figures: bool = True, explorer: bool = True, pro
     with reopened(folder) as run:
         if not run.finished:
             raise FileError(f"The run in {folder} was stopped; run the same command again, it goes on where it was.")
-        viewer = VIEWERS[run.plan["recipe"]]
+        viewer = VIEWERS.get(run.plan["recipe"])
+        if viewer is None:
+            raise FileError(
+                f"{folder} holds a run of {run.plan['recipe']!r}, which this version does not know; upgrade separatrix."
+            )
         view: View = write_views(
             run, viewer, recorded(run), figures=figures, explorer=explorer, anew=True, progress=progress
         )
@@ -98,7 +102,8 @@ def listed(place: PathLike) -> Iterator[RunEntry]:
         with suppress(FileError):
             record = record_of_run(folder)
             model = record["plan"]["model"]
-            names = [model["name"]] if "name" in model else [each["name"] for each in model.values()]
+            models = [model] if "name" in model else [each for each in model.values() if isinstance(each, dict)]
+            names = [each.get("name") for each in models]
             found.append(
                 RunEntry(
                     folder=folder,

@@ -38,7 +38,7 @@ from separatrix.work import watched_by
 T = TypeVar("T")
 
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
-_RECORD = "result.json"
+_RECORD, _PLAN_SHA256 = "result.json", "plan_sha256"
 _REPLACING = "replaces an earlier run"
 """In the manifest of a run that took the place of another one and is not finished: the same command goes on with it."""
 
@@ -120,10 +120,14 @@ class Run:
         """
         if name not in self._held:
             if name not in self.record["stages"]:
-                raise FileError(f"The run has no stage {name!r}; run it again to the end.")
+                raise FileError(
+                    f"The run in {self.folder} has no stage {name!r}; run the same command again, to the end."
+                )
             assert self.folder is not None
             if _checksum(self.folder / name) != self.record["stages"][name]:
-                raise FileError(f"{self.folder / name} is not what was stored there; it is damaged or was edited.")
+                raise FileError(
+                    f"{self.folder / name} is not what was stored there; it is damaged or was edited, and the same command makes it anew."
+                )
             self._held[name] = load_result(self.folder / name)
         return self._held[name]
 
@@ -142,8 +146,7 @@ class Run:
             return self.folder / UNFINISHED / name
         if not _is_a_run(manifest_of(self.folder)):  # something older, which lists no such folder as its own
             return None
-        digest = hashlib.sha256(json.dumps(self.record["plan"], sort_keys=True).encode()).hexdigest()
-        return self.folder / UNFINISHED / f"of-{digest[:16]}" / name
+        return self.folder / UNFINISHED / f"of-{_digest(self.record['plan'])[:16]}" / name
 
     def add(self, name: str, content: bytes) -> None:
         """Put a file into the folder, or replace one that is of this run; nothing without a folder."""
@@ -321,11 +324,31 @@ def record_of_run(folder: PathLike) -> dict[str, Any]:
             f"{url} is in an object store; copy the run to this machine first: separatrix copy {url} FOLDER."
         )
     record = manifest_of(Path(folder))
-    if not _is_a_run(record):
+    if "plan" in record:
+        _require_as_written(record, str(Path(folder) / MANIFEST))
+    elif not _is_a_run(record):
         kind = kind_of(Path(folder)) if Path(folder).is_dir() else None
         said = f"a {kind} without a plan, perhaps of an earlier version" if kind else "no run of separatrix"
         raise FileError(f"{folder} holds {said}; give the folder of a run.")
     return record
+
+
+def _require_as_written(record: Mapping[str, Any], where: str) -> None:
+    """Refuse a manifest that is not as it was written; its checksums tell of everything else in the folder.
+
+    Raises:
+        FileError: it was edited, or damaged.
+    """
+    from separatrix.storage._records import RunManifest, record_of
+
+    remedy = "put the original back, or remove the folder and run the same command again"
+    record_of(json.dumps(record), RunManifest, where, remedy)
+    if _PLAN_SHA256 in record and record[_PLAN_SHA256] != _digest(record["plan"]):
+        raise FileError(f"The plan in {where} is not what was written there; it is damaged or was edited; {remedy}.")
+
+
+def _digest(plan: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
 def state_of(folder: PathLike, record: Mapping[str, Any]) -> str:
@@ -354,6 +377,7 @@ def _begun(place: Reservation, plan: Plan) -> Run:
         return Run(place, record, replaces=True)
     if not _is_a_run(earlier):
         raise FileError(f"{place.asked} already exists; choose another folder, or remove it first.")
+    _require_as_written(earlier, f"{place.asked}/{MANIFEST}")
     different = plan.differences(earlier["plan"])
     if different and place.overwrite:
         return Run(place, record, replaces=True)
@@ -364,17 +388,19 @@ def _begun(place: Reservation, plan: Plan) -> Run:
             f"{place.asked} holds a run of something else (it differs in {in_words(different)}); choose another folder, or "
             "remove it first."
         )
-    kept = ("plan", "state", "stages", "files", "figures", _REPLACING)
+    kept = ("plan", _PLAN_SHA256, "state", "stages", "files", "figures", _REPLACING)
     return Run(place, {**record, **{key: earlier[key] for key in kept if key in earlier}})
 
 
 def _fresh(plan: Plan, key: str) -> dict[str, Any]:
+    values = plan.to_dict()
     return {
         "written_by": writer(),
         "kind": kind_named(plan.recipe),
         "state": RUNNING,
         "asked": key,
-        "plan": plan.to_dict(),
+        "plan": values,
+        _PLAN_SHA256: _digest(values),
         "stages": {},
         "files": [MANIFEST, ON_ITS_WAY],
         "figures": False,

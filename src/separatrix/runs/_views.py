@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,15 +77,23 @@ Viewer = Callable[[Run, Mapping[str, RecordedField]], V]
 """From a run and the models that it is of, by their roles, to what is written of it."""
 
 
+class _Roles(dict[str, RecordedField]):
+    def __missing__(self, role: str) -> RecordedField:
+        raise FileError(f"The run holds no answers of its {role}; run the same command again, which asks it anew.")
+
+
 def recorded(run: Run, **live: LatentField) -> dict[str, RecordedField]:
     """The models of a run by their roles, with all answers that are stored; ``live`` ones can answer more."""
     stored = [name.removeprefix(f"{ANSWERS}-") for name in run.record["stages"] if name.startswith(f"{ANSWERS}-")]
-    fields = {}
+    fields = _Roles()
     for role in dict.fromkeys([*live, *stored]):
         known: Answers | None = None
         if run.has(_stage(role)):
-            with suppress(FileError):  # damaged: a live model answers again
+            try:
                 known = run.load(_stage(role))
+            except FileError:
+                if role not in live:  # which would answer again
+                    raise
         if role in live or known is not None:
             fields[role] = RecordedField(live.get(role), known)
     return fields

@@ -110,6 +110,27 @@ class DecoderQuality(Part):
     epochs: Count | None = None
 
 
+class PlanOfRun(Part):
+    """It tells what a run is of; the rest of it, each recipe knows."""
+
+    recipe: str
+    model: dict[str, Any]
+    data: dict[str, Any]
+    options: dict[str, Any]
+    versions: dict[str, str]
+
+
+class RunManifest(Part):
+    """``manifest.json`` of a run."""
+
+    kind: str
+    state: Literal["running", "finished"]
+    plan: PlanOfRun
+    stages: dict[str, Digest]
+    files: list[str]
+    figures: bool
+
+
 class ProcessRecord(Record):
     """It tells who is writing a folder: see `separatrix.storage._owner`."""
 
