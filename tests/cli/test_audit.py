@@ -178,7 +178,9 @@ def test_images_from_a_folder_are_named_wherever_they_have_numbers(audited, tmp_
 
 def test_quiet_prints_the_decision_and_nothing_else(audited):
     answer = audited("memory", *DATA, "--out", "a", "--quiet")
-    assert answer.stdout == ("Budget exceeded: 6 of 12 followed training images given back, 6 exactly (budget 1.00 %)\n")
+    assert answer.stdout == (
+        "Budget exceeded: 6 of 12 followed training images given back, 6 exactly (budget 1.00 %)\n"
+    )
     free = audited("memory", "--data-free", "--noise", "16", "--suspects", "train.npy", "--out", "c", "--quiet")
     assert free.code == ExitCode.CANNOT_SAY
     assert free.stdout.startswith("Cannot say: ")

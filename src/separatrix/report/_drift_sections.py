@@ -77,7 +77,7 @@ def pattern_section(found: Patterns, linear: Linearisation | None, drawn: Mappin
                     tuple(map(Cell, (str(trip), f"{predicted:.1f}", f"{measured:.1f}")))
                     for trip, predicted, measured in zip(*table.values(), strict=True)
                 ),
-                f"{len(linear)} pictures, round trips without rounding. Predicted: the first loss carried along by the derivative of the round "
+                f"{counted(len(linear), 'picture')}, round trips without rounding. Predicted: the first loss carried along by the derivative of the round "
                 "trip at the original.",
             )
         )

@@ -147,8 +147,17 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[st
         if isinstance(value, Mapping):
             entries += _flattened(value, f"{name}: ")
         elif value is not None:
-            entries.append((name, f"{value:g}" if isinstance(value, float) else str(value)))
+            entries.append((name, _said(value)))
     return entries
+
+
+def _said(value: Any) -> str:
+    """A value as people write it, not as Python does."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_said, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _number(value: float, pattern: str) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from separatrix.limitsets import LimitSets
 from separatrix.storage import Columnar, storable
-from separatrix.words import Statement, jsonable
+from separatrix.words import Statement, counted, jsonable
 
 VIEW_WORDS = {
     "latent": "in the same latent coordinates",
@@ -77,10 +77,12 @@ class View(Columnar):
         """Say it in words."""
         if math.isnan(self.mean_distance):
             return f"Attractors {VIEW_WORDS[self.name]}: one of the models has none."
+        pairs = int((~self.distance.isnan()).sum())
         fitted = "" if math.isnan(self.fit) else f" (r² {self.fit:.3f} on anchors left out of the fit)"
         return (
             f"Attractors {VIEW_WORDS[self.name]}{fitted}: {self.matched} of {len(self)} of A have one of B within "
-            f"{self.threshold:g} spreads; mean distance {self.mean_distance:.3f}, of random data points instead "
+            f"{self.threshold:g} spreads; the {counted(pairs, 'pair')} of the best assignment {'is' if pairs == 1 else 'are'} "
+            f"{self.mean_distance:.3f} apart{'' if pairs == 1 else ' on average'}, with random data points in place of the attractors of A "
             f"{self.null_mean:.3f} (p {self.p_value:.3f})."
         )
 
