@@ -43,7 +43,10 @@ def test_what_people_see(program):
     assert "σ_out/σ_in = 0.5" in words
     assert "Within 200 steps all 16 pilot orbits reached a limit set of unknown stability." in words
     assert "the median of the pilot orbits (log ε/log ρ gives 17)" in words
-    assert "family Python factory: plain functions; verified: autoencoders in every usual form of output" in words
+    assert (
+        "family Python factory: plain functions; this family was tested with: autoencoders in every usual form of output"
+        in words
+    )
     assert "not tested without --data" in words
     assert "no mismatch seen" not in words
     assert "polishing (a Jacobian, 6 evaluations or more, for each candidate)" in words
@@ -69,7 +72,10 @@ def test_what_loading_decided_is_shown_and_handed_on(program, tmp_path):
     answer = program("doctor", "sae", "--set", "space=activations", "--samples", "8")
     assert answer.code == 0
     words = " ".join(answer.stdout.split())
-    assert "family sparse autoencoder: SparseAutoencoder; verified: random weights in SAELens' format" in words
+    assert (
+        "family sparse autoencoder: SparseAutoencoder; this family was tested with: random weights in SAELens' format"
+        in words
+    )
     assert "are in training mode" not in words
     assert "units activations of the sparse autoencoder at blocks.3" in words
     assert "not tested without --data" in words
@@ -183,7 +189,7 @@ def test_a_preset_names_its_family_its_range_and_what_was_tried(program, tmp_pat
     answer = program("doctor", "burgess/VAE_mnist", "--weights", str(tmp_path / "vae.safetensors"), "--samples", "8")
     assert answer.code == 0
     words = " ".join(answer.stdout.split())
-    assert "family Burgess VAE: BurgessVAE; verified: all ten published checkpoints" in words
+    assert "family Burgess VAE: BurgessVAE; this family was tested with: all ten published checkpoints" in words
     assert "images in [0, 1], passed from the decoder to the encoder as they are" in words
     assert "not far outside the known [0, 1]; reconstructions not tested without --data" in words
     assert "ok eval mode" in words
@@ -194,4 +200,7 @@ def test_a_reference_model_that_separatrix_saved_names_its_class(program, tmp_pa
     answer = program("doctor", "model.safetensors", "--samples", "8")
     assert answer.code == 0
     words = " ".join(answer.stdout.split())
-    assert "family reference autoencoder: DenseAutoencoder; verified: the reference autoencoders, trained" in words
+    assert (
+        "family reference autoencoder: DenseAutoencoder; this family was tested with: the reference autoencoders, trained"
+        in words
+    )

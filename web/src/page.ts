@@ -2,7 +2,7 @@
 import type { Backend } from "./backend/backend";
 import { Turning } from "./backend/turning";
 import * as address from "./core/address";
-import { Fates, set_words } from "./core/fate";
+import { Fates, set_words, signed } from "./core/fate";
 import { type Motion, Orbit } from "./core/orbit";
 import { type Scene, toPicture } from "./core/scene";
 import { Sheet } from "./core/sheet";
@@ -117,7 +117,7 @@ export function livingPage(
       const basin = view.basinAt(px, py);
       const out = view.outOfPlane(px, py);
       const row = basin === undefined || basin < 0 ? undefined : scene.about.sets[basin];
-      element("here-words").textContent = `(${px.toFixed(2)}, ${py.toFixed(2)})${row ? `; the computed start nearest to it goes to ${row.name}` : ""}${out === undefined ? "" : `; ${percent(out)} of the arrow points out of the plane`}`;
+      element("here-words").textContent = `(${signed(px.toFixed(2))}, ${signed(py.toFixed(2))})${row ? `; the computed start nearest to it goes to ${row.name}` : ""}${out === undefined ? "" : `; ${percent(out)} of the arrow points out of the plane`}`;
     }
     busy = false;
   };

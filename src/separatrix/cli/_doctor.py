@@ -193,7 +193,7 @@ def _model_entries(found: Diagnosis, spec: str) -> list[tuple[str, str]]:
     if details:
         version = next((f", {name} {details[name]}" for name in ("diffusers", "transformers") if name in details), "")
         kind = f"{details.get('family', 'unknown')}: {details.get('class', 'unknown')}{version}"
-        entries.append(("family", f"{kind}; verified: {_verified(details, spec)}"))
+        entries.append(("family", f"{kind}; this family was tested with: {_verified(details, spec)}"))
         if details.get("revision"):
             entries.append(("revision", str(details["revision"])))
     entries.append(("units", str(found.model["units"])))

@@ -158,7 +158,9 @@ def _checked(check: SelfCheck) -> list[RenderableType]:
         for kind, row in check.auroc.items()
     ]
     return [
-        heading("AUROC on inputs that are simpler than the data (1 = told apart, 0.5 = chance, below = inverted)"),
+        heading(
+            "AUROC on inputs that are simpler than the data (1 = told apart, 0.5 = chance, below = inverted; ← does best)"
+        ),
         table(("detector", *names), rows),
         *(Text(f"  · {finding}", style="dim") for finding in check.findings),
     ]

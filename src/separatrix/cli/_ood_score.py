@@ -120,12 +120,12 @@ def _entries(run: ScoreRun) -> list[tuple[str, str]]:
     interval = (
         ""
         if between is None
-        else f" (these calibration scores promise {number(between[0])} to {number(between[1])}, with 95 % confidence)"
+        else f" (these calibration scores promise {number(between[0], '.2g')} to {number(between[1], '.2g')}, with 95 % confidence)"
     )
     entries = [
         ("out", f"{out:,} of {total:,} ({percent(out / max(total, 1))})"),
         ("in", f"{total - out - lost:,}"),
         ("unscorable", f"{lost:,}"),
-        ("promised", f"{number(run.decisions.rate)} of the inputs like the training data are called out{interval}"),
+        ("promised", f"{number(run.decisions.rate)} of the inputs like the held-out images are called out{interval}"),
     ]
     return entries + ([("known before", f"{run.reused:,} scores, not computed again")] if run.reused else [])

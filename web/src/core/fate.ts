@@ -110,6 +110,11 @@ export function grouped(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
+/** −7.46: a hyphen is no minus sign. */
+export function signed(written: string): string {
+  return written.replace(/^-/, "−");
+}
+
 /** A number for people: 0.012 or 3·10⁻⁶. */
 export function scientific(value: number): string {
   if (value === 0) return "0";

@@ -1,6 +1,6 @@
 /** Which plane is shown, and which layer of it: a slice is called a slice, and how much of it was computed is said. */
 import type { Backend } from "../backend/backend";
-import { type Fates, grouped } from "../core/fate";
+import { type Fates, grouped, signed } from "../core/fate";
 import { type PlaneChoice, sheetOf } from "../core/planes";
 import type { Scene } from "../core/scene";
 import type { Sheet } from "../core/sheet";
@@ -13,7 +13,7 @@ const KINDS: Record<PlaneChoice["kind"], string> = {
   own: "as it was found",
   coordinates: "two coordinates",
   sets: "through three limit sets",
-  pca: "principal plane of one limit set",
+  pca: "PCA of one limit set",
 };
 
 export class PlaneChooser {
@@ -139,7 +139,7 @@ export class PlaneChooser {
   private say(): void {
     const { sheet, look } = this.view;
     const { labels, extent } = sheet;
-    const digits = (value: number) => String(Number(value.toPrecision(3)));
+    const digits = (value: number) => signed(String(Number(value.toPrecision(3))));
     element("axis-left").textContent = digits(extent[0]);
     element("axis-right").textContent = digits(extent[1]);
     element("axis-words").textContent = `${labels[0]} →, ${labels[1]} ↑ (${digits(extent[2])} to ${digits(extent[3])})`;
