@@ -230,5 +230,5 @@ def test_the_sentence_of_an_audit():
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), "all", True])
 def test_the_audited_share_is_a_share(value):
-    with pytest.raises(sx.errors.InputError, match=r"Protocol\.audit must be a share"):
+    with pytest.raises(sx.errors.InputError, match=r"Protocol\.audit must be a (share between|number, not)"):
         Protocol(audit=value)

@@ -82,8 +82,8 @@ def test_labels_are_right_for_fewer_evaluations_and_the_account_is_true():
     assert sample.bound == LENIENT
     assert int(wrong.sum()) <= LENIENT * sample.captured
     assert found.cost.map < 0.7 * certain.cost.map
-    assert f"{sample.captured:,} labels by a sample, at most 1.00% of them wrong" in repr(found)
-    assert "went elsewhere, so at most 1.00% of these labels are wrong" in found.audit.sentence
+    assert f"{sample.captured:,} labels by a sample, at most 1.00 % of them wrong" in repr(found)
+    assert "went elsewhere, so at most 1.00 % of these labels are wrong" in found.audit.sentence
     ended = found.orbits.status == int(sx.Status.SAMPLED)
     assert int(ended.sum()) == sample.captured == int((~found.orbits.followed).sum())
     assert found.fates.words == "all 4,000 starts reached an attractor"

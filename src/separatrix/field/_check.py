@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import FieldError, ModelWarning, warn
-from separatrix.field._contract import Examined
+from separatrix.errors import FieldError, ModelWarning, first_line, warn
+from separatrix.field._contract import ROUNDING, Examined
 from separatrix.field._findings import FieldCheck, Finding
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def require_self_map(field: LatentField, starts: Tensor, further: Callable[[], T
         found = field.examine(starts)
         if found.error is not None and further is not None and len(taken := _taken(field, further())):
             found = field.examine(taken)
-        FieldCheck((*found.check.findings, *([_finite(found)] if found.image is not None else []))).require()
+        found.check.require()
+        FieldCheck((_finite(found),) if found.image is not None else ()).require()
     if changed := [
         part for module in field.modules for part in module.modules() if part.training and _depends_on_mode(part)
     ]:
@@ -41,6 +42,50 @@ def require_self_map(field: LatentField, starts: Tensor, further: Callable[[], T
             "must be, and left in training mode.",
             ModelWarning,
         )
+
+
+@contextmanager
+def required_to_stay(field: LatentField) -> Iterator[None]:
+    """Refuse a model whose answers at a few points are others at the end of the block: what was computed is of two maps.
+
+    The points are those of its examination. It is asked anew at the beginning: since then its weights may have been trained on.
+
+    Raises:
+        FieldError: it keeps a state that the examination was too short to show.
+
+    Cost: two evaluations of at most four points, which no result counts.
+    """
+    assert field.examined is not None
+    z = field.examined.points
+    before = _answers(field, z)
+    yield
+    if isinstance(before, Exception):
+        return
+    after = _answers(field, z)
+    unit = torch.finfo(z.dtype).eps * (1 + float(before.abs().nan_to_num().max()))
+    if isinstance(after, Exception):
+        words = f"raises an exception ({first_line(after)})"
+    elif before.shape != after.shape or not _close(before, after, ROUNDING * unit):
+        words = "gives others"
+    else:
+        return
+    raise FieldError(
+        f"{field.name} gave answers at the beginning of this search and {words} at the same latents at its end: the model keeps a "
+        "state from call to call (a counter, a cache, a statistic); reset that state in every call, or leave it out of encode and decode."
+    )
+
+
+def _close(before: Tensor, after: Tensor, within: float) -> bool:
+    """Two answers, of which NaN and infinity are parts like others."""
+    return torch.allclose(before, after.to(before.dtype), rtol=0.0, atol=within, equal_nan=True)
+
+
+def _answers(field: LatentField, z: Tensor) -> Tensor | Exception:
+    try:
+        with field.guest(), torch.no_grad():
+            return field.encoder(field.decoder(z)).clone()
+    except Exception as error:  # what a stranger's model does at these points
+        return error
 
 
 def _taken(field: LatentField, starts: Tensor) -> Tensor:

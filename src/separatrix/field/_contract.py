@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 POINTS = 4
 _SQUEEZED = "name the axis in squeeze(dim), or use flatten(1), so that a batch of one keeps its batch axis"
-_ROUNDING = 2e3  # batch composition may change results by this many rounding units, not more
+ROUNDING = 2e3  # batch composition may change results by this many rounding units, not more
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class _Trial:
             yield Finding("outputs", None, words, "where another one is meant, return that alone")
         if self.image is None:
             return
-        if self.image.dtype != self.z.dtype:
+        if (self.image.dtype, self.image.layout, self.image.device) != (self.z.dtype, self.z.layout, self.z.device):
             yield _other_format(self.z, self.image)
             return
         # Between two evaluations of the same points come others: a cache of the last ones shows.
@@ -231,7 +231,7 @@ class _Trial:
         alone, together = torch.cat(rows), torch.stack([self.image[0], self.image[-1]])
         unit = torch.finfo(self.image.dtype).eps * (1 + float(self.image.abs().nan_to_num().max()))
         apart = float((alone - together).abs().nan_to_num().max()) / unit
-        if apart > _ROUNDING:
+        if apart > ROUNDING:
             detail = f"f(z) depends on the other latents of the batch (by {apart * unit:.2g})"
             return Finding("batch independence", False, detail, remedy)
         return Finding("batch independence", True, f"alone and in a batch agree to {apart:.0f} rounding units")
@@ -261,13 +261,17 @@ class _Trial:
 
 def _other_format(z: Tensor, image: Tensor) -> Finding:
     own, given = (str(t.dtype).removeprefix("torch.") for t in (z, image))
-    return Finding(
-        "format",
-        False,
-        f"encode(decode(z)) is {given} for {own} latents",
-        f"return them as they came, encode=lambda x: model.encode(x).to(torch.{own}), or give dtype=torch.{given} if the model "
-        "computes in that",
-    )
+    if image.layout != z.layout:
+        return Finding("format", False, "encode(decode(z)) is a sparse tensor", "return a dense one, with .to_dense()")
+    if image.device != z.device:
+        where = f"encode(decode(z)) is on the device {image.device} for latents on {z.device}"
+        return Finding("format", False, where, "keep the whole model on one device, and return what it computes there")
+    remedy = f"return them as they came, encode=lambda x: model.encode(x).to(torch.{own})"
+    if image.is_complex():
+        remedy = "return real numbers, such as torch.view_as_real(z).flatten(1)"
+    elif image.is_floating_point():
+        remedy += f", or give dtype=torch.{given} if the model computes in that"
+    return Finding("format", False, f"encode(decode(z)) is {given} for {own} latents", remedy)
 
 
 def _unbound(function: Any) -> list[str]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from separatrix.arguments import checked
 from separatrix.engines import Engine, Keeping, SharedFolder, current
-from separatrix.field import LatentField, require_self_map
+from separatrix.field import LatentField, require_self_map, required_to_stay
 from separatrix.limitsets._assemble import assemble_unpolished
 from separatrix.limitsets._parts import finest
 from separatrix.limitsets._search import Search
@@ -89,7 +89,7 @@ def find_attractors(
     require_self_map(field, first(), further)
     fine, notes = finest(field)
     transit = fine if protocol.precision == "float64" else field
-    with _stored_in(checkpoint, field, source, protocol) as place:
+    with _stored_in(checkpoint, field, source, protocol) as place, required_to_stay(field):
         if protocol.polish:
             limits = Search(transit, fine, protocol, Progress.of(progress), place, _keeping(engine, checkpoint)).run(
                 source
