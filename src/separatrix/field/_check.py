@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from separatrix.errors import FieldError, ModelWarning, first_line, warn
 from separatrix.field._contract import ROUNDING, Examined
 from separatrix.field._findings import FieldCheck, Finding
+from separatrix.work import out_of_memory
 
 if TYPE_CHECKING:
     from separatrix.field._field import LatentField
@@ -62,6 +63,8 @@ def required_to_stay(field: LatentField) -> Iterator[None]:
     if isinstance(before, Exception):
         return
     after = _answers(field, z)
+    if isinstance(after, Exception) and out_of_memory(after):  # which says nothing about the map
+        return
     unit = torch.finfo(z.dtype).eps * (1 + float(before.abs().nan_to_num().max()))
     if isinstance(after, Exception):
         words = f"raises an exception ({first_line(after)})"
