@@ -20,6 +20,8 @@ from separatrix.work import Progress
 
 _HELD_OUT = 0.2
 _NUMBER = re.compile(r"\d+")
+_WORDS = ("step", "epoch")
+_TOLD = re.compile(r"(epoch|step)\D{0,3}(\d+)")
 _SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
@@ -120,7 +122,7 @@ def copies_in_training(
 
 
 def checkpoints_of(folder: PathLike, limit: int | None = None) -> list[Path]:
-    """The checkpoints of a folder in the order of the last number in their names; at most ``limit``, evenly chosen.
+    """The checkpoints of a folder in the order of the epochs and steps in their names, or of the last number; at most ``limit``, evenly chosen.
 
     Raises:
         FileError: there is none.
@@ -139,12 +141,14 @@ def numbered(files: Sequence[Path]) -> tuple[tuple[float, ...], str]:
 
     >>> numbered([Path("epoch-3.pt"), Path("epoch-10.pt")]), numbered([Path("a.pt"), Path("b2.pt")])
     (((3.0, 10.0), 'epoch'), ((0.0, 1.0), 'checkpoint'))
+    >>> numbered([Path("epoch=3-loss=0.52.pt"), Path("epoch=10-loss=0.07.pt")])
+    ((3.0, 10.0), 'epoch')
     """
     numbers = [_number(path) for path in files]
     known = [float(number) for number in numbers if number is not None]
     if len(set(known)) < len(files):
         return tuple(map(float, range(len(files)))), "checkpoint"
-    words = (word for word in ("epoch", "step") if all(word in path.stem for path in files))
+    words = (word for word in _WORDS if all(word in path.stem.lower() for path in files))
     return tuple(known), next(words, "checkpoint")
 
 
@@ -166,10 +170,13 @@ def unsound(files: Sequence[Path], loaded: Callable[[Path], LatentField]) -> dic
 
 
 def _number(path: Path) -> int | None:
-    found = _NUMBER.findall(path.stem)
-    return int(found[-1]) if found else None
+    """The number of the step that a name tells, else of the epoch, else the last number in it (which may be a loss where a word tells more)."""
+    told = dict(_TOLD.findall(path.stem.lower()))
+    found = [told[word] for word in _WORDS if word in told] or _NUMBER.findall(path.stem)[-1:]
+    return int(found[0]) if found else None
 
 
-def _in_order(path: Path) -> tuple[int, str]:
-    number = _number(path)
-    return (-1 if number is None else number, path.name)
+def _in_order(path: Path) -> tuple[int, int, str]:
+    """By epoch before step, since some count steps anew in every epoch."""
+    number, told = _number(path), dict(_TOLD.findall(path.stem.lower()))
+    return int(told.get("epoch", -1)), -1 if number is None else number, path.name
