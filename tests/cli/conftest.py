@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
     """``program("attractors", "toy.py:wells", …)`` in a fresh directory that holds toy.py."""
     (tmp_path / "toy.py").write_text(MODELS, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("separatrix.work._progress.FIRST_LINE", math.inf)  # however slow the machine is
 
     def run(*arguments: str) -> Answer:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 
 import numpy as np
@@ -95,7 +96,7 @@ def test_doctor(program, line):
 def test_detectors(program, line, digits, tmp_path):
     fit = ("--data", f"{digits}#train", "--out", "detector", "--detector", "knn", "--no-check")
     assert program("ood", "fit", "toy.py:small", *fit).code == 0
-    held(line, "fitting", set())
+    held(line, "ood fit", {"fitting"})
     line.moments.clear()
     (tmp_path / "pictures").mkdir()
     for number in range(3):
@@ -111,3 +112,12 @@ def test_detectors(program, line, digits, tmp_path):
 
 def test_quiet_json_and_pipes_show_nothing(program):
     assert program("doctor", "toy.py:contraction", "--json").stderr == ""
+
+
+def test_a_log_gets_lines_of_progress_and_documents_none(program, monkeypatch):
+    monkeypatch.setattr("separatrix.work._progress.FIRST_LINE", 0.0)
+    command = ("attractors", "toy.py:wells", "--noise", "50", "--no-figures", "--out")
+    said = program(*command, "run").stderr.splitlines()
+    assert re.search(r"^attractors.*; \S+ %? ?of all stages after ", said[0])
+    assert program(*command, "quiet", "--quiet").stderr == ""
+    assert program(*command, "json", "--json").stderr == ""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from separatrix.work import SILENT, Moment, Progress
+from separatrix.work import SILENT, Lines, Moment, Progress
 
 
 class Remembered:
@@ -135,3 +136,21 @@ def test_the_line_of_the_library_says_what_how_many_and_goes_away(monkeypatch):
     assert "left" in written
     assert written.endswith("\r")
     assert not written.splitlines()[-1].strip()
+
+
+def test_where_nobody_watches_there_is_a_line_after_a_minute_and_then_ever_more_rarely():
+    now, written = [100.0], []
+    progress = Progress(Lines(lambda line: written.append((now[0] - 100, line)), clock=lambda: now[0]))
+    with progress.stage("search", total=7200):
+        for _ in range(7200):
+            now[0] += 1
+            progress.advance(1)
+    assert written[0] == (60, "search: 60/7,200; 0.8 % of all stages after 60 s")
+    assert [seconds for seconds, _ in written[:5]] == [60, 120, 180, 240, 300]
+    assert len(written) < 50
+    assert all(later - earlier >= max(60, earlier / 10) for (earlier, _), (later, _) in pairwise(written))
+    count = len(written)
+    with progress.stage("page"):
+        now[0] += 59
+        progress.advance(1)
+    assert len(written) == count  # the next work has a minute of its own

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, RenderableType
@@ -55,10 +55,12 @@ class Terminal:
 
     @cached_property
     def progress(self) -> Progress:
-        """The one line of progress of this command, for people who watch."""
-        from separatrix.work import Progress
+        """The one line of progress of this command for people who watch; a line now and then for a log."""
+        from separatrix.work import Lines, Progress
 
-        return Progress.of(not self.quiet and not self.json and sys.stderr.isatty())
+        if self.quiet or self.json or sys.stderr.isatty():
+            return Progress.of(not self.quiet and not self.json)
+        return Progress(Lines(partial(print, file=sys.stderr, flush=True)))
 
     def show(self, *parts: RenderableType) -> None:
         """Tables and sentences for people, on stdout."""

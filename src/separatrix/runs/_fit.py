@@ -89,7 +89,10 @@ def fit(
     options |= {} if protocol is None else {"protocol": protocol.to_dict()}
     data = {} if out is None else data_record(data=images, calibration=calibration)
     plan = Plan(recipe=RECIPE, model={} if out is None else model_record(field), data=data, options=options)
-    with Progress.of(progress).stage(RECIPE, 2) as line, opened(out, plan, overwrite=overwrite) as run:
+    with (
+        Progress.of(progress).stage(RECIPE, 9 if out is None else 10) as line,
+        opened(out, plan, overwrite=overwrite) as run,
+    ):
         with line.stage("fitting and testing", worth=9):
             fitted = fit_detector(
                 field, images, kind, calibration=calibration, steps=steps, protocol=protocol, check=check, seed=seed, progress=line

@@ -7,7 +7,7 @@ from separatrix.work._lazy import on_demand
 if TYPE_CHECKING:
     from separatrix.work._batches import Batches, out_of_memory, usual_size
     from separatrix.work._memory import LITTLE, available, require_room, resident
-    from separatrix.work._progress import SILENT, Bar, Moment, Progress, Sink, watched_by, words_of
+    from separatrix.work._progress import SILENT, Bar, Lines, Moment, Progress, Sink, watched_by, words_of
     from separatrix.work._stages import AtOnce, Stages
 else:
     __getattr__, __dir__ = on_demand(
@@ -15,7 +15,7 @@ else:
         {
             "_batches": ("Batches", "out_of_memory", "usual_size"),
             "_memory": ("LITTLE", "available", "require_room", "resident"),
-            "_progress": ("SILENT", "Bar", "Moment", "Progress", "Sink", "watched_by", "words_of"),
+            "_progress": ("SILENT", "Bar", "Lines", "Moment", "Progress", "Sink", "watched_by", "words_of"),
             "_stages": ("AtOnce", "Stages"),
         },
     )
@@ -26,6 +26,7 @@ __all__ = [
     "AtOnce",
     "Bar",
     "Batches",
+    "Lines",
     "Moment",
     "Progress",
     "Sink",

@@ -7,13 +7,17 @@ same line: nobody has to know whether somebody else is already showing something
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol as Interface
 
 from tqdm.auto import tqdm
+
+from separatrix.words import duration, percent
+
+FIRST_LINE = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,35 @@ class Bar:
         if self._bar is not None:
             self._bar.close()
         self._bar, self._stages = None, ()
+
+
+class Lines:
+    """The sink where nobody watches, such as a log of a job: a plain line after a minute, and then ever more rarely.
+
+    Args:
+        write: takes a line.
+        clock: seconds.
+    """
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write, self._clock = write, clock
+        self._begun: float | None = None
+        self._next = 0.0
+
+    def show(self, moment: Moment) -> None:
+        """Write how far the work is, if it is time."""
+        now = self._clock()
+        if self._begun is None:
+            self._begun, self._next = now, now + FIRST_LINE
+        if now < self._next:
+            return
+        spent = now - self._begun
+        self._next = now + max(FIRST_LINE, spent / 10)
+        self._write(f"{words_of(moment)}; {percent(moment.fraction)} of all stages after {duration(spent)}")
+
+    def close(self) -> None:
+        """The next work has a minute of its own."""
+        self._begun = None
 
 
 def words_of(moment: Moment) -> str:
