@@ -10,6 +10,7 @@ import inspect
 import math
 import operator
 import re
+import sys
 from collections.abc import Callable, Mapping, Set
 from numbers import Real
 from typing import Any, SupportsIndex, TypeVar, cast
@@ -39,7 +40,7 @@ def whole(name: str, value: Any, least: int | None = None, most: int | None = No
         number = None
     if number is None or (least is not None and number < least) or (most is not None and number > most):
         span = "" if least is None else f", at least {least}"
-        if least is not None and most is not None:
+        if least is not None and most not in (None, sys.maxsize):  # nobody asked for so many
             span = f" from {least} to {f'2^{SEED_BITS} − 1' if most == LAST_SEED else most}"
         raise InputError(f"{name} must be a whole number{of and f' of {of}'}{span}, not {value!r:.80}.")
     return number

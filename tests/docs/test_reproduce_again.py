@@ -92,7 +92,8 @@ def test_two_recipes_run_at_once(again: ModuleType, tmp_path: Path, monkeypatch:
 
 
 DRIVER = """
-import sys, pathlib
+import signal, sys, pathlib
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 import again
 again.HERE = pathlib.Path(sys.argv[1])
 again.RECIPES = tuple(again.Recipe(name, (), 1.0, needs_data=False) for name in ("sleeps", "good"))

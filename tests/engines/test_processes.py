@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -147,10 +148,19 @@ def test_other_versions_are_refused():
         require_same({"separatrix": "1", "torch": "2"}, {"separatrix": "2", "torch": "2"})
 
 
-@pytest.mark.parametrize("workers", [0, -1, 1.5, "2"])
-def test_bad_numbers_of_workers(workers):
-    with pytest.raises(InputError, match="workers and threads must be whole numbers, at least 1"):
-        Processes(workers)
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"workers": 0}, "workers must be a whole number, at least 1, not 0."),
+        ({"workers": -1}, "workers must be a whole number, at least 1, not -1."),
+        ({"workers": 1.5}, "workers must be a whole number, not 1.5."),
+        ({"workers": "2"}, "workers must be a whole number, not '2'."),
+        ({"workers": 2, "threads": 0}, "threads must be a whole number, at least 1, not 0."),
+    ],
+)
+def test_bad_numbers_of_workers(wrong, sentence):
+    with pytest.raises(InputError, match=rf"^{re.escape(sentence)}$"):
+        Processes(**wrong)
 
 
 def test_what_cannot_be_sent_is_said(two):

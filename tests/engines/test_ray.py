@@ -6,6 +6,7 @@ A cluster of two nodes on this machine, each with room for one actor.
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -138,9 +139,18 @@ def test_a_machine_that_is_lost_takes_nothing_along(cluster, two):
     assert done == {n: n for n in range(6)}
 
 
-@pytest.mark.parametrize("wrong", [{"cpus": 0}, {"cpus": 0.5}, {"gpus": -1}, {"workers": 0}, {"workers": "2"}])
-def test_bad_numbers(wrong):
-    with pytest.raises(InputError, match="must be a whole number, at least 1"):
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"cpus": 0}, "cpus must be a whole number, at least 1, not 0."),
+        ({"cpus": 0.5}, "cpus must be a whole number, not 0.5."),
+        ({"gpus": -1}, "gpus must be at least 0, not -1."),
+        ({"workers": 0}, "workers must be a whole number, at least 1, not 0."),
+        ({"workers": "2"}, "workers must be a whole number, not '2'."),
+    ],
+)
+def test_bad_numbers(wrong, sentence):
+    with pytest.raises(InputError, match=rf"^{re.escape(sentence)}$"):
         Ray(**wrong)
 
 

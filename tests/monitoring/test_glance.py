@@ -104,7 +104,7 @@ def test_what_was_not_sought_is_none_and_not_a_number(tmp_path):
     assert (shot.starts, shot.max_steps, shot.evaluations) == (8, 16, 8 * 17)
     assert shot.contraction == pytest.approx(0.9, abs=1e-9)
     assert (usage.snapshots, usage.glances, usage.cut) == (1, 1, 0)
-    assert "1 snapshots, 1 of them only glances, took" in usage.sentence
+    assert "1 snapshot, 1 of them only glances, took" in usage.sentence
     (record,) = (json.loads(line) for line in path.read_text().splitlines())
     assert record == shot.to_dict()
     assert (record["searched"], record["cut"]) == (False, False), "there was never time for a search"

@@ -43,11 +43,18 @@ def test_counts_are_whole_and_positive(value):
         Rounds(pilot=value)
 
 
-@pytest.mark.parametrize("value", [0, -1e-5, math.nan, "small", None, True])
-def test_other_numbers_are_positive(value):
-    with pytest.raises(InputError, match=r"Stopping\.apart must be a (positive )?number, not "):
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0, "positive number"),
+        (-1e-5, "positive number"),
+        *((value, "number") for value in (math.nan, "small", None, True)),
+    ],
+)
+def test_other_numbers_are_positive(value, words):
+    with pytest.raises(InputError, match=rf"Stopping\.apart must be a {words}, not "):
         Stopping(apart=value)
-    with pytest.raises(InputError, match=r"Statistics\.widths must be a positive number, not "):
+    with pytest.raises(InputError, match=rf"Statistics\.widths must be a {words}, not "):
         Statistics(widths=(0.1, value))
 
 

@@ -19,6 +19,7 @@ NAMES = {
     "steps of an epoch": (["epoch1_step5.pt", "epoch1_step10.pt", "epoch2_step5.pt"], (0, 1, 2), "checkpoint"),
     "plain numbers": (["v2-9.safetensors", "v2-10.safetensors"], (9, 10), "checkpoint"),
     "capitals": (["Epoch3.pt", "Epoch20.pt"], (3, 20), "epoch"),
+    "one without the word": (["epoch-1.pt", "epoch-2.pt", "final-3.pt"], (1, 2, 3), "checkpoint"),
     "one without a number": (["first.pt", "run-3.pt"], (0, 1), "checkpoint"),
 }
 
