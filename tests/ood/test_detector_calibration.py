@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from separatrix import LatentField
-from separatrix.errors import CalibrationWarning, InputError
+from separatrix.errors import CalibrationWarning, DetectorWarning, InputError
 from separatrix.ood._baselines import KNNDetector
 
 
@@ -56,6 +56,17 @@ def test_which_rows_were_held_out_is_known(detector):
     assert torch.equal(detector.score(others[detector.held_out]), detector.calibration)
     detector.fit_features(train, vectors(30, 5))
     assert torch.equal(detector.score_features(vectors(30, 5)[detector.held_out]), detector.calibration)
+
+
+def test_what_cannot_be_fitted_on_is_told_and_left_out(detector):
+    train, others = vectors(40, 6), vectors(30, 7)
+    spoilt = torch.cat([train, torch.full((2, 3), torch.nan, dtype=torch.float64), torch.full((1, 3), torch.inf)])
+    for fit in (detector.fit, detector.fit_features):
+        clean = fit(train, others).calibration
+        with pytest.warns(DetectorWarning, match="3 of the 43 inputs to fit on have a latent with NaN or infinity"):
+            assert torch.equal(fit(spoilt, others).calibration, clean)
+    with pytest.raises(InputError, match="at least 2 usable inputs, not 1"):
+        detector.fit(spoilt[39:], others)
 
 
 @given(

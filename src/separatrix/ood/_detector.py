@@ -14,7 +14,7 @@ from torch import Tensor
 
 from separatrix.arguments import checked
 from separatrix.data import ImageSource, encode_range, tensor_of
-from separatrix.errors import CalibrationWarning, InputError, warn
+from separatrix.errors import CalibrationWarning, DetectorWarning, InputError, warn
 from separatrix.field import LatentField
 from separatrix.numerics import calls, conformal_p_values
 from separatrix.numerics._duplicates import keys_of
@@ -105,6 +105,7 @@ class Detector(ABC):
 
         Warns:
             CalibrationWarning: some calibration inputs are fitted on as well, and are left out.
+            DetectorWarning: some inputs to fit on have no finite latent, and are left out.
 
         Cost: half a map evaluation per input for its latent, and what the detector itself costs.
         """
@@ -112,9 +113,8 @@ class Detector(ABC):
         others = None if calibration is None else tensor_of(calibration)
         data, others, rows = _parted(data, others, held_out, seed)
         latents = self.encoded(self.field, data)
-        usable = latents.flatten(1).isfinite().all(dim=1)
         self.input_shape = tuple(data.shape[1:])
-        self._fit(*self._enough(latents[usable], data[usable.cpu()]))
+        self._fit(*_usable(latents, data))
         return self._calibrate(
             self._scores(len(others), lambda a, b: (self.encoded(self.field, others[a:b]), others[a:b])), rows
         )
@@ -134,7 +134,7 @@ class Detector(ABC):
         others = None if calibration is None else self._latents(calibration)
         z, others, rows = _parted(z, others, held_out, seed)
         self.input_shape = None
-        self._fit(*self._enough(z[z.flatten(1).isfinite().all(dim=1)], None))
+        self._fit(*_usable(z, None))
         return self._calibrate(self._scores(len(others), lambda a, b: (others[a:b], None)), rows)
 
     def score(self, data: ImageSource) -> Tensor:
@@ -235,13 +235,6 @@ class Detector(ABC):
             )
         return latents.detach().to(self.field.device, self.field.dtype)
 
-    def _enough(self, latents: Tensor, data: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        if len(latents) < 2:
-            raise InputError(
-                f"A detector is fitted on at least 2 usable inputs, not {len(latents)}; give more ID data."
-            )
-        return latents, data
-
     def _scores(self, count: int, block: Callable[[int, int], tuple[Tensor, Tensor | None]]) -> Tensor:
         parts = []
         for first in range(0, count, _BLOCK):
@@ -275,6 +268,21 @@ class Detector(ABC):
             raise InputError(
                 f"{type(self).__name__} compares inputs with their reconstructions; use fit and score with inputs, not latents."
             )
+
+
+def _usable(latents: Tensor, data: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The latents that are finite, and their inputs; it is said how many are left out."""
+    finite = latents.flatten(1).isfinite().all(dim=1)
+    kept = int(finite.sum())
+    if kept < 2:
+        raise InputError(f"A detector is fitted on at least 2 usable inputs, not {kept}; give more ID data.")
+    if kept < len(latents):
+        warn(
+            f"{len(latents) - kept:,} of the {len(latents):,} inputs to fit on have a latent with NaN or infinity, and are left out; look at "
+            "these inputs, and at the model with field.check().",
+            DetectorWarning,
+        )
+    return latents[finite], None if data is None else data[finite.cpu()]
 
 
 def _parted(inputs: Tensor, calibration: Tensor | None, held_out: float, seed: int) -> tuple[Tensor, Tensor, Tensor]:
