@@ -75,6 +75,12 @@ def share(name: str, value: float) -> None:
         raise InputError(f"{name} must lie between 0 and 1, not at {value!r}.")
 
 
+def not_negative(name: str, value: float) -> None:
+    """Refuse a number that is below 0, or infinite."""
+    if not 0 <= value < math.inf:
+        raise InputError(f"{name} must be at least 0 and finite, not {value!r}.")
+
+
 def sizes(name: str, values: Any) -> tuple[int, ...]:
     """Return the shape that one number or several are.
 

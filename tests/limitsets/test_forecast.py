@@ -12,12 +12,13 @@ import pytest
 import torch
 
 import separatrix as sx
-from separatrix.errors import ConvergenceWarning, FieldError
+from separatrix.errors import ConvergenceWarning, FieldError, InputError
 from separatrix.limitsets import Forecast, forecast
 from separatrix.limitsets._forecast import _sets
 from separatrix.limitsets._statistical import sample_size
 from separatrix.limitsets._trial import trial
 from separatrix.protocol import DEFAULT
+from separatrix.studies import diagnose
 from separatrix.testing import oracles
 
 DTYPE = torch.float64
@@ -246,6 +247,14 @@ def test_no_more_rows_are_under_way_than_the_numbers_of_a_round_allow():
     assert 32 * 8 * 8 < once < 32 * 8 * 100
     assert twice == 2 * once
     assert rest == (1000 - 128) / 32 * once
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.inf])
+def test_a_time_that_never_ends_or_has_ended_is_refused(seconds):
+    field = sx.LatentField.from_map(lambda z: 0.5 * z, latent_shape=(2,))
+    for look in (forecast, diagnose):
+        with pytest.raises(InputError, match=r"^seconds must be at least 0 and finite, not "):
+            look(field, torch.zeros(4, 2), seconds=seconds)
 
 
 def test_few_starts_and_bad_models():

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from separatrix.arguments import checked
+from separatrix.arguments import checked, not_negative
 from separatrix.field import LatentField, memory_per_orbit, require_self_map
 from separatrix.limitsets._ledger import Ledger
 from separatrix.limitsets._sets import LimitSets
@@ -161,6 +161,7 @@ def forecast(
     >>> seen.evaluations.low < seen.evaluations.expected < seen.evaluations.high
     True
     """
+    not_negative("seconds", seconds)
     field, rules, source = LatentField.of(field).with_batch_size(batch_size), Protocol.of(protocol), as_starts(starts)
     here = resident()
     few = source.rule.rows(field, source.first, source.first + min(4, len(source)))

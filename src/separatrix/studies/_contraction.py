@@ -7,7 +7,6 @@ squeezed out, so it falls off the data (Fumero et al., ICLR 2026, section on ind
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,7 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from separatrix.arguments import checked, number
+from separatrix.arguments import checked, not_negative, number
 from separatrix.cost import NO_WORK, Cost
 from separatrix.data import ImageSource
 from separatrix.errors import InputError
@@ -162,8 +161,8 @@ def contraction(
     if not isinstance(groups, Mapping):
         raise InputError(f"groups must be factors by their names, such as {{'far away': 4.0}}, not {groups!r:.80}.")
     for name, scale in groups.items():
-        if not 0 <= number(f"The factor of {name!r} in groups", scale) < math.inf:
-            raise InputError(f"The factor of {name!r} in groups must be at least 0 and finite, not {scale!r}.")
+        told = f"The factor of {name!r} in groups"
+        not_negative(told, number(told, scale))
     source = data if isinstance(data, Starts) else encoded(data)
     latents = source.block(field, 0, min(len(source), _most(field, limit)))
     centre = latents.mean(dim=0, keepdim=True)

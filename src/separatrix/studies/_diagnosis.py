@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.arguments import checked, whole
+from separatrix.arguments import checked, not_negative, whole
 from separatrix.cost import NO_WORK, Cost
 from separatrix.data import ImageSource
 from separatrix.field import FieldCheck, LatentField, check, memory_per_orbit
@@ -164,6 +164,7 @@ def diagnose(
     """
     for name, value in (("samples", samples), ("orbits", orbits), ("max_steps", max_steps)):
         whole(name, value, 2)
+    not_negative("seconds", seconds)
     with Progress.of(progress).stage("measuring", 5) as line:
         checked = check(field)
         if not checked.ok:
