@@ -143,11 +143,7 @@ def fit(
             )
             terminal.show(Text(f"{advice}{best}."))
     terminal.show(heading("The detector"), labelled(_entries(fitted.detector)), Text(""))
-    if found.report is not None:
-        terminal.show(Text(str(found.report)))
-    terminal.line(str(out))
-    places = {} if found.report is None else {"folder": str(found.folder), "report": str(found.report)}
-    terminal.document({**found.summary, **places, "exit_code": int(ExitCode.OK)})
+    terminal.run(found, ExitCode.OK, str(out))
     return ExitCode.OK
 
 

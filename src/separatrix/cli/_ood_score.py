@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from separatrix.cli._chosen_model import ChosenModel
 from separatrix.cli._exit_codes import ExitCode
@@ -105,11 +104,7 @@ def score(
         terminal.warn(f"{len(run.broken)} of {len(run.names)} files are unscorable: {first} and others ({reason})"
                       if len(run.broken) > 1 else f"{first} is unscorable: {reason}")  # fmt: skip
     terminal.show(heading("Decisions"), labelled(_entries(run)))
-    if found.report is not None:
-        terminal.show(Text(str(found.report)))
-    terminal.line(str(out))
-    places = {} if found.report is None else {"folder": str(found.folder), "report": str(found.report)}
-    terminal.document({**found.summary, **places, "exit_code": int(ExitCode.OK)})
+    terminal.run(found, ExitCode.OK, str(out))
     return ExitCode.OK
 
 

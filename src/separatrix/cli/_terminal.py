@@ -80,13 +80,11 @@ class Terminal:
             self._told = True
 
     def run(self, found: Ended, code: ExitCode, last: str | None = None) -> None:
-        """Print where a run is, its page as the last line or ``last`` after it, and the document of all its numbers."""
-        if last is None:
-            self.line(str(found.report))
-        else:
+        """Print where a run is, its page as the last line or ``last`` after it, and the document of all its numbers; it may have no folder."""
+        places = {} if found.report is None else {"folder": str(found.folder), "report": str(found.report)}
+        if last is not None and found.report is not None:
             self.show(Text(str(found.report)))
-            self.line(last)
-        places = {"folder": str(found.folder), "report": str(found.report)}
+        self.line(last or str(found.report))
         self.document({**found.summary, **places, "seconds": found.seconds, "exit_code": int(code)})
 
     def keep(self, record: Mapping[str, Any]) -> None:

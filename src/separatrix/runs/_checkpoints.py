@@ -177,7 +177,7 @@ def _number(path: Path) -> int | None:
 
 
 def _in_order(path: Path) -> tuple[int, int, str]:
-    """By epoch before step, since some count steps anew in every epoch; a name that tells no epoch stands by its number."""
+    """Sort by epoch before step, since some count steps anew in every epoch; a name that tells no epoch stands by its number."""
     number = _number(path)
     place = -1 if number is None else number
     return int(dict(_TOLD.findall(path.stem.lower())).get("epoch", place)), place, path.name
