@@ -56,6 +56,7 @@ RECIPES = (
     Recipe("theory", ("theory",), 1.0, whole=True),
     Recipe("fields", ("fields",), 0.5, whole=True),
     Recipe("score_on_data", ("score_on_data",), 0.5, whole=True),
+    Recipe("initialisation", ("initialisation",), 0.5, "--scale small --size 64 --samples 200 --seeds 3", "--seeds 10", needs_data=False),
     Recipe("replication", ("replication",), 2.0, whole=True),
     Recipe("closed_loops", ("closed_loops",), 5.0, whole=True),
     Recipe("boundaries", ("boundaries",), 7.5, whole=True),
@@ -67,7 +68,6 @@ RECIPES = (
     Recipe("training_dynamics", ("training_dynamics_mnist",), 1.0, "--data mnist --seeds 1", "--data mnist --seeds 3"),
     Recipe("contraction", ("contraction",), 0.5, "--models mnist_k2_seed0 conv2 --starts 50"),
     Recipe("ood", ("ood",), 0.5, "--count 300"),
-    Recipe("initialisation", ("initialisation",), 0.5, "--scale small --size 64 --samples 200 --seeds 3", "--seeds 10", needs_data=False),
 )  # fmt: skip
 
 
